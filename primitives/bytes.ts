@@ -16,11 +16,12 @@ export function fromHex(text: string, what: string): Bytes {
   }
 }
 
-/** Unsigned 64-bit big-endian. Throws RangeError outside 0 … 2^53−1: every integer of the protocol is a count or a time. */
-export function uint64(value: number): Bytes {
-  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not an unsigned integer: ${value}`);
+/** Unsigned 64-bit big-endian. Throws RangeError for what does not fit. */
+export function uint64(value: number | bigint): Bytes {
+  const integer = BigInt(value);
+  if (BigInt.asUintN(64, integer) !== integer) throw new RangeError(`not an unsigned 64-bit integer: ${value}`);
   const out = new Uint8Array(8);
-  new DataView(out.buffer).setBigUint64(0, BigInt(value));
+  new DataView(out.buffer).setBigUint64(0, integer);
   return out;
 }
 

@@ -1,0 +1,74 @@
+import { type Brand } from '../primitives/brand.ts';
+import { exactly, type Bytes } from '../primitives/bytes.ts';
+import { VaultError } from '../primitives/errors.ts';
+import type * as pb from '../proto/gen/backupvault/v1/record_pb.ts';
+import { refuseUnknownFields } from './message.ts';
+import { parsePoint } from './point.ts';
+import { bodyTranscript } from './transcripts.ts';
+
+export const PROTOCOL_VERSION = 1;
+export const MAX_REPLICAS = 9;
+export const MAX_ATTEMPTS = 100;
+export const MAX_COOL_DOWN_MS = 24n * 60n * 60n * 1000n;
+export const G_LENGTH = 16;
+export const HASH_LENGTH = 32;
+export const SEALED_LENGTH = 40;
+
+const PAYLOAD_LENGTH = { least: 12 + 16 + 16, most: 12 + 64 + 16 }; // nonce, a backup key of 16 to 64 bytes, tag
+
+/** A body whose every length and range was checked, with its hash. Whether it fits a fleet, a ticket or a record is asked elsewhere. */
+export type Body = Brand<pb.Body & { readonly policy: pb.Policy }, 'Body'>;
+
+export interface HashedBody {
+  readonly body: Body;
+  readonly bodyHash: Bytes;
+}
+
+/** Throws MALFORMED. */
+export function parseBody(body: pb.Body | undefined): HashedBody {
+  if (!body) throw malformed('a body is missing');
+  refuseUnknownFields(body, 'body');
+  if (body.version !== PROTOCOL_VERSION) throw malformed(`body.version must be ${PROTOCOL_VERSION}, got ${body.version}`);
+  exactly(HASH_LENGTH, body.rid, 'body.rid');
+  exactly(G_LENGTH, body.g, 'body.g');
+  exactly(32, body.ownerKey, 'body.owner_key');
+  exactly(HASH_LENGTH, body.commit, 'body.commit');
+  if (body.previous.length !== 0) exactly(G_LENGTH, body.previous, 'body.previous');
+  if (body.payload.length < PAYLOAD_LENGTH.least || body.payload.length > PAYLOAD_LENGTH.most)
+    throw malformed(`body.payload must be ${PAYLOAD_LENGTH.least} to ${PAYLOAD_LENGTH.most} bytes`);
+  parsePolicy(body.policy);
+  parseShares(body);
+  return { body: body as Body, bodyHash: bodyTranscript(body).digest };
+}
+
+function parsePolicy(policy: pb.Policy | undefined): void {
+  if (!policy) throw malformed('body.policy is missing');
+  refuseUnknownFields(policy, 'body.policy');
+  if (policy.limit < 1 || policy.limit > MAX_ATTEMPTS) throw malformed(`body.policy.limit must be 1 to ${MAX_ATTEMPTS}`);
+  if (policy.coolDownMs > MAX_COOL_DOWN_MS) throw malformed(`body.policy.cool_down_ms must be at most ${MAX_COOL_DOWN_MS}`);
+}
+
+function parseShares(body: pb.Body): void {
+  const { shares, threshold } = body;
+  if (shares.length > MAX_REPLICAS) throw malformed(`body.shares must be at most ${MAX_REPLICAS}`);
+  if (threshold < 2 || threshold > shares.length) throw malformed('body.threshold must be at least 2 and at most the number of shares');
+  const xs = new Set<number>();
+  let last = 0;
+  for (const share of shares) {
+    refuseUnknownFields(share, 'body.shares');
+    if (share.index <= last || share.index > MAX_REPLICAS) throw malformed('body.shares must be in ascending order of index, each once');
+    last = share.index;
+    if (share.x < 1 || share.x > 255) throw malformed('body.shares.x must be 1 to 255');
+    xs.add(share.x);
+    parsePoint(share.publicKey, 'body.shares.public_key');
+    parsePoint(share.evaluated, 'body.shares.evaluated');
+    exactly(HASH_LENGTH, share.ticketHash, 'body.shares.ticket_hash');
+    exactly(32, share.mask, 'body.shares.mask');
+  }
+  if (xs.size !== shares.length) throw malformed('body.shares.x must be distinct'); // equal x would make shares useless, or reveal one
+}
+
+/** The share of one replica, or undefined where it holds none. */
+export const shareOf = (body: Body, index: number): pb.Share | undefined => body.shares.find((share) => share.index === index);
+
+const malformed = (what: string) => new VaultError('MALFORMED', `${what}.`);

@@ -1,0 +1,130 @@
+import { p256 } from '@noble/curves/nist.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import canonicalize from 'canonicalize';
+import { z } from 'zod';
+import { type Bytes, constantTimeEqual, fromHex, utf8 } from '../primitives/bytes.ts';
+import { VaultError } from '../primitives/errors.ts';
+import { MAX_REPLICAS } from './body.ts';
+import { type CompressedPoint, parsePoint } from './point.ts';
+
+export const STATEMENT_TYPE = 'backup-key-vault/fleet-statement/v1';
+
+const point = z.string().regex(/^0[23][0-9a-f]{64}$/);
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
+const name = z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/);
+
+const replicaSchema = z.strictObject({
+  index: z.int().min(1).max(MAX_REPLICAS),
+  name,
+  session_key: point,
+  session_suite: z.enum(['A', 'B']),
+  receipt_key: point,
+  /** Counts the times the replica's guard was lost or rebuilt. */
+  guard_incarnation: z.int().min(1),
+  token: z.strictObject({ manufacturer: z.string(), model: z.string(), serial: z.string(), firmware: z.string() }),
+  /** Attributes of each key as read back from the token. */
+  key_attributes: z.record(z.string(), z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]))),
+});
+
+export const statementSchema = z.strictObject({
+  type: z.literal(STATEMENT_TYPE),
+  fleet: name,
+  epoch: z.int().min(1),
+  /** SHA-256 of the previous epoch's statement; null for the first. */
+  previous: hash.nullable(),
+  threshold: z.int().min(2),
+  replicas: z.array(replicaSchema).min(3).max(MAX_REPLICAS),
+  /** Counts the times etcd was restored. */
+  store_incarnation: z.int().min(1),
+  not_before: z.iso.datetime(),
+  not_after: z.iso.datetime(),
+  software: z.strictObject({ version: z.string(), digest: z.string() }),
+  /** SHA-256 of the deployment's evidence; null where none was published. */
+  evidence: hash.nullable(),
+});
+
+export type StatementDocument = z.infer<typeof statementSchema>;
+
+export interface Replica {
+  readonly index: number;
+  readonly name: string;
+  readonly sessionKey: CompressedPoint;
+  readonly sessionSuite: 'A' | 'B';
+  readonly receiptKey: CompressedPoint;
+}
+
+/** A statement in canonical form whose rules hold. Whether it is to be *trusted* is another question: client/trust-policy.ts. */
+export interface Statement {
+  readonly bytes: Bytes;
+  /** SHA-256 of `bytes`: what sha256sum prints for the file. */
+  readonly hash: Bytes;
+  readonly document: StatementDocument;
+  readonly fleet: string;
+  readonly epoch: number;
+  readonly threshold: number;
+  readonly replicas: readonly Replica[];
+}
+
+/** Throws FLEET_UNTRUSTED, naming the rule that fails. */
+export function parseStatement(bytes: Uint8Array): Statement {
+  const document = parseDocument(bytes);
+  const { replicas, threshold } = document;
+  const n = replicas.length;
+  if (replicas.some((replica, i) => replica.index !== i + 1)) throw untrusted('replicas must be numbered 1 to n, in order');
+  if (threshold <= n / 2 || threshold > n) throw untrusted(`threshold ${threshold} of ${n} is not a majority`);
+  for (const [what, values] of Object.entries({
+    name: replicas.map((r) => r.name),
+    key: replicas.flatMap((r) => [r.session_key, r.receipt_key]),
+    'token serial': replicas.map((r) => r.token.serial),
+  }))
+    if (new Set(values).size !== values.length) throw untrusted(`two replicas have the same ${what}`);
+  return {
+    bytes: bytes as Bytes,
+    hash: sha256(bytes) as Bytes,
+    document,
+    fleet: document.fleet,
+    epoch: document.epoch,
+    threshold,
+    replicas: replicas.map((r) => ({
+      index: r.index,
+      name: r.name,
+      sessionKey: parseKey(r.session_key),
+      sessionSuite: r.session_suite,
+      receiptKey: parseKey(r.receipt_key),
+    })),
+  };
+}
+
+/** Strict by re-encoding: only the canonical form (RFC 8785) of a document that the schema knows is accepted. */
+function parseDocument(bytes: Uint8Array): StatementDocument {
+  try {
+    const document = statementSchema.parse(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)));
+    if (constantTimeEqual(encodeStatement(document), bytes)) return document;
+  } catch (cause) {
+    throw new VaultError('FLEET_UNTRUSTED', 'The fleet statement is not a statement of this version.', { cause });
+  }
+  throw untrusted('it is not in canonical form (RFC 8785)');
+}
+
+export function encodeStatement(document: StatementDocument): Bytes {
+  return utf8(canonicalize(document) as string);
+}
+
+function parseKey(hex: string): CompressedPoint {
+  const key = parsePoint(fromHex(hex, 'key'), 'key');
+  try {
+    p256.Point.fromBytes(key);
+  } catch {
+    throw untrusted('a key is not a point of P-256');
+  }
+  return key;
+}
+
+/** The replica with this index. Throws REPLY_UNTRUSTED. */
+export function replicaOf(statement: Statement, index: number): Replica {
+  const replica = statement.replicas[index - 1];
+  if (!replica) throw new VaultError('REPLY_UNTRUSTED', `There is no replica ${index} in the fleet statement.`);
+  return replica;
+}
+
+const untrusted = (why: string) => new VaultError('FLEET_UNTRUSTED', `The fleet statement is refused: ${why}.`);
