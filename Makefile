@@ -1,0 +1,45 @@
+# The one interface to the house: everything a person or a CI machine runs is a target here. `make help` lists them.
+# The work is done by scripts/, so that each step can be read and run alone.
+
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build check test demo bench image proto proto-check proto-baseline clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what is missing: system packages (Debian, as root) and npm packages
+	@scripts/setup.sh
+
+build: setup ## compile to dist/
+	@scripts/build.sh
+
+check: setup ## format, lint, types, dead code, import order, generated code
+	@scripts/check.sh
+
+# Setup and build are the first steps of the script: if one fails, the last line still counts it.
+test: ## check, then every test; the last line reads "N passed, N failed"
+	+@MAKE='$(MAKE)' scripts/test.sh
+
+demo: build ## the whole story on this machine, with software tokens (KEEP=1 leaves it running)
+	@node dist/demo/main.js $(if $(KEEP),--keep)
+
+bench: build ## measure
+	@node dist/test/bench/main.js
+
+image: ## build the container image (TARGET=softhsm: with a software token, for tests)
+	@scripts/image.sh $(TARGET)
+
+proto: setup ## generate proto/gen from proto/**/*.proto
+	@scripts/proto.sh generate
+
+proto-check: setup ## lint the .proto files; is proto/gen up to date; do old clients still understand
+	@scripts/check.sh proto_lint proto_generated proto_breaking
+
+proto-baseline: setup ## freeze the present .proto files as what old clients understand
+	@scripts/proto.sh baseline
+
+clean: ## remove what the other targets made, but not node_modules
+	rm -rf dist build

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# What is done with the .proto files: generate | up-to-date | lint | breaking | baseline
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH="$PWD/node_modules/.bin:$PATH" # buf looks for protoc-gen-es there
+
+generate() { buf generate proto --template proto/buf.gen.yaml --output "$1"; }
+
+case "${1:-}" in
+  generate)
+    rm -rf proto/gen # what a deleted .proto left behind
+    generate .
+    ;;
+  up-to-date)
+    fresh=$(mktemp -d)
+    trap 'rm -rf "$fresh"' EXIT
+    generate "$fresh"
+    diff -r proto/gen "$fresh/proto/gen" || { echo 'proto/gen is not what the .proto files say: run `make proto`' && exit 1; }
+    ;;
+  lint)
+    buf lint proto
+    buf format proto --diff --exit-code
+    ;;
+  breaking)
+    # There is no baseline before the first release.
+    [ ! -e proto/baseline.binpb ] || buf breaking proto --against proto/baseline.binpb
+    ;;
+  baseline) buf build proto --exclude-source-info --output proto/baseline.binpb ;;
+  *)
+    echo 'usage: scripts/proto.sh generate | up-to-date | lint | breaking | baseline' >&2
+    exit 2
+    ;;
+esac
