@@ -1,0 +1,129 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Millis } from '../../primitives/brand.ts';
+import { reapProcess } from './reaper.ts';
+
+export interface Command {
+  /** How messages call it. */
+  readonly name: string;
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Takes its output; appended to over restarts. */
+  readonly logFile: string;
+  /** Resolves to true once the process does its work. */
+  readonly ready: () => Promise<boolean>;
+}
+
+const START_DEADLINE: Millis = 20_000;
+const STOP_DEADLINE: Millis = 10_000;
+const POLL: Millis = 50;
+
+/** A program that tests start, stop, kill, freeze and start again under the same command. */
+export class ManagedProcess {
+  readonly name: string;
+  readonly logFile: string;
+  readonly #command: Command;
+  #child: ChildProcess | undefined;
+  #exited: Promise<void> = Promise.resolve();
+
+  constructor(command: Command) {
+    this.name = command.name;
+    this.logFile = command.logFile;
+    this.#command = command;
+  }
+
+  get running(): boolean {
+    return this.#child !== undefined;
+  }
+
+  /** Undefined while it is not running. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Resolves when the process is ready. Throws with the end of its log when it exits first, or takes too long. */
+  async start(): Promise<void> {
+    await this.launch();
+    const deadline = performance.now() + START_DEADLINE;
+    while (!(await this.#command.ready())) {
+      if (!this.running) throw new Error(`${this.name} exited at its start:\n${this.logTail()}`);
+      if (performance.now() > deadline) throw new Error(`${this.name} is not ready after ${START_DEADLINE} ms:\n${this.logTail()}`);
+      await delay(POLL);
+    }
+  }
+
+  /** Starts without waiting for readiness: for what is not to become ready. */
+  async launch(): Promise<void> {
+    if (this.running) throw new Error(`${this.name} is running already`);
+    const { program, args, env, logFile } = this.#command;
+    const log = openSync(logFile, 'a');
+    // Detached, so that a Ctrl-C at the terminal reaches only us; the log is a file, so that the process survives us if it is to be kept.
+    const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', log, log], detached: true });
+    closeSync(log);
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', (cause) => reject(new Error(explain(program, cause as NodeJS.ErrnoException), { cause })));
+    });
+    reapProcess(child);
+    this.#child = child;
+    this.#exited = new Promise((resolve) => {
+      child.once('exit', () => {
+        this.#child = undefined;
+        resolve();
+      });
+    });
+  }
+
+  /** As an operator stops it; kills it if it does not obey. */
+  async stop(): Promise<void> {
+    this.signal('SIGCONT'); // a frozen process hears nothing else
+    this.signal('SIGTERM');
+    const timer = setTimeout(() => this.signal('SIGKILL'), STOP_DEADLINE);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+
+  /** As a crash ends it. */
+  async kill(): Promise<void> {
+    this.signal('SIGKILL');
+    await this.#exited;
+  }
+
+  /** Freezes it: its connections stay open and answer nothing. */
+  pause(): void {
+    this.signal('SIGSTOP');
+  }
+
+  resume(): void {
+    this.signal('SIGCONT');
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
+  /** Resolves when the process has ended, at once if it is not running. */
+  exited(): Promise<void> {
+    return this.#exited;
+  }
+
+  /** Lets this process end while that one runs on. */
+  unref(): void {
+    this.#child?.unref();
+  }
+
+  log(): string {
+    return readFileSync(this.logFile, 'utf8');
+  }
+
+  logTail(lines = 20): string {
+    return this.log().trimEnd().split('\n').slice(-lines).join('\n');
+  }
+}
+
+function explain(program: string, error: NodeJS.ErrnoException): string {
+  if (error.code === 'ENOENT') return `The program ${program} is not installed: run \`make setup\`.`;
+  return `The program ${program} cannot be started: ${error.message}`;
+}
