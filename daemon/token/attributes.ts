@@ -1,0 +1,99 @@
+import pkcs11js from 'pkcs11js';
+
+/** PKCS#11 attributes by name, each with the kind of its value. pkcs11js 2.1 lacks the numbers given here in figures. */
+const attributes = {
+  class: { type: pkcs11js.CKA_CLASS, kind: 'ulong' },
+  keyType: { type: pkcs11js.CKA_KEY_TYPE, kind: 'ulong' },
+  token: { type: pkcs11js.CKA_TOKEN, kind: 'bool' },
+  private: { type: pkcs11js.CKA_PRIVATE, kind: 'bool' },
+  label: { type: pkcs11js.CKA_LABEL, kind: 'text' },
+  value: { type: pkcs11js.CKA_VALUE, kind: 'bytes' },
+  valueLength: { type: pkcs11js.CKA_VALUE_LEN, kind: 'ulong' },
+  ecParams: { type: pkcs11js.CKA_EC_PARAMS, kind: 'bytes' },
+  ecPoint: { type: pkcs11js.CKA_EC_POINT, kind: 'bytes' },
+  sensitive: { type: pkcs11js.CKA_SENSITIVE, kind: 'bool' },
+  extractable: { type: pkcs11js.CKA_EXTRACTABLE, kind: 'bool' },
+  alwaysSensitive: { type: pkcs11js.CKA_ALWAYS_SENSITIVE, kind: 'bool' },
+  neverExtractable: { type: pkcs11js.CKA_NEVER_EXTRACTABLE, kind: 'bool' },
+  local: { type: pkcs11js.CKA_LOCAL, kind: 'bool' },
+  encrypt: { type: pkcs11js.CKA_ENCRYPT, kind: 'bool' },
+  decrypt: { type: pkcs11js.CKA_DECRYPT, kind: 'bool' },
+  sign: { type: pkcs11js.CKA_SIGN, kind: 'bool' },
+  verify: { type: pkcs11js.CKA_VERIFY, kind: 'bool' },
+  wrap: { type: pkcs11js.CKA_WRAP, kind: 'bool' },
+  unwrap: { type: pkcs11js.CKA_UNWRAP, kind: 'bool' },
+  derive: { type: pkcs11js.CKA_DERIVE, kind: 'bool' },
+  trusted: { type: 0x86, kind: 'bool' },
+  wrapWithTrusted: { type: 0x210, kind: 'bool' },
+  unwrapTemplate: { type: 0x40000212, kind: 'template' },
+  allowedMechanisms: { type: 0x40000600, kind: 'mechanisms' },
+  modifiable: { type: pkcs11js.CKA_MODIFIABLE, kind: 'bool' },
+} as const;
+
+export type AttributeName = keyof typeof attributes;
+
+interface Kinds {
+  bool: boolean;
+  ulong: number;
+  text: string;
+  bytes: Uint8Array;
+  mechanisms: readonly number[];
+  /** A nested template, already laid out in memory (nested.ts). */
+  template: Buffer;
+}
+
+export type AttributeValue<Name extends AttributeName> = Kinds[(typeof attributes)[Name]['kind']];
+export type Template = { readonly [Name in AttributeName]?: AttributeValue<Name> };
+
+export interface EncodedAttribute {
+  type: number;
+  value: boolean | Buffer;
+}
+
+/**
+ * The only place that makes templates for pkcs11js, which ends the process when an element is malformed. A wrong type does not compile;
+ * a value left undefined is a fault of ours.
+ */
+export function encodeTemplate(template: Template): EncodedAttribute[] {
+  const encoded = (Object.keys(template) as AttributeName[]).map((name) => ({
+    type: attributes[name].type,
+    value: encodeValue(name, template[name]),
+  }));
+  // SoftHSM 2.6.1 applies attributes in order and takes none after MODIFIABLE = false.
+  return encoded.sort((a, b) => Number(a.type === attributes.modifiable.type) - Number(b.type === attributes.modifiable.type));
+}
+
+export const attributeType = (name: AttributeName): number => attributes[name].type;
+
+function encodeValue(name: AttributeName, value: AttributeValue<AttributeName> | undefined): boolean | Buffer {
+  if (typeof value === 'boolean') return value;
+  if (typeof value === 'number') return ulongs([value]);
+  if (typeof value === 'string') return Buffer.from(value, 'utf8');
+  if (value instanceof Uint8Array) return Buffer.isBuffer(value) ? value : Buffer.from(value);
+  if (Array.isArray(value)) return ulongs(value);
+  throw new TypeError(`attribute ${name} has no value`);
+}
+
+/** What a token answered for attribute `name`. */
+export function decodeValue<Name extends AttributeName>(name: Name, value: Buffer): AttributeValue<Name> {
+  const decoders: { [Kind in keyof Kinds]: () => Kinds[Kind] } = {
+    bool: () => value[0] === 1,
+    ulong: () => readUlongs(value)[0] ?? Number.NaN,
+    text: () => value.toString('utf8'),
+    bytes: () => new Uint8Array(value),
+    mechanisms: () => readUlongs(value),
+    // The token would write through the pointers of our buffer: a nested template is checked by what it refuses (probes.ts).
+    template: () => {
+      throw new TypeError(`attribute ${name} cannot be read`);
+    },
+  };
+  return decoders[attributes[name].kind]() as AttributeValue<Name>;
+}
+
+/** CK_ULONG is C's unsigned long: 8 bytes in the byte order of the machine, on every platform with an LP64 ABI (not on Windows). */
+export const ulongs = (values: readonly (number | bigint)[]): Buffer => Buffer.from(new BigUint64Array(values.map(BigInt)).buffer);
+
+function readUlongs(value: Buffer): number[] {
+  // A copy, since a Buffer of Node's pool may start anywhere and BigUint64Array wants a multiple of 8.
+  return Array.from(new BigUint64Array(new Uint8Array(value).buffer), Number);
+}

@@ -1,0 +1,60 @@
+import type { AttributeName, Template } from './attributes.ts';
+import type { KeyName, ReplicaToken } from './replica.ts';
+import type { KeyHandle, TokenSession } from './session.ts';
+import { kek, macKey, receiptKey, sessionKey } from './templates.ts';
+
+/** A key as its token describes it, in plain JSON. UNWRAP_TEMPLATE cannot be read safely (attributes.ts): the self-test shows its effect. */
+export interface KeyRecord {
+  readonly name: KeyName;
+  readonly label: string;
+  readonly attributes: Readonly<Record<string, boolean>>;
+  readonly allowedMechanisms: readonly string[];
+}
+
+const flags = [
+  'token', 'private', 'sensitive', 'extractable', 'alwaysSensitive', 'neverExtractable', 'local', 'encrypt', 'decrypt', 'sign', 'verify',
+  'wrap', 'unwrap', 'derive', 'trusted', 'modifiable',
+] as const satisfies AttributeName[];
+
+export const readKeys = (token: ReplicaToken): KeyRecord[] =>
+  Object.entries(token.keys).map(([name, key]) => readKey(token.session, name as KeyName, key));
+
+function readKey(session: TokenSession, name: KeyName, key: KeyHandle): KeyRecord {
+  const read = flags.map((flag) => [flag, session.read(key, flag)] as const);
+  return {
+    name,
+    label: session.read(key, 'label') ?? '',
+    // A kind of key that lacks an attribute (a private key has no ENCRYPT) lacks it here too.
+    attributes: Object.fromEntries(read.filter((entry): entry is [(typeof flags)[number], boolean] => entry[1] !== undefined)),
+    allowedMechanisms: (session.read(key, 'allowedMechanisms') ?? []).map((mechanism) => `0x${mechanism.toString(16)}`),
+  };
+}
+
+/** What the template of `name` asks for and the token does not say of the key. Empty if all is well. */
+export function deviations(token: ReplicaToken, name: KeyName): string[] {
+  const expected = expectedTemplate(token, name);
+  const differing = (Object.keys(expected) as AttributeName[]).filter((attribute) => {
+    const actual = token.session.read(token.keys[name], attribute);
+    return JSON.stringify(actual) !== JSON.stringify(expected[attribute]);
+  });
+  // Not in a template, and what the templates are for: the key was born here, and never could leave.
+  const history = (['local', 'alwaysSensitive', 'neverExtractable'] as const).filter((flag) => token.session.read(token.keys[name], flag) !== true);
+  return [...differing, ...history];
+}
+
+function expectedTemplate(token: ReplicaToken, name: KeyName): Template {
+  switch (name) {
+    case 'session':
+      return sessionKey(token.profile);
+    case 'receipt':
+      return receiptKey(token.profile);
+    case 'mac':
+      return macKey(token.profile);
+    case 'kek-oprf':
+      return kek('oprf', token.profile);
+    case 'kek-auth':
+      return kek('auth', token.profile);
+    case 'kek-release':
+      return kek('release', token.profile);
+  }
+}

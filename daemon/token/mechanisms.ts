@@ -1,0 +1,32 @@
+import pkcs11js from 'pkcs11js';
+
+/**
+ * The mechanisms the vault uses, and the only place that builds parameters: pkcs11js leaves pointers uninitialised for a parameter
+ * type that it does not know.
+ */
+export type Mechanism = pkcs11js.Mechanism;
+
+export const CKM = {
+  EC_KEY_PAIR_GEN: pkcs11js.CKM_EC_KEY_PAIR_GEN, // 0x1040
+  ECDSA: pkcs11js.CKM_ECDSA, // 0x1041
+  ECDH1_DERIVE: pkcs11js.CKM_ECDH1_DERIVE, // 0x1050
+  AES_KEY_GEN: pkcs11js.CKM_AES_KEY_GEN, // 0x1080
+  AES_ECB: pkcs11js.CKM_AES_ECB, // 0x1081: for probes only
+  AES_CBC_ENCRYPT_DATA: pkcs11js.CKM_AES_CBC_ENCRYPT_DATA, // 0x1105
+  GENERIC_SECRET_KEY_GEN: pkcs11js.CKM_GENERIC_SECRET_KEY_GEN, // 0x350
+  SHA256_HMAC: pkcs11js.CKM_SHA256_HMAC, // 0x251
+} as const;
+
+export const plain = (mechanism: number): Mechanism => ({ mechanism });
+
+/** ECDH whose result is the bare x coordinate: only CKD_NULL keeps the group structure that the OPRF needs. */
+export function ecdh(publicData: Uint8Array): Mechanism {
+  const parameter: pkcs11js.ECDH1 = { type: pkcs11js.CK_PARAMS_EC_DH, kdf: pkcs11js.CKD_NULL, publicData: Buffer.from(publicData) };
+  return { mechanism: CKM.ECDH1_DERIVE, parameter };
+}
+
+/** Derives a key as the AES-CBC encryption of `data` under the base key (CK_AES_CBC_ENCRYPT_DATA_PARAMS). */
+export function cbcEncryptData(iv: Uint8Array, data: Uint8Array): Mechanism {
+  const parameter: pkcs11js.AesCBC = { type: pkcs11js.CK_PARAMS_AES_CBC, iv: Buffer.from(iv), data: Buffer.from(data) };
+  return { mechanism: CKM.AES_CBC_ENCRYPT_DATA, parameter };
+}

@@ -1,0 +1,71 @@
+import pkcs11js from 'pkcs11js';
+import { VaultError } from '../../primitives/errors.ts';
+import { CKR, returnValue, tokenError } from './failure.ts';
+
+export type Module = pkcs11js.PKCS11;
+export type SlotId = Buffer;
+
+// CKF_OS_LOCKING_OK: pkcs11js passes 0 by default, and SoftHSM then runs without mutexes (four worker threads crash it).
+const OS_LOCKING = { flags: 2 };
+
+/** Loads and initialises a module. Another thread of this process may have initialised it already. */
+export function openModule(path: string): Module {
+  const module = new pkcs11js.PKCS11();
+  try {
+    module.load(path);
+  } catch (cause) {
+    throw new VaultError('MODULE_MISSING', `The PKCS#11 module ${path} cannot be loaded: ${(cause as Error).message}`, { cause });
+  }
+  try {
+    module.C_Initialize(OS_LOCKING);
+  } catch (error) {
+    if (returnValue(error) !== CKR.CRYPTOKI_ALREADY_INITIALIZED) throw tokenError(error, 'C_Initialize');
+  }
+  return module;
+}
+
+/** The slot of the one token with this label, and this serial number if given. Throws TOKEN_MISSING. */
+export function findSlot(module: Module, label: string, serial?: string): SlotId {
+  const slots = listTokens(module).filter(({ info }) => info.label === label && (serial === undefined || info.serial === serial));
+  const [found, ...others] = slots;
+  if (found === undefined) throw new VaultError('TOKEN_MISSING', `No slot holds a token labelled ${label}.`);
+  if (others.length > 0)
+    throw new VaultError('TOKEN_MISSING', `${slots.length} tokens are labelled ${label}: give the serial number, or rename all but one.`);
+  return found.slot;
+}
+
+export interface TokenInfo {
+  readonly label: string;
+  readonly manufacturer: string;
+  readonly model: string;
+  readonly serial: string;
+  readonly firmware: string;
+}
+
+export function tokenInfo(module: Module, slot: SlotId): TokenInfo {
+  const info = attempt('C_GetTokenInfo', () => module.C_GetTokenInfo(slot));
+  return {
+    // Padded with blanks to a fixed length; some modules add a NUL.
+    label: trim(info.label),
+    manufacturer: trim(info.manufacturerID),
+    model: trim(info.model),
+    serial: trim(info.serialNumber),
+    firmware: `${info.firmwareVersion.major}.${info.firmwareVersion.minor}`,
+  };
+}
+
+function listTokens(module: Module): { slot: SlotId; info: TokenInfo }[] {
+  const slots = attempt('C_GetSlotList', () => module.C_GetSlotList(true));
+  return slots.map((slot) => ({ slot, info: tokenInfo(module, slot) }));
+}
+
+/** Runs one call into the module; what it throws becomes ours. */
+export function attempt<T>(operation: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw tokenError(error, operation);
+  }
+}
+
+const trim = (text: string): string => text.replace(/[\0 ]+$/, '');

@@ -1,0 +1,118 @@
+import pkcs11js from 'pkcs11js';
+import { VaultError } from '../../primitives/errors.ts';
+import type { SecretBytes } from '../../primitives/secret-bytes.ts';
+import type { Template } from './attributes.ts';
+import { CKM, plain } from './mechanisms.ts';
+import { findSlot, openModule } from './module.ts';
+import { nestedTemplate } from './nested.ts';
+import type { TokenIdentity } from './port.ts';
+import { type KeyRecord, readKeys } from './key-record.ts';
+import { keyLabel, keyNames, openReplica, type ReplicaLocation } from './replica.ts';
+import { type KeyHandle, TokenSession } from './session.ts';
+import { isTrusted, type KekPurpose, kek, macKey, publicKey, receiptKey, sessionKey, stored } from './templates.ts';
+
+export interface Provisioned {
+  readonly identity: TokenIdentity;
+  /** Each key as the token describes it: for the fleet statement. */
+  readonly keys: readonly KeyRecord[];
+}
+
+export interface ProvisionOptions extends ReplicaLocation {
+  readonly pin: SecretBytes;
+  /** The security officer's. Needed where the profile has trusted KEKs. */
+  readonly soPin?: SecretBytes;
+}
+
+/**
+ * Makes a replica's keys in its token, or none. Refuses if any exists. Not for a process that serves: it logs the application in and
+ * out, and finalises the module.
+ */
+export function provisionReplica(options: ProvisionOptions): Provisioned {
+  const module = openModule(options.module);
+  try {
+    const session = new TokenSession(module, findSlot(module, options.tokenLabel));
+    session.login(options.profile.userType, options.pin);
+    requireNoKeys(session, options);
+    const made: KeyHandle[] = [];
+    try {
+      // First: handles of private objects end with the user's login, and these need the officer's in between.
+      made.push(...makeTrustedKeks(session, options));
+      makeOtherKeys(session, options, made);
+    } catch (error) {
+      undo(session, made);
+      throw error;
+    }
+    session.close();
+    // Opened as the daemon opens it: what is reported is what will be found.
+    const replica = openReplica(options, options.pin);
+    return { identity: replica.identity, keys: readKeys(replica) };
+  } finally {
+    module.C_Finalize();
+  }
+}
+
+function requireNoKeys(session: TokenSession, location: ReplicaLocation): void {
+  for (const name of keyNames) {
+    const label = keyLabel(location, name);
+    if (session.find({ label }, 1).length > 0)
+      throw new VaultError('CONFIG_INVALID', `The token holds ${label} already: nothing was made. A replica’s keys are made once.`);
+  }
+}
+
+const purposes: readonly KekPurpose[] = ['oprf', 'auth', 'release'];
+
+function kekWithTemplate(purpose: KekPurpose, options: ProvisionOptions): Template {
+  const { profile } = options;
+  return {
+    ...kek(purpose, profile),
+    ...(profile.unwrapTemplate ? { unwrapTemplate: nestedTemplate(stored(purpose, profile)) } : {}),
+    label: keyLabel(options, `kek-${purpose}`),
+  };
+}
+
+/**
+ * CKA_TRUSTED may be set by the security officer only (PKCS#11 2.40 §4.4), who in turn has no access to private objects. So the officer
+ * makes the keys as public *session* objects, which live in this process's memory and touch no disk, and the user, logging in while
+ * the session stays open, copies them to private, unmodifiable token objects. The copy keeps TRUSTED and every other attribute.
+ */
+function makeTrustedKeks(session: TokenSession, options: ProvisionOptions): KeyHandle[] {
+  const { profile, pin, soPin } = options;
+  const trusted = purposes.filter((purpose) => isTrusted(purpose, profile));
+  if (trusted.length === 0) return [];
+  if (soPin === undefined)
+    throw new VaultError('CONFIG_INVALID', `Profile ${profile.vendor} has trusted KEKs, which only the security officer can make: give its PIN.`);
+  session.logout();
+  session.login(pkcs11js.CKU_SO, soPin);
+  const drafts = trusted.map((purpose) =>
+    session.generateKey(plain(CKM.AES_KEY_GEN), { ...kekWithTemplate(purpose, options), token: false, private: false, modifiable: true }),
+  );
+  session.logout();
+  session.login(profile.userType, pin);
+  return session.withTemporary((keep) =>
+    drafts.map((draft) => session.copy(keep(draft), { token: true, private: true, modifiable: false })),
+  );
+}
+
+function makeOtherKeys(session: TokenSession, options: ProvisionOptions, made: KeyHandle[]): void {
+  const { profile } = options;
+  for (const purpose of purposes.filter((name) => !isTrusted(name, profile)))
+    made.push(session.generateKey(plain(CKM.AES_KEY_GEN), kekWithTemplate(purpose, options)));
+  for (const name of ['session', 'receipt'] as const) {
+    const label = keyLabel(options, name);
+    const open = { ...publicKey(true, name === 'receipt'), label, modifiable: false };
+    const secret = { ...(name === 'session' ? sessionKey(profile) : receiptKey(profile)), label };
+    const pair = session.generateKeyPair(plain(CKM.EC_KEY_PAIR_GEN), open, secret);
+    made.push(pair.publicKey, pair.privateKey);
+  }
+  made.push(session.generateKey(plain(CKM.GENERIC_SECRET_KEY_GEN), { ...macKey(profile), label: keyLabel(options, 'mac') }));
+}
+
+function undo(session: TokenSession, made: readonly KeyHandle[]): void {
+  for (const key of made) {
+    try {
+      session.destroy(key);
+    } catch {
+      // What failed before is the error to report; a key left over is refused, by name, the next time.
+    }
+  }
+}

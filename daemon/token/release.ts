@@ -1,0 +1,21 @@
+import { type Bytes, exactly } from '../../primitives/bytes.ts';
+import { plain } from './mechanisms.ts';
+import type { TokenPort } from './port.ts';
+import type { ReplicaToken } from './replica.ts';
+import { deriveSessionKey } from './session-key.ts';
+import { SEALED_LENGTH, sealedBytes, unwrapStored } from './stored.ts';
+import { requireMac, requireProof } from './verify.ts';
+
+/** TokenPort.release: three doors in this order, MAC, proof, share. */
+export function release(token: ReplicaToken, request: Parameters<TokenPort['release']>[0]): Bytes {
+  const proofTranscript = exactly(32, request.proofTranscript, 'the proof’s transcript');
+  const proof = exactly(32, request.proof, 'the proof');
+  const { session, profile } = token;
+  requireMac(token, request.mac, 'MAC_REFUSED');
+  session.withTemporary((keep) => requireProof(token, keep(unwrapStored(token, 'auth', request.wrappedAuth)), proofTranscript, proof));
+  return session.withTemporary((keep) => {
+    const wrapKey = keep(deriveSessionKey(token, request.clientKey, request.sessionTranscript));
+    const share = keep(unwrapStored(token, 'release', request.wrappedRelease));
+    return sealedBytes(session.wrap(plain(profile.wrap.secret), wrapKey, share, SEALED_LENGTH));
+  });
+}

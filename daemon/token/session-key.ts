@@ -1,0 +1,40 @@
+import { exactly } from '../../primitives/bytes.ts';
+import { isVaultError, VaultError } from '../../primitives/errors.ts';
+import type { CompressedPoint } from '../../protocol/point.ts';
+import { decompress } from './curve.ts';
+import { publicData } from './evaluate.ts';
+import { cbcEncryptData, ecdh, plain } from './mechanisms.ts';
+import type { Sealed } from './port.ts';
+import type { ReplicaToken } from './replica.ts';
+import type { KeyHandle } from './session.ts';
+import { SEALED_LENGTH } from './stored.ts';
+import { opened, sessionWrapKey, sharedSecret } from './templates.ts';
+
+const ZERO_IV = new Uint8Array(16); // the data is one hash, never twice under one key: E is fresh
+
+/** Session suite A: ECDH by CKD_NULL, then AES-CBC of the transcript under the shared x. The host sees neither. */
+export function deriveSessionKey(token: ReplicaToken, clientKey: CompressedPoint, transcript: Uint8Array): KeyHandle {
+  const { session, profile, keys } = token;
+  const point = decompress(clientKey, 'the client’s ephemeral key');
+  exactly(32, transcript, 'the session transcript');
+  return session.withTemporary((keep) => {
+    const shared = keep(session.derive(ecdh(publicData(token, point)), keys.session, sharedSecret));
+    return session.derive(cbcEncryptData(ZERO_IV, transcript), shared, sessionWrapKey(profile));
+  });
+}
+
+/** Opens a client's secret inside the token. The integrity check of AES-KW fails for another key, transcript or blob: SEAL_REFUSED. */
+export function openSealed(token: ReplicaToken, purpose: 'auth' | 'release', clientKey: CompressedPoint, sealed: Sealed): KeyHandle {
+  const { session, profile } = token;
+  exactly(SEALED_LENGTH, sealed.sealed, `the sealed ${purpose} secret`);
+  return session.withTemporary((keep) => {
+    const wrapKey = keep(deriveSessionKey(token, clientKey, sealed.sessionTranscript));
+    try {
+      return session.unwrap(plain(profile.wrap.secret), wrapKey, sealed.sealed, opened(purpose, profile));
+    } catch (cause) {
+      // Tokens agree on no return value here (SoftHSM: GENERAL_ERROR). The self-test has shown that the template is not at fault.
+      if (!isVaultError(cause, 'TOKEN_FAULT')) throw cause;
+      throw new VaultError('SEAL_REFUSED', `The sealed ${purpose} secret does not open with its session key.`, { cause });
+    }
+  });
+}

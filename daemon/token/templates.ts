@@ -1,0 +1,213 @@
+import pkcs11js from 'pkcs11js';
+import type { Template } from './attributes.ts';
+import { CKM } from './mechanisms.ts';
+import type { Profile } from './profile.ts';
+
+/**
+ * Every attribute of every key, and why. Private everywhere: SoftHSM keeps public objects in clear on its disk, and other tokens show
+ * them without a PIN. Uses are all written out, since tokens differ in what they allow by default (SoftHSM: decrypt, after an unwrap).
+ */
+const noUse = {
+  encrypt: false,
+  decrypt: false,
+  sign: false,
+  verify: false,
+  wrap: false,
+  unwrap: false,
+  derive: false,
+} as const;
+
+// A private key has no ENCRYPT, VERIFY or WRAP.
+const noPrivateUse = { decrypt: false, sign: false, unwrap: false, derive: false } as const;
+
+// OBJECT IDENTIFIER 1.2.840.10045.3.1.7 (prime256v1), DER
+const P256 = Uint8Array.of(0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07);
+
+const allowed = (profile: Profile, ...mechanisms: number[]): Template => (profile.allowedMechanisms ? { allowedMechanisms: mechanisms } : {});
+
+const forTrusted = (profile: Profile): Template => (profile.trusted === 'none' ? {} : { wrapWithTrusted: true });
+
+/** The public half of a pair: `token` if it is one of the replica's keys. */
+export const publicKey = (token: boolean, verify: boolean): Template => ({
+  class: pkcs11js.CKO_PUBLIC_KEY,
+  keyType: pkcs11js.CKK_EC,
+  token,
+  private: false, // public by nature; the fleet statement says which is right
+  ecParams: P256,
+  encrypt: false,
+  verify,
+  wrap: false,
+});
+
+/** The replica's session key S_i. */
+export const sessionKey = (profile: Profile): Template => ({
+  class: pkcs11js.CKO_PRIVATE_KEY,
+  keyType: pkcs11js.CKK_EC,
+  token: true,
+  private: true,
+  sensitive: true,
+  extractable: false,
+  ...noPrivateUse,
+  derive: true, // ECDH with a client's ephemeral key, and nothing else: a signature by it would be a statement nobody asked for
+  ...allowed(profile, CKM.ECDH1_DERIVE),
+  modifiable: false,
+});
+
+/** The replica's receipt key V_i. */
+export const receiptKey = (profile: Profile): Template => ({
+  class: pkcs11js.CKO_PRIVATE_KEY,
+  keyType: pkcs11js.CKK_EC,
+  token: true,
+  private: true,
+  sensitive: true,
+  extractable: false,
+  ...noPrivateUse,
+  sign: true, // never derive: k·P for the signing key would be a second oracle on it
+  ...allowed(profile, CKM.ECDSA),
+  modifiable: false,
+});
+
+/** The key of all MACs over what the replica stores outside the token. */
+export const macKey = (profile: Profile): Template => ({
+  class: pkcs11js.CKO_SECRET_KEY,
+  keyType: pkcs11js.CKK_GENERIC_SECRET,
+  valueLength: 32, // SoftHSM takes no shorter key for HMAC-SHA-256, and RFC 2104 §3 wants none
+  token: true,
+  private: true,
+  sensitive: true,
+  extractable: false,
+  ...noUse,
+  sign: true,
+  verify: true, // C_Verify compares in the token
+  ...allowed(profile, CKM.SHA256_HMAC),
+  modifiable: false,
+});
+
+export type KekPurpose = 'oprf' | 'auth' | 'release';
+
+/** What unwraps under one KEK. One KEK for all would let a host choose the laxest template for the most secret value. */
+export function stored(purpose: KekPurpose, profile: Profile): Template {
+  switch (purpose) {
+    case 'oprf':
+      return {
+        class: pkcs11js.CKO_PRIVATE_KEY,
+        keyType: pkcs11js.CKK_EC,
+        token: false, // lives for one call
+        private: true,
+        sensitive: true,
+        extractable: false, // once stored it never leaves again, trusted wrapping key or not
+        ...noPrivateUse,
+        derive: true,
+        ...allowed(profile, CKM.ECDH1_DERIVE),
+        modifiable: false, // else the host switches another use on after the unwrap
+      };
+    case 'auth':
+      return {
+        class: pkcs11js.CKO_SECRET_KEY,
+        keyType: pkcs11js.CKK_GENERIC_SECRET,
+        token: false,
+        private: true,
+        sensitive: true,
+        extractable: false,
+        ...noUse,
+        verify: true, // without sign: the token must not make the proof that it asks for
+        ...allowed(profile, CKM.SHA256_HMAC),
+        modifiable: false,
+      };
+    case 'release':
+      return {
+        class: pkcs11js.CKO_SECRET_KEY,
+        keyType: pkcs11js.CKK_GENERIC_SECRET,
+        token: false,
+        private: true,
+        sensitive: true,
+        extractable: true, // it must leave, wrapped to the client’s session key, which no token can trust beforehand
+        ...noUse, // and so be used for nothing here
+        modifiable: false,
+      };
+  }
+}
+
+export const kekMechanism = (purpose: KekPurpose, profile: Profile): number =>
+  purpose === 'oprf' ? profile.wrap.ecPrivateKey : profile.wrap.secret;
+
+/** KEKs whose blobs hold what must never be wrapped by anything else. What KEK_release holds must be. */
+export const isTrusted = (purpose: KekPurpose, profile: Profile): boolean => profile.trusted !== 'none' && purpose !== 'release';
+
+/** Where the token enforces it, provision.ts adds `stored(purpose)` as CKA_UNWRAP_TEMPLATE. */
+export const kek = (purpose: KekPurpose, profile: Profile): Template => ({
+  class: pkcs11js.CKO_SECRET_KEY,
+  keyType: pkcs11js.CKK_AES,
+  valueLength: 32,
+  token: true,
+  private: true,
+  sensitive: true,
+  extractable: false, // leaves by no door: a replica that lost its token is replaced, not restored
+  ...noUse, // above all no decrypt: AES-KW is AES, and would be undone by AES-ECB and six rounds of arithmetic
+  wrap: true,
+  unwrap: true,
+  ...(isTrusted(purpose, profile) ? { trusted: true } : {}),
+  ...allowed(profile, kekMechanism(purpose, profile)),
+  modifiable: false, // else the host switches decrypt on, or replaces the template
+});
+
+/** A record's OPRF key between its birth and its wrapping. */
+export const newOprfKey = (profile: Profile): Template => ({
+  ...stored('oprf', profile),
+  extractable: true, // so that KEK_oprf can wrap it,
+  ...forTrusted(profile), // and only a trusted KEK
+});
+
+/** A client's secret, just opened with a session key: it may only be wrapped again. */
+export const opened = (purpose: 'auth' | 'release', profile: Profile): Template => ({
+  class: pkcs11js.CKO_SECRET_KEY,
+  keyType: pkcs11js.CKK_GENERIC_SECRET,
+  token: false,
+  private: true,
+  sensitive: true,
+  extractable: true,
+  ...(purpose === 'auth' ? forTrusted(profile) : {}),
+  ...noUse,
+  modifiable: false,
+});
+
+/** x(k·P), to be read: it goes to the client, and the client could compute it from the answer anyway. */
+export const readableX: Template = {
+  class: pkcs11js.CKO_SECRET_KEY,
+  keyType: pkcs11js.CKK_GENERIC_SECRET,
+  valueLength: 32, // with leading zeros
+  token: false,
+  private: false, // SoftHSM would encrypt it in memory: 15 µs for nothing
+  sensitive: false,
+  extractable: true,
+};
+
+/** Session suite A, first step: the shared x as a key that can only derive. */
+export const sharedSecret: Template = {
+  class: pkcs11js.CKO_SECRET_KEY,
+  keyType: pkcs11js.CKK_AES,
+  valueLength: 32,
+  token: false,
+  private: true,
+  sensitive: true,
+  extractable: false,
+  ...noUse,
+  derive: true,
+  modifiable: false,
+};
+
+/** Session suite A, second step: the key that wraps and unwraps one secret of 32 bytes. */
+export const sessionWrapKey = (profile: Profile): Template => ({
+  class: pkcs11js.CKO_SECRET_KEY,
+  keyType: pkcs11js.CKK_AES,
+  valueLength: 32,
+  token: false,
+  private: true,
+  sensitive: true,
+  extractable: false,
+  ...noUse,
+  wrap: true,
+  unwrap: true,
+  ...allowed(profile, profile.wrap.secret),
+  modifiable: false,
+});
