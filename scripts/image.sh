@@ -11,21 +11,23 @@ options=(--target "$target" --tag "$tag")
 npmrc=${NPMRC:-$HOME/.npmrc}
 if [ -e "$npmrc" ]; then options+=(--secret "id=npmrc,src=$npmrc"); fi
 
-build() {
-  if docker info >/dev/null 2>&1; then
-    DOCKER_BUILDKIT=1 docker build "${options[@]}" .
-  elif command -v buildah >/dev/null; then
-    # vfs and chroot work without a kernel that grants overlay mounts and namespaces.
-    buildah --storage-driver vfs bud --isolation chroot "${options[@]}" .
-  else
-    echo 'image: needs a running docker engine, or buildah (Debian package buildah)' >&2
-    exit 1
-  fi
-}
+if docker info >/dev/null 2>&1; then
+  export DOCKER_BUILDKIT=1
+  build=(docker build)
+  local_image=(docker image inspect)
+elif command -v buildah >/dev/null; then
+  # vfs and chroot work without a kernel that grants overlay mounts and namespaces.
+  build=(buildah --storage-driver vfs bud --isolation chroot)
+  local_image=(buildah --storage-driver vfs inspect --type image)
+else
+  echo 'image: needs a running docker engine, or buildah (Debian package buildah)' >&2
+  exit 1
+fi
 
-if ! build; then
+if ! "${build[@]}" "${options[@]}" .; then
   base=$(sed -n 's/^FROM \([^ ]*:[^ ]*\).*/\1/p' Dockerfile | sort -u)
-  echo "image: not built. If the base image cannot be pulled here, provide $base under that name locally, then try again." >&2
+  "${local_image[@]}" "$base" >/dev/null 2>&1 ||
+    echo "image: if $base cannot be pulled here, provide the base image locally under that name, then try again" >&2
   exit 1
 fi
 echo "image: built $tag"
