@@ -39,7 +39,7 @@ module.exports = {
     forbid(
       'generated-code-is-plain',
       { path: '^proto/gen/' },
-      { pathNot: ['^proto/gen/', '^node_modules/@bufbuild/protobuf/'] },
+      { pathNot: ['^proto/gen/', '(^|/)node_modules/@bufbuild/protobuf/'] },
       'Generated code needs the runtime of protobuf-es and nothing else.',
     ),
 
@@ -110,19 +110,19 @@ module.exports = {
     forbid(
       'pkcs11-in-token-only',
       { path: ours, pathNot: ['^daemon/token/', tests] },
-      { path: '^node_modules/(pkcs11js|graphene-pk11|koffi)/' },
+      { path: '(^|/)node_modules/(pkcs11js|graphene-pk11|koffi)/' },
       'One folder knows PKCS#11.',
     ),
     forbid(
       'etcd-in-ledger-only',
       { path: ours, pathNot: [ledger, '^cli/status[^/]*\\.ts$', tests] },
-      { path: '^node_modules/etcd3/' },
+      { path: '(^|/)node_modules/etcd3/' },
       'One wrapper holds the settings without which etcd3 replays transactions; `bkvctl status` only reads.',
     ),
     forbid(
       'level-in-ledger-only',
       { path: ours, pathNot: [ledger, tests] },
-      { path: '^node_modules/classic-level/' },
+      { path: '(^|/)node_modules/classic-level/' },
       'The guard is written in one place, with sync and without createIfMissing.',
     ),
     forbid(
@@ -150,12 +150,12 @@ module.exports = {
       { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['npm', 'type-only'] },
       'A product is installed without the development dependencies.',
     ),
-    forbid('no-circle', {}, { circular: true }, 'Two files that import each other are one file, or miss a third.'),
-    forbid('resolvable', {}, { couldNotResolve: true }, 'The file or package is not there, or not in package.json.'),
+    forbid('no-circle', { path: ours }, { circular: true }, 'Two files that import each other are one file, or miss a third.'),
+    forbid('resolvable', { path: ours }, { couldNotResolve: true }, 'The file or package is not there, or not in package.json.'),
   ],
 
   options: {
-    doNotFollow: { path: '^node_modules/' },
+    doNotFollow: { path: '(^|/)node_modules/' },
     exclude: { path: '^(dist|build)/' },
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: true, // a type import is an import: the reader needs the other file all the same
