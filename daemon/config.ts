@@ -63,7 +63,10 @@ const schema = z.strictObject({
   /** How long a ticket of BeginEnrollment is good. */
   ticket_life_ms: milliseconds.default(10 * 60 * 1000),
   /** How often housekeeping looks for exhausted records. */
-  sweep_interval_ms: z.int().min(100).default(60 * 1000),
+  sweep_interval_ms: z
+    .int()
+    .min(100)
+    .default(60 * 1000),
   log_level: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
 });
 

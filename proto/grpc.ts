@@ -1,4 +1,12 @@
-import { create, type DescMethodUnary, type DescService, fromBinary, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMethodUnary,
+  type DescService,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf';
 import * as grpc from '@grpc/grpc-js';
 
 // The bridge between protobuf-es descriptors and grpc-js, for unary methods. Both ends of every call of the project use it.
@@ -48,5 +56,5 @@ export function promiseClient<S extends DescService>(service: S, client: grpc.Cl
         );
       });
   };
-  return Object.fromEntries(service.methods.map((method) => [method.localName, call(method as DescMethodUnary)])) as Client<S>;
+  return Object.fromEntries(service.methods.map((method) => [method.localName, call(method as DescMethodUnary)])) as unknown as Client<S>;
 }

@@ -1,5 +1,5 @@
-import { type Brand } from '../primitives/brand.ts';
-import { exactly, type Bytes } from '../primitives/bytes.ts';
+import type { Brand } from '../primitives/brand.ts';
+import { type Bytes, exactly } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import type * as pb from '../proto/gen/backupvault/v1/record_pb.ts';
 import { refuseUnknownFields } from './message.ts';

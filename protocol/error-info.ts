@@ -21,7 +21,10 @@ export function encodeError(error: VaultError): Uint8Array {
 /** Undefined for what is not an ErrorInfo of a code known here: the caller then goes by the gRPC status. */
 export function decodeError(bytes: Uint8Array): VaultError | undefined {
   try {
-    const { code, message, attemptsUsed, attemptsLimit, notBeforeMs, replicasAnswered, replicasNeeded } = fromBinary(ErrorInfoSchema, bytes);
+    const { code, message, attemptsUsed, attemptsLimit, notBeforeMs, replicasAnswered, replicasNeeded } = fromBinary(
+      ErrorInfoSchema,
+      bytes,
+    );
     if (!Object.hasOwn(errorCodes, code)) return undefined;
     const details: { -readonly [K in keyof ErrorDetails]: ErrorDetails[K] } = {};
     if (attemptsUsed !== undefined) details.attemptsUsed = attemptsUsed;

@@ -124,19 +124,7 @@ export const subRecordTranscript = (
     readonly wrappedRelease: Uint8Array;
     readonly enrolledAtMs: bigint;
   },
-) =>
-  new Transcript(
-    'sub-record',
-    s.fleet,
-    s.index,
-    s.rid,
-    s.g,
-    s.bodyHash,
-    s.wrappedKey,
-    s.wrappedAuth,
-    s.wrappedRelease,
-    s.enrolledAtMs,
-  );
+) => new Transcript('sub-record', s.fleet, s.index, s.rid, s.g, s.bodyHash, s.wrappedKey, s.wrappedAuth, s.wrappedRelease, s.enrolledAtMs);
 
 /** Signed by the owner key of the generation that is replaced. */
 export const replaceTranscript = (name: GenerationName, previous: Uint8Array, bodyHash: Uint8Array) =>

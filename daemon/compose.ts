@@ -1,0 +1,163 @@
+import type { Server } from '@grpc/grpc-js';
+import { HealthImplementation } from 'grpc-health-check';
+import { type Clock, systemClock } from '../primitives/clock.ts';
+import { ReplicaService } from '../proto/gen/backupvault/v1/replica_pb.ts';
+import { VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import type { Config } from './config.ts';
+import { expectOwnKeys, readPin, readStatement, readTenantKeys } from './inputs.ts';
+import { Etcd } from './ledger/etcd.ts';
+import { Guard } from './ledger/guard.ts';
+import { GuardStore } from './ledger/guard-store.ts';
+import { Register } from './ledger/register.ts';
+import type { Fleet } from './replica/fleet.ts';
+import { Housekeeping } from './replica/housekeeping.ts';
+import { Membership } from './replica/membership.ts';
+import { localParticipant } from './replica/participant.ts';
+import { connectPeer } from './replica/peer.ts';
+import { expectReplica, tenantOf } from './rpc/caller.ts';
+import { serveMetrics } from './rpc/metrics.ts';
+import { replicaService } from './rpc/replica-service.ts';
+import { serve } from './rpc/server.ts';
+import { vaultService } from './rpc/vault-service.ts';
+import { Serving } from './serving.ts';
+import type { Events } from './telemetry/events.ts';
+import { openToken } from './token/pool.ts';
+import type { TokenPort } from './token/port.ts';
+import { GrantVerifier } from './vault/grants.ts';
+import { receiptKeys } from './vault/receipt-keys.ts';
+import type { Vault } from './vault/vault.ts';
+
+/** Undoes what was set up, last first. */
+export type Stop = () => Promise<void>;
+
+/**
+ * Wires a replica, in the order in which each part can refuse: files, token, statement, guard, etcd, then the outside. Rejects with
+ * the reason where a promise could not be kept; then everything begun is undone.
+ */
+export async function startReplica(config: Config, version: string, events: Events, clock: Clock = systemClock): Promise<Stop> {
+  const undo: Stop[] = [];
+  const stop = async () => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    const fleet = await openFleet(config, events, clock, undo);
+    await openToOutside(config, version, fleet, undo);
+    return stop;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+interface OpenFleet extends Fleet {
+  readonly membership: Membership;
+}
+
+async function openFleet(config: Config, events: Events, clock: Clock, undo: Stop[]): Promise<OpenFleet> {
+  const { statement, self } = readStatement(config);
+  const grants = new GrantVerifier(readTenantKeys(config), clock);
+  const token = await openOwnToken(config, statement.fleet, undo);
+  expectOwnKeys(self, token.identity);
+
+  const { guard_incarnation } = statement.document.replicas[self.index - 1] as { guard_incarnation: number };
+  const guard = new Guard(
+    await GuardStore.open(config.guard, { fleet: statement.fleet, replica: self.index, incarnation: guard_incarnation }),
+  );
+  undo.push(() => guard.close());
+
+  const etcd = new Etcd({ ...config.etcd, prefix: `/bkv/${statement.fleet}/` });
+  undo.push(async () => etcd.close());
+  const register = new Register(etcd, statement.document.store_incarnation, clock);
+  await register.initialise(await guard.isEmpty());
+
+  const vault: Vault = {
+    statement,
+    self,
+    token,
+    guard,
+    register,
+    grants,
+    receiptKeys: receiptKeys(statement),
+    clock,
+    bounds: { limitMost: config.bounds.limit_most, coolDownLeast: config.bounds.cool_down_least_ms },
+    ticketLife: config.ticket_life_ms,
+  };
+  const peers = config.peers.map(({ index, address }) => connectPeer({ fleet: statement.fleet, index, address, tls: config.tls.peer }));
+  undo.push(async () => {
+    for (const peer of peers) peer.close();
+  });
+  const participants = [localParticipant(vault), ...peers].sort((a, b) => a.index - b.index);
+
+  const membership = new Membership(etcd, {
+    index: self.index,
+    about: { name: self.name, frontend: config.listen.frontend },
+    clock,
+    events,
+  });
+  membership.start();
+  undo.push(() => membership.stop());
+  return { vault, participants, present: () => membership.present(), events, membership };
+}
+
+async function openOwnToken(config: Config, fleet: string, undo: Stop[]): Promise<TokenPort> {
+  const pin = readPin(config);
+  try {
+    const { profile, module, label } = config.token;
+    const token = await openToken({ profile, ...(module ? { module } : {}), tokenLabel: label, pin, fleet, index: config.replica });
+    undo.push(() => token.close());
+    return token;
+  } finally {
+    pin.wipe();
+  }
+}
+
+async function openToOutside(config: Config, version: string, fleet: OpenFleet, undo: Stop[]): Promise<void> {
+  const { vault, participants, events } = fleet;
+  const { statement, clock, self } = vault;
+  const health = new HealthImplementation({ '': 'NOT_SERVING' });
+  const context = { health, events, clock };
+  const own = participants[self.index - 1] as (typeof participants)[number];
+  const peerServer = await serve(
+    {
+      address: config.listen.peer,
+      tls: config.tls.peer,
+      service: ReplicaService,
+      handlers: replicaService(own),
+      identify: (call) => expectReplica(call, statement.fleet, statement.replicas.length),
+    },
+    context,
+  );
+  undo.push(() => shutDown(peerServer));
+  const frontendServer = await serve(
+    { address: config.listen.frontend, tls: config.tls.frontend, service: VaultService, handlers: vaultService(fleet), identify: tenantOf },
+    context,
+  );
+  undo.push(() => shutDown(frontendServer));
+  if (config.listen.metrics) {
+    const metrics = await serveMetrics(config.listen.metrics, events.registry);
+    undo.push(async () => void metrics.close());
+  }
+  const housekeeping = new Housekeeping(fleet, { grace: config.erase_grace_ms, interval: config.sweep_interval_ms });
+  housekeeping.start();
+  undo.push(() => housekeeping.stop());
+  const serving = new Serving({ health, events, clock, membership: fleet.membership, token: vault.token });
+  serving.start();
+  undo.push(async () => serving.stop());
+  events.started(version, { ...config.listen });
+}
+
+const SHUTDOWN_MS = 2000;
+
+/** Lets calls under way finish; streams that clients hold open (health watches) do not hold us. */
+function shutDown(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const force = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, SHUTDOWN_MS);
+    server.tryShutdown(() => {
+      clearTimeout(force);
+      resolve();
+    });
+  });
+}

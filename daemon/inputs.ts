@@ -1,0 +1,69 @@
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { VaultError } from '../primitives/errors.ts';
+import { SecretBytes } from '../primitives/secret-bytes.ts';
+import { parseStatement, type Replica, type Statement } from '../protocol/statement.ts';
+import type { Config } from './config.ts';
+import type { TokenIdentity } from './token/port.ts';
+import type { TenantKeys } from './vault/grants.ts';
+
+// What a replica reads at start beside its configuration. Every failure is CONFIG_INVALID and names the file.
+
+function read(file: string, what: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new VaultError('CONFIG_INVALID', `Cannot read ${what}: ${(cause as Error).message}.`, { cause });
+  }
+}
+
+export function readStatement(config: Config): { statement: Statement; self: Replica } {
+  const statement = parseStatement(read(config.statement, 'the fleet statement'));
+  const self = statement.replicas[config.replica - 1];
+  if (!self) throw new VaultError('CONFIG_INVALID', `The fleet statement has no replica ${config.replica}.`);
+  const others = statement.replicas.filter(({ index }) => index !== self.index);
+  const missing = others.filter(({ index }) => !config.peers.some((peer) => peer.index === index));
+  if (missing.length > 0 || config.peers.length !== others.length)
+    throw new VaultError(
+      'CONFIG_INVALID',
+      `\`peers\` must name each other replica of the statement once: ${others.map((r) => r.index).join(', ')}.`,
+    );
+  return { statement, self };
+}
+
+/** The PIN, without the line break that editors add. `credential:NAME` is systemd's LoadCredential=. */
+export function readPin({ token }: Config): SecretBytes {
+  const credential = /^credential:(.+)$/.exec(token.pin_file)?.[1];
+  const directory = process.env.CREDENTIALS_DIRECTORY;
+  if (credential && !directory)
+    throw new VaultError('CONFIG_INVALID', '`pin_file` names a credential, but systemd gave none: set LoadCredential= in the unit.');
+  const file = credential && directory ? join(directory, credential) : token.pin_file;
+  const content = read(file, 'the PIN file');
+  const end = content.at(-1) === 0x0a ? content.length - 1 : content.length;
+  const pin = new SecretBytes(content.subarray(0, end));
+  content.fill(0);
+  return pin;
+}
+
+export function readTenantKeys({ tenants }: Config): TenantKeys {
+  const readKey = (file: string): KeyObject => {
+    const pem = read(file, 'a grant key');
+    try {
+      return createPublicKey(pem);
+    } catch (cause) {
+      throw new VaultError('CONFIG_INVALID', `${file} is not a public key in PEM (SPKI) form.`, { cause });
+    }
+  };
+  return new Map(tenants.map(({ name, grant_keys }) => [name, new Map(grant_keys.map(({ kid, file }) => [kid, readKey(file)]))]));
+}
+
+/** A replica serves only under a statement that names its own token's keys. Throws STATEMENT_MISMATCH. */
+export function expectOwnKeys(self: Replica, identity: TokenIdentity): void {
+  for (const key of ['sessionKey', 'receiptKey'] as const)
+    if (!Buffer.from(self[key]).equals(identity[key]))
+      throw new VaultError(
+        'STATEMENT_MISMATCH',
+        `The token’s ${key} is not the one that the fleet statement has for replica ${self.index}.`,
+      );
+}

@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { type Attempts, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import type { HashedBody } from '../../protocol/body.ts';
+import { enrol, erase, eraseIfDue, isExhausted, notBefore, spend } from './attempts.ts';
+
+const bytes = (fill: number, length = 16) => new Uint8Array(length).fill(fill);
+const none = new Uint8Array(0);
+const point = (n: number) => bytes(n, 32);
+
+const body = (g: number, previous: Uint8Array, { hash = g, coolDownMs = 0n, limit = 2 } = {}) =>
+  ({ body: { g: bytes(g), previous, policy: { limit, coolDownMs } }, bodyHash: bytes(hash, 32) }) as unknown as HashedBody;
+
+const enrolled = (options = {}): Attempts => enrol(undefined, body(1, none, options), 1).next as Attempts;
+const spent = (attempts: Attempts, n: number, now = 0): Attempts => spend(attempts, attempts.g, point(n), now).next as Attempts;
+const code = (run: () => unknown) => {
+  try {
+    run();
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+  return 'no error';
+};
+
+describe('ENROL', () => {
+  it('starts with no attempt spent', () => {
+    expect(enrolled()).toMatchObject({ points: [], limit: 2, state: RecordState.LIVE, incarnation: 1n });
+  });
+
+  it('is done already when the same body comes again, and keeps the counter', () => {
+    expect(enrol(spent(enrolled(), 1), body(1, none), 1).next).toBeUndefined();
+  });
+
+  it('refuses the same g with another body', () => {
+    expect(code(() => enrol(enrolled(), body(1, none, { hash: 9 }), 1))).toBe('GENERATION_CONFLICT');
+  });
+
+  it('replaces only the generation that it names', () => {
+    expect(enrol(enrolled(), body(2, bytes(1)), 1).next?.g).toEqual(bytes(2));
+    expect(code(() => enrol(enrolled(), body(2, none), 1))).toBe('GENERATION_CONFLICT');
+    expect(code(() => enrol(undefined, body(2, bytes(1)), 1))).toBe('GENERATION_CONFLICT');
+  });
+
+  it('does not bring an old generation back when its enrolment lands late', () => {
+    const second = enrol(enrolled(), body(2, bytes(1)), 1).next as Attempts;
+    expect(code(() => enrol(second, body(1, none), 1))).toBe('GENERATION_CONFLICT');
+  });
+
+  it('does not bring an erased generation back', () => {
+    const erased = erase(enrolled(), bytes(1)).next as Attempts;
+    expect(code(() => enrol(erased, body(1, none), 1))).toBe('GENERATION_CONFLICT');
+    expect(enrol(erased, body(2, bytes(1)), 1).next?.state).toBe(RecordState.LIVE);
+  });
+});
+
+describe('SPEND', () => {
+  it('numbers distinct points in order, up to the limit', () => {
+    const one = spent(enrolled(), 1);
+    const two = spent(one, 2);
+    expect(spend(one, bytes(1), point(2), 0).attempt).toBe(2);
+    expect(two.points).toHaveLength(2);
+    expect(isExhausted(two)).toBe(true);
+    expect(code(() => spend(two, bytes(1), point(3), 0))).toBe('EXHAUSTED');
+  });
+
+  it('gives a point that was paid for its number again, even when everything is spent or cooling down', () => {
+    const two = spent(spent(enrolled(), 1), 2);
+    expect(spend(two, bytes(1), point(1), 0)).toEqual({ next: undefined, attempt: 1 });
+    const cooling = spent(enrolled({ coolDownMs: 1000n }), 1, 5);
+    expect(spend(cooling, bytes(1), point(1), 6)).toEqual({ next: undefined, attempt: 1 });
+  });
+
+  it('waits for the cool-down, and takes a time from the future for now', () => {
+    const cooling = spent(enrolled({ coolDownMs: 1000n }), 1, 5000);
+    expect(code(() => spend(cooling, bytes(1), point(2), 5999))).toBe('COOLING_DOWN');
+    expect(spend(cooling, bytes(1), point(2), 6000).attempt).toBe(2);
+    expect(notBefore(cooling, 100)).toBe(1100);
+  });
+
+  it('refuses what is unknown, replaced or erased', () => {
+    expect(code(() => spend(undefined, bytes(1), point(1), 0))).toBe('RECORD_UNKNOWN');
+    expect(code(() => spend(enrolled(), bytes(2), point(1), 0))).toBe('GENERATION_UNKNOWN');
+    const erased = erase(spent(enrolled(), 1), bytes(1)).next as Attempts;
+    expect(code(() => spend(erased, bytes(1), point(1), 0))).toBe('ERASED');
+  });
+});
+
+describe('ERASE', () => {
+  it('leaves a tombstone that keeps g', () => {
+    expect(erase(spent(enrolled(), 1), bytes(1)).next).toMatchObject({ g: bytes(1), points: [], state: RecordState.ERASED });
+  });
+
+  it('by housekeeping takes only what is exhausted, after the grace', () => {
+    const one = spent(enrolled(), 1, 100);
+    const two = spent(one, 2, 200);
+    expect(eraseIfDue(one, 9999, 50).next).toBeUndefined();
+    expect(eraseIfDue(two, 249, 50).next).toBeUndefined();
+    expect(eraseIfDue(two, 250, 50).next?.state).toBe(RecordState.ERASED);
+    expect(eraseIfDue(undefined, 250, 50).next).toBeUndefined();
+  });
+});

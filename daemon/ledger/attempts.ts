@@ -1,0 +1,101 @@
+import { create } from '@bufbuild/protobuf';
+import type { Millis } from '../../primitives/brand.ts';
+import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import { type Attempts, AttemptsSchema, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import type { HashedBody } from '../../protocol/body.ts';
+
+// What each transaction does to the register a/<rid>, as pure steps from the value read to the value to write. No clock, no I/O.
+
+const LIVE = RecordState.LIVE;
+const ERASED = RecordState.ERASED;
+
+/** `next` undefined: nothing to write, it is so already. */
+export interface Step {
+  readonly next: Attempts | undefined;
+}
+
+/** ENROL: `current` undefined where the record never was. Throws GENERATION_CONFLICT. */
+export function enrol(current: Attempts | undefined, { body, bodyHash }: HashedBody, incarnation: number): Step {
+  if (current && constantTimeEqual(current.g, body.g)) {
+    if (current.state === LIVE && constantTimeEqual(current.bodyHash, bodyHash)) return { next: undefined };
+    throw conflict('this g was used before, with another body or for a record that was erased');
+  }
+  // An enrolment names what it replaces, so that one sent again after a later one cannot bring an old code back.
+  if (!constantTimeEqual(current?.g ?? new Uint8Array(0), body.previous))
+    throw conflict('body.previous is not the generation that is stored');
+  return {
+    next: create(AttemptsSchema, {
+      incarnation: BigInt(incarnation),
+      g: body.g,
+      bodyHash,
+      limit: body.policy.limit,
+      coolDownMs: body.policy.coolDownMs,
+      points: [],
+      state: LIVE,
+      lastAttemptMs: 0n,
+    }),
+  };
+}
+
+/**
+ * SPEND: makes `pointHash` attempt k, or finds that it is one already: then it is free, whatever else holds.
+ * Throws RECORD_UNKNOWN, GENERATION_UNKNOWN, ERASED, EXHAUSTED, COOLING_DOWN.
+ */
+export function spend(
+  current: Attempts | undefined,
+  g: Uint8Array,
+  pointHash: Uint8Array,
+  now: Millis,
+): Step & { readonly attempt: number } {
+  const attempts = expect(current, g);
+  if (attempts.state !== LIVE) throw erased();
+  const known = attempts.points.findIndex((point) => constantTimeEqual(point, pointHash));
+  if (known >= 0) return { next: undefined, attempt: known + 1 };
+  const used = attempts.points.length;
+  if (used >= attempts.limit) throw exhausted(attempts);
+  const wait = notBefore(attempts, now);
+  if (wait > now) throw coolingDown(wait, used, attempts.limit);
+  const next = create(AttemptsSchema, { ...attempts, points: [...attempts.points, pointHash], lastAttemptMs: BigInt(Math.floor(now)) });
+  return { next, attempt: used + 1 };
+}
+
+/** ERASE: a tombstone keeps g, so that a late or repeated enrolment of it stays refused. Throws RECORD_UNKNOWN, GENERATION_UNKNOWN. */
+export function erase(current: Attempts | undefined, g: Uint8Array): Step {
+  const attempts = expect(current, g);
+  if (attempts.state === ERASED) return { next: undefined };
+  return { next: create(AttemptsSchema, { ...attempts, points: [], state: ERASED }) };
+}
+
+/** ERASE by housekeeping: only what is exhausted, and only after the grace. What was enrolled anew in the meantime stays. */
+export function eraseIfDue(current: Attempts | undefined, now: Millis, grace: Millis): Step {
+  if (!current || !isExhausted(current) || Number(current.lastAttemptMs) + grace > now) return { next: undefined };
+  return erase(current, current.g);
+}
+
+/** Earliest time of a new attempt. A stored time from the future is taken for now: a clock that was wrong must not lock anybody out for long. */
+export function notBefore(attempts: Attempts, now: Millis): Millis {
+  if (attempts.points.length === 0) return 0;
+  return Math.min(Number(attempts.lastAttemptMs), now) + Number(attempts.coolDownMs);
+}
+
+export const isExhausted = (attempts: Attempts): boolean => attempts.state === LIVE && attempts.points.length >= attempts.limit;
+
+function expect(current: Attempts | undefined, g: Uint8Array): Attempts {
+  if (!current) throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');
+  if (constantTimeEqual(current.g, g)) return current;
+  throw new VaultError('GENERATION_UNKNOWN', 'The record has another generation; describe it and use its g.');
+}
+
+const conflict = (why: string) =>
+  new VaultError('GENERATION_CONFLICT', `The enrolment is refused: ${why}. Describe the record and start again.`);
+
+const erased = () => new VaultError('ERASED', 'The record was erased; enrol again.');
+
+export const exhausted = ({ limit }: { limit: number }) =>
+  new VaultError('EXHAUSTED', `All ${limit} attempts are spent; the record will be erased.`, {
+    details: { attemptsUsed: limit, attemptsLimit: limit },
+  });
+
+export const coolingDown = (wait: Millis, attemptsUsed: number, attemptsLimit: number) =>
+  new VaultError('COOLING_DOWN', 'The next attempt is not allowed yet.', { details: { notBefore: wait, attemptsUsed, attemptsLimit } });

@@ -1,0 +1,182 @@
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { ClassicLevel } from 'classic-level';
+import { z } from 'zod';
+import { toHex, uint64 } from '../../primitives/bytes.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import { GenerationSchema, type SubRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type HashedBody, parseBody } from '../../protocol/body.ts';
+
+const identitySchema = z.strictObject({ fleet: z.string(), replica: z.int(), incarnation: z.int() });
+
+/** Whose guard it is: written at creation, compared at every start. */
+export type GuardIdentity = z.infer<typeof identitySchema>;
+
+/** All that a replica needs to serve a generation without asking anybody. */
+export interface Generation extends HashedBody {
+  readonly subRecord: SubRecord;
+}
+
+/** An attempt that was counted: the hash of its point, and when. */
+export interface Counted {
+  readonly pointHash: Uint8Array;
+  readonly atMs: number;
+}
+
+/** What the guard knows of one record. */
+export interface Guarded {
+  readonly live: Generation | undefined;
+  readonly prepared: readonly Generation[];
+  /** H of the live generation, by attempt. Write-once. */
+  readonly counted: ReadonlyMap<number, Counted>;
+}
+
+type Level = ClassicLevel<string, Uint8Array>;
+type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string };
+
+// live/<rid>          the generation served
+// prep/<rid>/<g>      generations that may have been committed
+// h/<rid>/<k>         attempts counted
+// full/<rid>          every attempt of the live generation is counted
+const keys = {
+  identity: 'identity',
+  live: (rid: string) => `live/${rid}`,
+  prepared: (rid: string, g = '') => `prep/${rid}/${g}`,
+  counted: (rid: string, attempt?: number) => `h/${rid}/${attempt === undefined ? '' : String(attempt).padStart(3, '0')}`,
+  full: (rid: string) => `full/${rid}`,
+};
+
+/** The guard on disk: one process at a time, every write durable before it returns. What may be written is decided in guard.ts. */
+export class GuardStore {
+  readonly #level: Level;
+
+  private constructor(level: Level) {
+    this.#level = level;
+  }
+
+  /** The explicit command that a new replica needs. Throws GUARD_MISMATCH where there is a store already. */
+  static async create(directory: string, identity: GuardIdentity): Promise<void> {
+    const level: Level = new ClassicLevel(directory, { valueEncoding: 'view', createIfMissing: true, errorIfExists: true });
+    await level.open().catch((cause: unknown) => {
+      throw new VaultError('GUARD_MISMATCH', `There is a guard in ${directory} already, or none can be made there; it is left as it is.`, {
+        cause,
+      });
+    });
+    await level.put(keys.identity, Buffer.from(JSON.stringify(identity)), { sync: true });
+    await level.close();
+  }
+
+  /** Throws GUARD_MISSING, GUARD_MISMATCH. */
+  static async open(directory: string, identity: GuardIdentity): Promise<GuardStore> {
+    const level: Level = new ClassicLevel(directory, { valueEncoding: 'view', createIfMissing: false }); // a lost guard is an alarm, not a fresh start
+    await opening(level, directory);
+    const stored = await level.get(keys.identity);
+    const found = identitySchema.safeParse(stored && JSON.parse(Buffer.from(stored).toString()));
+    if (!found.success || JSON.stringify(found.data) !== JSON.stringify(identitySchema.parse(identity))) {
+      await level.close();
+      throw new VaultError(
+        'GUARD_MISMATCH',
+        `The guard in ${directory} is not that of replica ${identity.replica} of fleet ${identity.fleet}.`,
+      );
+    }
+    return new GuardStore(level);
+  }
+
+  async read(ridBytes: Uint8Array): Promise<Guarded> {
+    const rid = toHex(ridBytes);
+    const [live, prepared, counted] = await Promise.all([
+      this.#level.get(keys.live(rid)),
+      this.#level.values(under(keys.prepared(rid))).all(),
+      this.#level.iterator(under(keys.counted(rid))).all(),
+    ]);
+    return {
+      live: live && decode(live),
+      prepared: prepared.map(decode),
+      counted: new Map(counted.map(([key, value]) => [Number(key.slice(-3)), decodeCounted(value)])),
+    };
+  }
+
+  async putPrepared(generation: Generation, evicted: readonly Generation[]): Promise<void> {
+    const rid = toHex(generation.body.rid);
+    await this.#write([
+      { type: 'put', key: keys.prepared(rid, toHex(generation.body.g)), value: encode(generation) },
+      ...evicted.map(({ body }): Operation => ({ type: 'del', key: keys.prepared(rid, toHex(body.g)) })),
+    ]);
+  }
+
+  /** Makes `generation` the live one; nothing of another generation remains. */
+  async replaceLive(generation: Generation, before: Guarded): Promise<void> {
+    const rid = toHex(generation.body.rid);
+    await this.#write([...clear(rid, before), { type: 'put', key: keys.live(rid), value: encode(generation) }]);
+  }
+
+  async putCounted(ridBytes: Uint8Array, attempt: number, { pointHash, atMs }: Counted, isLast: boolean): Promise<void> {
+    const rid = toHex(ridBytes);
+    await this.#write([
+      { type: 'put', key: keys.counted(rid, attempt), value: Buffer.concat([uint64(Math.floor(atMs)), pointHash]) },
+      ...(isLast ? [{ type: 'put' as const, key: keys.full(rid), value: new Uint8Array(0) }] : []),
+    ]);
+  }
+
+  async remove(rid: Uint8Array, before: Guarded): Promise<void> {
+    await this.#write([...clear(toHex(rid), before), { type: 'del', key: keys.live(toHex(rid)) }]);
+  }
+
+  /** Record ids with a live generation, in pages; `full`: only those with every attempt counted. */
+  async *rids(full: boolean): AsyncIterable<Uint8Array> {
+    const prefix = full ? 'full/' : 'live/';
+    for await (const key of this.#level.keys(under(prefix))) yield Buffer.from(key.slice(prefix.length), 'hex');
+  }
+
+  async isEmpty(): Promise<boolean> {
+    return (await this.#level.keys({ limit: 2 }).all()).every((key) => key === keys.identity);
+  }
+
+  close(): Promise<void> {
+    return this.#level.close();
+  }
+
+  #write(operations: Operation[]): Promise<void> {
+    return this.#level.batch(operations, { sync: true }); // the default returns before the disk has it
+  }
+}
+
+async function opening(level: Level, directory: string): Promise<void> {
+  try {
+    await level.open();
+  } catch (cause) {
+    const reason = (cause as { cause?: { code?: string } }).cause?.code;
+    if (reason === 'LEVEL_LOCKED')
+      throw new VaultError('GUARD_MISMATCH', `The guard in ${directory} is open in another process; stop that one first.`, { cause });
+    throw new VaultError(
+      'GUARD_MISSING',
+      `The guard in ${directory} cannot be opened; restore it, or make it with "bkvctl guard create".`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+const under = (prefix: string) => ({ gte: prefix, lt: `${prefix}~` });
+
+function clear(rid: string, before: Guarded): Operation[] {
+  return [
+    ...before.prepared.map(({ body }): Operation => ({ type: 'del', key: keys.prepared(rid, toHex(body.g)) })),
+    ...[...before.counted.keys()].map((attempt): Operation => ({ type: 'del', key: keys.counted(rid, attempt) })),
+    { type: 'del', key: keys.full(rid) },
+  ];
+}
+
+const encode = ({ body, subRecord }: Generation): Uint8Array =>
+  toBinary(GenerationSchema, { $typeName: 'backupvault.v1.Generation', body, subRecord });
+
+function decode(value: Uint8Array): Generation {
+  const { body, subRecord } = fromBinary(GenerationSchema, value);
+  if (!subRecord) throw new VaultError('GUARD_MISMATCH', 'A generation in the guard has no sub-record; an operator must look.');
+  return { ...parseBody(body), subRecord };
+}
+
+const decodeCounted = (value: Uint8Array): Counted => ({
+  atMs: Number(Buffer.from(value).readBigUInt64BE(0)),
+  pointHash: value.subarray(8),
+});

@@ -1,0 +1,198 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { VaultError } from '../../primitives/errors.ts';
+import { BodySchema, SubRecordSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { parseBody } from '../../protocol/body.ts';
+import { Guard } from './guard.ts';
+import { type Generation, type GuardIdentity, GuardStore } from './guard-store.ts';
+
+const identity: GuardIdentity = { fleet: 'test', replica: 1, incarnation: 1 };
+const rid = new Uint8Array(32).fill(7);
+const fill = (n: number, length: number) => new Uint8Array(length).fill(n);
+const point = Uint8Array.of(2, ...fill(1, 32));
+
+function generation(n: number, { limit = 2, coolDownMs = 0n, enrolledAtMs = BigInt(n) } = {}): Generation {
+  const body = create(BodySchema, {
+    version: 1,
+    fleet: 'test',
+    epoch: 1n,
+    rid,
+    g: fill(n, 16),
+    threshold: 2,
+    shares: [1, 2].map((index) => ({ index, publicKey: point, evaluated: point, ticketHash: fill(0, 32), x: index, mask: fill(0, 32) })),
+    policy: { limit, coolDownMs },
+    ownerKey: fill(0, 32),
+    payload: fill(0, 60),
+    commit: fill(0, 32),
+  });
+  return { ...parseBody(body), subRecord: create(SubRecordSchema, { index: 1, enrolledAtMs, tag: fill(n, 32) }) };
+}
+
+const attempt = (of: Generation, k: number, h: number) => ({
+  fleet: 'test',
+  epoch: 1,
+  rid,
+  g: of.body.g,
+  bodyHash: of.bodyHash,
+  attempt: k,
+  pointHash: fill(h, 32),
+});
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'no error',
+    (error: unknown) => (error as VaultError).code,
+  );
+
+let directory: string;
+let guard: Guard;
+
+const open = async () => new Guard(await GuardStore.open(join(directory, 'guard'), identity));
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'guard-'));
+  await GuardStore.create(join(directory, 'guard'), identity);
+  guard = await open();
+});
+
+afterEach(async () => {
+  await guard.close();
+  await rm(directory, { recursive: true });
+});
+
+async function makeLive(which: Generation): Promise<Generation> {
+  await guard.prepare(rid, async () => which);
+  return guard.promote(rid, which.body.g, async () => true);
+}
+
+describe('opening', () => {
+  it('never creates a store that is missing', async () => {
+    expect(await codeOf(GuardStore.open(join(directory, 'elsewhere'), identity))).toBe('GUARD_MISSING');
+  });
+
+  it('never replaces a store that is there', async () => {
+    await guard.close();
+    expect(await codeOf(GuardStore.create(join(directory, 'guard'), identity))).toBe('GUARD_MISMATCH');
+    guard = await open();
+  });
+
+  it('refuses another replica’s store', async () => {
+    await guard.close();
+    expect(await codeOf(GuardStore.open(join(directory, 'guard'), { ...identity, replica: 2 }))).toBe('GUARD_MISMATCH');
+    expect(await codeOf(GuardStore.open(join(directory, 'guard'), { ...identity, incarnation: 2 }))).toBe('GUARD_MISMATCH');
+    guard = await open();
+  });
+
+  it('refuses a second process', async () => {
+    expect(await codeOf(open())).toBe('GUARD_MISMATCH');
+  });
+});
+
+describe('counting an attempt', () => {
+  it('is write-once for each number, free for the point that has it', async () => {
+    const live = await makeLive(generation(1));
+    await guard.count(attempt(live, 1, 1), 0);
+    await guard.count(attempt(live, 1, 1), 0);
+    expect(await codeOf(guard.count(attempt(live, 1, 2), 0))).toBe('ATTEMPT_CONFLICT');
+    expect((await guard.read(rid)).counted.size).toBe(1);
+  });
+
+  it('refuses numbers beyond the limit of its own body, whatever etcd says', async () => {
+    const live = await makeLive(generation(1, { limit: 2 }));
+    expect(await codeOf(guard.count(attempt(live, 3, 3), 0))).toBe('EXHAUSTED');
+    expect(await codeOf(guard.count(attempt(live, 0, 3), 0))).toBe('EXHAUSTED');
+  });
+
+  it('serves only what is live: not another g, not another body, not what is only prepared', async () => {
+    const live = await makeLive(generation(1));
+    await guard.prepare(rid, async () => generation(2));
+    expect(await codeOf(guard.count(attempt(generation(2), 1, 1), 0))).toBe('GENERATION_UNKNOWN');
+    expect(await codeOf(guard.count({ ...attempt(live, 1, 1), bodyHash: fill(9, 32) }, 0))).toBe('GENERATION_UNKNOWN');
+    expect(await codeOf(guard.count({ ...attempt(live, 1, 1), rid: fill(8, 32) }, 0))).toBe('GENERATION_UNKNOWN');
+  });
+
+  it('observes the cool-down by its own clock, except for what t others voted for', async () => {
+    const live = await makeLive(generation(1, { coolDownMs: 100n }));
+    await guard.count(attempt(live, 1, 1), 1000);
+    expect(await codeOf(guard.count(attempt(live, 2, 2), 1099))).toBe('COOLING_DOWN');
+    await guard.count(attempt(live, 1, 1), 1001);
+    await guard.adopt(attempt(live, 2, 2), 1001);
+    expect((await guard.read(rid)).counted.size).toBe(2);
+  });
+
+  it('does not wait for a time from the future longer than one cool-down', async () => {
+    const live = await makeLive(generation(1, { coolDownMs: 100n }));
+    await guard.count(attempt(live, 1, 1), 9_999_999);
+    expect(await codeOf(guard.count(attempt(live, 2, 2), 1000))).toBe('COOLING_DOWN');
+    const error = await guard.count(attempt(live, 2, 2), 1000).catch((e: VaultError) => e);
+    expect((error as VaultError).details.notBefore).toBe(1100);
+  });
+
+  it('survives a restart', async () => {
+    const live = await makeLive(generation(1));
+    await guard.count(attempt(live, 1, 1), 0);
+    await guard.close();
+    guard = await open();
+    expect(await codeOf(guard.count(attempt(live, 1, 2), 0))).toBe('ATTEMPT_CONFLICT');
+  });
+
+  it('lets only one of two racing points have a number', async () => {
+    const live = await makeLive(generation(1));
+    const results = await Promise.all([1, 2, 3, 4].map((h) => codeOf(guard.count(attempt(live, 1, h), 0))));
+    expect(results.filter((r) => r === 'no error')).toHaveLength(1);
+  });
+});
+
+describe('promotion', () => {
+  it('leaves nothing of the generation before it', async () => {
+    const first = await makeLive(generation(1));
+    await guard.count(attempt(first, 1, 1), 0);
+    const second = await makeLive(generation(2));
+    const guarded = await guard.read(rid);
+    expect(guarded.live?.body.g).toEqual(second.body.g);
+    expect(guarded.prepared).toEqual([]);
+    expect(guarded.counted.size).toBe(0);
+    expect(await codeOf(guard.count(attempt(first, 2, 2), 0))).toBe('GENERATION_UNKNOWN');
+  });
+
+  it('needs a commit', async () => {
+    await guard.prepare(rid, async () => generation(1));
+    expect(await codeOf(guard.promote(rid, fill(1, 16), async () => false))).toBe('GENERATION_UNKNOWN');
+  });
+
+  it('keeps counters when it is asked again', async () => {
+    const live = await makeLive(generation(1));
+    await guard.count(attempt(live, 1, 1), 0);
+    await guard.promote(rid, live.body.g, async () => true);
+    expect((await guard.read(rid)).counted.size).toBe(1);
+  });
+});
+
+describe('prepared generations', () => {
+  it('are bounded: the oldest goes', async () => {
+    for (let n = 1; n <= 10; n++) await guard.prepare(rid, async () => generation(n));
+    const { prepared } = await guard.read(rid);
+    expect(prepared.map(({ body }) => body.g[0]).sort((a, b) => Number(a) - Number(b))).toEqual([3, 4, 5, 6, 7, 8, 9, 10]);
+  });
+});
+
+describe('forgetting', () => {
+  it('drops only the generation named', async () => {
+    const live = await makeLive(generation(1));
+    await guard.forget(rid, fill(2, 16));
+    expect((await guard.read(rid)).live).toBeDefined();
+    await guard.forget(rid, live.body.g);
+    expect(await guard.read(rid)).toEqual({ live: undefined, prepared: [], counted: new Map() });
+  });
+
+  it('finds what is exhausted', async () => {
+    const live = await makeLive(generation(1, { limit: 1 }));
+    await guard.count(attempt(live, 1, 1), 0);
+    const full: Uint8Array[] = [];
+    for await (const each of guard.rids(true)) full.push(new Uint8Array(each));
+    expect(full).toEqual([rid]);
+  });
+});

@@ -1,0 +1,143 @@
+import { Mutex } from 'async-mutex';
+import type { Millis } from '../../primitives/brand.ts';
+import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import type { Policy } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import type { AttemptName } from '../../protocol/transcripts.ts';
+import { coolingDown, exhausted } from './attempts.ts';
+import type { Generation, Guarded, GuardStore } from './guard-store.ts';
+
+const MOST_PREPARED = 8; // enrolments that were begun and never finished, for each record
+
+/**
+ * The white list that decides whether an attempt may happen: a replica serves the generations that its guard holds, counts every
+ * attempt here before it votes, and trusts no number of etcd's. One change of a record at a time.
+ */
+export class Guard {
+  readonly #store: GuardStore;
+  readonly #locks = new Map<string, Mutex>();
+
+  constructor(store: GuardStore) {
+    this.#store = store;
+  }
+
+  read(rid: Uint8Array): Promise<Guarded> {
+    return this.#store.read(rid);
+  }
+
+  /**
+   * Keeps what `make` returns as a prepared generation. `make` sees what is there and runs alone for this record; undefined keeps
+   * nothing. Beyond MOST_PREPARED the oldest goes: this replica never acknowledged it, so nothing acknowledged is lost.
+   */
+  prepare(rid: Uint8Array, make: (guarded: Guarded) => Promise<Generation | undefined>): Promise<void> {
+    return this.#exclusively(rid, async (guarded) => {
+      const generation = await make(guarded);
+      if (!generation) return;
+      const byAge = [...guarded.prepared].sort((a, b) => Number(a.subRecord.enrolledAtMs - b.subRecord.enrolledAtMs));
+      await this.#store.putPrepared(generation, byAge.slice(0, Math.max(0, byAge.length + 1 - MOST_PREPARED)));
+    });
+  }
+
+  /** Makes a prepared generation live, if `isCommitted` says so of it. Returns the live generation with this g. Throws GENERATION_UNKNOWN. */
+  promote(rid: Uint8Array, g: Uint8Array, isCommitted: (generation: Generation) => Promise<boolean>): Promise<Generation> {
+    return this.#exclusively(rid, async (guarded) => {
+      if (guarded.live && constantTimeEqual(guarded.live.body.g, g)) return guarded.live;
+      const prepared = guarded.prepared.find(({ body }) => constantTimeEqual(body.g, g));
+      if (!prepared || !(await isCommitted(prepared))) throw unknownGeneration();
+      await this.#store.replaceLive(prepared, guarded);
+      return prepared;
+    });
+  }
+
+  /**
+   * VOTE: durably makes `pointHash` attempt k of the live generation, or finds that it is already.
+   * Throws GENERATION_UNKNOWN, EXHAUSTED (k beyond the limit), ATTEMPT_CONFLICT, COOLING_DOWN.
+   */
+  count(name: AttemptName, now: Millis): Promise<Generation> {
+    return this.#count(name, now, expectCooledDown);
+  }
+
+  /** Counts an attempt for which t others voted already. They observed the cool-down; otherwise as `count`. */
+  adopt(name: AttemptName, now: Millis): Promise<Generation> {
+    return this.#count(name, now, () => {});
+  }
+
+  /** The live generation, if it counted this attempt for this point. Throws GENERATION_UNKNOWN, ATTEMPT_UNKNOWN. */
+  async counted(rid: Uint8Array, g: Uint8Array, attempt: number, pointHash: Uint8Array): Promise<Generation> {
+    const guarded = await this.#store.read(rid);
+    const { live } = guarded;
+    if (!live || !constantTimeEqual(live.body.g, g)) throw unknownGeneration();
+    const counted = guarded.counted.get(attempt);
+    if (!counted || !constantTimeEqual(counted.pointHash, pointHash))
+      throw new VaultError('ATTEMPT_UNKNOWN', `This replica did not count attempt ${attempt} for that point; begin the recovery first.`);
+    return live;
+  }
+
+  /** Drops the generation g and everything of it. Nothing happens where another one is live. */
+  forget(rid: Uint8Array, g: Uint8Array): Promise<void> {
+    return this.#exclusively(rid, async (guarded) => {
+      if (guarded.live && constantTimeEqual(guarded.live.body.g, g)) await this.#store.remove(rid, guarded);
+    });
+  }
+
+  rids(full: boolean): AsyncIterable<Uint8Array> {
+    return this.#store.rids(full);
+  }
+
+  isEmpty(): Promise<boolean> {
+    return this.#store.isEmpty();
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+
+  #count(name: AttemptName, now: Millis, expectMay: (guarded: Guarded, policy: Policy, now: Millis) => void): Promise<Generation> {
+    return this.#exclusively(name.rid, async (guarded) => {
+      const live = expectLive(guarded, name);
+      const { policy } = live.body;
+      if (name.attempt < 1 || name.attempt > policy.limit) throw exhausted(policy);
+      if (isCounted(guarded, name)) return live;
+      expectMay(guarded, policy, now);
+      const isLast = guarded.counted.size + 1 >= policy.limit;
+      await this.#store.putCounted(name.rid, name.attempt, { pointHash: name.pointHash, atMs: now }, isLast);
+      return live;
+    });
+  }
+
+  async #exclusively<T>(rid: Uint8Array, work: (guarded: Guarded) => Promise<T>): Promise<T> {
+    const key = toHex(rid);
+    const lock = this.#locks.get(key) ?? new Mutex();
+    this.#locks.set(key, lock);
+    try {
+      return await lock.runExclusive(async () => work(await this.#store.read(rid)));
+    } finally {
+      if (!lock.isLocked()) this.#locks.delete(key);
+    }
+  }
+}
+
+function expectLive({ live }: Guarded, { g, bodyHash }: AttemptName): Generation {
+  if (!live || !constantTimeEqual(live.body.g, g) || !constantTimeEqual(live.bodyHash, bodyHash)) throw unknownGeneration();
+  return live;
+}
+
+function isCounted({ counted }: Guarded, { attempt, pointHash }: AttemptName): boolean {
+  const entry = counted.get(attempt);
+  if (!entry) return false;
+  if (constantTimeEqual(entry.pointHash, pointHash)) return true;
+  throw new VaultError(
+    'ATTEMPT_CONFLICT',
+    `Attempt ${attempt} was counted for another point; an operator must reconcile etcd with the guards.`,
+  );
+}
+
+function expectCooledDown({ counted }: Guarded, { limit, coolDownMs }: Policy, now: Millis): void {
+  if (counted.size === 0) return;
+  const last = Math.max(...[...counted.values()].map(({ atMs }) => Math.min(atMs, now))); // a time from the future counts as now
+  const wait = last + Number(coolDownMs);
+  if (wait > now) throw coolingDown(wait, counted.size, limit);
+}
+
+const unknownGeneration = () =>
+  new VaultError('GENERATION_UNKNOWN', 'This replica does not hold that generation of the record; describe it and use its g.');

@@ -1,0 +1,46 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { VaultError } from '../primitives/errors.ts';
+import { startReplica } from './compose.ts';
+import { loadConfig } from './config.ts';
+import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { Events } from './telemetry/events.ts';
+import { createLog } from './telemetry/log.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+
+async function run(file: string): Promise<void> {
+  const config = loadConfig(file);
+  const events = new Events(createLog(config.log_level, config.replica));
+  const stop = await startReplica(config, version, events);
+  const stopFor = (why: string) => {
+    for (const signal of signals) process.removeAllListeners(signal);
+    stop().then(
+      () => events.stopped(why),
+      (error: unknown) => fail(error),
+    );
+  };
+  const signals = ['SIGTERM', 'SIGINT'] as const;
+  for (const signal of signals) process.once(signal, () => stopFor(signal));
+}
+
+/** One sentence on stderr, for the person at the terminal; the exit code for the supervisor. */
+function fail(error: unknown): void {
+  if (error instanceof VaultError) {
+    process.stderr.write(`bkvd: ${error.code}: ${error.message}\n`);
+    process.exitCode = exitCodeOf(error.code);
+  } else {
+    process.stderr.write(`bkvd: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.exitCode = EXIT.internal;
+  }
+}
+
+const program = new Command('bkvd')
+  .description('A replica of the backup key vault, beside its PKCS#11 token.')
+  .version(version)
+  .requiredOption('--config <file>', 'the replica’s configuration, YAML')
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
+  .action(({ config }: { config: string }) => run(config).catch(fail));
+
+await program.parseAsync();

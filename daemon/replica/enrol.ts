@@ -1,0 +1,71 @@
+import { create } from '@bufbuild/protobuf';
+import type { Millis } from '../../primitives/brand.ts';
+import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import type { SubRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { OfferRequestSchema, PrepareRequestSchema, PromoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import type { BeginEnrollmentRequest, Enrolled, FinishEnrollmentRequest, Offer } from '../../proto/gen/backupvault/v1/vault_pb.ts';
+import { parseBody } from '../../protocol/body.ts';
+import type { Account } from '../vault/account.ts';
+import { askAll, expectEnough } from './fan-out.ts';
+import type { Fleet } from './fleet.ts';
+
+const OFFER_GRACE: Millis = 500; // every replica that offers becomes a holder: worth a moment
+const PREPARE_GRACE: Millis = 1000;
+const PROMOTE_GRACE: Millis = 500;
+
+export async function beginEnrollment(fleet: Fleet, account: Account, request: BeginEnrollmentRequest): Promise<Offer[]> {
+  const { vault, participants } = fleet;
+  const { g, point, clientKey, grant } = request;
+  const message = create(OfferRequestSchema, { account: messageOf(account), g, point, clientKey, grant });
+  const answers = await askAll(participants, async ({ calls }) => (await calls.offer(message)).offer, {
+    enough: vault.statement.threshold,
+    grace: OFFER_GRACE,
+    clock: vault.clock,
+  });
+  return expectEnough(answers, vault.statement.threshold, participants.length).filter((offer) => offer !== undefined);
+}
+
+/** Prepared by t or more, then committed in etcd, then promoted: each step can be made again without harm. */
+export async function finishEnrollment(fleet: Fleet, account: Account, request: FinishEnrollmentRequest): Promise<Enrolled[]> {
+  const { vault, events } = fleet;
+  const hashed = parseBody(request.body);
+  const { body } = hashed;
+  if (!constantTimeEqual(body.rid, account.rid)) throw new VaultError('POLICY_REFUSED', 'body.rid is not that of the account.');
+
+  const subRecords = await prepareAll(fleet, account, request);
+  await vault.register.enrol(hashed, subRecords);
+  const holders = fleet.participants.filter(({ index }) => subRecords.some((s) => s.index === index));
+  const promote = create(PromoteRequestSchema, { account: messageOf(account), g: body.g });
+  const { answers } = await askAll(holders, async ({ calls }) => (await calls.promote(promote)).enrolled, {
+    enough: holders.length,
+    grace: PROMOTE_GRACE,
+    clock: vault.clock,
+  });
+  const enrolled = [...answers.values()].filter((e) => e !== undefined);
+  if (enrolled.length < vault.statement.threshold)
+    throw new VaultError('OUTCOME_UNKNOWN', `${enrolled.length} replicas confirmed the enrolment; send exactly the same bytes again.`);
+  events.enrolled(account.rid, enrolled.length, body.shares.length);
+  return enrolled;
+}
+
+async function prepareAll({ vault, participants }: Fleet, account: Account, request: FinishEnrollmentRequest): Promise<SubRecord[]> {
+  const { point, clientKey, body, grant, ownerSignature, deposits } = request;
+  const { threshold } = vault.statement;
+  const asked = participants.filter(({ index }) => body?.shares.some((share) => share.index === index));
+  const common = { account: messageOf(account), point, clientKey, grant, ownerSignature };
+  const answers = await askAll(
+    asked,
+    async ({ index, calls }) => {
+      const deposit = deposits.find((d) => d.index === index);
+      const message = create(PrepareRequestSchema, { ...common, ...(body ? { body } : {}), ...(deposit ? { deposit } : {}) });
+      const { subRecord } = await calls.prepare(message);
+      if (subRecord?.index !== index) throw new VaultError('INTERNAL', `Replica ${index} answered for another one.`);
+      return subRecord;
+    },
+    { enough: threshold, grace: PREPARE_GRACE, clock: vault.clock },
+  );
+  return expectEnough(answers, threshold, asked.length);
+}
+
+export const messageOf = ({ tenant, recordId }: Account) => ({ tenant, recordId });

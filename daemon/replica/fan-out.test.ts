@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../primitives/clock.ts';
+import { type ErrorCode, VaultError } from '../../primitives/errors.ts';
+import { askAll, expectEnough } from './fan-out.ts';
+import type { Participant } from './participant.ts';
+
+const three = [1, 2, 3].map((index) => ({ index }) as Participant);
+const never = new Promise<never>(() => {});
+const fail = (code: ErrorCode) => Promise.reject(new VaultError(code, code));
+
+const ask = (behaviour: Record<number, () => Promise<string>>, grace = 20) =>
+  askAll(three, ({ index }) => (behaviour[index] as () => Promise<string>)(), { enough: 2, grace, clock: systemClock });
+
+const codeOf = async (behaviour: Record<number, () => Promise<string>>) => {
+  try {
+    return expectEnough(await ask(behaviour), 2, 3);
+  } catch (error) {
+    return (error as VaultError).code;
+  }
+};
+
+const ok = async () => 'ok';
+
+describe('asking every replica', () => {
+  it('does not wait for one that is stopped, beyond the grace', async () => {
+    const { answers, failures } = await ask({ 1: ok, 2: ok, 3: () => never });
+    expect([...answers.keys()]).toEqual([1, 2]);
+    expect(failures.size).toBe(0);
+  });
+
+  it('takes what comes within the grace', async () => {
+    const late = () => systemClock.sleep(5).then(() => 'late');
+    expect((await ask({ 1: ok, 2: ok, 3: late }, 200)).answers.size).toBe(3);
+  });
+
+  it('returns at once when all have answered or failed', async () => {
+    const began = performance.now();
+    await ask({ 1: ok, 2: ok, 3: () => fail('BUSY') }, 5000);
+    expect(performance.now() - began).toBeLessThan(1000);
+  });
+});
+
+describe('having enough answers', () => {
+  it('says NOT_ENOUGH_REPLICAS while another try could still succeed', async () => {
+    expect(await codeOf({ 1: ok, 2: () => fail('OUTCOME_UNKNOWN'), 3: () => fail('GENERATION_UNKNOWN') })).toBe('NOT_ENOUGH_REPLICAS');
+  });
+
+  it('gives the reason of those who refused once no try can succeed', async () => {
+    expect(await codeOf({ 1: ok, 2: () => fail('EXHAUSTED'), 3: () => fail('EXHAUSTED') })).toBe('EXHAUSTED');
+    expect(await codeOf({ 1: () => fail('GRANT_REFUSED'), 2: () => fail('EXHAUSTED'), 3: () => fail('EXHAUSTED') })).toBe('EXHAUSTED');
+  });
+
+  it('needs no more than t', async () => {
+    expect(await codeOf({ 1: ok, 2: ok, 3: () => fail('GRANT_REFUSED') })).toEqual(['ok', 'ok']);
+  });
+});

@@ -1,0 +1,78 @@
+import type { Millis } from '../../primitives/brand.ts';
+import type { Clock } from '../../primitives/clock.ts';
+import { type ErrorCode, VaultError } from '../../primitives/errors.ts';
+import type { Participant } from './participant.ts';
+
+export interface Answers<T> {
+  /** By replica index. */
+  readonly answers: ReadonlyMap<number, T>;
+  readonly failures: ReadonlyMap<number, VaultError>;
+}
+
+/** Failures that say nothing about the request: the same bytes may succeed later. */
+const passing: ReadonlySet<ErrorCode> = new Set([
+  'OUTCOME_UNKNOWN',
+  'NOT_ENOUGH_REPLICAS',
+  'STORE_UNAVAILABLE',
+  'BUSY',
+  'TOKEN_UNAVAILABLE',
+  'TOKEN_FAULT',
+  'INTERNAL',
+]);
+
+export const isPassing = (error: VaultError): boolean => passing.has(error.code);
+
+/**
+ * Asks every participant at once. Returns when all have answered or failed, or `grace` after the `enough`-th answer: a stopped
+ * replica then holds nobody up. Those that come later are let go. Never rejects.
+ */
+export function askAll<T>(
+  participants: readonly Participant[],
+  ask: (participant: Participant) => Promise<T>,
+  { enough, grace, clock }: { readonly enough: number; readonly grace: Millis; readonly clock: Clock },
+): Promise<Answers<T>> {
+  const answers = new Map<number, T>();
+  const failures = new Map<number, VaultError>();
+  return new Promise((resolve) => {
+    const finish = () => resolve({ answers: new Map(answers), failures: new Map(failures) });
+    const settled = () => {
+      if (answers.size + failures.size === participants.length) finish();
+    };
+    for (const participant of participants)
+      ask(participant).then(
+        (answer) => {
+          answers.set(participant.index, answer);
+          settled();
+          if (answers.size !== enough) return;
+          if (grace === 0) finish();
+          else void clock.sleep(grace).then(finish);
+        },
+        (error: unknown) => {
+          failures.set(participant.index, error instanceof VaultError ? error : unexpected(error));
+          settled();
+        },
+      );
+    if (participants.length === 0) finish();
+  });
+}
+
+/**
+ * The answers, if there are at least `needed`. If so many refused for a reason that cannot be enough any more, throws the reason
+ * that most of them gave; else NOT_ENOUGH_REPLICAS.
+ */
+export function expectEnough<T>({ answers, failures }: Answers<T>, needed: number, asked: number): T[] {
+  if (answers.size >= needed) return [...answers.values()];
+  const refusals = [...failures.values()].filter((error) => !isPassing(error));
+  if (asked - refusals.length < needed) throw mostCommon(refusals);
+  throw new VaultError('NOT_ENOUGH_REPLICAS', `${answers.size} replicas answered, ${needed} must; send exactly the same bytes again.`, {
+    details: { replicasAnswered: answers.size, replicasNeeded: needed },
+    cause: failures.values().next().value,
+  });
+}
+
+function mostCommon(errors: readonly VaultError[]): VaultError {
+  const count = (error: VaultError) => errors.filter(({ code }) => code === error.code).length;
+  return errors.reduce((best, error) => (count(error) > count(best) ? error : best));
+}
+
+const unexpected = (cause: unknown) => new VaultError('INTERNAL', 'A replica failed in a way that it should not.', { cause });

@@ -1,0 +1,84 @@
+import type { Lease } from 'etcd3';
+import type { Millis } from '../../primitives/brand.ts';
+import type { Clock } from '../../primitives/clock.ts';
+import type { Etcd } from '../ledger/etcd.ts';
+import type { Events } from '../telemetry/events.ts';
+
+const TTL_SECONDS = 5;
+const REFRESH: Millis = 1000;
+
+/**
+ * Tells the others that this replica is here, by a key under a lease, and learns who else is. A hint for whom it is worth to wait,
+ * and what status shows: who is a replica stands in the statement, and no promise rests on a lease.
+ */
+export class Membership {
+  readonly #etcd: Etcd;
+  readonly #clock: Clock;
+  readonly #events: Events;
+  readonly #index: number;
+  readonly #about: Uint8Array;
+  #lease: Lease | undefined;
+  #present: ReadonlySet<number> = new Set();
+  #stopped = false;
+  #loop: Promise<void> = Promise.resolve();
+  #lastSeen: Millis;
+
+  constructor(etcd: Etcd, options: { readonly index: number; readonly about: object; readonly clock: Clock; readonly events: Events }) {
+    this.#etcd = etcd;
+    this.#clock = options.clock;
+    this.#events = options.events;
+    this.#index = options.index;
+    this.#about = Buffer.from(JSON.stringify(options.about));
+    this.#lastSeen = options.clock.monotonic();
+  }
+
+  /** Replicas whose lease etcd holds. */
+  present(): ReadonlySet<number> {
+    return this.#present;
+  }
+
+  /** For how long etcd has not answered. */
+  etcdSilentFor(): Millis {
+    return this.#clock.monotonic() - this.#lastSeen;
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#loop;
+    await this.#lease?.revoke().catch(() => {}); // it would run out anyway
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        await this.#announce();
+        const members = await this.#etcd.list('m/', 64);
+        this.#present = new Set(members.map(({ key }) => Number(key.slice(2))));
+        this.#lastSeen = this.#clock.monotonic();
+      } catch (error) {
+        this.#present = new Set();
+        this.#events.membershipFailed(error);
+      }
+      await this.#clock.sleep(REFRESH);
+    }
+  }
+
+  async #announce(): Promise<void> {
+    if (this.#lease) return;
+    const lease = this.#etcd.lease(TTL_SECONDS);
+    lease.on('lost', () => {
+      if (this.#lease === lease) this.#lease = undefined; // announced anew at the next turn
+    });
+    try {
+      await this.#etcd.putUnderLease(lease, `m/${this.#index}`, this.#about);
+      this.#lease = lease;
+    } catch (error) {
+      lease.release();
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import type { DescMethodUnary, MessageShape } from '@bufbuild/protobuf';
+import type { ReplicaService } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { evaluate } from '../vault/evaluate.ts';
+import { forget } from '../vault/forget.ts';
+import { offer } from '../vault/offer.ts';
+import { prepare } from '../vault/prepare.ts';
+import { promote } from '../vault/promote.ts';
+import { release } from '../vault/release.ts';
+import type { Vault } from '../vault/vault.ts';
+import { vote } from '../vault/vote.ts';
+
+type Methods = (typeof ReplicaService)['method'];
+type Call<M> = M extends DescMethodUnary<infer I, infer O> ? (request: MessageShape<I>) => Promise<MessageShape<O>> : never;
+
+/** What a coordinator may ask of a replica. The same for itself, by plain calls, as for its peers, by gRPC. */
+export type ReplicaCalls = { readonly [K in keyof Methods]: Call<Methods[K]> };
+
+export interface Participant {
+  readonly index: number;
+  readonly calls: ReplicaCalls;
+}
+
+export function localParticipant(vault: Vault): Participant {
+  return {
+    index: vault.self.index,
+    calls: {
+      offer: (request) => offer(vault, request),
+      prepare: (request) => prepare(vault, request),
+      promote: (request) => promote(vault, request),
+      vote: (request) => vote(vault, request),
+      evaluate: (request) => evaluate(vault, request),
+      release: (request) => release(vault, request),
+      forget: (request) => forget(vault, request),
+    },
+  };
+}

@@ -1,0 +1,31 @@
+import type { ServerUnaryCall } from '@grpc/grpc-js';
+import { VaultError } from '../../primitives/errors.ts';
+import { parseTenantUri, replicaUri } from '../../protocol/names.ts';
+
+type Call = ServerUnaryCall<unknown, unknown>;
+
+/** The tenant that a frontend's certificate names. TLS verified the chain. Throws CALLER_UNKNOWN. */
+export function tenantOf(call: Call): string {
+  const tenants = urisOf(call)
+    .map(parseTenantUri)
+    .filter((tenant) => tenant !== undefined);
+  if (tenants.length !== 1 || tenants[0] === undefined)
+    throw new VaultError('CALLER_UNKNOWN', 'The client certificate must name one tenant, as the URI bkv://tenant/NAME.');
+  return tenants[0];
+}
+
+/** Makes sure that the caller is a replica of this fleet. Which one does not matter: it is trusted with nothing. Throws CALLER_UNKNOWN. */
+export function expectReplica(call: Call, fleet: string, n: number): void {
+  const known = new Set(Array.from({ length: n }, (_, i) => replicaUri(fleet, i + 1)));
+  if (!urisOf(call).some((uri) => known.has(uri)))
+    throw new VaultError('CALLER_UNKNOWN', `The client certificate must name a replica, as the URI ${replicaUri(fleet, 1)}.`);
+}
+
+/** Node prints the subject's alternative names as "URI:…, DNS:…", and quotes those that contain what could be mistaken. */
+function urisOf(call: Call): string[] {
+  const names = call.getAuthContext().sslPeerCertificate?.subjectaltname ?? '';
+  return names
+    .split(', ')
+    .filter((name) => name.startsWith('URI:'))
+    .map((name) => name.slice(4));
+}

@@ -1,0 +1,6 @@
+import type { ReplicaService } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import type { Handlers } from '../../proto/grpc.ts';
+import type { Participant } from '../replica/participant.ts';
+
+/** What peers call: the same calls that this replica makes to itself when it coordinates. */
+export const replicaService = ({ calls }: Participant): Handlers<typeof ReplicaService, void> => calls;

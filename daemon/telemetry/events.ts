@@ -1,0 +1,98 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Millis } from '../../primitives/brand.ts';
+import { toHex } from '../../primitives/bytes.ts';
+import { isVaultError } from '../../primitives/errors.ts';
+import type { Log } from './log.ts';
+
+/** One function for each thing worth telling: its log line and its metric together, and nothing in either that is not named here. */
+export class Events {
+  readonly registry = new Registry();
+  readonly #log: Log;
+  readonly #requests = new Counter({
+    name: 'bkv_requests_total',
+    help: 'Calls answered, by method and error code.',
+    labelNames: ['method', 'code'],
+    registers: [this.registry],
+  });
+  readonly #duration = new Histogram({
+    name: 'bkv_request_duration_seconds',
+    help: 'Time from a call’s arrival to its answer.',
+    labelNames: ['method'],
+    buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 3],
+    registers: [this.registry],
+  });
+  readonly #records = new Counter({
+    name: 'bkv_records_total',
+    help: 'What this replica coordinated.',
+    labelNames: ['event'],
+    registers: [this.registry],
+  });
+  readonly #serving = new Gauge({ name: 'bkv_serving', help: '1 while this replica serves.', registers: [this.registry] });
+
+  constructor(log: Log) {
+    this.#log = log;
+    collectDefaultMetrics({ register: this.registry });
+  }
+
+  started(version: string, addresses: object): void {
+    this.#log.info('started', { version, ...addresses });
+  }
+
+  serving(serving: boolean, why: string): void {
+    this.#serving.set(serving ? 1 : 0);
+    if (serving) this.#log.info('serving', { why });
+    else this.#log.warn('not serving', { why });
+  }
+
+  answered(method: string, duration: Millis, error?: unknown): void {
+    const code = error === undefined ? 'OK' : isVaultError(error) ? error.code : 'INTERNAL';
+    this.#requests.inc({ method, code });
+    this.#duration.observe({ method }, duration / 1000);
+    if (code === 'INTERNAL' || code === 'STORE_CORRUPT' || code === 'ATTEMPT_CONFLICT' || code === 'TOKEN_FAULT')
+      this.#log.error('call failed', { method, code, error: messageOf(error) });
+    else this.#log.debug('call', { method, code });
+  }
+
+  enrolled(rid: Uint8Array, confirmed: number, holders: number): void {
+    this.#records.inc({ event: 'enrolled' });
+    this.#log.info('enrolled', { rid: short(rid), confirmed, holders });
+  }
+
+  attempted(rid: Uint8Array, attempt: number, limit: number, answers: number): void {
+    this.#records.inc({ event: 'attempted' });
+    this.#log.info('attempt evaluated', { rid: short(rid), attempt, limit, answers });
+  }
+
+  /** The moment the vault knows that the code was right. */
+  recovered(rid: Uint8Array, attempt: number): void {
+    this.#records.inc({ event: 'recovered' });
+    this.#log.info('recovered', { rid: short(rid), attempt });
+  }
+
+  erased(rid: Uint8Array, why: 'asked' | 'exhausted'): void {
+    this.#records.inc({ event: 'erased' });
+    this.#log.info('erased', { rid: short(rid), why });
+  }
+
+  sweepFailed(error: unknown): void {
+    this.#log.warn('sweep failed, will be made again', { error: messageOf(error) });
+  }
+
+  membershipFailed(error: unknown): void {
+    this.#log.warn('membership not renewed', { error: messageOf(error) });
+  }
+
+  stopped(why: string): void {
+    this.#log.info('stopped', { why });
+  }
+}
+
+/** Enough to tell records apart in a log; a rid is a hash of a pseudonym. */
+const short = (rid: Uint8Array): string => toHex(rid).slice(0, 12);
+
+/** The message and those of its causes; never the error object, whose fields a library chose. */
+function messageOf(error: unknown): string {
+  const messages: string[] = [];
+  for (let e = error; e instanceof Error && messages.length < 4; e = e.cause) messages.push(e.message);
+  return messages.join(' ← ');
+}

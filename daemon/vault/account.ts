@@ -1,0 +1,23 @@
+import type { Bytes } from '../../primitives/bytes.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import type * as pb from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { parseRecordId } from '../../protocol/record-id.ts';
+import { recordTranscript } from '../../protocol/transcripts.ts';
+import type { Vault } from './vault.ts';
+
+/** A tenant's account, by the name that the protocol knows it under. */
+export interface Account {
+  readonly tenant: string;
+  readonly recordId: string;
+  /** 32 bytes, transcript "record". */
+  readonly rid: Bytes;
+}
+
+/** Throws MALFORMED, FOREIGN_TENANT. */
+export function parseAccount(vault: Vault, account: Pick<pb.Account, 'tenant' | 'recordId'> | undefined): Account {
+  if (!account) throw new VaultError('MALFORMED', 'The account is missing.');
+  const { tenant } = account;
+  if (!vault.grants.knows(tenant)) throw new VaultError('FOREIGN_TENANT', 'This fleet does not serve that tenant.');
+  const recordId = parseRecordId(account.recordId);
+  return { tenant, recordId, rid: recordTranscript(vault.statement.fleet, tenant, recordId).digest };
+}

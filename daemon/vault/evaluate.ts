@@ -1,0 +1,41 @@
+import { create } from '@bufbuild/protobuf';
+import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import { type EvaluateRequest, type EvaluateResponse, EvaluateResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import type { Evaluation } from '../../proto/gen/backupvault/v1/vault_pb.ts';
+import { shareOf } from '../../protocol/body.ts';
+import type { CompressedPoint } from '../../protocol/point.ts';
+import { receiptTranscript } from '../../protocol/transcripts.ts';
+import type { Generation } from '../ledger/guard-store.ts';
+import { subRecordMac } from './sub-record.ts';
+import type { Vault } from './vault.ts';
+import { parseAttempt } from './vote.ts';
+import { type VotedAttempt, verifyVotes } from './votes.ts';
+
+/** EVALUATE: shows the client what this replica's key makes of its point, once t replicas have counted the attempt. Reads no etcd. */
+export async function evaluate(vault: Vault, request: EvaluateRequest): Promise<EvaluateResponse> {
+  const { name, point } = await parseAttempt(vault, request);
+  const { live } = await vault.guard.read(name.rid);
+  if (!live || !constantTimeEqual(live.bodyHash, name.bodyHash))
+    throw new VaultError('GENERATION_UNKNOWN', 'This replica does not hold that generation of the record; describe it and use its g.');
+  const voted = verifyVotes(vault, name, request.votes, live.body);
+  const generation = await vault.guard.adopt(voted, vault.clock.now());
+  const evaluation = await evaluateVoted(vault, voted, point, generation);
+  return create(EvaluateResponseSchema, request.wantBody ? { evaluation, body: generation.body } : { evaluation });
+}
+
+async function evaluateVoted(vault: Vault, voted: VotedAttempt, point: CompressedPoint, generation: Generation): Promise<Evaluation> {
+  const { self, token } = vault;
+  const { body, bodyHash, subRecord } = generation;
+  const { index } = self;
+  const evaluated = await token.evaluate({
+    mac: subRecordMac(vault, generation),
+    wrappedKey: subRecord.wrappedKey,
+    publicKey: shareOf(body, index)?.publicKey as CompressedPoint, // parseBody checked it, prepare that it is there
+    point,
+  });
+  const { enrolledAtMs } = subRecord;
+  const { limit } = body.policy;
+  const receipt = receiptTranscript({ ...voted, index, limit, point, evaluated, bodyHash, enrolledAtMs });
+  return { $typeName: 'backupvault.v1.Evaluation', index, evaluated, enrolledAtMs, signature: await token.sign(receipt.digest) };
+}

@@ -1,0 +1,24 @@
+import { create } from '@bufbuild/protobuf';
+import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type ForgetRequest, type ForgetResponse, ForgetResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { HASH_LENGTH } from '../../protocol/body.ts';
+import type { Vault } from './vault.ts';
+
+/** Drops the generation of a record that etcd shows erased. Throws GENERATION_CONFLICT where it does not. */
+export async function forget(vault: Vault, request: ForgetRequest): Promise<ForgetResponse> {
+  const rid = exactly(HASH_LENGTH, request.rid, 'rid');
+  if (!(await forgetErased(vault, rid)))
+    throw new VaultError('GENERATION_CONFLICT', 'The record is not erased in etcd; its generation stays.');
+  return create(ForgetResponseSchema);
+}
+
+/** Whether etcd shows the record erased; if so, the generation that was erased is gone from the guard. */
+export async function forgetErased({ register, guard }: Vault, rid: Uint8Array): Promise<boolean> {
+  const { attempts } = await register.read(rid);
+  if (attempts?.state !== RecordState.ERASED) return false;
+  const { live } = await guard.read(rid);
+  if (live && constantTimeEqual(live.body.g, attempts.g)) await guard.forget(rid, attempts.g);
+  return true;
+}

@@ -1,0 +1,29 @@
+import { create } from '@bufbuild/protobuf';
+import { exactly } from '../../primitives/bytes.ts';
+import { type Ticket, TicketSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type OfferRequest, type OfferResponse, OfferResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { G_LENGTH } from '../../protocol/body.ts';
+import { parsePoint } from '../../protocol/point.ts';
+import { beginEnrolmentTranscript, offerTranscript, ticketHashTranscript, ticketTranscript } from '../../protocol/transcripts.ts';
+import { parseAccount } from './account.ts';
+import type { Vault } from './vault.ts';
+
+/** Makes a fresh OPRF key in the token, evaluates P with it, and hands the wrapped key to the client in a ticket. Stores nothing. */
+export async function offer(vault: Vault, request: OfferRequest): Promise<OfferResponse> {
+  const { statement, token } = vault;
+  const { index } = vault.self;
+  const { tenant, recordId, rid } = parseAccount(vault, request.account);
+  const g = exactly(G_LENGTH, request.g, 'g');
+  const point = parsePoint(request.point, 'point');
+  const clientKey = parsePoint(request.clientKey, 'client_key');
+  const authorises = beginEnrolmentTranscript(point, clientKey).digest;
+  await vault.grants.verify(request.grant, { fleet: statement.fleet, tenant, operation: 'begin-enrolment', recordId, g, authorises });
+
+  const { publicKey, wrappedKey, evaluated } = await token.newOprfKey(point);
+  const fields = { fleet: statement.fleet, epoch: statement.epoch, index, rid, g, point, clientKey, publicKey, evaluated };
+  const expiresAtMs = BigInt(Math.floor(vault.clock.now() + vault.ticketLife));
+  const tag = await token.mac(ticketTranscript(fields, wrappedKey, expiresAtMs).digest);
+  const ticket: Ticket = create(TicketSchema, { wrappedKey, expiresAtMs, tag });
+  const signature = await token.sign(offerTranscript(fields, ticketHashTranscript(index, ticket).digest).digest);
+  return create(OfferResponseSchema, { offer: { index, publicKey, evaluated, ticket, signature } });
+}

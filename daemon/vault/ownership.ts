@@ -1,0 +1,57 @@
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import type { HashedBody } from '../../protocol/body.ts';
+import { replaceTranscript } from '../../protocol/transcripts.ts';
+import type { Guarded } from '../ledger/guard-store.ts';
+import { committedBody } from '../ledger/register.ts';
+import type { Vault } from './vault.ts';
+
+/**
+ * A live generation is replaced only with the signature of its owner key, over exactly this replacement. The owner is the one
+ * that this replica's guard knows; where the guard missed the last enrolment, the one in the body that etcd committed.
+ * Throws OWNER_REFUSED, GENERATION_CONFLICT.
+ */
+export async function expectMayReplace(vault: Vault, guarded: Guarded, next: HashedBody, signature: Uint8Array): Promise<void> {
+  const { body } = next;
+  const replaced = await replacedGeneration(vault, guarded, next);
+  if (!replaced) return;
+  const transcript = replaceTranscript(
+    { fleet: vault.statement.fleet, epoch: vault.statement.epoch, rid: body.rid, g: body.g },
+    replaced.body.g,
+    next.bodyHash,
+  );
+  if (
+    signature.length === 0 ||
+    !verify(null, transcript.digest, ed25519(replaced.body.ownerKey), exactly(64, signature, 'owner_signature'))
+  )
+    throw new VaultError(
+      'OWNER_REFUSED',
+      'A live record is replaced only with its owner key: recover first, or have the frontend erase it.',
+    );
+}
+
+/** The generation whose owner must agree, or undefined where nothing live is replaced. */
+async function replacedGeneration({ register }: Vault, { live }: Guarded, { body }: HashedBody): Promise<HashedBody | undefined> {
+  if (live && constantTimeEqual(live.body.g, body.previous)) return live;
+  const { attempts, record } = await register.read(body.rid);
+  if (!attempts) {
+    if (live) throw conflict(); // etcd forgot what the guard knows: an operator must look before anything is replaced
+    return undefined;
+  }
+  if (!constantTimeEqual(attempts.g, body.previous)) throw conflict();
+  if (attempts.state === RecordState.ERASED) return undefined;
+  const committed = committedBody(record, attempts);
+  if (!committed) throw new VaultError('STORE_CORRUPT', 'etcd’s record does not belong to its register; an operator must look.');
+  return committed;
+}
+
+/** RFC 8410: an Ed25519 SubjectPublicKeyInfo is this prefix and the 32 bytes. */
+const ED25519_SPKI = Buffer.from('302a300506032b6570032100', 'hex');
+
+const ed25519 = (publicKey: Uint8Array): KeyObject =>
+  createPublicKey({ key: Buffer.concat([ED25519_SPKI, publicKey]), format: 'der', type: 'spki' });
+
+const conflict = () =>
+  new VaultError('GENERATION_CONFLICT', 'The body does not replace the generation that is stored; describe the record and start again.');

@@ -1,0 +1,33 @@
+import { create } from '@bufbuild/protobuf';
+import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
+import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type PromoteRequest, type PromoteResponse, PromoteResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { G_LENGTH } from '../../protocol/body.ts';
+import { enrolledTranscript } from '../../protocol/transcripts.ts';
+import type { Generation } from '../ledger/guard-store.ts';
+import { parseAccount } from './account.ts';
+import type { Vault } from './vault.ts';
+
+/** Promotes a generation that etcd committed, and signs that this replica serves it now, and none before it. */
+export async function promote(vault: Vault, request: PromoteRequest): Promise<PromoteResponse> {
+  const { rid } = parseAccount(vault, request.account);
+  const g = exactly(G_LENGTH, request.g, 'g');
+  const { bodyHash } = await promoteCommitted(vault, rid, g);
+  const { statement, self, token } = vault;
+  const name = { fleet: statement.fleet, epoch: statement.epoch, index: self.index, rid, g };
+  const signature = await token.sign(enrolledTranscript(name, bodyHash).digest);
+  return create(PromoteResponseSchema, { enrolled: { index: self.index, signature } });
+}
+
+/** The live generation g, promoted first if need be. Throws GENERATION_UNKNOWN. */
+export function promoteCommitted(vault: Vault, rid: Uint8Array, g: Uint8Array): Promise<Generation> {
+  return vault.guard.promote(rid, g, (generation) => isCommitted(vault, generation));
+}
+
+/** This replica reads etcd itself, and believes what bears its own MAC. */
+async function isCommitted({ register }: Vault, { body, bodyHash, subRecord }: Generation): Promise<boolean> {
+  const { attempts, record } = await register.read(body.rid);
+  if (!attempts || attempts.state !== RecordState.LIVE) return false;
+  if (!constantTimeEqual(attempts.g, body.g) || !constantTimeEqual(attempts.bodyHash, bodyHash)) return false;
+  return record?.subRecords.some(({ index, tag }) => index === subRecord.index && constantTimeEqual(tag, subRecord.tag)) ?? false;
+}

@@ -1,0 +1,57 @@
+import { create } from '@bufbuild/protobuf';
+import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
+import {
+  type Account as AccountMessage,
+  type VoteRequest,
+  type VoteResponse,
+  VoteResponseSchema,
+} from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
+import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
+import { type AttemptName, pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
+import { parseAccount } from './account.ts';
+import { promoteCommitted } from './promote.ts';
+import type { Vault } from './vault.ts';
+
+/** An attempt as a tenant's frontend authorised it. */
+export interface AuthorisedAttempt {
+  readonly name: AttemptName;
+  readonly point: CompressedPoint;
+}
+
+/** VOTE: counts the attempt in this replica's own guard, durably, and signs that it did. */
+export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResponse> {
+  const { name } = await parseAttempt(vault, request);
+  await promoteIfNotLive(vault, name);
+  await vault.guard.count(name, vault.clock.now());
+  const { index } = vault.self;
+  return create(VoteResponseSchema, { vote: { index, signature: await vault.token.sign(voteTranscript(index, name).digest) } });
+}
+
+interface AttemptRequest {
+  readonly account?: AccountMessage | undefined;
+  readonly g: Uint8Array;
+  readonly bodyHash: Uint8Array;
+  readonly attempt: number;
+  readonly point: Uint8Array;
+  readonly grant: string;
+}
+
+/** Throws MALFORMED, FOREIGN_TENANT, GRANT_REFUSED, GRANT_EXPIRED. */
+export async function parseAttempt(vault: Vault, request: AttemptRequest): Promise<AuthorisedAttempt> {
+  const { fleet, epoch } = vault.statement;
+  const { tenant, recordId, rid } = parseAccount(vault, request.account);
+  const g = exactly(G_LENGTH, request.g, 'g');
+  const bodyHash = exactly(HASH_LENGTH, request.bodyHash, 'body_hash');
+  const point = parsePoint(request.point, 'point');
+  const pointHash = pointTranscript(point).digest;
+  await vault.grants.verify(request.grant, { fleet, tenant, operation: 'begin-recovery', recordId, g, authorises: pointHash });
+  return { name: { fleet, epoch, rid, g, bodyHash, attempt: request.attempt, pointHash }, point };
+}
+
+/** A replica that missed the end of an enrolment makes up for it here. Where it cannot, the guard says what is missing. */
+async function promoteIfNotLive(vault: Vault, { rid, g }: AttemptName): Promise<void> {
+  const { live, prepared } = await vault.guard.read(rid);
+  if (live && constantTimeEqual(live.body.g, g)) return;
+  if (prepared.some(({ body }) => constantTimeEqual(body.g, g))) await promoteCommitted(vault, rid, g);
+}

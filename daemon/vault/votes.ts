@@ -1,0 +1,26 @@
+import { verify } from 'node:crypto';
+import type { Brand } from '../../primitives/brand.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import type { Vote } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { type Body, shareOf } from '../../protocol/body.ts';
+import { type AttemptName, voteTranscript } from '../../protocol/transcripts.ts';
+import type { Vault } from './vault.ts';
+
+/** An attempt that t holders of the record counted in their guards. Nothing is evaluated without one, and only `verifyVotes` makes it. */
+export type VotedAttempt = Brand<AttemptName, 'VotedAttempt'>;
+
+/** Throws VOTES_REFUSED. */
+export function verifyVotes({ statement, receiptKeys }: Vault, name: AttemptName, votes: readonly Vote[], body: Body): VotedAttempt {
+  const voters = new Set<number>();
+  for (const { index, signature } of votes) {
+    const key = receiptKeys.get(index);
+    if (!key || !shareOf(body, index)) throw refused(`replica ${index} holds no share of the record`);
+    if (!verify('sha256', voteTranscript(index, name).preimage, { key, dsaEncoding: 'ieee-p1363' }, signature))
+      throw refused(`the vote of replica ${index} is not for this attempt`);
+    voters.add(index);
+    if (voters.size === statement.threshold) return name as VotedAttempt;
+  }
+  throw refused(`${voters.size} replicas voted, ${statement.threshold} must`);
+}
+
+const refused = (why: string) => new VaultError('VOTES_REFUSED', `The attempt is not evaluated: ${why}.`);
