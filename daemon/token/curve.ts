@@ -1,6 +1,5 @@
 import { ECDH } from 'node:crypto';
-import { concat } from '../../primitives/bytes.ts';
-import type { Bytes } from '../../primitives/bytes.ts';
+import { type Bytes, concat, constantTimeEqual } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
 
@@ -34,6 +33,15 @@ export function decompress(point: Uint8Array, what: string): AffinePoint {
 
 export const compress = (point: AffinePoint): CompressedPoint =>
   parsePoint(concat(Uint8Array.of(point.y & 1n ? 3 : 2), toBytes(point.x)), 'a computed point');
+
+/** An uncompressed SEC1 point, checked to be on the curve. */
+export function compressSec1(point: Uint8Array, what: string): CompressedPoint {
+  const sign = point.length === 65 && (point[64] as number) % 2 === 1 ? 3 : 2;
+  const compressed = parsePoint(concat(Uint8Array.of(sign), point.subarray(1, 33)), what);
+  if (!constantTimeEqual(uncompressed(decompress(compressed, what)), point))
+    throw new VaultError('MALFORMED', `${what} is not an uncompressed point on P-256.`);
+  return compressed;
+}
 
 /** SEC1 uncompressed, 65 bytes: what tokens take. */
 export const uncompressed = (point: AffinePoint): Bytes => concat(Uint8Array.of(4), toBytes(point.x), toBytes(point.y));

@@ -2,7 +2,7 @@ import pkcs11js from 'pkcs11js';
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
-import { compress, decompress } from './curve.ts';
+import { compressSec1 } from './curve.ts';
 import { findSlot, type Module, openModule, tokenInfo } from './module.ts';
 import type { TokenIdentity } from './port.ts';
 import type { Profile } from './profile.ts';
@@ -75,10 +75,9 @@ function findPublicKey(session: TokenSession, location: ReplicaLocation, name: '
 export function readPoint(session: TokenSession, publicKey: KeyHandle, profile: Profile): CompressedPoint {
   const value = session.read(publicKey, 'ecPoint');
   // DER: OCTET STRING (04) of 65 (41) bytes
-  const point = profile.ecPoint === 'der' && value?.[0] === 0x04 && value[1] === 0x41 ? value.subarray(2) : value;
-  if (point?.length !== 65 || point[0] !== 4)
+  const isDer = value?.length === 67 && value[0] === 0x04 && value[1] === 0x41;
+  const point = profile.ecPoint === 'der' ? (isDer ? value.subarray(2) : undefined) : value;
+  if (point === undefined)
     throw new VaultError('TOKEN_FAULT', `The token’s CKA_EC_POINT is not in the form that profile ${profile.vendor} states.`);
-  const compressed = Uint8Array.of(point[64] as number & 1 ? 3 : 2, ...point.subarray(1, 33));
-  const affine = decompress(compressed, 'A public key of the token');
-  return compress(affine);
+  return compressSec1(point, 'A public key of the token');
 }

@@ -1,0 +1,119 @@
+import { randomBytes } from 'node:crypto';
+import pkcs11js from 'pkcs11js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SecretBytes } from '../../primitives/secret-bytes.ts';
+import { openModule } from './module.ts';
+import { openToken } from './open-token.ts';
+import type { TokenEvent } from './pool.ts';
+import type { TokenPort } from './port.ts';
+import { hmac, multiple, multiply, ReferenceClient } from './reference.ts';
+import { makeTestToken, pin } from './testing.ts';
+
+// The worker is the compiled one: build first.
+const { location, provisioned } = makeTestToken({ queueLimit: 50, recycleAfterObjects: 200 });
+const { profile, module, tokenLabel, fleet, index } = location;
+const options = { profile, module, tokenLabel, fleet, index };
+const failsWith = (code: string) => expect.objectContaining({ name: 'VaultError', code });
+
+describe('opening a token', () => {
+  it('is refused with a wrong PIN', () =>
+    expect(openToken({ ...options, pin: new SecretBytes(Buffer.from('not the PIN')) })).rejects.toEqual(failsWith('PIN_REFUSED')));
+
+  it('is refused without a module', () =>
+    expect(openToken({ ...options, module: '/nowhere/libpkcs11.so', pin: pin() })).rejects.toEqual(failsWith('MODULE_MISSING')));
+
+  it('is refused for a module that is none', () =>
+    expect(openToken({ ...options, module: process.execPath, pin: pin() })).rejects.toEqual(failsWith('MODULE_MISSING')));
+
+  it('is refused without the token', () =>
+    expect(openToken({ ...options, tokenLabel: 'another', pin: pin() })).rejects.toEqual(failsWith('TOKEN_MISSING')));
+
+  it('is refused without the keys', () => expect(openToken({ ...options, index: 9, pin: pin() })).rejects.toEqual(failsWith('KEY_MISSING')));
+});
+
+describe('an open token', () => {
+  let port: TokenPort;
+  const held = pin();
+  const events: TokenEvent[] = [];
+  beforeAll(async () => {
+    port = await openToken({ ...options, pin: held, onEvent: (event) => events.push(event) });
+  });
+  afterAll(() => port.close());
+
+  it('says who it is', () => expect(port.identity).toEqual(provisioned.identity));
+
+  it('carries a record from enrolment to release', async () => {
+    const client = new ReferenceClient();
+    const [digest, auth, share, a, b, c, proof] = Array.from({ length: 7 }, () => randomBytes(32)) as Buffer[] as [
+      Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer,
+    ];
+    const born = await port.newOprfKey(multiple(7n));
+    expect(born.evaluated).toEqual(multiply(born.publicKey, 7n));
+    const check = { digest, tag: await port.mac(digest) };
+    const seal = (sessionTranscript: Buffer, secret: Buffer) => ({
+      sessionTranscript,
+      sealed: client.seal(port.identity.sessionKey, sessionTranscript, secret),
+    });
+    const stored = { wrappedKey: born.wrappedKey, publicKey: born.publicKey };
+    const request = { ticket: check, clientKey: client.publicKey, auth: seal(a, auth), release: seal(b, share) };
+    const blobs = await port.adopt({ ...request, ...stored, point: multiple(7n), evaluated: born.evaluated });
+    expect(await port.evaluate({ mac: check, ...stored, point: multiple(8n) })).toEqual(multiply(born.publicKey, 8n));
+    const sealed = await port.release({
+      mac: check,
+      ...blobs,
+      proofTranscript: proof,
+      proof: hmac(auth, proof),
+      clientKey: client.publicKey,
+      sessionTranscript: c,
+    });
+    expect(client.open(port.identity.sessionKey, c, sealed)).toEqual(new Uint8Array(share));
+  });
+
+  it('keeps the code of an error across the thread', async () => {
+    await expect(port.verifyMac({ digest: randomBytes(32), tag: randomBytes(32) })).rejects.toEqual(failsWith('MAC_REFUSED'));
+    await expect(port.mac(randomBytes(31))).rejects.toEqual(failsWith('MALFORMED'));
+  });
+
+  it('answers parallel calls each with its own answer', async () => {
+    const digests = Array.from({ length: 40 }, () => randomBytes(32));
+    const tags = await Promise.all(digests.map((digest) => port.mac(digest)));
+    await Promise.all(digests.map((digest, i) => port.verifyMac({ digest, tag: tags[i] as Uint8Array })));
+    expect(new Set(tags.map((tag) => Buffer.from(tag).toString('hex'))).size).toBe(40);
+  });
+
+  it('tells BUSY at once when its queue is full, and serves again afterwards', async () => {
+    const results = await Promise.allSettled(Array.from({ length: 60 }, () => port.mac(randomBytes(32))));
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(50);
+    for (const result of results) if (result.status === 'rejected') expect(result.reason).toEqual(failsWith('BUSY'));
+    await expect(port.mac(randomBytes(32))).resolves.toHaveLength(32);
+  });
+
+  it('opens a new session when its own was closed behind its back', async () => {
+    const other = openModule(module);
+    for (const slot of other.C_GetSlotList(true)) other.C_CloseAllSessions(slot);
+    await expect(port.mac(randomBytes(32))).resolves.toHaveLength(32);
+  });
+
+  it('initialises the module again when that was finalised', async () => {
+    openModule(module).C_Finalize();
+    await expect(port.mac(randomBytes(32))).resolves.toHaveLength(32);
+  });
+
+  it('gives leaked memory back after so many objects, and goes on', async () => {
+    events.length = 0;
+    for (let i = 0; i < 80; i++) await port.newOprfKey(multiple(2n));
+    expect(events.length).toBeGreaterThanOrEqual(1);
+    expect(events).toEqual(Array.from(events, () => ({ kind: 'module-recycled' })));
+  });
+
+  it('answers what is under way, then wipes the PIN and takes nothing more', async () => {
+    const last = port.mac(randomBytes(32));
+    await port.close();
+    await expect(last).resolves.toHaveLength(32);
+    expect(held.expose().every((byte) => byte === 0)).toBe(true);
+    await expect(port.mac(randomBytes(32))).rejects.toEqual(failsWith('TOKEN_UNAVAILABLE'));
+    const bystander = new pkcs11js.PKCS11();
+    bystander.load(module);
+    expect(() => bystander.C_GetInfo()).toThrow('CKR_CRYPTOKI_NOT_INITIALIZED');
+  });
+});

@@ -1,0 +1,21 @@
+import { adopt } from './adopt.ts';
+import { evaluate, newOprfKey } from './evaluate.ts';
+import type { TokenPort } from './port.ts';
+import { release } from './release.ts';
+import type { ReplicaToken } from './replica.ts';
+import { mac, requireMac, sign } from './verify.ts';
+
+export type OperationName = Exclude<keyof TokenPort, 'identity' | 'close'>;
+export type Argument<Name extends OperationName> = Parameters<TokenPort[Name]>[0];
+export type Result<Name extends OperationName> = Awaited<ReturnType<TokenPort[Name]>>;
+
+/** What a worker does for each call of the port. Nothing here makes an object that outlives its call, so any call may be repeated. */
+export const operations: { readonly [Name in OperationName]: (token: ReplicaToken, argument: Argument<Name>) => Result<Name> } = {
+  newOprfKey,
+  evaluate,
+  adopt,
+  release,
+  sign,
+  mac,
+  verifyMac: (token, check) => requireMac(token, check, 'MAC_REFUSED'),
+};

@@ -1,0 +1,54 @@
+import { createCipheriv, createDecipheriv, createECDH, createHmac } from 'node:crypto';
+import { p256 } from '@noble/curves/nist.js';
+import type { Bytes } from '../../primitives/bytes.ts';
+import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
+
+// What a client computes, in software that shares nothing with the code it judges: for the self-test, and for tests.
+
+/** An ephemeral key pair E. */
+export class ReferenceClient {
+  readonly #ecdh = createECDH('prime256v1');
+  readonly publicKey: CompressedPoint;
+
+  constructor() {
+    this.#ecdh.generateKeys();
+    this.publicKey = parsePoint(new Uint8Array(this.#ecdh.getPublicKey(null, 'compressed')), 'E');
+  }
+
+  /** Seals (AES-KW, RFC 3394) a secret for the holder of `sessionKey`, under session suite A. */
+  seal(sessionKey: CompressedPoint, transcript: Uint8Array, secret: Uint8Array): Bytes {
+    const cipher = createCipheriv('id-aes256-wrap', this.#key(sessionKey, transcript), KW_IV);
+    return new Uint8Array(Buffer.concat([cipher.update(secret), cipher.final()]));
+  }
+
+  open(sessionKey: CompressedPoint, transcript: Uint8Array, sealed: Uint8Array): Bytes {
+    const decipher = createDecipheriv('id-aes256-wrap', this.#key(sessionKey, transcript), KW_IV);
+    return new Uint8Array(Buffer.concat([decipher.update(sealed), decipher.final()]));
+  }
+
+  #key(sessionKey: CompressedPoint, transcript: Uint8Array): Buffer {
+    const cipher = createCipheriv('aes-256-cbc', this.#ecdh.computeSecret(sessionKey), Buffer.alloc(16)).setAutoPadding(false);
+    return Buffer.concat([cipher.update(transcript), cipher.final()]);
+  }
+}
+
+const KW_IV = Buffer.alloc(8, 0xa6); // RFC 3394 §2.2.3.1
+
+export const hmac = (key: Uint8Array, data: Uint8Array): Bytes => new Uint8Array(createHmac('sha256', key).update(data).digest());
+
+export const multiply = (point: CompressedPoint, scalar: bigint): CompressedPoint =>
+  parsePoint(p256.Point.fromBytes(point).multiply(scalar).toBytes(true), 'a product');
+
+export const multiple = (scalar: bigint): CompressedPoint => parsePoint(p256.Point.BASE.multiply(scalar).toBytes(true), 'a multiple of G');
+
+/** The smallest e ≥ `from` for which x(e·K) begins with a zero byte: about 256 tries. */
+export function scalarWithLeadingZero(publicKey: CompressedPoint, from: bigint): bigint {
+  const key = p256.Point.fromBytes(publicKey);
+  let scalar = from;
+  let product = key.multiply(scalar);
+  while (product.toBytes(true)[1] !== 0) {
+    scalar++;
+    product = product.add(key);
+  }
+  return scalar;
+}
