@@ -1,0 +1,62 @@
+import { create } from '@bufbuild/protobuf';
+import { constantTimeEqual } from '../primitives/bytes.ts';
+import { VaultError } from '../primitives/errors.ts';
+import type { SecretBytes } from '../primitives/secret-bytes.ts';
+import { BeginRecoveryRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { insist } from './insist.ts';
+import { findSecret } from './open-body.ts';
+import type { Blinded } from './oprf.ts';
+import { type Answers, type RecoveryRequest, verifyAnswers } from './receipts.ts';
+import type { Progress, Vault } from './vault.ts';
+
+/** Pauses before the holders that did not answer are asked once more, with the same point. */
+const ASK_AGAIN_MS = [500, 2000];
+
+/** An attempt whose code was right. */
+export interface OpenedAttempt extends Answers {
+  readonly s: SecretBytes;
+}
+
+/**
+ * Sends one point until its code is known to be right or wrong. That the code is wrong is said only after every holder answered
+ * that can be heard: with a hostile replica among t answers, a right code looks wrong. Throws WRONG_CODE, and what `insist` gives up on.
+ */
+export async function tryPoint(
+  { transport, clock, made }: Pick<Vault, 'transport' | 'clock' | 'made'>,
+  recordId: string,
+  request: RecoveryRequest,
+  blinded: Blinded,
+  progress: Progress,
+): Promise<OpenedAttempt> {
+  const message = create(BeginRecoveryRequestSchema, { recordId, g: request.g, point: request.point });
+  const pauses = ASK_AGAIN_MS.values();
+  let heard: Answers | undefined;
+  for (;;) {
+    progress('asking');
+    const answers = await insist(clock, async () => verifyAnswers(await transport.beginRecovery(message), request));
+    heard = merge(heard, answers);
+    made.note(request.g, heard.attempt);
+    progress('combining');
+    const s = await findSecret(heard.body, heard.valid, blinded);
+    if (s) return { ...heard, s };
+    const pause = heard.valid.length < heard.body.shares.length ? pauses.next().value : undefined;
+    if (pause === undefined) throw wrongCode(heard);
+    await clock.sleep(pause);
+  }
+}
+
+/** A replica that answered once need not answer again. */
+function merge(before: Answers | undefined, now: Answers): Answers {
+  if (!before || before.attempt !== now.attempt || !constantTimeEqual(before.bodyHash, now.bodyHash)) return now;
+  const news = now.valid.filter(({ index }) => !before.valid.some((answer) => answer.index === index));
+  return { ...before, valid: [...before.valid, ...news] };
+}
+
+function wrongCode({ attempt, body, valid }: Answers): VaultError {
+  const { limit } = body.policy;
+  const silent = body.shares.length - valid.length;
+  const doubt = silent === 0 ? '' : ` ${silent} of its holders did not answer: the same code may be sent again and costs nothing.`;
+  return new VaultError('WRONG_CODE', `The code is wrong; ${limit - attempt} of ${limit} attempts are left.${doubt}`, {
+    details: { attemptsUsed: attempt, attemptsLimit: limit, replicasAnswered: valid.length, replicasNeeded: body.shares.length },
+  });
+}

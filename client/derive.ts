@@ -1,0 +1,37 @@
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { hkdf } from '@noble/hashes/hkdf.js';
+import { hmac } from '@noble/hashes/hmac.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { type Bytes, concat } from '../primitives/bytes.ts';
+import type { SecretBytes } from '../primitives/secret-bytes.ts';
+import type { Transcript } from '../protocol/transcript.ts';
+import { authTranscript, maskTranscript, ownerTranscript, payloadTranscript } from '../protocol/transcripts.ts';
+
+// HKDF-SHA-256 (RFC 5869) without salt: each input is uniform already. What a key is for stands in `info`.
+const derive = (secret: Uint8Array, info: Transcript): Bytes => hkdf(sha256, secret, undefined, info.digest, 32) as Bytes;
+
+/** Hides replica i's share of s behind its OPRF output. */
+export const maskKey = (output: Uint8Array, rid: Uint8Array, g: Uint8Array, index: number) => derive(output, maskTranscript(rid, g, index));
+
+/** auth_i: with it replica i verifies that a client knew the code. */
+export const authKey = (s: Uint8Array, rid: Uint8Array, g: Uint8Array, index: number) => derive(s, authTranscript(rid, g, index));
+
+/** Needs s, which the code gives, and R, which the replicas release: neither alone opens the payload. */
+export const payloadKey = (s: Uint8Array, r: Uint8Array, rid: Uint8Array, g: Uint8Array) => derive(concat(s, r), payloadTranscript(rid, g));
+
+export const proofOf = (auth: Uint8Array, proof: Transcript): Bytes => hmac(sha256, auth, proof.digest) as Bytes;
+
+export interface OwnerKey {
+  readonly publicKey: Bytes;
+  /** Ed25519 (RFC 8032) over the 32-byte digest. */
+  sign(transcript: Transcript): Bytes;
+}
+
+/** The key that may replace a record: whoever holds the backup key can derive it, nobody else. */
+export function ownerKey(backupKey: SecretBytes, rid: Uint8Array): OwnerKey {
+  const seed = derive(backupKey.expose(), ownerTranscript(rid));
+  return {
+    publicKey: ed25519.getPublicKey(seed) as Bytes,
+    sign: (transcript) => ed25519.sign(transcript.digest, seed) as Bytes,
+  };
+}

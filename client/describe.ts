@@ -1,0 +1,47 @@
+import { create } from '@bufbuild/protobuf';
+import type { Millis } from '../primitives/brand.ts';
+import { VaultError } from '../primitives/errors.ts';
+import { RecordState } from '../proto/gen/backupvault/v1/record_pb.ts';
+import { DescribeRecordRequestSchema, type DescribeRecordResponse } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { G_LENGTH } from '../protocol/body.ts';
+import { insist } from './insist.ts';
+import type { Vault } from './vault.ts';
+
+/** What the vault says of a record. It is a coordinator's word, for display and to name the generation: no safety rests on it. */
+export interface Description {
+  readonly state: 'live' | 'exhausted' | 'erased';
+  readonly g: Uint8Array;
+  readonly attemptsUsed: number;
+  readonly attemptsLimit: number;
+  /** Earliest next attempt; undefined: now. */
+  readonly notBefore: Millis | undefined;
+  /** Replicas that hold a share. */
+  readonly holders: readonly number[];
+  /** How many of `holders` a recovery needs, and how many replicas the fleet has. */
+  readonly threshold: number;
+  readonly replicas: number;
+}
+
+/** Throws RECORD_UNKNOWN, FLEET_UNTRUSTED and errors of the transport. */
+export async function describe(vault: Vault, recordId: string): Promise<Description> {
+  const { fleet, transport, clock } = vault;
+  const reply = await insist(clock, () =>
+    transport.describeRecord(create(DescribeRecordRequestSchema, { recordId, knownEpoch: fleet.knownEpoch })),
+  );
+  const { threshold, replicas } = reply.statement.length > 0 ? await fleet.learn(reply.statement) : await fleet.statement();
+  return { ...parse(reply), threshold, replicas: replicas.length };
+}
+
+const states = {
+  [RecordState.LIVE]: 'live',
+  [RecordState.EXHAUSTED]: 'exhausted',
+  [RecordState.ERASED]: 'erased',
+} as const;
+
+function parse(reply: DescribeRecordResponse): Omit<Description, 'threshold' | 'replicas'> {
+  if (reply.state === RecordState.UNSPECIFIED) throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');
+  const state = states[reply.state];
+  if (!state || reply.g.length !== G_LENGTH) throw new VaultError('REPLY_UNTRUSTED', 'The description of the record makes no sense.');
+  const { g, attemptsUsed, attemptsLimit, notBeforeMs, holders } = reply;
+  return { state, g, attemptsUsed, attemptsLimit, notBefore: notBeforeMs === 0n ? undefined : Number(notBeforeMs), holders };
+}

@@ -1,0 +1,67 @@
+import { VaultError } from '../primitives/errors.ts';
+import type { Enrolled, FinishEnrollmentRequest } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import type { HashedBody } from '../protocol/body.ts';
+import { replicaOf } from '../protocol/statement.ts';
+import { enrolledTranscript } from '../protocol/transcripts.ts';
+import { expectSigned, verifyEach } from './claims.ts';
+import { insist } from './insist.ts';
+import type { TrustedStatement } from './trust-policy.ts';
+import type { Vault } from './vault.ts';
+
+export interface EnrolmentResult {
+  readonly g: Uint8Array;
+  readonly epoch: number;
+  /** Replicas that signed that they hold a share: m. Enrol again later when they are fewer than `replicas`. */
+  readonly holders: readonly number[];
+  /** n */
+  readonly replicas: number;
+  readonly threshold: number;
+}
+
+/** A generation that is made and perhaps stored. `finish` may be called until it succeeds: it sends the same bytes each time. */
+export class Enrolment {
+  readonly #vault: Vault;
+  readonly #statement: TrustedStatement;
+  readonly #generation: HashedBody;
+  readonly #request: FinishEnrollmentRequest;
+
+  constructor(vault: Vault, statement: TrustedStatement, generation: HashedBody, request: FinishEnrollmentRequest) {
+    this.#vault = vault;
+    this.#statement = statement;
+    this.#generation = generation;
+    this.#request = request;
+  }
+
+  get g(): Uint8Array {
+    return this.#generation.body.g;
+  }
+
+  /** Throws OUTCOME_UNKNOWN while fewer than t replicas signed: then the old code may be in force, or the new one. */
+  finish(): Promise<EnrolmentResult> {
+    return insist(this.#vault.clock, async () => {
+      const { enrolled } = await this.#vault.transport.finishEnrollment(this.#request);
+      return this.#verify(enrolled);
+    });
+  }
+
+  async #verify(enrolled: readonly Enrolled[]): Promise<EnrolmentResult> {
+    const { g, epoch, threshold, replicas } = { ...this.#statement, g: this.g };
+    const { valid } = await verifyEach(enrolled, (claim) => verifyEnrolled(claim, this.#statement, this.#generation));
+    if (valid.length < threshold)
+      throw new VaultError('OUTCOME_UNKNOWN', 'Too few replicas signed that the enrolment is in force; send the same bytes again.', {
+        details: { replicasAnswered: valid.length, replicasNeeded: threshold },
+      });
+    return { g, epoch, holders: valid.map(({ index }) => index), replicas: replicas.length, threshold };
+  }
+}
+
+/** Throws REPLY_UNTRUSTED. */
+export function verifyEnrolled(claim: Enrolled, statement: TrustedStatement, { body, bodyHash }: HashedBody): { readonly index: number } {
+  const { index } = claim;
+  const replica = replicaOf(statement, index);
+  if (!body.shares.some((share) => share.index === index))
+    throw new VaultError('REPLY_UNTRUSTED', `Replica ${index} signed for a share that it was not given.`);
+  const { fleet, epoch } = statement;
+  expectSigned(replica, enrolledTranscript({ fleet, epoch, index, rid: body.rid, g: body.g }, bodyHash), claim.signature, 'The enrolment');
+  return { index };
+}

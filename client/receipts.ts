@@ -1,0 +1,81 @@
+import type { Millis } from '../primitives/brand.ts';
+import { constantTimeEqual } from '../primitives/bytes.ts';
+import { VaultError } from '../primitives/errors.ts';
+import type { BeginRecoveryResponse, Evaluation } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { type Body, type HashedBody, parseBody, shareOf } from '../protocol/body.ts';
+import { replicaOf } from '../protocol/statement.ts';
+import { receiptTranscript } from '../protocol/transcripts.ts';
+import { expectEnough, expectSigned, verifyEach } from './claims.ts';
+import { type CurvePoint, parseCurvePoint } from './oprf.ts';
+import type { TrustedStatement } from './trust-policy.ts';
+
+/** What the client asked for, by its own account and not by the reply's. */
+export interface RecoveryRequest {
+  readonly statement: TrustedStatement;
+  readonly rid: Uint8Array;
+  readonly g: Uint8Array;
+  readonly point: Uint8Array;
+}
+
+/** What one replica answered, and signed. */
+export interface Answer {
+  readonly index: number;
+  readonly evaluated: CurvePoint;
+  readonly enrolledAt: Millis;
+}
+
+export interface Answers extends HashedBody {
+  /** k */
+  readonly attempt: number;
+  readonly valid: readonly Answer[];
+}
+
+/** A body that at least t replicas vouch for, and their answers. Throws REPLY_UNTRUSTED, NOT_ENOUGH_REPLICAS. */
+export async function verifyAnswers(reply: BeginRecoveryResponse, request: RecoveryRequest): Promise<Answers> {
+  const hashed = parseReplyBody(reply);
+  expectFits(hashed.body, request);
+  const { attempt } = reply;
+  // One body is hashed and everybody's receipt is held against that hash: a coordinator that bends a mask, to learn from success
+  // or failure whether it guessed the code, is refused before the code is tried.
+  const claims = await verifyEach(reply.evaluations, (evaluation) => verifyReceipt(evaluation, attempt, hashed, request));
+  expectEnough(claims, request.statement.threshold, 'receipts');
+  return { ...hashed, attempt, valid: claims.valid };
+}
+
+/** Throws REPLY_UNTRUSTED. */
+export function verifyReceipt(
+  evaluation: Evaluation,
+  attempt: number,
+  { body, bodyHash }: HashedBody,
+  { statement, rid, g, point }: RecoveryRequest,
+): Answer {
+  const { index, enrolledAtMs } = evaluation;
+  const replica = replicaOf(statement, index);
+  const { limit } = body.policy;
+  if (!shareOf(body, index)) throw untrusted(`replica ${index} answers, but holds no share`);
+  if (attempt < 1 || attempt > limit) throw untrusted(`attempt ${attempt} of ${limit} cannot be`);
+  const evaluated = parseCurvePoint(evaluation.evaluated, 'evaluation.evaluated');
+  const { fleet, epoch } = statement;
+  const receipt = receiptTranscript({ fleet, epoch, index, rid, g, attempt, limit, point, evaluated, bodyHash, enrolledAtMs });
+  expectSigned(replica, receipt, evaluation.signature, 'The receipt');
+  return { index, evaluated, enrolledAt: Number(enrolledAtMs) };
+}
+
+function parseReplyBody(reply: BeginRecoveryResponse): HashedBody {
+  try {
+    return parseBody(reply.body);
+  } catch (cause) {
+    throw new VaultError('REPLY_UNTRUSTED', 'The body of the record is malformed.', { cause });
+  }
+}
+
+/** Replicas vouch for the body, but whether it is the one that was asked for is the client's to see. */
+function expectFits(body: Body, { statement, rid, g }: RecoveryRequest): void {
+  if (body.fleet !== statement.fleet) throw untrusted('the body is of another fleet');
+  if (body.epoch > BigInt(statement.epoch)) throw untrusted('the body is of an epoch to come');
+  if (!constantTimeEqual(body.rid, rid) || !constantTimeEqual(body.g, g)) throw untrusted('the body is of another record or generation');
+  if (body.threshold !== statement.threshold) throw untrusted('the body has another threshold than the fleet');
+  if (body.shares.some(({ index }) => index > statement.replicas.length)) throw untrusted('the body names a replica that is not there');
+}
+
+const untrusted = (why: string) => new VaultError('REPLY_UNTRUSTED', `The answer is refused: ${why}.`);

@@ -1,0 +1,106 @@
+import type { Millis } from '../primitives/brand.ts';
+import { constantTimeEqual, utf8 } from '../primitives/bytes.ts';
+import { type ErrorCode, isVaultError, VaultError } from '../primitives/errors.ts';
+import { SecretBytes } from '../primitives/secret-bytes.ts';
+import { type OpenedAttempt, tryPoint } from './attempt.ts';
+import { normaliseCode } from './code.ts';
+import { type Description, describe } from './describe.ts';
+import { type Blinded, blind } from './oprf.ts';
+import type { RecoveryRequest } from './receipts.ts';
+import { ReleaseSession } from './release.ts';
+import { stretch } from './stretch.ts';
+import { type Progress, ridOf, type Vault } from './vault.ts';
+
+export interface Recovered {
+  readonly backupKey: SecretBytes;
+  readonly attempt: OpenedAttempt;
+  /** By the replicas' clocks; the median, so that a minority cannot move it far. */
+  readonly enrolledAt: Millis;
+  /** The stretched code, for the re-enrolment that follows. */
+  readonly input: SecretBytes;
+}
+
+/** After these the point is worth nothing: the record is gone or another, or the point was never counted and never will be. */
+const final: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['GENERATION_UNKNOWN', 'RECORD_UNKNOWN', 'EXHAUSTED', 'ERASED']);
+
+/**
+ * One entry of a code. It keeps its blind until the code is known to be right or wrong, so that `run` can always be called again
+ * and sends the same point: a lost reply costs nothing.
+ */
+export class Recovery {
+  readonly #vault: Vault;
+  readonly #recordId: string;
+  readonly #code: SecretBytes;
+  #begun: { readonly g: Uint8Array; readonly blinded: Blinded } | undefined;
+  #release: { readonly statementHash: Uint8Array; readonly session: ReleaseSession } | undefined;
+  #isOver = false;
+
+  constructor(vault: Vault, recordId: string, code: string) {
+    this.#vault = vault;
+    this.#recordId = recordId;
+    this.#code = new SecretBytes(utf8(normaliseCode(code)));
+  }
+
+  /** Nothing is gained by running it again. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  isFor(code: string): boolean {
+    return constantTimeEqual(this.#code.expose(), utf8(normaliseCode(code)));
+  }
+
+  async run(progress: Progress): Promise<Recovered> {
+    try {
+      const recovered = await this.#run(progress);
+      this.#isOver = true;
+      return recovered;
+    } catch (error) {
+      this.#isOver = isFinal(error);
+      throw error;
+    }
+  }
+
+  async #run(progress: Progress): Promise<Recovered> {
+    progress('describing');
+    const current = await describe(this.#vault, this.#recordId); // brings the fleet's present statement, too
+    const statement = await this.#vault.fleet.statement();
+    this.#begun ??= await this.#begin(current, progress);
+    const { g, blinded } = this.#begun;
+    const request: RecoveryRequest = { statement, rid: ridOf(this.#vault, this.#recordId), g, point: blinded.point };
+    const attempt = await tryPoint(this.#vault, this.#recordId, request, blinded, progress);
+    progress('releasing');
+    const backupKey = await this.#sessionFor(request, attempt).open(this.#vault);
+    return { backupKey, attempt, enrolledAt: median(attempt.valid.map(({ enrolledAt }) => enrolledAt)), input: blinded.input };
+  }
+
+  /** The cool-down is left to the replicas, which refuse before they count: a device's clock may be wrong. */
+  async #begin({ state, g, attemptsUsed, attemptsLimit }: Description, progress: Progress) {
+    const details = { attemptsUsed, attemptsLimit };
+    if (state === 'erased') throw new VaultError('ERASED', 'The record was erased; enrol again.');
+    if (state === 'exhausted') throw new VaultError('EXHAUSTED', 'Every attempt is spent; the record will be erased.', { details });
+    progress('stretching');
+    const { fleet, argon2id } = this.#vault;
+    const code = new TextDecoder().decode(this.#code.expose());
+    return { g, blinded: blind(await stretch(code, fleet.name, ridOf(this.#vault, this.#recordId), argon2id)) };
+  }
+
+  /** The same for as long as the fleet's statement, which its keys are bound to, is the same. */
+  #sessionFor(request: RecoveryRequest, attempt: OpenedAttempt): ReleaseSession {
+    const { hash } = request.statement;
+    if (!this.#release || !constantTimeEqual(this.#release.statementHash, hash))
+      this.#release = { statementHash: hash, session: new ReleaseSession(this.#recordId, request, attempt) };
+    return this.#release.session;
+  }
+}
+
+function isFinal(error: unknown): boolean {
+  if (!isVaultError(error)) return false;
+  const { replicasAnswered, replicasNeeded } = error.details;
+  return error.code === 'WRONG_CODE' ? replicasAnswered === replicasNeeded : final.has(error.code);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor((sorted.length - 1) / 2)] as number;
+}

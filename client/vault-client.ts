@@ -1,0 +1,75 @@
+import { create } from '@bufbuild/protobuf';
+import { type Clock, systemClock } from '../primitives/clock.ts';
+import { EraseRecordRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { parseRecordId } from '../protocol/record-id.ts';
+import { type Description, describe } from './describe.ts';
+import { type EnrolInput, prepareEnrolment } from './enrol.ts';
+import type { Enrolment, EnrolmentResult } from './enrolment.ts';
+import { Fleet } from './fleet.ts';
+import { insist } from './insist.ts';
+import { MadeAttempts } from './made-attempts.ts';
+import { type RecoverInput, Recoveries, type RecoveryResult } from './recover.ts';
+import { type Argon2id, wasmArgon2id } from './stretch.ts';
+import { type VaultTransport, withTypedErrors } from './transport.ts';
+import type { TrustPolicy } from './trust-policy.ts';
+import type { Vault } from './vault.ts';
+
+export interface VaultClientOptions {
+  readonly transport: VaultTransport;
+  readonly policy: TrustPolicy;
+  readonly fleet: string;
+  /** As the frontend's certificate names it: part of every record's name. */
+  readonly tenant: string;
+  readonly clock?: Clock;
+  readonly argon2id?: Argon2id;
+}
+
+/** The vault, as an app sees it. What is thrown are VaultErrors; each code says what to do next. */
+export class VaultClient {
+  readonly #vault: Vault;
+  readonly #recoveries: Recoveries;
+
+  constructor({ transport, policy, fleet, tenant, clock = systemClock, argon2id = wasmArgon2id }: VaultClientOptions) {
+    const typed = withTypedErrors(transport);
+    this.#vault = { transport: typed, fleet: new Fleet(fleet, policy, typed, clock), tenant, argon2id, made: new MadeAttempts(), clock };
+    this.#recoveries = new Recoveries(this.#vault);
+  }
+
+  /** State of a record. Costs nothing. Throws RECORD_UNKNOWN. */
+  describe(recordId: string): Promise<Description> {
+    return describe(this.#vault, parseRecordId(recordId));
+  }
+
+  /**
+   * Puts a backup key into the vault under a new code, and replaces what is there if that was enrolled with the same backup key.
+   * Throws CODE_REJECTED (nothing was sent), OWNER_REFUSED (another backup key: recover or erase first), OUTCOME_UNKNOWN (it may
+   * be called again), GENERATION_CONFLICT (another device was faster), FLEET_UNTRUSTED, REPLY_UNTRUSTED.
+   */
+  async enroll(input: EnrolInput): Promise<EnrolmentResult> {
+    const enrolment = await this.beginEnrolment(input);
+    input.progress?.('storing');
+    return enrolment.finish();
+  }
+
+  /** The first half of `enroll`, for an app that calls `finish` until it succeeds. Nothing is stored before that. */
+  beginEnrolment(input: EnrolInput): Promise<Enrolment> {
+    return prepareEnrolment(this.#vault, input);
+  }
+
+  /**
+   * Spends an attempt and gives the backup key back. After an error that leaves open whether the code was right, the same code
+   * again continues and spends nothing. Throws CODE_REJECTED (nothing was sent), WRONG_CODE (details: attempts), COOLING_DOWN
+   * (details: notBefore), RECORD_UNKNOWN, EXHAUSTED, ERASED, FLEET_UNTRUSTED, REPLY_UNTRUSTED, and what `insist` gives up on.
+   */
+  recover(input: RecoverInput): Promise<RecoveryResult> {
+    return this.#recoveries.recover(input);
+  }
+
+  /** Replaces the record by a tombstone. Returns the replicas that dropped it at once; the others do when they are back. */
+  async erase(id: string): Promise<readonly number[]> {
+    const recordId = parseRecordId(id);
+    const { g } = await describe(this.#vault, recordId);
+    const request = create(EraseRecordRequestSchema, { recordId, g });
+    return (await insist(this.#vault.clock, () => this.#vault.transport.eraseRecord(request))).forgotten;
+  }
+}

@@ -1,0 +1,25 @@
+import type { Bytes } from '../primitives/bytes.ts';
+import type { Clock } from '../primitives/clock.ts';
+import { recordTranscript } from '../protocol/transcripts.ts';
+import type { Fleet } from './fleet.ts';
+import type { MadeAttempts } from './made-attempts.ts';
+import type { Argon2id } from './stretch.ts';
+import type { VaultTransport } from './transport.ts';
+
+/** What every operation of the client works with. */
+export interface Vault {
+  readonly transport: VaultTransport;
+  readonly fleet: Fleet;
+  /** As the frontend's TLS certificate names it. */
+  readonly tenant: string;
+  readonly argon2id: Argon2id;
+  readonly made: MadeAttempts;
+  readonly clock: Clock;
+}
+
+export const ridOf = (vault: Vault, recordId: string): Bytes => recordTranscript(vault.fleet.name, vault.tenant, recordId).digest;
+
+/** What is being done, for a progress display. Stretching takes a good part of a second, `asking` and `storing` wait for the network. */
+export type Step = 'describing' | 'stretching' | 'asking' | 'combining' | 'releasing' | 'storing' | 'renewing';
+
+export type Progress = (step: Step) => void;

@@ -1,0 +1,108 @@
+import { Client as Channel, type ChannelOptions, credentials } from '@grpc/grpc-js';
+import type { Millis } from '../primitives/brand.ts';
+import { type ErrorCode, VaultError } from '../primitives/errors.ts';
+import { VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { type Client, promiseClient } from '../proto/grpc.ts';
+import { MAX_MESSAGE_LENGTH } from '../protocol/message.ts';
+import { callError } from './call-error.ts';
+
+export type VaultCalls = Client<typeof VaultService>;
+
+export interface VaultConnectionOptions {
+  /** host:port of replicas, in the order of preference: the nearest first. */
+  readonly addresses: readonly string[];
+  /** PEM: the tenant's certificate and key, and who issues the replicas' certificates. */
+  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string };
+  /** For connecting to one replica. */
+  readonly connectTimeout?: Millis;
+  /** For one call to one replica. */
+  readonly callTimeout?: Millis;
+}
+
+const channelOptions: ChannelOptions = {
+  'grpc.max_send_message_length': MAX_MESSAGE_LENGTH,
+  'grpc.max_receive_message_length': MAX_MESSAGE_LENGTH,
+  'grpc.enable_retries': 0, // one place retries: below
+  'grpc.keepalive_time_ms': 20_000, // a stalled replica is noticed although its connection stands
+  'grpc.keepalive_timeout_ms': 5_000,
+  'grpc.keepalive_permit_without_calls': 1,
+  'grpc.max_reconnect_backoff_ms': 5_000,
+};
+
+/** What another replica may do better. Every call is idempotent, so asking it is safe even where the outcome is unknown. */
+const worthAnother: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'OUTCOME_UNKNOWN',
+  'NOT_ENOUGH_REPLICAS',
+  'STORE_UNAVAILABLE',
+  'TOKEN_UNAVAILABLE',
+  'TOKEN_FAULT',
+  'BUSY',
+]);
+
+/** A deadline. By no injected clock: grpc-js counts down to it by the system's. */
+const after = (timeout: Millis): number => Date.now() + timeout;
+
+interface ReplicaChannel {
+  readonly address: string;
+  readonly channel: Channel;
+  readonly calls: VaultCalls;
+}
+
+/** Mutually authenticated channels to several replicas. Any of them serves any call; the next is asked when one does not. */
+export class VaultConnection {
+  readonly #replicas: ReplicaChannel[];
+  readonly #timeouts: { readonly connect: Millis; readonly call: Millis };
+
+  constructor({ addresses, tls, connectTimeout = 2_000, callTimeout = 10_000 }: VaultConnectionOptions) {
+    if (addresses.length === 0) throw new VaultError('CONFIG_INVALID', 'A connection needs the address of at least one replica.');
+    const secure = credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert));
+    this.#replicas = addresses.map((address) => {
+      const channel = new Channel(address, secure, channelOptions);
+      return { address, channel, calls: promiseClient(VaultService, channel) };
+    });
+    this.#timeouts = { connect: connectTimeout, call: callTimeout };
+  }
+
+  /**
+   * Sends one call, to one replica after the other until one answers. Throws what a replica said, OUTCOME_UNKNOWN if one may have
+   * acted and none said what happened, NOT_ENOUGH_REPLICAS if none could be reached.
+   */
+  async call<T>(send: (calls: VaultCalls, options: { readonly deadline: number }) => Promise<T>): Promise<T> {
+    let unknown: VaultError | undefined;
+    let refused: VaultError | undefined;
+    for (const replica of [...this.#replicas]) {
+      if (!(await this.#isReachable(replica))) {
+        this.#demote(replica);
+        continue;
+      }
+      try {
+        return await send(replica.calls, { deadline: after(this.#timeouts.call) });
+      } catch (cause) {
+        const error = callError(cause);
+        if (!worthAnother.has(error.code)) throw error;
+        if (error.code === 'OUTCOME_UNKNOWN') {
+          unknown = error;
+          this.#demote(replica);
+        } else refused = error;
+      }
+    }
+    throw unknown ?? refused ?? new VaultError('NOT_ENOUGH_REPLICAS', 'No replica of the vault can be reached.');
+  }
+
+  close(): void {
+    for (const { channel } of this.#replicas) channel.close();
+  }
+
+  /** Without a connection nothing was sent: that is the one failure whose outcome is known. */
+  #isReachable({ channel }: ReplicaChannel): Promise<boolean> {
+    return new Promise((resolve) => {
+      channel.waitForReady(after(this.#timeouts.connect), (error) => resolve(error === undefined));
+    });
+  }
+
+  /** A replica that did not answer is asked last from now on. */
+  #demote(replica: ReplicaChannel): void {
+    const i = this.#replicas.indexOf(replica);
+    this.#replicas.push(...this.#replicas.splice(i, 1));
+  }
+}

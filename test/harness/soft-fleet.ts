@@ -1,0 +1,225 @@
+import { create, type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { ed25519 } from '@noble/curves/ed25519.js';
+import type { VaultTransport } from '../../client/transport.ts';
+import type { TrustPolicy } from '../../client/trust-policy.ts';
+import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
+import { type ErrorCode, VaultError } from '../../primitives/errors.ts';
+import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import * as pb from '../../proto/gen/backupvault/v1/vault_pb.ts';
+import { type HashedBody, parseBody } from '../../protocol/body.ts';
+import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement } from '../../protocol/statement.ts';
+import { pointTranscript, recordTranscript, replaceTranscript } from '../../protocol/transcripts.ts';
+import { type Session, SoftReplica } from './soft-replica.ts';
+
+// The vault's side of the protocol, with keys in this process, for tests of the SDK: it has no counter of its own worth the name,
+// no store and no token. What it can do is lie, fall silent and lose replies.
+
+interface SoftRecord extends HashedBody {
+  readonly points: string[];
+  erased: boolean;
+}
+
+type Method = keyof VaultTransport;
+
+export interface SoftFleetOptions {
+  readonly replicas?: number;
+  readonly threshold?: number;
+  readonly suite?: 'A' | 'B';
+  readonly epoch?: number;
+}
+
+export class SoftFleet implements VaultTransport {
+  static readonly tenant = 'acme';
+  readonly name = 'test-fleet';
+  readonly replicas: SoftReplica[];
+  readonly statement: Statement;
+  readonly policy: TrustPolicy;
+  /** Indices of replicas that do not answer. */
+  readonly silent = new Set<number>();
+  /** Changes a reply on its way: a hostile coordinator, or a hostile replica that signs again. */
+  readonly tamper: { [M in Method]?: (reply: Awaited<ReturnType<VaultTransport[M]>>) => void } = {};
+  readonly #received = new Map<Method, Uint8Array[]>();
+  readonly #records = new Map<string, SoftRecord>();
+  readonly #failures = new Map<Method, ErrorCode[]>();
+  readonly #losses = new Map<Method, number>();
+
+  constructor({ replicas = 3, threshold = Math.floor(replicas / 2) + 1, suite = 'A', epoch = 1 }: SoftFleetOptions = {}) {
+    this.replicas = Array.from({ length: replicas }, (_, i) => new SoftReplica(i + 1, suite));
+    this.statement = parseStatement(encodeStatement(this.#document(threshold, epoch)));
+    this.policy = { kind: 'pinned', statementHashes: [this.statement.hash] };
+  }
+
+  replica(index: number): SoftReplica {
+    return this.replicas[index - 1] as SoftReplica;
+  }
+
+  /** The next replies of a method are lost after the request was served. */
+  lose(method: Method, times = 1): void {
+    this.#losses.set(method, times);
+  }
+
+  /** The next calls of a method fail before anything happens. */
+  fail(method: Method, ...codes: ErrorCode[]): void {
+    this.#failures.set(method, codes);
+  }
+
+  /** Requests of one method, as they arrived. */
+  received(method: Method): readonly Uint8Array[] {
+    return this.#received.get(method) ?? [];
+  }
+
+  attemptsOf(recordId: string): number {
+    return this.#records.get(this.#rid(recordId))?.points.length ?? 0;
+  }
+
+  bodyOf(recordId: string): HashedBody {
+    return this.#records.get(this.#rid(recordId)) as HashedBody;
+  }
+
+  getFleet(request: pb.GetFleetRequest) {
+    return this.#serve('getFleet', pb.GetFleetRequestSchema, request, () =>
+      create(pb.GetFleetResponseSchema, { statement: this.statement.bytes }),
+    );
+  }
+
+  describeRecord(request: pb.DescribeRecordRequest) {
+    return this.#serve('describeRecord', pb.DescribeRecordRequestSchema, request, () => {
+      const record = this.#records.get(this.#rid(request.recordId));
+      if (!record) throw new VaultError('RECORD_UNKNOWN', 'no such record');
+      const { body, points, erased } = record;
+      const used = points.length >= body.policy.limit ? RecordState.EXHAUSTED : RecordState.LIVE;
+      return create(pb.DescribeRecordResponseSchema, {
+        state: erased ? RecordState.ERASED : used,
+        g: body.g,
+        attemptsUsed: points.length,
+        attemptsLimit: body.policy.limit,
+        holders: erased ? [] : this.#holdersOf(record).map(({ index }) => index),
+        statement: request.knownEpoch === BigInt(this.statement.epoch) ? new Uint8Array(0) : this.statement.bytes,
+      });
+    });
+  }
+
+  beginEnrollment(request: pb.BeginEnrollmentRequest) {
+    return this.#serve('beginEnrollment', pb.BeginEnrollmentRequestSchema, request, () => {
+      const rid = recordTranscript(this.name, SoftFleet.tenant, request.recordId).digest;
+      const offers = this.#live().map((replica) => replica.offer(this.statement, { ...request, rid }));
+      return create(pb.BeginEnrollmentResponseSchema, { offers });
+    });
+  }
+
+  finishEnrollment(request: pb.FinishEnrollmentRequest) {
+    return this.#serve('finishEnrollment', pb.FinishEnrollmentRequestSchema, request, async () => {
+      const hashed = parseBody(request.body);
+      const key = this.#rid(request.recordId);
+      const before = this.#records.get(key);
+      const repeated = before !== undefined && constantTimeEqual(before.bodyHash, hashed.bodyHash);
+      if (!repeated) this.#expectReplaces(before, hashed, request.ownerSignature);
+      const session: Session = { statement: this.statement, ...hashed, attempt: 0, point: request.point, clientKey: request.clientKey };
+      const enrolled = [];
+      for (const deposit of request.deposits) {
+        if (this.silent.has(deposit.index)) continue;
+        await this.replica(deposit.index).adopt(session, deposit);
+        enrolled.push(this.replica(deposit.index).enrolled(this.statement, hashed));
+      }
+      if (!repeated) this.#records.set(key, { ...hashed, points: [], erased: false });
+      return create(pb.FinishEnrollmentResponseSchema, { enrolled });
+    });
+  }
+
+  beginRecovery(request: pb.BeginRecoveryRequest) {
+    return this.#serve('beginRecovery', pb.BeginRecoveryRequestSchema, request, () => {
+      const record = this.#recordFor(request.recordId, request.g);
+      const h = toHex(pointTranscript(request.point).digest);
+      if (!record.points.includes(h)) {
+        if (record.points.length >= record.body.policy.limit) throw new VaultError('EXHAUSTED', 'no attempt is left');
+        record.points.push(h);
+      }
+      const attempt = record.points.indexOf(h) + 1;
+      const holders = this.#holdersOf(record);
+      const answering = holders.filter(({ index }) => !this.silent.has(index));
+      if (answering.length < this.statement.threshold) throw new VaultError('NOT_ENOUGH_REPLICAS', 'too few replicas');
+      return create(pb.BeginRecoveryResponseSchema, {
+        body: record.body,
+        attempt,
+        evaluations: answering.map((replica) => replica.evaluate(this.statement, record, attempt, request.point)),
+        silent: holders.filter(({ index }) => this.silent.has(index)).map(({ index }) => index),
+      });
+    });
+  }
+
+  finishRecovery(request: pb.FinishRecoveryRequest) {
+    return this.#serve('finishRecovery', pb.FinishRecoveryRequestSchema, request, async () => {
+      const record = this.#recordFor(request.recordId, request.g);
+      const h = toHex(pointTranscript(request.point).digest);
+      if (record.points.indexOf(h) + 1 !== request.attempt) throw new VaultError('ATTEMPT_UNKNOWN', 'not that attempt');
+      const { point, clientKey, attempt } = request;
+      const session: Session = { statement: this.statement, ...record, attempt, point, clientKey };
+      const releases = [];
+      for (const { index, proof } of request.proofs)
+        if (!this.silent.has(index)) releases.push(await this.replica(index).release(session, proof));
+      return create(pb.FinishRecoveryResponseSchema, { releases });
+    });
+  }
+
+  eraseRecord(request: pb.EraseRecordRequest) {
+    return this.#serve('eraseRecord', pb.EraseRecordRequestSchema, request, () => {
+      const record = this.#recordFor(request.recordId, request.g);
+      record.erased = true;
+      return create(pb.EraseRecordResponseSchema, { forgotten: this.#holdersOf(record).map(({ index }) => index) });
+    });
+  }
+
+  async #serve<M extends Method, D extends DescMessage>(
+    method: M,
+    schema: D,
+    request: MessageShape<D>,
+    answer: () => Awaited<ReturnType<VaultTransport[M]>> | Promise<Awaited<ReturnType<VaultTransport[M]>>>,
+  ): Promise<Awaited<ReturnType<VaultTransport[M]>>> {
+    this.#received.set(method, [...this.received(method), toBinary(schema, request)]);
+    const failure = this.#failures.get(method)?.shift();
+    if (failure) throw new VaultError(failure, 'told to fail');
+    const reply = await answer();
+    this.tamper[method]?.(reply);
+    const losses = this.#losses.get(method) ?? 0;
+    this.#losses.set(method, losses - 1);
+    if (losses > 0) throw new Error('connection reset');
+    return reply;
+  }
+
+  #expectReplaces(before: SoftRecord | undefined, { body, bodyHash }: HashedBody, signature: Uint8Array): void {
+    if (!constantTimeEqual(before?.body.g ?? new Uint8Array(0), body.previous)) throw new VaultError('GENERATION_CONFLICT', 'not previous');
+    if (!before || before.erased) return;
+    const { fleet, epoch, rid, g } = body;
+    const { digest } = replaceTranscript({ fleet, epoch, rid, g }, body.previous, bodyHash);
+    if (signature.length !== 64 || !ed25519.verify(signature, digest, before.body.ownerKey))
+      throw new VaultError('OWNER_REFUSED', 'not the owner');
+  }
+
+  #recordFor(recordId: string, g: Uint8Array): SoftRecord {
+    const record = this.#records.get(this.#rid(recordId));
+    if (!record) throw new VaultError('RECORD_UNKNOWN', 'no such record');
+    if (!constantTimeEqual(record.body.g, g)) throw new VaultError('GENERATION_UNKNOWN', 'another generation');
+    if (record.erased) throw new VaultError('ERASED', 'erased');
+    return record;
+  }
+
+  #holdersOf = ({ body }: HashedBody) => body.shares.map(({ index }) => this.replica(index)).filter((replica) => replica.holds(body.g));
+  #live = () => this.replicas.filter(({ index }) => !this.silent.has(index));
+  #rid = (recordId: string) => toHex(recordTranscript(this.name, SoftFleet.tenant, recordId).digest);
+
+  #document(threshold: number, epoch: number) {
+    return {
+      type: STATEMENT_TYPE,
+      fleet: this.name,
+      epoch,
+      previous: null,
+      threshold,
+      replicas: this.replicas.map((replica) => replica.entry()),
+      store_incarnation: 1,
+      not_before: '2025-01-01T00:00:00Z',
+      not_after: '2035-01-01T00:00:00Z',
+      software: { version: '0.0.0', digest: '' },
+      evidence: null,
+    } as const;
+  }
+}
