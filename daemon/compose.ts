@@ -21,8 +21,9 @@ import { serve } from './rpc/server.ts';
 import { vaultService } from './rpc/vault-service.ts';
 import { Serving } from './serving.ts';
 import type { Events } from './telemetry/events.ts';
-import { openToken } from './token/pool.ts';
+import { openToken } from './token/open-token.ts';
 import type { TokenPort } from './token/port.ts';
+import { loadProfile } from './token/profile.ts';
 import { GrantVerifier } from './vault/grants.ts';
 import { receiptKeys } from './vault/receipt-keys.ts';
 import type { Vault } from './vault/vault.ts';
@@ -56,7 +57,7 @@ interface OpenFleet extends Fleet {
 async function openFleet(config: Config, events: Events, clock: Clock, undo: Stop[]): Promise<OpenFleet> {
   const { statement, self } = readStatement(config);
   const grants = new GrantVerifier(readTenantKeys(config), clock);
-  const token = await openOwnToken(config, statement.fleet, undo);
+  const token = await openOwnToken(config, statement.fleet, events, undo);
   expectOwnKeys(self, token.identity);
 
   const { guard_incarnation } = statement.document.replicas[self.index - 1] as { guard_incarnation: number };
@@ -99,16 +100,19 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   return { vault, participants, present: () => membership.present(), events, membership };
 }
 
-async function openOwnToken(config: Config, fleet: string, undo: Stop[]): Promise<TokenPort> {
-  const pin = readPin(config);
-  try {
-    const { profile, module, label } = config.token;
-    const token = await openToken({ profile, ...(module ? { module } : {}), tokenLabel: label, pin, fleet, index: config.replica });
-    undo.push(() => token.close());
-    return token;
-  } finally {
-    pin.wipe();
-  }
+async function openOwnToken(config: Config, fleet: string, events: Events, undo: Stop[]): Promise<TokenPort> {
+  const { profile, module, label } = config.token;
+  const token = await openToken({
+    profile: loadProfile(profile),
+    ...(module ? { module } : {}),
+    tokenLabel: label,
+    pin: readPin(config), // wiped when the token is closed
+    fleet,
+    index: config.replica,
+    onEvent: (event) => events.token(event.kind, 'reason' in event ? event.reason : ''),
+  });
+  undo.push(() => token.close());
+  return token;
 }
 
 async function openToOutside(config: Config, version: string, fleet: OpenFleet, undo: Stop[]): Promise<void> {

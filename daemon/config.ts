@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { VaultError } from '../primitives/errors.ts';
+import { profilePath } from '../primitives/package-root.ts';
 import { MAX_ATTEMPTS, MAX_REPLICAS } from '../protocol/body.ts';
 
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'must be host:port');
@@ -96,7 +97,7 @@ function withPaths(config: Config, base: string): Config {
     etcd: { ...config.etcd, tls: tlsPaths(config.etcd.tls) },
     token: {
       ...token,
-      profile: token.profile.includes('/') ? path(token.profile) : token.profile,
+      profile: token.profile.includes('/') ? path(token.profile) : profilePath(token.profile),
       pin_file: token.pin_file.startsWith('credential:') ? token.pin_file : path(token.pin_file),
     },
     guard: path(config.guard),

@@ -1,14 +1,12 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { VaultError } from '../primitives/errors.ts';
+import { version } from '../primitives/package-root.ts';
 import { startReplica } from './compose.ts';
 import { loadConfig } from './config.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { Events } from './telemetry/events.ts';
 import { createLog } from './telemetry/log.ts';
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
 
 async function run(file: string): Promise<void> {
   const config = loadConfig(file);

@@ -27,6 +27,12 @@ export class Events {
     labelNames: ['event'],
     registers: [this.registry],
   });
+  readonly #tokenEvents = new Counter({
+    name: 'bkv_token_events_total',
+    help: 'Token workers that died, were restarted or recycled.',
+    labelNames: ['event'],
+    registers: [this.registry],
+  });
   readonly #serving = new Gauge({ name: 'bkv_serving', help: '1 while this replica serves.', registers: [this.registry] });
 
   constructor(log: Log) {
@@ -42,6 +48,12 @@ export class Events {
     this.#serving.set(serving ? 1 : 0);
     if (serving) this.#log.info('serving', { why });
     else this.#log.warn('not serving', { why });
+  }
+
+  /** What the token layer did to keep going. */
+  token(event: string, reason: string): void {
+    this.#tokenEvents.inc({ event });
+    this.#log.warn('token', { event, reason });
   }
 
   answered(method: string, duration: Millis, error?: unknown): void {
