@@ -6,8 +6,8 @@ import { CKM, ecdh, plain } from './mechanisms.ts';
 import type { TokenPort } from './port.ts';
 import { type ReplicaToken, readPoint } from './replica.ts';
 import type { KeyHandle } from './session.ts';
-import { kekMechanism, newOprfKey as newOprfKeyTemplate, publicKey as publicKeyTemplate, readableX } from './templates.ts';
 import { unwrapStored, WRAPPED_KEY_MAX } from './stored.ts';
+import { kekMechanism, newOprfKey as newOprfKeyTemplate, publicKey as publicKeyTemplate, readableX } from './templates.ts';
 import { requireMac } from './verify.ts';
 
 type Request<Name extends 'evaluate' | 'newOprfKey'> = Parameters<TokenPort[Name]>[0];

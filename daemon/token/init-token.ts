@@ -1,7 +1,7 @@
 import pkcs11js from 'pkcs11js';
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
-import { attempt, findSlot, openModule, type SlotId, type Module } from './module.ts';
+import { attempt, findSlot, type Module, openModule, type SlotId } from './module.ts';
 import { TokenSession } from './session.ts';
 
 const LABEL_LENGTH = 32; // C_InitToken reads exactly 32 bytes, whatever it is given
@@ -43,7 +43,9 @@ function requireAbsent(module: Module, label: string): void {
 
 function blankSlot(module: Module): SlotId {
   const slots = attempt('C_GetSlotList', () => module.C_GetSlotList(true));
-  const blank = slots.find((slot) => (attempt('C_GetTokenInfo', () => module.C_GetTokenInfo(slot)).flags & pkcs11js.CKF_TOKEN_INITIALIZED) === 0);
+  const blank = slots.find(
+    (slot) => (attempt('C_GetTokenInfo', () => module.C_GetTokenInfo(slot)).flags & pkcs11js.CKF_TOKEN_INITIALIZED) === 0,
+  );
   if (blank === undefined) throw new VaultError('TOKEN_MISSING', 'No slot holds a blank token.');
   return blank;
 }

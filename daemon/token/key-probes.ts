@@ -1,7 +1,7 @@
 import { generator } from './curve.ts';
 import { publicData } from './evaluate.ts';
 import { CKM, ecdh, plain } from './mechanisms.ts';
-import type { Probe } from './probes.ts';
+import type { Probe } from './probe.ts';
 import { keyNames } from './replica.ts';
 import { readableX } from './templates.ts';
 import { hostWrappingKey, wrappableSecret } from './wrap-probes.ts';
@@ -30,7 +30,12 @@ const everyKek = (['kek-oprf', 'kek-auth', 'kek-release'] as const).flatMap((nam
     stoppedBy: 'allowedMechanisms',
     attempt: (token, keep) => {
       const { ecPrivateKey, secret } = token.profile.wrap;
-      return token.session.wrap(plain(name === 'kek-oprf' ? secret : ecPrivateKey), token.keys[name], keep(wrappableSecret(token, 'auth')), 256);
+      return token.session.wrap(
+        plain(name === 'kek-oprf' ? secret : ecPrivateKey),
+        token.keys[name],
+        keep(wrappableSecret(token, 'auth')),
+        256,
+      );
     },
   },
 ]);
@@ -47,4 +52,3 @@ export const keyProbes: readonly Probe[] = [...everyKey, ...everyKek, ...ownKeys
 function probe(name: string, attempt: Probe['attempt']): Probe {
   return { name, stoppedBy: 'attributes', attempt };
 }
-

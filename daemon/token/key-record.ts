@@ -12,8 +12,22 @@ export interface KeyRecord {
 }
 
 const flags = [
-  'token', 'private', 'sensitive', 'extractable', 'alwaysSensitive', 'neverExtractable', 'local', 'encrypt', 'decrypt', 'sign', 'verify',
-  'wrap', 'unwrap', 'derive', 'trusted', 'modifiable',
+  'token',
+  'private',
+  'sensitive',
+  'extractable',
+  'alwaysSensitive',
+  'neverExtractable',
+  'local',
+  'encrypt',
+  'decrypt',
+  'sign',
+  'verify',
+  'wrap',
+  'unwrap',
+  'derive',
+  'trusted',
+  'modifiable',
 ] as const satisfies AttributeName[];
 
 export const readKeys = (token: ReplicaToken): KeyRecord[] =>
@@ -38,7 +52,9 @@ export function deviations(token: ReplicaToken, name: KeyName): string[] {
     return JSON.stringify(actual) !== JSON.stringify(expected[attribute]);
   });
   // Not in a template, and what the templates are for: the key was born here, and never could leave.
-  const history = (['local', 'alwaysSensitive', 'neverExtractable'] as const).filter((flag) => token.session.read(token.keys[name], flag) !== true);
+  const history = (['local', 'alwaysSensitive', 'neverExtractable'] as const).filter(
+    (flag) => token.session.read(token.keys[name], flag) !== true,
+  );
   return [...differing, ...history];
 }
 

@@ -6,7 +6,7 @@ export type Module = pkcs11js.PKCS11;
 export type SlotId = Buffer;
 
 // CKF_OS_LOCKING_OK: pkcs11js passes 0 by default, and SoftHSM then runs without mutexes (four worker threads crash it).
-const OS_LOCKING = { flags: 2 };
+export const OS_LOCKING = { flags: 2 };
 
 /** Loads and initialises a module. Another thread of this process may have initialised it already. */
 export function openModule(path: string): Module {

@@ -28,7 +28,8 @@ describe('opening a token', () => {
   it('is refused without the token', () =>
     expect(openToken({ ...options, tokenLabel: 'another', pin: pin() })).rejects.toEqual(failsWith('TOKEN_MISSING')));
 
-  it('is refused without the keys', () => expect(openToken({ ...options, index: 9, pin: pin() })).rejects.toEqual(failsWith('KEY_MISSING')));
+  it('is refused without the keys', () =>
+    expect(openToken({ ...options, index: 9, pin: pin() })).rejects.toEqual(failsWith('KEY_MISSING')));
 });
 
 describe('an open token', () => {
@@ -45,7 +46,13 @@ describe('an open token', () => {
   it('carries a record from enrolment to release', async () => {
     const client = new ReferenceClient();
     const [digest, auth, share, a, b, c, proof] = Array.from({ length: 7 }, () => randomBytes(32)) as Buffer[] as [
-      Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer,
+      Buffer,
+      Buffer,
+      Buffer,
+      Buffer,
+      Buffer,
+      Buffer,
+      Buffer,
     ];
     const born = await port.newOprfKey(multiple(7n));
     expect(born.evaluated).toEqual(multiply(born.publicKey, 7n));

@@ -73,7 +73,10 @@ export class WorkerPool {
     const id = this.#nextId++;
     return new Promise<unknown>((resolve, reject) => {
       // The call keeps its place until the worker answers: a stuck token must fill the queue, not empty it.
-      const timer = startTimer(() => reject(new VaultError('TOKEN_UNAVAILABLE', `The token did not answer in ${callTimeout} ms.`)), callTimeout);
+      const timer = startTimer(
+        () => reject(new VaultError('TOKEN_UNAVAILABLE', `The token did not answer in ${callTimeout} ms.`)),
+        callTimeout,
+      );
       member.pending.set(id, { resolve, reject, timer });
       post(member.worker, { kind: 'call', id, operation, argument: detached(argument) });
     }) as Promise<Result<Name>>;

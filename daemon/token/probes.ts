@@ -1,18 +1,9 @@
 import { VaultError } from '../../primitives/errors.ts';
 import { returnValue } from './failure.ts';
 import { keyProbes } from './key-probes.ts';
+import type { Probe } from './probe.ts';
 import type { ReplicaToken } from './replica.ts';
-import type { KeyHandle } from './session.ts';
 import { trustProbes, unwrapProbes } from './wrap-probes.ts';
-
-/** Something a hostile host, logged in with the PIN, may try. A fit token refuses. */
-export interface Probe {
-  readonly name: string;
-  /** What stops it. */
-  readonly stoppedBy: 'attributes' | 'unwrapTemplate' | 'allowedMechanisms' | 'trusted';
-  /** Throws if the token refuses. Objects given to `keep` are destroyed afterwards. */
-  readonly attempt: (token: ReplicaToken, keep: (key: KeyHandle) => KeyHandle) => unknown;
-}
 
 export interface ProbeResult {
   readonly name: string;

@@ -27,13 +27,15 @@ describe('provisioning a replica', () => {
   });
 
   it('makes KEK_oprf and KEK_auth trusted, and private and unmodifiable all the same', () => {
-    const trusted = provisioned.keys.filter(({ attributes }) => attributes['trusted']).map(({ name }) => name);
+    const trusted = provisioned.keys.filter(({ attributes }) => attributes.trusted).map(({ name }) => name);
     expect(trusted).toEqual(['kek-oprf', 'kek-auth']);
   });
 
   it('gives each key one use', () => {
     const uses = ['encrypt', 'decrypt', 'sign', 'verify', 'wrap', 'unwrap', 'derive'];
-    const table = Object.fromEntries(provisioned.keys.map((key) => [key.name, [uses.filter((use) => key.attributes[use]), key.allowedMechanisms]]));
+    const table = Object.fromEntries(
+      provisioned.keys.map((key) => [key.name, [uses.filter((use) => key.attributes[use]), key.allowedMechanisms]]),
+    );
     expect(table).toEqual({
       session: [['derive'], ['0x1050']],
       receipt: [['sign'], ['0x1041']],
@@ -45,13 +47,17 @@ describe('provisioning a replica', () => {
   });
 
   it('refuses to run twice, and leaves another index free', () => {
-    expect(() => provisionReplica({ ...location, pin: pin(), soPin: soPin() })).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
+    expect(() => provisionReplica({ ...location, pin: pin(), soPin: soPin() })).toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID' }),
+    );
     expect(provisionReplica({ ...location, index: 2, pin: pin(), soPin: soPin() }).keys).toHaveLength(6);
   });
 
   it('makes nothing without the officer, or with the wrong PIN of the officer', () => {
     expect(() => provisionReplica({ ...location, index: 3, pin: pin() })).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
-    expect(() => provisionReplica({ ...location, index: 3, pin: pin(), soPin: pin() })).toThrow(expect.objectContaining({ code: 'PIN_REFUSED' }));
+    expect(() => provisionReplica({ ...location, index: 3, pin: pin(), soPin: pin() })).toThrow(
+      expect.objectContaining({ code: 'PIN_REFUSED' }),
+    );
     expect(provisionReplica({ ...location, index: 3, pin: pin(), soPin: soPin() }).keys).toHaveLength(6);
   });
 });

@@ -2,11 +2,12 @@ import pkcs11js from 'pkcs11js';
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
 import type { Template } from './attributes.ts';
+import { inspectModule, requireMechanisms } from './inspect.ts';
+import { type KeyRecord, readKeys } from './key-record.ts';
 import { CKM, plain } from './mechanisms.ts';
 import { findSlot, openModule } from './module.ts';
 import { nestedTemplate } from './nested.ts';
 import type { TokenIdentity } from './port.ts';
-import { type KeyRecord, readKeys } from './key-record.ts';
 import { keyLabel, keyNames, openReplica, type ReplicaLocation } from './replica.ts';
 import { type KeyHandle, TokenSession } from './session.ts';
 import { isTrusted, type KekPurpose, kek, macKey, publicKey, receiptKey, sessionKey, stored } from './templates.ts';
@@ -28,6 +29,8 @@ export interface ProvisionOptions extends ReplicaLocation {
  * out, and finalises the module.
  */
 export function provisionReplica(options: ProvisionOptions): Provisioned {
+  const slot = inspectModule(options.module).slots.find(({ label }) => label === options.tokenLabel);
+  if (slot !== undefined) requireMechanisms(slot, options.profile);
   const module = openModule(options.module);
   try {
     const session = new TokenSession(module, findSlot(module, options.tokenLabel));
@@ -80,7 +83,10 @@ function makeTrustedKeks(session: TokenSession, options: ProvisionOptions): KeyH
   const trusted = purposes.filter((purpose) => isTrusted(purpose, profile));
   if (trusted.length === 0) return [];
   if (soPin === undefined)
-    throw new VaultError('CONFIG_INVALID', `Profile ${profile.vendor} has trusted KEKs, which only the security officer can make: give its PIN.`);
+    throw new VaultError(
+      'CONFIG_INVALID',
+      `Profile ${profile.vendor} has trusted KEKs, which only the security officer can make: give its PIN.`,
+    );
   session.logout();
   session.login(pkcs11js.CKU_SO, soPin);
   const drafts = trusted.map((purpose) =>

@@ -63,7 +63,7 @@ export function openReplica(location: ReplicaLocation, pin: SecretBytes): Replic
   }
 }
 
-export const findKey = (session: TokenSession, location: ReplicaLocation, name: KeyName): KeyHandle =>
+const findKey = (session: TokenSession, location: ReplicaLocation, name: KeyName): KeyHandle =>
   session.findOne({ class: classes[name], label: keyLabel(location, name) }, `key ${keyLabel(location, name)}`);
 
 function findPublicKey(session: TokenSession, location: ReplicaLocation, name: 'session' | 'receipt'): CompressedPoint {

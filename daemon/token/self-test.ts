@@ -93,8 +93,12 @@ function checkOperations(token: ReplicaToken): void {
   };
   expectRefusal('PROOF_REFUSED', 'a wrong proof', () => release(token, { ...recovery, proof: flip(recovery.proof) }));
   expectRefusal('TOKEN_FAULT', 'a corrupted auth secret', () => release(token, { ...recovery, wrappedAuth: flip(blobs.wrappedAuth) }));
-  expectRefusal('TOKEN_FAULT', 'a corrupted release share', () => release(token, { ...recovery, wrappedRelease: flip(blobs.wrappedRelease) }));
-  expectRefusal('TOKEN_FAULT', 'an auth secret in place of a share', () => release(token, { ...recovery, wrappedRelease: blobs.wrappedAuth }));
+  expectRefusal('TOKEN_FAULT', 'a corrupted release share', () =>
+    release(token, { ...recovery, wrappedRelease: flip(blobs.wrappedRelease) }),
+  );
+  expectRefusal('TOKEN_FAULT', 'an auth secret in place of a share', () =>
+    release(token, { ...recovery, wrappedRelease: blobs.wrappedAuth }),
+  );
   if (!constantTimeEqual(client.open(token.identity.sessionKey, replyTranscript, release(token, recovery)), share))
     throw unfit('what it releases is not what was enrolled.');
 }

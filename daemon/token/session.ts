@@ -49,7 +49,11 @@ export class TokenSession {
     return this.#made('C_GenerateKey', () => this.#module.C_GenerateKey(this.#handle, mechanism, encodeTemplate(template)));
   }
 
-  generateKeyPair(mechanism: Mechanism, publicTemplate: Template, privateTemplate: Template): { publicKey: KeyHandle; privateKey: KeyHandle } {
+  generateKeyPair(
+    mechanism: Mechanism,
+    publicTemplate: Template,
+    privateTemplate: Template,
+  ): { publicKey: KeyHandle; privateKey: KeyHandle } {
     const pair = attempt('C_GenerateKeyPair', () =>
       this.#module.C_GenerateKeyPair(this.#handle, mechanism, encodeTemplate(publicTemplate), encodeTemplate(privateTemplate)),
     );
@@ -77,7 +81,10 @@ export class TokenSession {
 
   /** `room` is the longest answer expected. */
   wrap(mechanism: Mechanism, wrappingKey: KeyHandle, key: KeyHandle, room: number): Bytes {
-    return attempt('C_WrapKey', () => new Uint8Array(this.#module.C_WrapKey(this.#handle, mechanism, wrappingKey, key, Buffer.alloc(room))));
+    return attempt(
+      'C_WrapKey',
+      () => new Uint8Array(this.#module.C_WrapKey(this.#handle, mechanism, wrappingKey, key, Buffer.alloc(room))),
+    );
   }
 
   sign(mechanism: Mechanism, key: KeyHandle, data: Uint8Array, length: number): Bytes {

@@ -11,6 +11,10 @@ export function makeSoftHsmDirectory(directory: string, template: string): strin
   const tokens = join(directory, 'tokens');
   mkdirSync(tokens, { recursive: true, mode: 0o700 }); // the keys lie here, under the PIN
   const path = join(directory, 'softhsm2.conf');
-  writeFileSync(path, readFileSync(template, 'utf8').replace(TOKENS, () => tokens), { mode: 0o600 });
+  writeFileSync(
+    path,
+    readFileSync(template, 'utf8').replace(TOKENS, () => tokens),
+    { mode: 0o600 },
+  );
   return path;
 }

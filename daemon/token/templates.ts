@@ -23,7 +23,8 @@ const noPrivateUse = { decrypt: false, sign: false, unwrap: false, derive: false
 // OBJECT IDENTIFIER 1.2.840.10045.3.1.7 (prime256v1), DER
 const P256 = Uint8Array.of(0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07);
 
-const allowed = (profile: Profile, ...mechanisms: number[]): Template => (profile.allowedMechanisms ? { allowedMechanisms: mechanisms } : {});
+const allowed = (profile: Profile, ...mechanisms: number[]): Template =>
+  profile.allowedMechanisms ? { allowedMechanisms: mechanisms } : {};
 
 const forTrusted = (profile: Profile): Template => (profile.trusted === 'none' ? {} : { wrapWithTrusted: true });
 

@@ -26,7 +26,7 @@ export interface TestToken {
 /** A fresh SoftHSM2 with one provisioned replica. Once per process: the library reads SOFTHSM2_CONF when it is loaded. */
 export function makeTestToken(changes: Partial<Profile> = {}): TestToken {
   const directory = mkdtempSync(join(tmpdir(), 'bkv-token-'));
-  process.env['SOFTHSM2_CONF'] = makeSoftHsmDirectory(directory, join(root, 'softhsm/softhsm2.conf'));
+  process.env.SOFTHSM2_CONF = makeSoftHsmDirectory(directory, join(root, 'softhsm/softhsm2.conf'));
   const profile = { ...softHsmProfile(), ...changes };
   const module = modulePath(profile);
   const location = { profile, module, tokenLabel: 'test', fleet: 'fleet', index: 1 };

@@ -52,7 +52,9 @@ function firstOpen(): void {
 
 function call(id: number, operation: OperationName, argument: unknown): void {
   try {
-    const value = withOneRetry((opened) => (operations[operation] as (token: ReplicaToken, argument: unknown) => unknown)(opened, argument));
+    const value = withOneRetry((opened) =>
+      (operations[operation] as (token: ReplicaToken, argument: unknown) => unknown)(opened, argument),
+    );
     answer({ kind: 'result', id, value, objectsMade: token?.session.objectsMade ?? 0 });
   } catch (error) {
     answer({ kind: 'error', id, error: toPlain(error), objectsMade: token?.session.objectsMade ?? 0 });

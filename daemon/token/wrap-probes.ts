@@ -2,7 +2,7 @@ import pkcs11js from 'pkcs11js';
 import type { AttributeName, Template } from './attributes.ts';
 import { newOprfKey } from './evaluate.ts';
 import { CKM, plain } from './mechanisms.ts';
-import type { Probe } from './probes.ts';
+import type { Probe } from './probe.ts';
 import { multiple } from './reference.ts';
 import type { ReplicaToken } from './replica.ts';
 import type { KeyHandle } from './session.ts';
