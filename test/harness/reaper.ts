@@ -3,7 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { packageRoot } from '../../cli/package-info.ts';
+import { packageRoot } from '../../primitives/package-root.ts';
 
 // An exit handler does not run when the process is killed; a pipe is closed by the kernel whatever happens.
 

@@ -1,0 +1,27 @@
+import { Command } from 'commander';
+import type { Description } from '../client/describe.ts';
+import { toHex } from '../primitives/bytes.ts';
+import { withVault } from './open-vault.ts';
+import { attempts, type Output } from './output.ts';
+
+export const describeCommand = (output: Output): Command =>
+  new Command('describe')
+    .description('show the state of a record and what is left of its attempts; spends nothing')
+    .argument('<record>', "the account's pseudonym at its backup service")
+    .action(async (recordId: string, _options: unknown, command: Command) => {
+      output.step('asking for the record');
+      const { g, ...record } = await withVault(command, (vault) => vault.describe(recordId));
+      output.result({ record: recordId, generation: toHex(g), ...record }, inWords(recordId, record));
+    });
+
+function inWords(recordId: string, record: Omit<Description, 'g'>): string {
+  const { state, attemptsUsed, attemptsLimit, notBefore, holders, threshold, replicas } = record;
+  if (state === 'erased') return `${recordId} was erased.`;
+  const lines = [
+    `${recordId} is ${state === 'live' ? 'live' : 'exhausted: it opens no more and will be erased'}.`,
+    attempts(attemptsUsed, attemptsLimit),
+    `${holders.length} of ${replicas} replicas hold a share, ${threshold} are needed.`,
+  ];
+  if (notBefore !== undefined) lines.push(`The next attempt is allowed at ${new Date(notBefore).toISOString()}.`);
+  return lines.join('\n');
+}

@@ -1,0 +1,81 @@
+import { randomBytes } from 'node:crypto';
+import { Command } from 'commander';
+import { generateCode } from '../client/code-generator.ts';
+import type { EnrolmentResult } from '../client/enrolment.ts';
+import { toHex } from '../primitives/bytes.ts';
+import { VaultError } from '../primitives/errors.ts';
+import { SecretBytes } from '../primitives/secret-bytes.ts';
+import { integer } from './arguments.ts';
+import { readKeyFile, withNewKeyFile } from './key-file.ts';
+import { steps, withVault } from './open-vault.ts';
+import type { Output } from './output.ts';
+import { patiently } from './patience.ts';
+import { readCode } from './read-code.ts';
+
+interface Options {
+  readonly key?: string;
+  readonly newKey?: string;
+  readonly codeFile?: string;
+  readonly generateCode?: true;
+  readonly limit: number;
+  readonly coolDown: number;
+  readonly allowFewerHolders?: true;
+}
+
+export const enrollCommand = (output: Output): Command =>
+  new Command('enroll')
+    .description('put a backup key into the vault under a recovery code')
+    .argument('<record>', "the account's pseudonym at its backup service")
+    .option('--key <file>', 'the backup key: 16 to 64 bytes')
+    .option('--new-key <file>', 'make a backup key of 32 bytes and write it there')
+    .option('--code-file <file>', 'the code, one line; - is standard input (default: ask for it)')
+    .option('--generate-code', 'make a code and show it')
+    .option('--limit <n>', 'wrong codes until the record is gone', integer, 10)
+    .option('--cool-down <seconds>', 'between two attempts', integer, 0)
+    .option('--allow-fewer-holders', 'replace a record although fewer replicas would hold it than do now')
+    .action((recordId: string, options: Options, command: Command) => enroll(recordId, options, command, output));
+
+async function enroll(recordId: string, options: Options, command: Command, output: Output): Promise<void> {
+  if ((options.key === undefined) === (options.newKey === undefined)) throw usage('Give either --key or --new-key.');
+  if (options.generateCode && options.codeFile !== undefined) throw usage('Give either --code-file or --generate-code.');
+  const generated = options.generateCode ? generateCode() : undefined;
+  const code = generated ?? (await readCode(options.codeFile, true));
+
+  const store = (backupKey: SecretBytes) =>
+    withVault(command, async (vault) => {
+      const enrolment = await vault.beginEnrolment({
+        recordId,
+        code,
+        backupKey,
+        policy: { limit: options.limit, coolDownMs: options.coolDown * 1000 },
+        allowFewerHolders: options.allowFewerHolders ?? false,
+        progress: (step) => output.step(steps[step]),
+      });
+      output.step(steps.storing);
+      return patiently(() => enrolment.finish());
+    });
+  const { g, ...result } =
+    options.newKey === undefined ? await store(readKeyFile(options.key as string)) : await storeNewKey(options.newKey, store);
+  output.result(
+    { record: recordId, generation: toHex(g), ...result, ...(generated === undefined ? {} : { code: generated }) },
+    inWords(recordId, result, generated),
+  );
+}
+
+/** The key is on disk before it is in the vault: a backup that is encrypted with it must not depend on a reply. */
+function storeNewKey(file: string, store: (key: SecretBytes) => Promise<EnrolmentResult>): Promise<EnrolmentResult> {
+  return withNewKeyFile(file, (write) => {
+    const key = new SecretBytes(randomBytes(32));
+    write(key.expose());
+    return store(key);
+  });
+}
+
+function inWords(recordId: string, { holders, replicas, threshold }: Omit<EnrolmentResult, 'g'>, code: string | undefined): string {
+  const lines = [`${recordId} is enrolled: ${holders.length} of ${replicas} replicas hold a share, ${threshold} are needed.`];
+  if (holders.length < replicas) lines.push('Enrol again once all replicas are back, so that all of them hold one.');
+  if (code !== undefined) lines.push(`The recovery code, to write down: ${code}`);
+  return lines.join('\n');
+}
+
+const usage = (message: string) => new VaultError('MALFORMED', message);

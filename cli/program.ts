@@ -1,0 +1,53 @@
+import { Command, CommanderError } from 'commander';
+import { version } from '../primitives/package-root.ts';
+import { describeCommand } from './describe.ts';
+import { enrollCommand } from './enroll.ts';
+import { eraseCommand } from './erase.ts';
+import { exitCodes } from './exit-codes.ts';
+import { fleetInitCommand } from './fleet-init.ts';
+import { fleetStatusCommand } from './fleet-status.ts';
+import { guardCreateCommand } from './guard-create.ts';
+import { Output } from './output.ts';
+import { recoverCommand } from './recover.ts';
+import { replicaProvisionCommand } from './replica-provision.ts';
+
+const exitCodeHelp = `
+Exit codes: ${exitCodes.OK} done, ${exitCodes.INTERNAL} fault of the software, ${exitCodes.USAGE} wrong arguments or code form, ${exitCodes.WRONG_CODE} wrong code, ${exitCodes.GONE} exhausted or erased, ${exitCodes.TRY_AGAIN} not known or not yet: try again,
+${exitCodes.UNAVAILABLE} too few replicas or no store, ${exitCodes.UNTRUSTED} not trusted, ${exitCodes.REFUSED} not allowed, ${exitCodes.CONFIGURATION} configuration, ${exitCodes.RECORD_STATE} no such record or another state.`;
+
+function makeProgram(output: Output): Command {
+  const program = new Command('bkvctl')
+    .description('Drives a backup key vault: makes a development fleet, enrols and recovers backup keys, shows what is there.')
+    .version(version)
+    .option('--client <file>', 'fleet, certificates and grant key to use', process.env.BKV_CLIENT ?? 'client.json')
+    .option('--json', 'one JSON document on standard output instead of sentences')
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText('after', exitCodeHelp);
+
+  program.addCommand(group('fleet', 'a fleet of replicas').addCommand(fleetInitCommand(output)).addCommand(fleetStatusCommand(output)));
+  for (const make of [enrollCommand, recoverCommand, describeCommand, eraseCommand]) program.addCommand(make(output));
+  program.addCommand(group('guard', "a replica's own store of what it may serve").addCommand(guardCreateCommand(output)));
+  program.addCommand(group('replica', 'one replica').addCommand(replicaProvisionCommand(output)), { hidden: true });
+
+  for (const command of everyCommand(program)) {
+    command.exitOverride();
+    command.configureOutput({ outputError: () => {} }); // said once, by run()
+  }
+  return program;
+}
+
+const group = (name: string, description: string): Command => new Command(name).description(description);
+
+const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
+
+/** Runs the command and returns the exit code. */
+export async function run(args: readonly string[]): Promise<number> {
+  const output = new Output(args.includes('--json')); // known before the arguments are found to be wrong
+  try {
+    await makeProgram(output).parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) output.failure(error);
+    else if (error.exitCode !== 0) output.usage(error.message.replace(/^error: /, ''));
+  }
+  return output.exitCode;
+}

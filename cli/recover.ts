@@ -1,0 +1,89 @@
+import { Command } from 'commander';
+import type { RecoveryResult } from '../client/recover.ts';
+import type { Renewal } from '../client/renewal.ts';
+import type { Step } from '../client/vault.ts';
+import { isVaultError } from '../primitives/errors.ts';
+import { withNewKeyFile } from './key-file.ts';
+import { steps, withVault } from './open-vault.ts';
+import type { Output } from './output.ts';
+import { patiently } from './patience.ts';
+import { readCode } from './read-code.ts';
+
+interface Options {
+  readonly out: string;
+  readonly codeFile?: string;
+  readonly renew: boolean;
+  readonly allowFewerHolders?: true;
+}
+
+export const recoverCommand = (output: Output): Command =>
+  new Command('recover')
+    .description('get a backup key back with its recovery code; a wrong code costs an attempt')
+    .argument('<record>', "the account's pseudonym at its backup service")
+    .requiredOption('--out <file>', 'where the backup key goes; must not exist')
+    .option('--code-file <file>', 'the code, one line; - is standard input (default: ask for it)')
+    .option('--no-renew', 'do not enrol again afterwards: attempts that were used stay used')
+    .option('--allow-fewer-holders', 'enrol again although fewer replicas would hold a share than do now')
+    .action((recordId: string, options: Options, command: Command) => recover(recordId, options, command, output));
+
+async function recover(recordId: string, options: Options, command: Command, output: Output): Promise<void> {
+  const code = await readCode(options.codeFile, false);
+  const recovered = await withNewKeyFile(options.out, async (write) => {
+    const input = {
+      recordId,
+      code,
+      renew: options.renew,
+      allowFewerHolders: options.allowFewerHolders ?? false,
+      progress: (step: Step) => output.step(steps[step]),
+    };
+    const result = await withVault(command, (vault) => patiently(() => vault.recover(input)));
+    write(result.backupKey.expose());
+    result.backupKey.wipe();
+    return result;
+  });
+  const { attempt, limit, attemptsElsewhere, enrolledAt, renewal } = recovered;
+  output.result(
+    { record: recordId, keyFile: options.out, attempt, limit, attemptsElsewhere, enrolledAt, renewal: renewalDocument(renewal) },
+    inWords(options.out, recovered),
+  );
+}
+
+function inWords(file: string, { attempt, limit, attemptsElsewhere, enrolledAt, renewal }: RecoveryResult): string {
+  const lines = [
+    `The backup key is in ${file}.`,
+    `This was attempt ${attempt} of ${limit}. The record was made on ${new Date(enrolledAt).toISOString()}.`,
+  ];
+  // This command knows of no attempt but its own, so the user has to remember.
+  if (attemptsElsewhere > 0)
+    lines.push(`Before it ${attemptsElsewhere} other attempts were made. If they were not yours, somebody tried to guess.`);
+  return [...lines, renewalInWords(renewal)].join('\n');
+}
+
+function renewalInWords(renewal: Renewal): string {
+  switch (renewal.state) {
+    case 'renewed': {
+      const { holders, replicas } = renewal.result;
+      return `Enrolled again under fresh keys with every attempt left: ${holders.length} of ${replicas} replicas hold a share.`;
+    }
+    case 'unknown':
+      return 'Whether it was enrolled again is not known; the code opens it either way. Describe it to see.';
+    case 'failed':
+      return `It was not enrolled again, so the attempts used stay used: ${reason(renewal.error)}`;
+    case 'skipped':
+      return 'It was not enrolled again, as asked: the attempts used stay used.';
+  }
+}
+
+function renewalDocument(renewal: Renewal): Record<string, unknown> {
+  switch (renewal.state) {
+    case 'renewed':
+      return { state: renewal.state, holders: renewal.result.holders, replicas: renewal.result.replicas };
+    case 'unknown':
+    case 'failed':
+      return { state: renewal.state, error: reason(renewal.error) };
+    case 'skipped':
+      return { state: renewal.state };
+  }
+}
+
+const reason = (error: unknown): string => (isVaultError(error) ? `${error.message} [${error.code}]` : (error as Error).message);

@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { toHex } from '../../primitives/bytes.ts';
+import type { Statement } from '../../protocol/statement.ts';
+import type { ClientFile } from '../client-file.ts';
+import { Authority, type Identity, type Validity, validityFrom } from './authority.ts';
+import { frontendSubject, replicaSubject } from './certificates.ts';
+import { type EtcdTls, produceEtcdTls } from './etcd-tls.ts';
+import { makeDirectory, PUBLIC, SECRET, writeIdentity, writeNew } from './files.ts';
+import { checkPlan, type FleetPlan, type ReplicaPlace } from './fleet-plan.ts';
+import { GRANT_KID, newGrantKey } from './grant-key.ts';
+import { connectTo, replicaConfig } from './replica-config.ts';
+import { firstStatement, type Provisioned } from './statement.ts';
+
+export interface ProducedFleet {
+  readonly directory: string;
+  readonly statement: Statement;
+  readonly replicas: readonly ReplicaPlace[];
+  /** For `bkvctl --client`. */
+  readonly clientFile: string;
+}
+
+/** The authorities of a fleet's own traffic. Two, so that no frontend can pose as a replica, nor a replica as a frontend. */
+interface Authorities {
+  readonly replicas: Authority;
+  readonly frontends: Authority;
+}
+
+/** Makes a development fleet in a new directory: all of it, or nothing. */
+export async function produceFleet(plan: FleetPlan): Promise<ProducedFleet> {
+  checkPlan(plan);
+  makeDirectory(plan.directory);
+  try {
+    return await produceInto(plan.directory, plan);
+  } catch (error) {
+    rmSync(plan.directory, { recursive: true, force: true }); // ours: it did not exist before
+    throw error;
+  }
+}
+
+async function produceInto(directory: string, plan: FleetPlan): Promise<ProducedFleet> {
+  const validity = validityFrom(plan.now);
+  plan.progress('making certificates');
+  const authorities: Authorities = {
+    replicas: await Authority.create(`${plan.fleet} replicas, development`, validity),
+    frontends: await Authority.create(`${plan.fleet} frontends, development`, validity),
+  };
+  writeNew(join(directory, 'replicas-ca.crt'), authorities.replicas.certificate, PUBLIC);
+  writeNew(join(directory, 'frontends-ca.crt'), authorities.frontends.certificate, PUBLIC);
+  const etcdTls = plan.etcdTls ?? (await produceEtcdTls(join(directory, 'etcd'), plan.etcdEndpoints.map(hostOf), validity));
+  await writeTenant(join(directory, 'tenant'), plan, authorities.frontends);
+
+  const places: ReplicaPlace[] = [];
+  const provisioned: Provisioned[] = [];
+  for (let index = 1; index <= plan.ports.length; index++) {
+    const place = await writeReplica(index, plan, authorities.replicas, etcdTls);
+    plan.progress(`making token and keys of replica ${index} of ${plan.ports.length}`);
+    provisioned.push(await plan.provision(place));
+    places.push(place);
+  }
+
+  const statement = writeStatement(plan, provisioned, validity);
+  return { directory, statement, replicas: places, clientFile: writeClientFile(plan, statement) };
+}
+
+async function writeReplica(index: number, plan: FleetPlan, authority: Authority, etcdTls: EtcdTls): Promise<ReplicaPlace> {
+  const directory = makeDirectory(join(plan.directory, `replica-${index}`));
+  const tls = makeDirectory(join(directory, 'tls'));
+  const identity = await authority.issue(replicaSubject(plan.fleet, index));
+  const etcd = await etcdTls.issueClient(tls, `replica-${index}`);
+  writeIdentity(tls, 'replica', identity);
+  writeNew(join(directory, 'pin'), newPin(), SECRET);
+  return {
+    fleet: plan.fleet,
+    index,
+    directory,
+    soPinFile: writeNew(join(directory, 'so-pin'), newPin(), SECRET),
+    config: writeNew(join(directory, 'config.yaml'), replicaConfig(index, plan, relative(directory, etcd.ca)), PUBLIC),
+  };
+}
+
+async function writeTenant(directory: string, plan: FleetPlan, authority: Authority): Promise<void> {
+  makeDirectory(directory);
+  const identity: Identity = await authority.issue(frontendSubject(plan.tenant));
+  writeIdentity(directory, 'frontend', identity);
+  const grant = newGrantKey();
+  writeNew(join(directory, 'grant.key'), grant.privateKey, SECRET);
+  writeNew(join(directory, 'grant.pub'), grant.publicKey, PUBLIC);
+}
+
+function writeStatement(plan: FleetPlan, replicas: readonly Provisioned[], validity: Validity): Statement {
+  const { fleet, threshold, software } = plan;
+  const statement = firstStatement({ fleet, threshold, software, replicas, validity });
+  writeNew(join(plan.directory, 'statement.json'), statement.bytes, PUBLIC);
+  return statement;
+}
+
+function writeClientFile(plan: FleetPlan, statement: Statement): string {
+  const file: ClientFile = {
+    fleet: plan.fleet,
+    tenant: plan.tenant,
+    addresses: plan.ports.map(({ frontend }) => connectTo(frontend)),
+    tls: { ca: 'replicas-ca.crt', cert: 'tenant/frontend.crt', key: 'tenant/frontend.key' },
+    grant: { kid: GRANT_KID, key: 'tenant/grant.key' },
+    statement_hashes: [toHex(statement.hash)],
+  };
+  return writeNew(join(plan.directory, 'client.json'), `${JSON.stringify(file, null, 2)}\n`, PUBLIC);
+}
+
+/** 128 bits: nobody types a development fleet's PIN. */
+const newPin = () => randomBytes(16).toString('hex');
+
+const hostOf = (url: string) => new URL(url).hostname;

@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import { checkServerIdentity } from 'node:tls';
+import * as grpc from '@grpc/grpc-js';
+import { service as health } from 'grpc-health-check';
+import type { Millis } from '../primitives/brand.ts';
+import { VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { promiseClient } from '../proto/grpc.ts';
+import type { ClientFile } from './client-file.ts';
+
+/** What one address answers, asked without etcd and without the other replicas. */
+export interface ReplicaAnswer {
+  readonly address: string;
+  /** bkv://fleet/<fleet>/replica/<i>, as its certificate says; undefined where no trusted TLS server answers. */
+  readonly identity: string | undefined;
+  /** Of grpc.health.v1; NO_ANSWER where nothing answers. */
+  readonly health: 'SERVING' | 'NOT_SERVING' | 'NO_ANSWER';
+  /** The fleet statement that it serves under. */
+  readonly statement: Uint8Array | undefined;
+  /** Why something is missing. */
+  readonly problem: string | undefined;
+}
+
+const DEADLINE: Millis = 2000;
+
+/** Never throws: a replica that does not answer is an answer. */
+export async function probeReplica(address: string, files: ClientFile['tls']): Promise<ReplicaAnswer> {
+  let identity: string | undefined;
+  const credentials = grpc.credentials.createSsl(readFileSync(files.ca), readFileSync(files.key), readFileSync(files.cert), {
+    checkServerIdentity: (host, certificate) => {
+      identity = /URI:(bkv:[^,\s]+)/.exec(certificate.subjectaltname ?? '')?.[1];
+      return checkServerIdentity(host, certificate);
+    },
+  });
+  const client = new grpc.Client(address, credentials, { 'grpc.enable_retries': 0 });
+  const options = () => ({ deadline: Date.now() + DEADLINE });
+  try {
+    const status = await checkHealth(client, options());
+    const { statement } = await promiseClient(VaultService, client).getFleet({}, options());
+    return { address, identity, health: status, statement, problem: undefined };
+  } catch (error) {
+    const { details, message } = error as grpc.ServiceError;
+    return { address, identity, health: 'NO_ANSWER', statement: undefined, problem: details || message };
+  } finally {
+    client.close();
+  }
+}
+
+function checkHealth(client: grpc.Client, options: grpc.CallOptions): Promise<'SERVING' | 'NOT_SERVING'> {
+  const check = health.Check as grpc.MethodDefinition<object, { status: string }>;
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(check.path, check.requestSerialize, check.responseDeserialize, { service: '' }, options, (error, reply) =>
+      error ? reject(error) : resolve(reply?.status === 'SERVING' ? 'SERVING' : 'NOT_SERVING'),
+    );
+  });
+}

@@ -1,0 +1,146 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { type OpenVault, openVault } from '../../cli/open-vault.ts';
+import { provisionInChild } from '../../cli/provision-in-child.ts';
+import type { GuardIdentity } from '../../daemon/ledger/guard-store.ts';
+import { type ClientFile, loadClientFile } from '../../fleet/client-file.ts';
+import { produceFleet } from '../../fleet/produce/fleet.ts';
+import type { DaemonSettings, Ports, ReplicaPlace } from '../../fleet/produce/fleet-plan.ts';
+import type { Bytes } from '../../primitives/bytes.ts';
+import type { Statement } from '../../protocol/statement.ts';
+import { recordTranscript } from '../../protocol/transcripts.ts';
+import { type EtcdCluster, startEtcd } from './etcd-cluster.ts';
+import { freePorts } from './free-port.ts';
+import type { ManagedProcess } from './managed-process.ts';
+import { scratchDirectory } from './reaper.ts';
+import { replicaProcess } from './replica-process.ts';
+import { StoreView } from './store-view.ts';
+
+export interface DevFleetOptions {
+  /** 3 unless told. */
+  readonly replicas?: number;
+  /** The majority unless told. */
+  readonly threshold?: number;
+  /** 3 unless told. */
+  readonly etcdMembers?: number;
+  /** Of every daemon. Limits and grace are days in life; tests choose milliseconds. */
+  readonly settings?: DaemonSettings;
+  /** Told each step before it begins. */
+  readonly progress?: (step: string) => void;
+}
+
+export interface DevReplica {
+  readonly place: ReplicaPlace;
+  readonly process: ManagedProcess;
+  /** On 127.0.0.1, for frontends, for peers and for Prometheus. */
+  readonly ports: Ports;
+  readonly guardDirectory: string;
+  readonly guardIdentity: GuardIdentity;
+}
+
+export const FLEET = 'harness';
+export const TENANT = 'acme';
+
+/** A whole fleet on loopback: real etcd, real daemons, real (software) tokens. */
+export class DevFleet {
+  readonly directory: string;
+  readonly statement: Statement;
+  readonly etcd: EtcdCluster;
+  readonly replicas: readonly DevReplica[];
+  readonly store: StoreView;
+  /** For `bkvctl --client`. */
+  readonly clientFile: string;
+  readonly client: ClientFile;
+  readonly #opened: OpenVault[] = [];
+
+  private constructor(fields: Pick<DevFleet, 'directory' | 'statement' | 'etcd' | 'replicas' | 'clientFile'>) {
+    this.directory = fields.directory;
+    this.statement = fields.statement;
+    this.etcd = fields.etcd;
+    this.replicas = fields.replicas;
+    this.clientFile = fields.clientFile;
+    this.client = loadClientFile(fields.clientFile);
+    this.store = new StoreView(fields.etcd, FLEET);
+  }
+
+  /** Resolves when every replica serves. If it rejects, nothing is left running. */
+  static async start(options: DevFleetOptions = {}): Promise<DevFleet> {
+    const { replicas = 3, threshold = Math.floor(replicas / 2) + 1, etcdMembers = 3, settings = {}, progress = () => {} } = options;
+    progress(`starting ${etcdMembers} etcd members`);
+    const etcd = await startEtcd({ members: etcdMembers });
+    try {
+      const ports = await portsFor(replicas);
+      const directory = join(scratchDirectory('fleet'), FLEET);
+      const produced = await produceFleet({
+        ...{ directory, fleet: FLEET, tenant: TENANT, threshold, ports, settings, progress },
+        etcdEndpoints: etcd.endpoints,
+        etcdTls: etcd.tls,
+        profile: 'softhsm2',
+        software: { version: '0.0.0', digest: 'development' },
+        provision: provisionInChild,
+        now: Date.now(),
+      });
+      const { clientFile, statement } = produced;
+      const fleet = new DevFleet({
+        directory,
+        statement,
+        etcd,
+        clientFile,
+        replicas: produced.replicas.map((place, i) => toReplica(place, ports[i] as Ports, clientFile)),
+      });
+      progress(`starting ${replicas} replicas`);
+      try {
+        await Promise.all(fleet.replicas.map(({ process }) => process.start()));
+      } catch (error) {
+        await fleet.stop();
+        throw error;
+      }
+      return fleet;
+    } catch (error) {
+      await etcd.stop();
+      throw error;
+    }
+  }
+
+  replica(index: number): DevReplica {
+    const replica = this.replicas[index - 1];
+    if (!replica) throw new RangeError(`there is no replica ${index}`);
+    return replica;
+  }
+
+  /** A device behind its own frontend connection; `addresses` are the replicas it knows, all unless told. Closed with the fleet. */
+  open(addresses: readonly string[] = this.client.addresses): OpenVault {
+    const opened = openVault({ ...this.client, addresses: [...addresses] });
+    this.#opened.push(opened);
+    return opened;
+  }
+
+  rid(recordId: string): Bytes {
+    return recordTranscript(FLEET, TENANT, recordId).digest;
+  }
+
+  /** Stops everything and removes every file. */
+  async stop(): Promise<void> {
+    for (const { close } of this.#opened) close();
+    this.store.close();
+    await Promise.all(this.replicas.map(({ process }) => process.stop()));
+    await this.etcd.stop();
+    rmSync(join(this.directory, '..'), { recursive: true, force: true });
+  }
+}
+
+async function portsFor(replicas: number): Promise<Ports[]> {
+  const ports = await freePorts(3 * replicas);
+  return Array.from({ length: replicas }, (_, i) => {
+    const [frontend, peer, metrics] = ports.slice(3 * i) as [number, number, number];
+    return { frontend, peer, metrics };
+  });
+}
+
+const toReplica = (place: ReplicaPlace, ports: Ports, clientFile: string): DevReplica => ({
+  place,
+  ports,
+  process: replicaProcess(place, clientFile),
+  guardDirectory: join(place.directory, 'guard'),
+  guardIdentity: { fleet: FLEET, replica: place.index, incarnation: 1 },
+});
