@@ -24,6 +24,7 @@ const protocol = '^protocol/';
 const proto = '^proto/';
 const base = [primitives, protocol, proto];
 const tokenPort = '^daemon/token/port\\.ts$';
+const guardStore = '^daemon/ledger/guard-store\\.ts$';
 const ledger = '^daemon/ledger/';
 const vault = '^daemon/vault/';
 const replica = '^daemon/replica/';
@@ -65,11 +66,11 @@ module.exports = {
       'rpc/ parses, calls and renders; it opens no token and reads no file.',
     ),
     allow('config-is-data', config, base, 'Reading the configuration must not start anything.'),
-    allow(
+    forbid(
       'one-place-wires',
-      '^daemon/(?!compose\\.ts|config\\.ts)[^/]+\\.ts$',
-      [...base, telemetry, '^daemon/[^/]+\\.ts$', verify],
-      'Only daemon/compose.ts puts the parts together.',
+      { path: '^daemon/(?!compose\\.ts)[^/]+\\.ts$', pathNot: tests },
+      { path: ours, pathNot: [...base, telemetry, '^daemon/[^/]+\\.ts$', verify], dependencyTypesNot: ['type-only'] },
+      'Only daemon/compose.ts puts the parts together; a type wires nothing.',
     ),
     allow(
       'compose-stays-in-the-daemon',
@@ -101,10 +102,18 @@ module.exports = {
       'The frontend never handles a code or a key: of the client it may know types.',
     ),
     allow(
-      'cli-provisions-tokens-only',
+      'cli-provisions-only',
       '^cli/',
-      [...base, '^client/', '^frontend/', '^fleet/', '^daemon/token/(provision|init-token|profile)\\.ts$', config],
-      'Commands use the parts; of the daemon, its configuration and the provisioning of tokens.',
+      [
+        ...base,
+        '^client/',
+        '^frontend/',
+        '^fleet/',
+        '^daemon/token/(provision|init-token|profile|softhsm-directory)\\.ts$',
+        guardStore,
+        config,
+      ],
+      'Of the daemon, commands use its configuration and what makes a token and a guard store: the daemon itself makes neither.',
     ),
 
     forbid(
