@@ -1,8 +1,8 @@
-import { expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { inspectModule, requireMechanisms } from './inspect.ts';
 import { makeTestToken } from './testing.ts';
 
-const { location, provisioned } = makeTestToken();
+const { location, provisioned } = makeTestToken(afterAll);
 const inspected = inspectModule(location.module);
 
 it('lists the tokens of a module without a PIN', () => {

@@ -10,7 +10,7 @@ import { hmac, multiple, multiply, ReferenceClient } from './reference.ts';
 import { makeTestToken, pin } from './testing.ts';
 
 // The worker is the compiled one: build first.
-const { location, provisioned } = makeTestToken({ queueLimit: 50, recycleAfterObjects: 200 });
+const { location, provisioned } = makeTestToken(afterAll, { queueLimit: 50, recycleAfterObjects: 200 });
 const { profile, module, tokenLabel, fleet, index } = location;
 const options = { profile, module, tokenLabel, fleet, index };
 const failsWith = (code: string) => expect.objectContaining({ name: 'VaultError', code });

@@ -12,7 +12,7 @@ import { makeTestToken, pin } from './testing.ts';
 import { mac, requireMac, sign } from './verify.ts';
 
 const ORDER = p256.Point.Fn.ORDER;
-const token = openReplica(makeTestToken().location, pin());
+const token = openReplica(makeTestToken(afterAll).location, pin());
 afterAll(() => token.module.C_Finalize());
 
 const born = newOprfKey(token, multiple(2n));

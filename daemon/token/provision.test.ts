@@ -1,8 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { provisionReplica } from './provision.ts';
 import { makeTestToken, pin, soPin } from './testing.ts';
 
-const { location, provisioned } = makeTestToken();
+const { location, provisioned } = makeTestToken(afterAll);
 
 describe('provisioning a replica', () => {
   it('makes six keys in the token that can never leave it, and two public points', () => {

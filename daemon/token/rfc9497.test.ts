@@ -29,7 +29,7 @@ const vectors = [
 /** noble draws 48 bytes and takes them modulo n − 1, plus 1. */
 const randomnessFor = (scalar: string): Uint8Array => fromHex((BigInt(`0x${scalar}`) - 1n).toString(16).padStart(96, '0'), 'scalar');
 
-const token = openReplica(makeTestToken().location, pin());
+const token = openReplica(makeTestToken(afterAll).location, pin());
 const key = token.session.create({
   class: pkcs11js.CKO_PRIVATE_KEY,
   keyType: pkcs11js.CKK_EC,

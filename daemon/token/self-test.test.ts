@@ -7,7 +7,7 @@ import { selfTest } from './self-test.ts';
 import { kek, stored } from './templates.ts';
 import { makeTestToken, pin } from './testing.ts';
 
-const token = openReplica(makeTestToken().location, pin());
+const token = openReplica(makeTestToken(afterAll).location, pin());
 const { profile, session } = token;
 afterAll(() => token.module.C_Finalize());
 

@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,9 +23,13 @@ export interface TestToken {
   readonly provisioned: Provisioned;
 }
 
-/** A fresh SoftHSM2 with one provisioned replica. Once per process: the library reads SOFTHSM2_CONF when it is loaded. */
-export function makeTestToken(changes: Partial<Profile> = {}): TestToken {
+/**
+ * A fresh SoftHSM2 with one provisioned replica, removed by what `atEnd` (Vitest's afterAll) is given. Once per process: the library
+ * reads SOFTHSM2_CONF when it is loaded.
+ */
+export function makeTestToken(atEnd: (remove: () => void) => void, changes: Partial<Profile> = {}): TestToken {
   const directory = mkdtempSync(join(tmpdir(), 'bkv-token-'));
+  atEnd(() => rmSync(directory, { recursive: true, force: true }));
   process.env.SOFTHSM2_CONF = makeSoftHsmDirectory(directory, join(root, 'softhsm/softhsm2.conf'));
   const profile = { ...softHsmProfile(), ...changes };
   const module = modulePath(profile);
