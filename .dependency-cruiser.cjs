@@ -6,7 +6,7 @@
 // `allow` states, for each folder, all that it may import of ours; what is not said is forbidden.
 // Tests (*.test.ts and test/) may import anything.
 
-const ours = '^(primitives|protocol|proto|daemon|fleet|client|frontend|cli|demo|test)/';
+const ours = '^(primitives|protocol|proto|grpc|daemon|fleet|client|frontend|cli|demo|test)/';
 const tests = '(^test/|\\.test\\.ts$)';
 
 const allow = (name, folder, allowed, comment) => ({
@@ -22,6 +22,7 @@ const forbid = (name, from, to, comment) => ({ name, severity: 'error', comment,
 const primitives = '^primitives/';
 const protocol = '^protocol/';
 const proto = '^proto/';
+const grpc = '^grpc/';
 const base = [primitives, protocol, proto];
 const tokenPort = '^daemon/token/port\\.ts$';
 const guardStore = '^daemon/ledger/guard-store\\.ts$';
@@ -44,6 +45,8 @@ module.exports = {
       'Generated code needs the runtime of protobuf-es and nothing else.',
     ),
 
+    allow('grpc-joins-descriptors-to-grpc-js', grpc, base, 'Both ends of every call use it; it knows no method of ours.'),
+
     allow(
       'token-knows-pkcs11-only',
       '^daemon/token/',
@@ -56,13 +59,13 @@ module.exports = {
     allow(
       'replica-stands-on-vault',
       replica,
-      [...base, tokenPort, ledger, vault, telemetry, verify],
+      [...base, grpc, tokenPort, ledger, vault, telemetry, verify],
       'Replicas talk about steps; they do not parse calls.',
     ),
     allow(
       'rpc-is-the-outermost',
       '^daemon/rpc/',
-      [...base, tokenPort, ledger, vault, replica, telemetry, config, verify],
+      [...base, grpc, tokenPort, ledger, vault, replica, telemetry, config, verify],
       'rpc/ parses, calls and renders; it opens no token and reads no file.',
     ),
     allow('config-is-data', config, base, 'Reading the configuration must not start anything.'),
@@ -75,7 +78,7 @@ module.exports = {
     allow(
       'compose-stays-in-the-daemon',
       '^daemon/compose\\.ts$',
-      [...base, '^daemon/', verify],
+      [...base, grpc, '^daemon/', verify],
       'The daemon needs no client, no command line and no ceremony.',
     ),
 
@@ -89,12 +92,12 @@ module.exports = {
     allow(
       'fleet-stands-outside',
       '^fleet/(?!verify/|log/)',
-      [...base, '^fleet/'],
+      [...base, grpc, '^fleet/'],
       'A ceremony gets its token from the command that runs it.',
     ),
 
     allow('client-imports-no-daemon', '^client/', base, 'The SDK runs on a device, and trusts nothing of the server’s.'),
-    allow('frontend-relays', '^frontend/', [...base, '^client/'], 'The frontend library signs grants and relays messages.'),
+    allow('frontend-relays', '^frontend/', [...base, grpc, '^client/'], 'The frontend library signs grants and relays messages.'),
     forbid(
       'frontend-sees-client-types-only',
       { path: '^frontend/', pathNot: tests },
@@ -106,6 +109,7 @@ module.exports = {
       '^cli/',
       [
         ...base,
+        grpc,
         '^client/',
         '^frontend/',
         '^fleet/',
@@ -136,7 +140,7 @@ module.exports = {
     ),
     forbid(
       'runs-in-a-browser',
-      { path: '^(client|protocol|primitives)/', pathNot: ['^primitives/durable-file\\.ts$', tests] },
+      { path: '^(client|protocol|primitives)/', pathNot: ['^primitives/package-root\\.ts$', tests] },
       { dependencyTypes: ['core'] },
       'The SDK and all it stands on run in a browser: no node: module.',
     ),

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { checkServerIdentity } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
 import { service as health } from 'grpc-health-check';
+import { promiseClient } from '../grpc/bridge.ts';
 import type { Millis } from '../primitives/brand.ts';
 import { VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
-import { promiseClient } from '../proto/grpc.ts';
 import type { ClientFile } from './client-file.ts';
 
 /** What one address answers, asked without etcd and without the other replicas. */

@@ -1,10 +1,10 @@
 import { Client as Channel, type ChannelOptions, credentials } from '@grpc/grpc-js';
+import { type Client, promiseClient } from '../grpc/bridge.ts';
+import { callError } from '../grpc/call-error.ts';
 import type { Millis } from '../primitives/brand.ts';
 import { type ErrorCode, VaultError } from '../primitives/errors.ts';
 import { VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
-import { type Client, promiseClient } from '../proto/grpc.ts';
 import { MAX_MESSAGE_LENGTH } from '../protocol/message.ts';
-import { callError } from './call-error.ts';
 
 export type VaultCalls = Client<typeof VaultService>;
 

@@ -20,6 +20,8 @@ export interface Versioned {
   readonly modRevision: string;
 }
 
+export type { Lease };
+
 /** The mod_revision of a key that is not there. */
 export const ABSENT = '0';
 

@@ -1,7 +1,6 @@
-import type { Lease } from 'etcd3';
 import type { Millis } from '../../primitives/brand.ts';
 import type { Clock } from '../../primitives/clock.ts';
-import type { Etcd } from '../ledger/etcd.ts';
+import type { Etcd, Lease } from '../ledger/etcd.ts';
 import type { Events } from '../telemetry/events.ts';
 
 const TTL_SECONDS = 5;

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import * as grpc from '@grpc/grpc-js';
+import { promiseClient } from '../../grpc/bridge.ts';
+import { callError } from '../../grpc/call-error.ts';
 import type { Millis } from '../../primitives/brand.ts';
 import { ReplicaService } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { promiseClient } from '../../proto/grpc.ts';
-import { fromServiceError } from '../../proto/service-error.ts';
 import { MAX_MESSAGE_LENGTH } from '../../protocol/message.ts';
 import { replicaHost } from '../../protocol/names.ts';
 import type { Participant, ReplicaCalls } from './participant.ts';
@@ -41,7 +41,7 @@ export function connectPeer({ fleet, index, address, tls }: PeerOptions): Peer {
         try {
           return await client[localName as keyof ReplicaCalls](request, { deadline: Date.now() + DEADLINE });
         } catch (error) {
-          throw fromServiceError(error, `Replica ${index}`);
+          throw callError(error);
         }
       },
     ]),

@@ -1,5 +1,5 @@
+import type { Handlers } from '../../grpc/bridge.ts';
 import type { ReplicaService } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import type { Handlers } from '../../proto/grpc.ts';
 import type { Participant } from '../replica/participant.ts';
 
 /** What peers call: the same calls that this replica makes to itself when it coordinates. */

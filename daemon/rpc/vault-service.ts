@@ -1,5 +1,5 @@
+import type { Handlers } from '../../grpc/bridge.ts';
 import type { VaultService } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import type { Handlers } from '../../proto/grpc.ts';
 import { describeRecord } from '../replica/describe.ts';
 import { beginEnrollment, finishEnrollment } from '../replica/enrol.ts';
 import { eraseRecord } from '../replica/erase.ts';
