@@ -1,0 +1,186 @@
+import { create } from '@bufbuild/protobuf';
+import { p256_oprf } from '@noble/curves/nist.js';
+import { describe, expect, test } from 'vitest';
+import { isVaultError } from '../primitives/errors.ts';
+import { SecretBytes } from '../primitives/secret-bytes.ts';
+import * as pb from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { recordTranscript } from '../protocol/transcripts.ts';
+import { bytesFor } from '../test/golden/arguments.ts';
+import { flips } from '../test/harness/flips.ts';
+import { CODE, clientOf, enrolInput, quickHash, RECORD } from '../test/harness/soft-client.ts';
+import { SoftFleet } from '../test/harness/soft-fleet.ts';
+import { payloadKey } from './derive.ts';
+import { verifyEnrolled } from './enrolment.ts';
+import { type OfferRequest, verifyOffer } from './offers.ts';
+import { findSecret, openPayload } from './open-body.ts';
+import { blind } from './oprf.ts';
+import { decryptPayload, encryptPayload } from './payload.ts';
+import { type RecoveryRequest, verifyAnswers } from './receipts.ts';
+import { seal, unseal } from './seal.ts';
+import { newEphemeralKey, type SessionBinding, sessionKey } from './session.ts';
+import { stretch } from './stretch.ts';
+import { trustStatement } from './trust-policy.ts';
+
+// What the client verifies, each field changed once. The tables are made of whatever fields there are: a new one that nothing binds
+// fails here.
+
+const fleet = new SoftFleet();
+const statement = await trustStatement(fleet.statement.bytes, fleet.policy, Date.UTC(2026, 0));
+const rid = recordTranscript(fleet.name, SoftFleet.tenant, RECORD).digest;
+await clientOf(fleet).enroll(enrolInput());
+const hashed = fleet.bodyOf(RECORD);
+const { g } = hashed.body;
+const blinded = blind(await stretch(CODE, fleet.name, rid, quickHash));
+const { point } = blinded;
+
+/** Of a statement, what replicas name in what they sign. */
+const namesOf = ({ fleet, epoch }: { fleet: string; epoch: number }) => ({ fleet, epoch });
+const statements = [...flips(namesOf(statement))].map(({ path, value }) => ({
+  path: `statement.${path}`,
+  value: { ...statement, ...value },
+}));
+
+/** Each request that differs from the true one in one field. */
+function* requestsLike<R extends OfferRequest | RecoveryRequest>({ statement: _, ...fields }: R) {
+  for (const { path, value } of flips(fields)) yield { path, value: { statement, ...value } as unknown as R };
+  for (const { path, value } of statements) yield { path, value: { ...fields, statement: value } as unknown as R };
+}
+
+const refused = expect.objectContaining({ name: 'VaultError' });
+
+describe('an offer', () => {
+  const request: OfferRequest = { statement, rid, g: bytesFor('g', 16), point, clientKey: newEphemeralKey().publicKey };
+  const offer = fleet.replica(2).offer(statement, request as OfferRequest & { rid: Uint8Array<ArrayBuffer> });
+
+  test('is accepted as it is', () => {
+    expect(verifyOffer(offer, request)).toMatchObject({ index: 2 });
+  });
+  test.each([...flips(offer)])('is refused with another $path', ({ value }) => {
+    expect(() => verifyOffer(value, request)).toThrow(refused);
+  });
+  test.each([...requestsLike(request)])('is refused for another $path', ({ value }) => {
+    expect(() => verifyOffer(offer, value)).toThrow(refused);
+  });
+  test('is refused without a ticket', () => {
+    const { ticket: _, ...without } = offer;
+    expect(() => verifyOffer(create(pb.OfferSchema, without as never), request)).toThrow(refused);
+  });
+});
+
+describe('the word that an enrolment is in force', () => {
+  const enrolled = fleet.replica(2).enrolled(statement, hashed);
+
+  test('is accepted as it is', () => {
+    expect(verifyEnrolled(enrolled, statement, hashed)).toEqual({ index: 2 });
+  });
+  test.each([...flips(enrolled)])('is refused with another $path', ({ value }) => {
+    expect(() => verifyEnrolled(value, statement, hashed)).toThrow(refused);
+  });
+  test.each(statements)('is refused for another $path', ({ value }) => {
+    expect(() => verifyEnrolled(enrolled, value as typeof statement, hashed)).toThrow(refused);
+  });
+  test.each([...flips({ rid: hashed.body.rid, g: hashed.body.g })])('is refused for another $path', ({ value }) => {
+    expect(() => verifyEnrolled(enrolled, statement, { ...hashed, body: { ...hashed.body, ...value } as never })).toThrow(refused);
+  });
+  test.each([...flips({ bodyHash: hashed.bodyHash })])('is refused for another $path', ({ value }) => {
+    expect(() => verifyEnrolled(enrolled, statement, { ...hashed, ...value })).toThrow(refused);
+  });
+});
+
+describe('a reply to BeginRecovery', async () => {
+  const request: RecoveryRequest = { statement, rid, g, point };
+  const reply = await fleet.beginRecovery(create(pb.BeginRecoveryRequestSchema, { recordId: RECORD, g, point }));
+
+  test('is accepted as it is', async () => {
+    expect(await verifyAnswers(reply, request)).toMatchObject({ attempt: 1, valid: [{ index: 1 }, { index: 2 }, { index: 3 }] });
+  });
+  // A replica's own field takes away its own answer, a common field takes away all.
+  test.each([...flips(reply)])('loses what was signed for with another $path', async ({ path, value }) => {
+    const answers = await verifyAnswers(value, request).catch((error: unknown) => {
+      if (!isVaultError(error, 'REPLY_UNTRUSTED')) throw error;
+    });
+    expect(answers?.valid.length ?? 0).toBe(path.startsWith('evaluations.') || path === 'evaluations without last' ? 2 : 0);
+  });
+  test.each([...requestsLike(request)])('is refused for another $path', async ({ value }) => {
+    await expect(verifyAnswers(reply, value)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
+  });
+  test('does not tell a limit that replicas did not sign', async () => {
+    const signed = fleet.replicas.map((replica) =>
+      replica.receipt(statement, hashed, 1, point, p256_oprf.oprf.blindEvaluate(bytesFor('k'), point), 99),
+    );
+    const raised = create(pb.BeginRecoveryResponseSchema, { ...reply, evaluations: signed });
+    await expect(verifyAnswers(raised, request)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
+  });
+  test('needs an attempt within the limit', async () => {
+    for (const attempt of [0, 11]) {
+      const evaluations = fleet.replicas.map((replica) => replica.evaluate(statement, hashed, attempt, point));
+      const changed = create(pb.BeginRecoveryResponseSchema, { ...reply, attempt, evaluations });
+      await expect(verifyAnswers(changed, request)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
+    }
+  });
+
+  describe('a body that t hostile replicas signed', async () => {
+    const { valid } = await verifyAnswers(reply, request);
+    test('opens as it is', async () => {
+      expect(await findSecret(hashed.body, valid, blinded)).toBeInstanceOf(SecretBytes);
+    });
+    test.each([...flips(hashed.body)])('does not open with another $path', async ({ value }) => {
+      expect(await findSecret(value, valid, blinded).catch(() => undefined)).toBeUndefined();
+    });
+  });
+});
+
+describe('a payload', async () => {
+  const [s, r] = [bytesFor('s'), bytesFor('R')];
+  const { body } = hashed;
+  const key = payloadKey(s, r, rid, g);
+  const payload = await encryptPayload(key, new SecretBytes(bytesFor('backup key')), body);
+  const whole = { ...body, payload };
+
+  test('opens in its body', async () => {
+    expect((await decryptPayload(key, whole))?.expose()).toEqual(bytesFor('backup key'));
+  });
+  const others = [...flips(whole)].filter(({ path }) => !path.startsWith('commit '));
+  test.each(others)('does not open in a body with another $path', async ({ value }) => {
+    expect(await decryptPayload(key, value)).toBeUndefined();
+  });
+  test('does not open with shares that do not belong together', async () => {
+    const released = [1, 2, 3].map((index) => ({ index, y: bytesFor(`share ${index}`) }));
+    expect(await openPayload(body, new SecretBytes(s), released)).toBeUndefined();
+  });
+});
+
+describe.each(['A', 'B'] as const)('a seal under suite %s', async (suite) => {
+  const replica = { ...statement.replicas[1], sessionSuite: suite } as (typeof statement.replicas)[number];
+  const ephemeral = newEphemeralKey();
+  const { fleet: name, epoch, hash: statementHash } = statement;
+  const binding = { fleet: name, epoch, statementHash, rid, g, attempt: 0, point, bodyHash: hashed.bodyHash };
+  const purposed: SessionBinding = { ...binding, purpose: 'enrol-auth' };
+  const sealed = await seal(await sessionKey(replica, ephemeral, purposed), bytesFor('secret'));
+
+  test('opens with the key that it was made with', async () => {
+    expect(await unseal(await sessionKey(replica, ephemeral, purposed), sealed)).toEqual(bytesFor('secret'));
+  });
+  test.each([...flips(purposed)])('does not open with another $path', async ({ value }) => {
+    await expect(unseal(await sessionKey(replica, ephemeral, value), sealed)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
+  });
+  test('does not open for another replica, suite or client key', async () => {
+    const other = { ...replica, sessionSuite: suite === 'A' ? 'B' : 'A' } as const;
+    for (const [party, mine] of [
+      [other, ephemeral],
+      [{ ...replica, index: 3 }, ephemeral],
+      [statement.replicas[2], ephemeral],
+      [replica, newEphemeralKey()],
+    ] as [typeof replica, typeof ephemeral][])
+      await expect(unseal(await sessionKey(party, mine, purposed), sealed)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
+  });
+  // E and −E give the same x: only the transcript tells them apart.
+  test('does not open for the same x from the other sign of the client key', async () => {
+    const mirrored = ephemeral.publicKey.map((byte, i) => (i === 0 ? byte ^ 1 : byte)) as typeof ephemeral.publicKey;
+    const key = await sessionKey(replica, { ...ephemeral, publicKey: mirrored }, purposed);
+    await expect(unseal(key, sealed)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
+  });
+  test.each([...flips({ sealed })])('does not open with another $path', async ({ value }) => {
+    await expect(unseal(await sessionKey(replica, ephemeral, purposed), value.sealed)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
+  });
+});
