@@ -1,3 +1,5 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ClassicLevel } from 'classic-level';
 import { z } from 'zod';
@@ -5,6 +7,8 @@ import { toHex, uint64 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { GenerationSchema, type SubRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
+import { GroupCommit } from './group-commit.ts';
+import { Mark } from './mark.ts';
 
 const identitySchema = z.strictObject({ fleet: z.string(), replica: z.int(), incarnation: z.int() });
 
@@ -30,6 +34,8 @@ export interface Guarded {
   readonly counted: ReadonlyMap<number, Counted>;
 }
 
+const encoding = { valueEncoding: 'view' } as const;
+
 type Level = ClassicLevel<string, Uint8Array>;
 type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string };
 
@@ -39,46 +45,65 @@ type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'
 // full/<rid>          every attempt of the live generation is counted
 const keys = {
   identity: 'identity',
+  sequence: 'sequence', // of the last write, in the same batch
   live: (rid: string) => `live/${rid}`,
   prepared: (rid: string, g = '') => `prep/${rid}/${g}`,
   counted: (rid: string, attempt?: number) => `h/${rid}/${attempt === undefined ? '' : String(attempt).padStart(3, '0')}`,
   full: (rid: string) => `full/${rid}`,
 };
 
-/** The guard on disk: one process at a time, every write durable before it returns. What may be written is decided in guard.ts. */
+/**
+ * The guard on disk: `store/`, and `mark` with the number of its last acknowledged write. One process at a time, every write durable
+ * before it returns. What may be written is decided in guard.ts.
+ */
 export class GuardStore {
   readonly #level: Level;
+  readonly #mark: Mark;
+  readonly #writes: GroupCommit<Operation>;
+  #sequence: bigint;
 
-  private constructor(level: Level) {
+  private constructor(level: Level, mark: Mark, sequence: bigint) {
     this.#level = level;
+    this.#mark = mark;
+    this.#sequence = sequence;
+    this.#writes = new GroupCommit((operations) => this.#commit(operations));
   }
 
   /** The explicit command that a new replica needs. Throws GUARD_MISMATCH where there is a store already. */
   static async create(directory: string, identity: GuardIdentity): Promise<void> {
-    const level: Level = new ClassicLevel(directory, { valueEncoding: 'view', createIfMissing: true, errorIfExists: true });
-    await level.open().catch((cause: unknown) => {
+    try {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await Mark.create(join(directory, 'mark'));
+      const level: Level = new ClassicLevel(join(directory, 'store'), { ...encoding, createIfMissing: true, errorIfExists: true });
+      await level.open();
+      await level.put(keys.identity, Buffer.from(JSON.stringify(identity)), { sync: true });
+      await level.close();
+    } catch (cause) {
       throw new VaultError('GUARD_MISMATCH', `There is a guard in ${directory} already, or none can be made there; it is left as it is.`, {
         cause,
       });
-    });
-    await level.put(keys.identity, Buffer.from(JSON.stringify(identity)), { sync: true });
-    await level.close();
+    }
   }
 
   /** Throws GUARD_MISSING, GUARD_MISMATCH. */
   static async open(directory: string, identity: GuardIdentity): Promise<GuardStore> {
-    const level: Level = new ClassicLevel(directory, { valueEncoding: 'view', createIfMissing: false }); // a lost guard is an alarm, not a fresh start
-    await opening(level, directory);
-    const stored = await level.get(keys.identity);
-    const found = identitySchema.safeParse(stored && JSON.parse(Buffer.from(stored).toString()));
-    if (!found.success || JSON.stringify(found.data) !== JSON.stringify(identitySchema.parse(identity))) {
+    const { mark, value: acknowledged } = await Mark.open(join(directory, 'mark'));
+    const level: Level = new ClassicLevel(join(directory, 'store'), { ...encoding, createIfMissing: false }); // a lost guard is an alarm, not a fresh start
+    try {
+      await opening(level, directory);
+      await expectIdentity(level, directory, identity);
+      const sequence = decodeSequence(await level.get(keys.sequence));
+      if (sequence < acknowledged)
+        throw new VaultError(
+          'GUARD_MISMATCH',
+          `The guard in ${directory} is at write ${sequence}, but acknowledged ${acknowledged}: it lost attempts. Replace it as the runbook says.`,
+        );
+      return new GuardStore(level, mark, sequence);
+    } catch (error) {
       await level.close();
-      throw new VaultError(
-        'GUARD_MISMATCH',
-        `The guard in ${directory} is not that of replica ${identity.replica} of fleet ${identity.fleet}.`,
-      );
+      await mark.close();
+      throw error;
     }
-    return new GuardStore(level);
   }
 
   async read(ridBytes: Uint8Array): Promise<Guarded> {
@@ -128,15 +153,31 @@ export class GuardStore {
   }
 
   async isEmpty(): Promise<boolean> {
-    return (await this.#level.keys({ limit: 2 }).all()).every((key) => key === keys.identity);
+    return (
+      (await this.#level.keys({ ...under('live/'), limit: 1 }).all()).length +
+        (await this.#level.keys({ ...under('prep/'), limit: 1 }).all()).length ===
+      0
+    );
   }
 
-  close(): Promise<void> {
-    return this.#level.close();
+  async close(): Promise<void> {
+    await this.#writes.idle();
+    await this.#level.close();
+    await this.#mark.close();
   }
 
   #write(operations: Operation[]): Promise<void> {
-    return this.#level.batch(operations, { sync: true }); // the default returns before the disk has it
+    return this.#writes.write(operations);
+  }
+
+  /** The mark follows the store: where it is ahead at the next start, the store lost what was acknowledged. */
+  async #commit(operations: readonly Operation[]): Promise<void> {
+    const sequence = this.#sequence + 1n;
+    const value = Buffer.alloc(8);
+    value.writeBigUInt64BE(sequence);
+    await this.#level.batch([...operations, { type: 'put', key: keys.sequence, value }], { sync: true }); // the default returns before the disk has it
+    this.#sequence = sequence;
+    await this.#mark.write(sequence);
   }
 }
 
@@ -156,6 +197,18 @@ async function opening(level: Level, directory: string): Promise<void> {
     );
   }
 }
+
+async function expectIdentity(level: Level, directory: string, identity: GuardIdentity): Promise<void> {
+  const stored = await level.get(keys.identity);
+  const found = identitySchema.safeParse(stored && JSON.parse(Buffer.from(stored).toString()));
+  if (!found.success || JSON.stringify(found.data) !== JSON.stringify(identitySchema.parse(identity)))
+    throw new VaultError(
+      'GUARD_MISMATCH',
+      `The guard in ${directory} is not that of replica ${identity.replica} of fleet ${identity.fleet}, incarnation ${identity.incarnation}.`,
+    );
+}
+
+const decodeSequence = (value: Uint8Array | undefined): bigint => (value ? Buffer.from(value).readBigUInt64BE() : 0n);
 
 const under = (prefix: string) => ({ gte: prefix, lt: `${prefix}~` });
 

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
@@ -84,6 +84,24 @@ describe('opening', () => {
     expect(await codeOf(GuardStore.open(join(directory, 'guard'), { ...identity, replica: 2 }))).toBe('GUARD_MISMATCH');
     expect(await codeOf(GuardStore.open(join(directory, 'guard'), { ...identity, incarnation: 2 }))).toBe('GUARD_MISMATCH');
     guard = await open();
+  });
+
+  it('refuses a store that lost a write which it had acknowledged', async () => {
+    const live = await makeLive(generation(1));
+    await guard.close();
+    await cp(join(directory, 'guard', 'store'), join(directory, 'older'), { recursive: true });
+    guard = await open();
+    await guard.count(attempt(live, 1, 1), 0);
+    await guard.close();
+    await rm(join(directory, 'guard', 'store'), { recursive: true });
+    await cp(join(directory, 'older'), join(directory, 'guard', 'store'), { recursive: true });
+    expect(await codeOf(open())).toBe('GUARD_MISMATCH');
+  });
+
+  it('refuses a store without its mark', async () => {
+    await guard.close();
+    await rm(join(directory, 'guard', 'mark'));
+    expect(await codeOf(open())).toBe('GUARD_MISSING');
   });
 
   it('refuses a second process', async () => {
