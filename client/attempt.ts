@@ -39,7 +39,7 @@ export async function tryPoint(
     progress('combining');
     const s = await findSecret(heard.body, heard.valid, blinded);
     if (s) return { ...heard, s };
-    const pause = heard.valid.length < heard.body.shares.length ? pauses.next().value : undefined;
+    const pause = isWaiting(heard) ? pauses.next().value : undefined;
     if (pause === undefined) throw wrongCode(heard);
     await clock.sleep(pause);
   }
@@ -49,8 +49,11 @@ export async function tryPoint(
 function merge(before: Answers | undefined, now: Answers): Answers {
   if (!before || before.attempt !== now.attempt || !constantTimeEqual(before.bodyHash, now.bodyHash)) return now;
   const news = now.valid.filter(({ index }) => !before.valid.some((answer) => answer.index === index));
-  return { ...before, valid: [...before.valid, ...news] };
+  return { ...now, valid: [...before.valid, ...news] };
 }
+
+/** Whether some holder may yet be heard. One that is known to be away is not waited for: the code stays in doubt, and the point free. */
+const isWaiting = ({ silent, valid }: Answers) => silent.some((index) => !valid.some((answer) => answer.index === index));
 
 function wrongCode({ attempt, body, valid }: Answers): VaultError {
   const { limit } = body.policy;

@@ -3,8 +3,10 @@ import { p256_oprf } from '@noble/curves/nist.js';
 import { describe, expect, test } from 'vitest';
 import { isVaultError } from '../primitives/errors.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
+import { BodySchema } from '../proto/gen/backupvault/v1/record_pb.ts';
 import * as pb from '../proto/gen/backupvault/v1/vault_pb.ts';
-import { recordTranscript } from '../protocol/transcripts.ts';
+import { type HashedBody, parseBody } from '../protocol/body.ts';
+import { receiptTranscript, recordTranscript } from '../protocol/transcripts.ts';
 import { bytesFor } from '../test/golden/arguments.ts';
 import { flips } from '../test/harness/flips.ts';
 import { CODE, clientOf, enrolInput, quickHash, RECORD } from '../test/harness/soft-client.ts';
@@ -76,6 +78,10 @@ describe('the word that an enrolment is in force', () => {
   test.each([...flips(enrolled)])('is refused with another $path', ({ value }) => {
     expect(() => verifyEnrolled(value, statement, hashed)).toThrow(refused);
   });
+  test('is not taken from a replica that holds no share', () => {
+    const two = parseBody(create(BodySchema, { ...hashed.body, shares: hashed.body.shares.slice(0, 2) }));
+    expect(() => verifyEnrolled(fleet.replica(3).enrolled(statement, two), statement, two)).toThrow(refused);
+  });
   test.each(statements)('is refused for another $path', ({ value }) => {
     expect(() => verifyEnrolled(enrolled, value as typeof statement, hashed)).toThrow(refused);
   });
@@ -118,6 +124,40 @@ describe('a reply to BeginRecovery', async () => {
       await expect(verifyAnswers(changed, request)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
     }
   });
+
+  // Here every replica signs for the body, so that only the client's own comparison with what it asked for is left.
+  test.each<[string, object]>([
+    ['fleet', { fleet: 'other' }],
+    ['epoch that is to come', { epoch: 2n }],
+    ['record', { rid: bytesFor('other') }],
+    ['generation', { g: bytesFor('other', 16) }],
+    ['threshold', { threshold: 3 }],
+    ['replica that is not there', { shares: hashed.body.shares.map((share, i) => ({ ...share, index: i === 2 ? 4 : share.index })) }],
+  ])('is refused if the body names another %s, although replicas signed it', async (_, change) => {
+    const other = parseBody(create(BodySchema, { ...hashed.body, ...change }));
+    await expect(verifyAnswers(signedBy(other), request)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
+  });
+  test('is accepted for a body of an epoch before', async () => {
+    const [older, now] = [hashed.body.epoch, statement.epoch + 1];
+    const later = { ...statement, epoch: now };
+    expect(older).toBeLessThan(now);
+    expect(await verifyAnswers(signedBy(hashed, now), { ...request, statement: later })).toMatchObject({ attempt: 1 });
+  });
+  test('does not count a replica that holds no share', async () => {
+    const two = parseBody(create(BodySchema, { ...hashed.body, shares: hashed.body.shares.slice(0, 2) }));
+    expect(await verifyAnswers(signedBy(two), request)).toMatchObject({ valid: [{ index: 1 }, { index: 2 }] });
+  });
+
+  function signedBy({ body, bodyHash }: HashedBody, epoch = statement.epoch): pb.BeginRecoveryResponse {
+    const evaluated = p256_oprf.oprf.blindEvaluate(bytesFor('k'), point);
+    const { limit } = body.policy;
+    const evaluations = fleet.replicas.map((replica) => {
+      const view = { fleet: fleet.name, epoch, index: replica.index, rid, g };
+      const receipt = receiptTranscript({ ...view, attempt: 1, limit, point, evaluated, bodyHash, enrolledAtMs: 1n });
+      return { index: replica.index, evaluated, enrolledAtMs: 1n, signature: replica.sign(receipt) };
+    });
+    return create(pb.BeginRecoveryResponseSchema, { body, attempt: 1, evaluations });
+  }
 
   describe('a body that t hostile replicas signed', async () => {
     const { valid } = await verifyAnswers(reply, request);

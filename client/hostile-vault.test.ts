@@ -1,4 +1,3 @@
-import { fromBinary } from '@bufbuild/protobuf';
 import { p256 } from '@noble/curves/nist.js';
 import { randomBytes } from '@noble/hashes/utils.js';
 import fc from 'fast-check';
@@ -10,7 +9,7 @@ import {
   type Offer,
 } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { parseBody } from '../protocol/body.ts';
-import { recordTranscript } from '../protocol/transcripts.ts';
+import { offerTranscript, recordTranscript, ticketHashTranscript } from '../protocol/transcripts.ts';
 import { CODE, clientOf, enrolInput, RECORD, WRONG } from '../test/harness/soft-client.ts';
 import { SoftFleet } from '../test/harness/soft-fleet.ts';
 
@@ -46,7 +45,7 @@ describe('a hostile coordinator at enrolment', () => {
   ])('who asks replicas for offers to another $what gets nothing to store', async ({ change }) => {
     const fleet = new SoftFleet();
     fleet.tamper.beginEnrollment = (reply) => {
-      const { g, point, clientKey } = fromBinary(BeginEnrollmentRequestSchema, fleet.received('beginEnrollment').at(-1) as Uint8Array);
+      const { g, point, clientKey } = fleet.lastReceived('beginEnrollment', BeginEnrollmentRequestSchema);
       const rid = recordTranscript(fleet.name, SoftFleet.tenant, RECORD).digest;
       reply.offers = fleet.replicas.map((replica) => replica.offer(fleet.statement, { g, point, clientKey, rid, ...change() }));
     };
@@ -61,6 +60,22 @@ describe('a hostile coordinator at enrolment', () => {
       offers[2] = offers[0] as Offer;
     };
     await expect(clientOf(fleet).enroll(enrolInput())).rejects.toMatchObject({ code: 'NOT_ENOUGH_REPLICAS' });
+  });
+
+  test('and a replica that offers another one’s key as its own are refused', async () => {
+    const fleet = new SoftFleet();
+    fleet.tamper.beginEnrollment = ({ offers: [first, second] }) => {
+      if (!first || !second?.ticket) return;
+      const { g, point, clientKey } = fleet.lastReceived('beginEnrollment', BeginEnrollmentRequestSchema);
+      const { publicKey, evaluated } = first;
+      const { name, statement } = fleet;
+      const view = { fleet: name, epoch: statement.epoch, index: 2, rid: recordTranscript(name, SoftFleet.tenant, RECORD).digest, g };
+      const { digest } = ticketHashTranscript(2, second.ticket);
+      const signature = fleet.replica(2).sign(offerTranscript({ ...view, point, clientKey, publicKey, evaluated }, digest));
+      Object.assign(second, { publicKey, evaluated, signature });
+    };
+    await expect(clientOf(fleet).enroll(enrolInput())).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
+    expect(fleet.received('finishEnrollment')).toEqual([]);
   });
 
   test('who forges the word of t replicas is not believed', async () => {
@@ -92,7 +107,7 @@ describe('a hostile coordinator at recovery', () => {
       if (!body) return;
       const [share] = body.shares;
       if (share) body.shares[0] = { ...share, mask: randomBytes(32) };
-      const { point } = fromBinary(BeginRecoveryRequestSchema, fleet.received('beginRecovery').at(-1) as Uint8Array);
+      const { point } = fleet.lastReceived('beginRecovery', BeginRecoveryRequestSchema);
       reply.evaluations[0] = fleet.replica(1).evaluate(fleet.statement, parseBody(body), 1, point);
     };
     await expect(clientOf(fleet).recover({ recordId: RECORD, code: CODE })).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
@@ -140,7 +155,7 @@ describe('hostile replicas, as many as leave t honest ones', () => {
       // One request each, and a proof for every holder, whoever lied.
       expect(fleet.received('beginRecovery').length).toBe(1);
       expect(fleet.received('finishRecovery').length).toBe(1);
-      const { proofs } = fromBinary(FinishRecoveryRequestSchema, fleet.received('finishRecovery')[0] as Uint8Array);
+      const { proofs } = fleet.lastReceived('finishRecovery', FinishRecoveryRequestSchema);
       expect(proofs.map(({ index }) => index)).toEqual([1, 2, 3]);
     }
   });

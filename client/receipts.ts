@@ -28,18 +28,20 @@ export interface Answers extends HashedBody {
   /** k */
   readonly attempt: number;
   readonly valid: readonly Answer[];
+  /** Holders that are there and did not answer in time: the coordinator's word, good for nothing but asking again. */
+  readonly silent: readonly number[];
 }
 
 /** A body that at least t replicas vouch for, and their answers. Throws REPLY_UNTRUSTED, NOT_ENOUGH_REPLICAS. */
 export async function verifyAnswers(reply: BeginRecoveryResponse, request: RecoveryRequest): Promise<Answers> {
   const hashed = parseReplyBody(reply);
   expectFits(hashed.body, request);
-  const { attempt } = reply;
+  const { attempt, silent } = reply;
   // One body is hashed and everybody's receipt is held against that hash: a coordinator that bends a mask, to learn from success
   // or failure whether it guessed the code, is refused before the code is tried.
   const claims = await verifyEach(reply.evaluations, (evaluation) => verifyReceipt(evaluation, attempt, hashed, request));
   expectEnough(claims, request.statement.threshold, 'receipts');
-  return { ...hashed, attempt, valid: claims.valid };
+  return { ...hashed, attempt, valid: claims.valid, silent };
 }
 
 /** Throws REPLY_UNTRUSTED. */

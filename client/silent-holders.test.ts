@@ -32,6 +32,19 @@ test('a silent holder is asked again before a code is called wrong', async () =>
   expect(fleet.attemptsOf(RECORD)).toBe(1);
 });
 
+test('a holder that is known to be away is not waited for', async () => {
+  const fleet = new SoftFleet();
+  const client = clientOf(fleet);
+  await client.enroll(enrolInput());
+  fleet.silent.add(3);
+  fleet.tamper.beginRecovery = (reply) => {
+    reply.silent = [];
+  };
+  for (let i = 0; i < 2; i++) await expect(client.recover({ recordId: RECORD, code: WRONG })).rejects.toMatchObject({ code: 'WRONG_CODE' });
+  expect(fleet.received('beginRecovery').length).toBe(2);
+  expect(fleet.attemptsOf(RECORD)).toBe(1); // in doubt, so the same code is the same attempt
+});
+
 test('a right code that looks wrong, because one of t holders lies, is right once another answers', async () => {
   const fleet = new SoftFleet();
   await clientOf(fleet).enroll(enrolInput());

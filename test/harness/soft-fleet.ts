@@ -1,4 +1,4 @@
-import { create, type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import type { VaultTransport } from '../../client/transport.ts';
 import type { TrustPolicy } from '../../client/trust-policy.ts';
@@ -20,6 +20,7 @@ interface SoftRecord extends HashedBody {
 }
 
 type Method = keyof VaultTransport;
+type Reply<M extends Method> = Awaited<ReturnType<VaultTransport[M]>>;
 
 export interface SoftFleetOptions {
   readonly replicas?: number;
@@ -37,7 +38,7 @@ export class SoftFleet implements VaultTransport {
   /** Indices of replicas that do not answer. */
   readonly silent = new Set<number>();
   /** Changes a reply on its way: a hostile coordinator, or a hostile replica that signs again. */
-  readonly tamper: { [M in Method]?: (reply: Awaited<ReturnType<VaultTransport[M]>>) => void } = {};
+  readonly tamper: { [M in Method]?: (reply: Reply<M>) => void } = {};
   readonly #received = new Map<Method, Uint8Array[]>();
   readonly #records = new Map<string, SoftRecord>();
   readonly #failures = new Map<Method, ErrorCode[]>();
@@ -66,6 +67,10 @@ export class SoftFleet implements VaultTransport {
   /** Requests of one method, as they arrived. */
   received(method: Method): readonly Uint8Array[] {
     return this.#received.get(method) ?? [];
+  }
+
+  lastReceived<D extends DescMessage>(method: Method, schema: D): MessageShape<D> {
+    return fromBinary(schema, this.received(method).at(-1) ?? new Uint8Array(0));
   }
 
   attemptsOf(recordId: string): number {
@@ -173,12 +178,12 @@ export class SoftFleet implements VaultTransport {
     method: M,
     schema: D,
     request: MessageShape<D>,
-    answer: () => Awaited<ReturnType<VaultTransport[M]>> | Promise<Awaited<ReturnType<VaultTransport[M]>>>,
-  ): Promise<Awaited<ReturnType<VaultTransport[M]>>> {
+    answer: () => Reply<M> | Promise<Reply<M>>,
+  ): Promise<Reply<M>> {
     this.#received.set(method, [...this.received(method), toBinary(schema, request)]);
     const failure = this.#failures.get(method)?.shift();
     if (failure) throw new VaultError(failure, 'told to fail');
-    const reply = await answer();
+    const reply = overTheWire(method, await answer());
     this.tamper[method]?.(reply);
     const losses = this.#losses.get(method) ?? 0;
     this.#losses.set(method, losses - 1);
@@ -222,4 +227,10 @@ export class SoftFleet implements VaultTransport {
       evidence: null,
     } as const;
   }
+}
+
+/** As gRPC hands it over: a message of its own, whose bytes are Buffers. */
+function overTheWire<M extends Method>(method: M, reply: Reply<M>): Reply<M> {
+  const { output } = pb.VaultService.method[method];
+  return fromBinary(output, Buffer.from(toBinary(output, reply))) as Reply<M>;
 }

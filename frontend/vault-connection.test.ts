@@ -1,0 +1,203 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { create, toJson } from '@bufbuild/protobuf';
+import { Metadata, Server, ServerCredentials, type StatusObject, status, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { decodeJwt } from 'jose';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { VaultTransport } from '../client/transport.ts';
+import { Authority, type Identity, validityFrom } from '../fleet/produce/authority.ts';
+import { frontendSubject, replicaSubject } from '../fleet/produce/certificates.ts';
+import { serviceDefinition } from '../grpc/bridge.ts';
+import { toHex } from '../primitives/bytes.ts';
+import { VaultError } from '../primitives/errors.ts';
+import * as pb from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { ERROR_METADATA, encodeError } from '../protocol/error-info.ts';
+import { beginEnrolmentTranscript, bodyTranscript, eraseTranscript, pointTranscript, recordTranscript } from '../protocol/transcripts.ts';
+import { goldenBody } from '../test/golden/arguments.ts';
+import { GrantSigner } from './grant-signer.ts';
+import { frontendTransport } from './transport.ts';
+import { VaultConnection } from './vault-connection.ts';
+
+let authority: Authority;
+let replica: Identity;
+let frontend: Identity;
+const cleanup: (() => void)[] = [];
+
+beforeAll(async () => {
+  const validity = validityFrom(Date.now());
+  authority = await Authority.create('test', validity);
+  replica = await authority.issue(replicaSubject('test-fleet', 1));
+  frontend = await authority.issue(frontendSubject('acme'));
+});
+afterEach(() => {
+  for (const close of cleanup.splice(0)) close();
+});
+
+type Behaviour = (request: never) => object | VaultError | Partial<StatusObject> | 'never';
+
+/** A replica that answers every call alike. Returns its address and what it was asked. */
+async function startReplica(behave: Behaviour): Promise<{ address: string; asked: object[] }> {
+  const asked: object[] = [];
+  const handler = ({ request }: { request: object }, reply: (error: Partial<StatusObject> | null, response?: object) => void) => {
+    asked.push(request);
+    const answer = behave(request as never);
+    if (answer === 'never') return;
+    if (answer instanceof VaultError) {
+      const metadata = new Metadata();
+      metadata.set(ERROR_METADATA, Buffer.from(encodeError(answer)));
+      reply({ code: status.FAILED_PRECONDITION, metadata });
+    } else if ('code' in answer) reply(answer);
+    else reply(null, answer);
+  };
+  const server = new Server();
+  const methods = Object.fromEntries(pb.VaultService.methods.map(({ localName }) => [localName, handler]));
+  server.addService(serviceDefinition(pb.VaultService), methods as unknown as UntypedServiceImplementation);
+  const pair = { private_key: Buffer.from(replica.key), cert_chain: Buffer.from(replica.certificate) };
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync('localhost:0', ServerCredentials.createSsl(Buffer.from(authority.certificate), [pair], true), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
+  );
+  cleanup.push(() => server.forceShutdown());
+  return { address: `localhost:${port}`, asked };
+}
+
+const AWAY = 'localhost:1'; // nobody listens there
+
+function connect(...addresses: string[]): VaultConnection {
+  const tls = { cert: frontend.certificate, key: frontend.key, ca: authority.certificate };
+  const connection = new VaultConnection({ addresses, tls, connectTimeout: 500, callTimeout: 300 });
+  cleanup.push(() => connection.close());
+  return connection;
+}
+
+const getFleet = async (connection: VaultConnection) =>
+  toHex((await connection.call((vault, options) => vault.getFleet({}, options))).statement);
+const answering = () => startReplica(() => ({ statement: Uint8Array.of(7) }));
+
+describe('one call', () => {
+  test('is served by the first replica that is there', async () => {
+    const [first, second] = [await answering(), await answering()];
+    expect(await getFleet(connect(first.address, second.address))).toBe('07');
+    expect(second.asked).toEqual([]);
+    expect(await getFleet(connect(AWAY, second.address))).toBe('07');
+  });
+
+  test.each<[string, Behaviour]>([
+    ['does not answer in time', () => 'never'],
+    ['breaks off', () => ({ code: status.UNAVAILABLE })],
+    ['resets the stream', () => ({ code: status.INTERNAL })],
+    ['is busy', () => new VaultError('BUSY', 'busy')],
+    ['has lost its token', () => new VaultError('TOKEN_UNAVAILABLE', 'gone')],
+    ['cannot see its peers', () => new VaultError('NOT_ENOUGH_REPLICAS', 'alone')],
+  ])('goes to the next replica when one %s', async (_, behave) => {
+    const [first, second] = [await startReplica(behave), await answering()];
+    expect(await getFleet(connect(first.address, second.address))).toBe('07');
+    expect(first.asked.length).toBe(1);
+  });
+
+  test('goes to no other replica when one has decided', async () => {
+    const details = { attemptsUsed: 3, attemptsLimit: 10, notBefore: 1_800_000_000_000 };
+    const [first, second] = [await startReplica(() => new VaultError('COOLING_DOWN', 'wait', { details })), await answering()];
+    await expect(getFleet(connect(first.address, second.address))).rejects.toMatchObject({ code: 'COOLING_DOWN', details });
+    expect(second.asked).toEqual([]);
+  });
+
+  test('is OUTCOME_UNKNOWN when a replica may have acted and none says what happened', async () => {
+    const silent = await startReplica(() => 'never');
+    const alone = await startReplica(() => new VaultError('NOT_ENOUGH_REPLICAS', 'alone'));
+    await expect(getFleet(connect(silent.address, alone.address, AWAY))).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+  });
+
+  test('is NOT_ENOUGH_REPLICAS when none can be reached, or trusts us, or is trusted by us', async () => {
+    await expect(getFleet(connect(AWAY))).rejects.toMatchObject({ code: 'NOT_ENOUGH_REPLICAS' });
+    const { address } = await answering();
+    const stranger = await Authority.create('stranger', validityFrom(Date.now()));
+    const tls = { cert: frontend.certificate, key: frontend.key, ca: stranger.certificate };
+    const connection = new VaultConnection({ addresses: [address], tls, connectTimeout: 500 });
+    cleanup.push(() => connection.close());
+    await expect(getFleet(connection)).rejects.toMatchObject({ code: 'NOT_ENOUGH_REPLICAS' });
+  });
+
+  test('asks a replica that did not answer last from then on', async () => {
+    const [first, second] = [await startReplica(() => 'never'), await answering()];
+    const connection = connect(first.address, second.address);
+    await getFleet(connection);
+    await getFleet(connection);
+    expect(first.asked.length).toBe(1);
+    expect(second.asked.length).toBe(2);
+  });
+
+  test('is TOO_LARGE beyond the limit of messages', async () => {
+    const { address } = await answering();
+    const large = connect(address).call((vault, options) => vault.describeRecord({ recordId: 'x'.repeat(70_000) }, options));
+    await expect(large).rejects.toMatchObject({ code: 'TOO_LARGE' });
+  });
+
+  test('needs an address', () => {
+    expect(() => connect()).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
+  });
+});
+
+describe('a device’s request', () => {
+  const { privateKey } = generateKeyPairSync('ed25519', {
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  });
+  const recordId = 'account-1';
+  const g = new Uint8Array(16).fill(5);
+  const [point, clientKey] = [new Uint8Array(33).fill(2), new Uint8Array(33).fill(3)];
+  const rid = recordTranscript('test-fleet', 'acme', recordId).digest;
+
+  test.each<[string, Uint8Array, Uint8Array, (vault: VaultTransport) => Promise<object>]>([
+    [
+      'begin-enrolment',
+      g,
+      beginEnrolmentTranscript(point, clientKey).digest,
+      (vault) => vault.beginEnrollment(create(pb.BeginEnrollmentRequestSchema, { recordId, g, point, clientKey })),
+    ],
+    [
+      'finish-enrolment',
+      goldenBody.g,
+      bodyTranscript(goldenBody).digest,
+      (vault) => vault.finishEnrollment(create(pb.FinishEnrollmentRequestSchema, { recordId, body: goldenBody })),
+    ],
+    [
+      'begin-recovery',
+      g,
+      pointTranscript(point).digest,
+      (vault) => vault.beginRecovery(create(pb.BeginRecoveryRequestSchema, { recordId, g, point })),
+    ],
+    ['erase', g, eraseTranscript(rid, g).digest, (vault) => vault.eraseRecord(create(pb.EraseRecordRequestSchema, { recordId, g }))],
+  ])('gets a grant for %s, and nothing else changes', async (operation, generation, authorises, send) => {
+    const { address, asked } = await startReplica(() => ({}));
+    const signer = new GrantSigner({ pem: privateKey, kid: '1' });
+    await send(frontendTransport({ connection: connect(address), signer, fleet: 'test-fleet', tenant: 'acme' }));
+    const [request] = asked as [{ grant: string; recordId: string }];
+    expect(request.recordId).toBe(recordId);
+    expect(decodeJwt(request.grant)).toMatchObject({
+      fleet: 'test-fleet',
+      tenant: 'acme',
+      operation,
+      record_id: recordId,
+      g: toHex(generation),
+      authorises: toHex(authorises),
+    });
+  });
+
+  test('without a grant is relayed as it is', async () => {
+    const { address, asked } = await startReplica(() => ({}));
+    const transport = frontendTransport({
+      connection: connect(address),
+      signer: new GrantSigner({ pem: privateKey, kid: '1' }),
+      fleet: 'f',
+      tenant: 't',
+    });
+    const request = create(pb.FinishRecoveryRequestSchema, { recordId, g, attempt: 2, point, clientKey, proofs: [{ index: 1, proof: g }] });
+    await transport.finishRecovery(request);
+    await transport.describeRecord(create(pb.DescribeRecordRequestSchema, { recordId, knownEpoch: 3n }));
+    await transport.getFleet(create(pb.GetFleetRequestSchema));
+    expect(toJson(pb.FinishRecoveryRequestSchema, asked[0] as typeof request)).toEqual(toJson(pb.FinishRecoveryRequestSchema, request));
+    expect(asked[1]).toMatchObject({ recordId, knownEpoch: 3n });
+    expect(asked.length).toBe(3);
+  });
+});
