@@ -58,7 +58,7 @@ const isWaiting = ({ silent, valid }: Answers) => silent.some((index) => !valid.
 function wrongCode({ attempt, body, valid }: Answers): VaultError {
   const { limit } = body.policy;
   const silent = body.shares.length - valid.length;
-  const doubt = silent === 0 ? '' : ` ${silent} of its holders did not answer: the same code may be sent again and costs nothing.`;
+  const doubt = silent === 0 ? '' : ` ${silent} of the record’s holders did not answer: the same code may be sent again and costs nothing.`;
   return new VaultError('WRONG_CODE', `The code is wrong; ${limit - attempt} of ${limit} attempts are left.${doubt}`, {
     details: { attemptsUsed: attempt, attemptsLimit: limit, replicasAnswered: valid.length, replicasNeeded: body.shares.length },
   });

@@ -5,7 +5,7 @@ import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { BeginEnrollmentRequestSchema, FinishEnrollmentRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { G_LENGTH } from '../protocol/body.ts';
 import { replaceTranscript } from '../protocol/transcripts.ts';
-import { ownerKey } from './derive.ts';
+import { ownerKey, rehearsalTag } from './derive.ts';
 import type { Description } from './describe.ts';
 import { Enrolment } from './enrolment.ts';
 import { type GenerationInput, type HolderSecrets, makeGeneration, type RecordPolicy } from './generation.ts';
@@ -58,6 +58,7 @@ export async function beginEnrolment(vault: Vault, plan: EnrolmentPlan, progress
     statement,
     { body, bodyHash },
     create(FinishEnrollmentRequestSchema, { recordId, point, clientKey, body, deposits, ownerSignature }),
+    rehearsalTag(plan.backupKey, input, rid),
   );
 }
 

@@ -5,7 +5,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { type Bytes, concat } from '../primitives/bytes.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import type { Transcript } from '../protocol/transcript.ts';
-import { authTranscript, maskTranscript, ownerTranscript, payloadTranscript } from '../protocol/transcripts.ts';
+import { authTranscript, maskTranscript, ownerTranscript, payloadTranscript, rehearsalTranscript } from '../protocol/transcripts.ts';
 
 // HKDF-SHA-256 (RFC 5869) without salt: each input is uniform already. What a key is for stands in `info`.
 const derive = (secret: Uint8Array, info: Transcript): Bytes => hkdf(sha256, secret, undefined, info.digest, 32) as Bytes;
@@ -35,3 +35,10 @@ export function ownerKey(backupKey: SecretBytes, rid: Uint8Array): OwnerKey {
     sign: (transcript) => ed25519.sign(transcript.digest, seed) as Bytes,
   };
 }
+
+/**
+ * Tells a device that holds the backup key whether a code is the one it enrolled. It is no oracle on the code: whoever can check a
+ * guess against it has the backup key already.
+ */
+export const rehearsalTag = (backupKey: SecretBytes, stretchedCode: SecretBytes, rid: Uint8Array): Bytes =>
+  hmac(sha256, derive(backupKey.expose(), rehearsalTranscript(rid)), stretchedCode.expose()) as Bytes;

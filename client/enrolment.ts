@@ -1,3 +1,4 @@
+import type { Bytes } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import type { Enrolled, FinishEnrollmentRequest } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import type { HashedBody } from '../protocol/body.ts';
@@ -16,6 +17,8 @@ export interface EnrolmentResult {
   /** n */
   readonly replicas: number;
   readonly threshold: number;
+  /** For the app to keep: with it `rehearse` checks a code without the vault. 32 bytes; no secret to anybody without the backup key. */
+  readonly rehearsal: Bytes;
 }
 
 /** A generation that is made and perhaps stored. `finish` may be called until it succeeds: it sends the same bytes each time. */
@@ -24,12 +27,14 @@ export class Enrolment {
   readonly #statement: TrustedStatement;
   readonly #generation: HashedBody;
   readonly #request: FinishEnrollmentRequest;
+  readonly #rehearsal: Bytes;
 
-  constructor(vault: Vault, statement: TrustedStatement, generation: HashedBody, request: FinishEnrollmentRequest) {
+  constructor(vault: Vault, statement: TrustedStatement, generation: HashedBody, request: FinishEnrollmentRequest, rehearsal: Bytes) {
     this.#vault = vault;
     this.#statement = statement;
     this.#generation = generation;
     this.#request = request;
+    this.#rehearsal = rehearsal;
   }
 
   get g(): Uint8Array {
@@ -51,7 +56,7 @@ export class Enrolment {
       throw new VaultError('OUTCOME_UNKNOWN', 'Too few replicas signed that the enrolment is in force; send the same bytes again.', {
         details: { replicasAnswered: valid.length, replicasNeeded: threshold },
       });
-    return { g, epoch, holders: valid.map(({ index }) => index), replicas: replicas.length, threshold };
+    return { g, epoch, holders: valid.map(({ index }) => index), replicas: replicas.length, threshold, rehearsal: this.#rehearsal };
   }
 }
 

@@ -45,7 +45,7 @@ export async function verifyAnswers(reply: BeginRecoveryResponse, request: Recov
 }
 
 /** Throws REPLY_UNTRUSTED. */
-export function verifyReceipt(
+function verifyReceipt(
   evaluation: Evaluation,
   attempt: number,
   { body, bodyHash }: HashedBody,

@@ -9,6 +9,7 @@ import { Fleet } from './fleet.ts';
 import { insist } from './insist.ts';
 import { MadeAttempts } from './made-attempts.ts';
 import { type RecoverInput, Recoveries, type RecoveryResult } from './recover.ts';
+import { type RehearsalInput, rehearse } from './rehearsal.ts';
 import { type Argon2id, wasmArgon2id } from './stretch.ts';
 import { type VaultTransport, withTypedErrors } from './transport.ts';
 import type { TrustPolicy } from './trust-policy.ts';
@@ -63,6 +64,11 @@ export class VaultClient {
    */
   recover(input: RecoverInput): Promise<RecoveryResult> {
     return this.#recoveries.recover(input);
+  }
+
+  /** Whether the code is the one that was enrolled, by what `enroll` returned: asks nobody and spends nothing. Throws CODE_REJECTED. */
+  rehearse(input: RehearsalInput): Promise<boolean> {
+    return rehearse(this.#vault, input);
   }
 
   /** Replaces the record by a tombstone. Returns the replicas that dropped it at once; the others do when they are back. */

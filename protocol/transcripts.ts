@@ -114,6 +114,8 @@ export const maskTranscript = (rid: Uint8Array, g: Uint8Array, index: number) =>
 export const authTranscript = (rid: Uint8Array, g: Uint8Array, index: number) => new Transcript('auth', rid, g, index);
 export const payloadTranscript = (rid: Uint8Array, g: Uint8Array) => new Transcript('payload', rid, g);
 export const ownerTranscript = (rid: Uint8Array) => new Transcript('owner', rid);
+/** Of the client's own: replicas never meet it. */
+export const rehearsalTranscript = (rid: Uint8Array) => new Transcript('rehearsal', rid);
 
 /** MACed by replica i: what it stores for one generation. */
 export const subRecordTranscript = (

@@ -80,6 +80,7 @@ export const goldenArguments: { [Name in keyof typeof transcripts]: Parameters<(
   authTranscript: [view.rid, view.g, index],
   payloadTranscript: [view.rid, view.g],
   ownerTranscript: [view.rid],
+  rehearsalTranscript: [view.rid],
   subRecordTranscript: [{ ...subRecordView, ...wrapped, bodyHash, enrolledAtMs: 1_700_000_000_000n }],
   replaceTranscript: [name, bytesFor('previous', 16), bodyHash],
   enrolledTranscript: [view, bodyHash],

@@ -3,7 +3,7 @@ import { p256 } from '@noble/curves/nist.js';
 import { argon2id } from '@noble/hashes/argon2.js';
 import { expect, test } from 'vitest';
 import { normaliseCode } from '../../client/code.ts';
-import { authKey, maskKey, ownerKey, payloadKey, proofOf } from '../../client/derive.ts';
+import { authKey, maskKey, ownerKey, payloadKey, proofOf, rehearsalTag } from '../../client/derive.ts';
 import { blind, finalize, parseCurvePoint } from '../../client/oprf.ts';
 import { seal } from '../../client/seal.ts';
 import { sessionKey } from '../../client/session.ts';
@@ -46,6 +46,7 @@ test('the bytes of every derivation are frozen', async () => {
     auth: authKey(s, rid, g, 2),
     proof: proofOf(authKey(s, rid, g, 2), proofTranscript({ ...name, index: 2 }, 3, keyPair('P').publicKey, keyPair('client').publicKey)),
     payload: payloadKey(s, r, rid, g),
+    rehearsal: rehearsalTag(new SecretBytes(bytesFor('backup key')), new SecretBytes(bytesFor('stretched')), rid),
     ownerPublicKey: owner.publicKey,
     ownerSignature: owner.sign(replaceTranscript(name, bytesFor('previous', 16), bytesFor('body_hash'))),
     sessionSuiteA: await session('A'),
