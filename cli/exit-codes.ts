@@ -76,3 +76,6 @@ const byError = {
 } as const satisfies Record<ErrorCode, ExitCode>;
 
 export const exitCodeOf = (code: ErrorCode): ExitCode => byError[code];
+
+/** Whether the same command may still succeed. */
+export const isOpen = (code: ExitCode): boolean => code === TRY_AGAIN || code === UNAVAILABLE;

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { VaultTransport } from '../client/transport.ts';
 import type { Step } from '../client/vault.ts';
 import { VaultClient } from '../client/vault-client.ts';
 import { type ClientFile, loadClientFile } from '../fleet/client-file.ts';
@@ -11,6 +12,8 @@ import { VaultError } from '../primitives/errors.ts';
 
 export interface OpenVault {
   readonly vault: VaultClient;
+  /** What `vault` calls: grants are added on the way. */
+  readonly transport: VaultTransport;
   close(): void;
 }
 
@@ -18,13 +21,14 @@ export interface OpenVault {
 export function openVault({ fleet, tenant, addresses, tls, grant, statement_hashes }: ClientFile): OpenVault {
   const connection = new VaultConnection({ addresses, tls: { ca: readPem(tls.ca), cert: readPem(tls.cert), key: readPem(tls.key) } });
   const signer = new GrantSigner({ kid: grant.kid, pem: readPem(grant.key) });
+  const transport = frontendTransport({ connection, signer, fleet, tenant });
   const vault = new VaultClient({
-    transport: frontendTransport({ connection, signer, fleet, tenant }),
+    transport,
     policy: { kind: 'pinned', statementHashes: statement_hashes.map((hash) => fromHex(hash, 'statement_hashes')) },
     fleet,
     tenant,
   });
-  return { vault, close: () => connection.close() };
+  return { vault, transport, close: () => connection.close() };
 }
 
 /** For one command. */

@@ -1,9 +1,9 @@
 import ora, { type Ora } from 'ora';
-import { type ErrorDetails, errorCodes, isVaultError, VaultError } from '../primitives/errors.ts';
-import { exitCodeOf, exitCodes } from './exit-codes.ts';
+import { isVaultError, VaultError } from '../primitives/errors.ts';
+import { exitCodeOf, exitCodes, isOpen } from './exit-codes.ts';
 
-interface Streams {
-  readonly stdout: NodeJS.WritableStream;
+export interface Streams {
+  readonly stdout: NodeJS.WritableStream & { readonly columns?: number };
   readonly stderr: NodeJS.WritableStream;
 }
 
@@ -15,7 +15,7 @@ export class Output {
   /** For the process, once the command is over. */
   exitCode: number = exitCodes.OK;
 
-  constructor(json: boolean, streams: Streams = process) {
+  constructor(json: boolean, streams: Streams) {
     this.#json = json;
     this.#streams = streams;
   }
@@ -68,22 +68,16 @@ export class Output {
 
 const errorDocument = ({ code, message, details }: VaultError) => ({ code, message, ...details });
 
+/** The message says what to do; these say what it needs. */
 function sentences({ code, details }: VaultError): string[] {
-  const next =
-    exitCodeOf(code) === exitCodes.TRY_AGAIN || exitCodeOf(code) === exitCodes.UNAVAILABLE ? again : errorCodes[code].split(': ')[1];
-  return [...describe(details), ...(next ? [`  What to do: ${next}.`] : [])];
-}
-
-// The library's "send the same bytes again" is beyond a program that ends: its blind is gone with it.
-const again = 'run the same command again; where it recovers, that may cost one more attempt';
-
-function describe(details: ErrorDetails): string[] {
   const { attemptsUsed, attemptsLimit, notBefore, replicasAnswered, replicasNeeded } = details;
   const lines: string[] = [];
   if (attemptsUsed !== undefined && attemptsLimit !== undefined) lines.push(`  ${attempts(attemptsUsed, attemptsLimit)}`);
   if (notBefore !== undefined) lines.push(`  The next attempt is allowed at ${new Date(notBefore).toISOString()}.`);
-  if (replicasAnswered !== undefined && replicasNeeded !== undefined)
+  if (replicasAnswered !== undefined && replicasNeeded !== undefined && replicasAnswered < replicasNeeded)
     lines.push(`  ${replicasAnswered} replicas answered, ${replicasNeeded} are needed.`);
+  // "Send the same bytes again" is beyond a program that ends: a recovery's blind is gone with it.
+  if (isOpen(exitCodeOf(code))) lines.push('  Run the same command again; where it recovers, that may cost one more attempt.');
   return lines;
 }
 

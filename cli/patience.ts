@@ -1,7 +1,7 @@
 import { systemClock } from '../primitives/clock.ts';
 import { isVaultError } from '../primitives/errors.ts';
 import { retry } from '../primitives/retry.ts';
-import { exitCodeOf, exitCodes } from './exit-codes.ts';
+import { exitCodeOf, isOpen } from './exit-codes.ts';
 
 /**
  * Calls again while the outcome is open or the vault is not there, for about half a minute. The client library sends the same bytes
@@ -16,5 +16,3 @@ export const patiently = <T>(operation: () => Promise<T>): Promise<T> =>
     },
     systemClock,
   );
-
-const isOpen = (exitCode: number) => exitCode === exitCodes.TRY_AGAIN || exitCode === exitCodes.UNAVAILABLE;

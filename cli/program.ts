@@ -7,7 +7,7 @@ import { exitCodes } from './exit-codes.ts';
 import { fleetInitCommand } from './fleet-init.ts';
 import { fleetStatusCommand } from './fleet-status.ts';
 import { guardCreateCommand } from './guard-create.ts';
-import { Output } from './output.ts';
+import { Output, type Streams } from './output.ts';
 import { recoverCommand } from './recover.ts';
 import { replicaProvisionCommand } from './replica-provision.ts';
 
@@ -15,7 +15,7 @@ const exitCodeHelp = `
 Exit codes: ${exitCodes.OK} done, ${exitCodes.INTERNAL} fault of the software, ${exitCodes.USAGE} wrong arguments or code form, ${exitCodes.WRONG_CODE} wrong code, ${exitCodes.GONE} exhausted or erased, ${exitCodes.TRY_AGAIN} not known or not yet: try again,
 ${exitCodes.UNAVAILABLE} too few replicas or no store, ${exitCodes.UNTRUSTED} not trusted, ${exitCodes.REFUSED} not allowed, ${exitCodes.CONFIGURATION} configuration, ${exitCodes.RECORD_STATE} no such record or another state.`;
 
-function makeProgram(output: Output): Command {
+function makeProgram(output: Output, { stdout }: Streams): Command {
   const program = new Command('bkvctl')
     .description('Drives a backup key vault: makes a development fleet, enrols and recovers backup keys, shows what is there.')
     .version(version)
@@ -31,7 +31,12 @@ function makeProgram(output: Output): Command {
 
   for (const command of everyCommand(program)) {
     command.exitOverride();
-    command.configureOutput({ outputError: () => {} }); // said once, by run()
+    command.configureOutput({
+      writeOut: (text) => stdout.write(text),
+      getOutHelpWidth: () => stdout.columns ?? 80,
+      outputError: () => {}, // said once, by run()
+      writeErr: () => {},
+    });
   }
   return program;
 }
@@ -41,12 +46,13 @@ const group = (name: string, description: string): Command => new Command(name).
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
 
 /** Runs the command and returns the exit code. */
-export async function run(args: readonly string[]): Promise<number> {
-  const output = new Output(args.includes('--json')); // known before the arguments are found to be wrong
+export async function run(args: readonly string[], streams: Streams = process): Promise<number> {
+  const output = new Output(args.includes('--json'), streams); // known before the arguments are found to be wrong
   try {
-    await makeProgram(output).parseAsync(args, { from: 'user' });
+    await makeProgram(output, streams).parseAsync(args, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) output.failure(error);
+    else if (error.code === 'commander.help') output.usage('A command is missing.');
     else if (error.exitCode !== 0) output.usage(error.message.replace(/^error: /, ''));
   }
   return output.exitCode;

@@ -1,4 +1,5 @@
 import { ExtendedKeyUsage, type JsonGeneralName } from '@peculiar/x509';
+import { replicaHost, replicaUri, tenantUri } from '../../protocol/names.ts';
 import type { Subject } from './authority.ts';
 
 // Who is who in a fleet's certificates. The daemon reads a caller's role from the URI name and from nothing else.
@@ -10,14 +11,11 @@ const uri = (value: string): JsonGeneralName => ({ type: 'url', value });
 // A development fleet lives on one machine.
 const loopback = [dns('localhost'), ip('127.0.0.1')];
 
-export const replicaUri = (fleet: string, index: number) => `bkv://fleet/${fleet}/replica/${index}`;
-export const tenantUri = (tenant: string) => `bkv://tenant/${tenant}`;
-
 /** One certificate for a replica's both ports: it is the same party to frontends (server) and to its peers (server and client). */
 export const replicaSubject = (fleet: string, index: number): Subject => ({
-  commonName: `replica-${index}.${fleet}.bkv`,
+  commonName: replicaHost(fleet, index),
   usages: [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth],
-  names: [dns(`replica-${index}.${fleet}.bkv`), ...loopback, uri(replicaUri(fleet, index))],
+  names: [dns(replicaHost(fleet, index)), ...loopback, uri(replicaUri(fleet, index))],
 });
 
 export const frontendSubject = (tenant: string): Subject => ({

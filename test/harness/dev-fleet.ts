@@ -17,6 +17,10 @@ import { replicaProcess } from './replica-process.ts';
 import { StoreView } from './store-view.ts';
 
 export interface DevFleetOptions {
+  /** 'harness' unless told. */
+  readonly fleet?: string;
+  /** 'acme' unless told. */
+  readonly tenant?: string;
   /** 3 unless told. */
   readonly replicas?: number;
   /** The majority unless told. */
@@ -38,9 +42,6 @@ export interface DevReplica {
   readonly guardIdentity: GuardIdentity;
 }
 
-export const FLEET = 'harness';
-export const TENANT = 'acme';
-
 /** A whole fleet on loopback: real etcd, real daemons, real (software) tokens. */
 export class DevFleet {
   readonly directory: string;
@@ -60,19 +61,27 @@ export class DevFleet {
     this.replicas = fields.replicas;
     this.clientFile = fields.clientFile;
     this.client = loadClientFile(fields.clientFile);
-    this.store = new StoreView(fields.etcd, FLEET);
+    this.store = new StoreView(fields.etcd, fields.statement.fleet);
   }
 
   /** Resolves when every replica serves. If it rejects, nothing is left running. */
   static async start(options: DevFleetOptions = {}): Promise<DevFleet> {
-    const { replicas = 3, threshold = Math.floor(replicas / 2) + 1, etcdMembers = 3, settings = {}, progress = () => {} } = options;
+    const {
+      fleet: name = 'harness',
+      tenant = 'acme',
+      replicas = 3,
+      threshold = Math.floor(replicas / 2) + 1,
+      etcdMembers = 3,
+      settings = {},
+      progress = () => {},
+    } = options;
     progress(`starting ${etcdMembers} etcd members`);
     const etcd = await startEtcd({ members: etcdMembers });
     try {
       const ports = await portsFor(replicas);
-      const directory = join(scratchDirectory('fleet'), FLEET);
+      const directory = join(scratchDirectory('fleet'), name);
       const produced = await produceFleet({
-        ...{ directory, fleet: FLEET, tenant: TENANT, threshold, ports, settings, progress },
+        ...{ directory, fleet: name, tenant, threshold, ports, settings, progress },
         etcdEndpoints: etcd.endpoints,
         etcdTls: etcd.tls,
         profile: 'softhsm2',
@@ -116,7 +125,7 @@ export class DevFleet {
   }
 
   rid(recordId: string): Bytes {
-    return recordTranscript(FLEET, TENANT, recordId).digest;
+    return recordTranscript(this.client.fleet, this.client.tenant, recordId).digest;
   }
 
   /** Stops everything and removes every file. */
@@ -142,5 +151,5 @@ const toReplica = (place: ReplicaPlace, ports: Ports, clientFile: string): DevRe
   ports,
   process: replicaProcess(place, clientFile),
   guardDirectory: join(place.directory, 'guard'),
-  guardIdentity: { fleet: FLEET, replica: place.index, incarnation: 1 },
+  guardIdentity: { fleet: place.fleet, replica: place.index, incarnation: 1 },
 });

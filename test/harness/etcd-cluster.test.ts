@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { Etcd } from '../../daemon/ledger/etcd.ts';
 import { type EtcdCluster, startEtcd } from './etcd-cluster.ts';
 
@@ -20,11 +20,11 @@ test('three members with TLS serve reads and writes', async () => {
   etcd.close();
 });
 
-test('a killed member starts again on its port with its data', async () => {
-  const [first] = cluster.members;
-  if (!first) throw new Error('no member');
-  await first.kill();
-  expect(first.running).toBe(false);
-  await first.start();
-  expect(first.running).toBe(true);
+test('another member leads when the leader is killed, which starts again on its port with its data', async () => {
+  const leader = await cluster.leader();
+  await leader.kill();
+  expect(leader.running).toBe(false);
+  await vi.waitFor(async () => expect(await cluster.leader()).not.toBe(leader), { timeout: 10_000 });
+  await leader.start();
+  expect(leader.running).toBe(true);
 });

@@ -1,9 +1,9 @@
-import { readFileSync, rmSync } from 'node:fs';
-import { request } from 'node:https';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { validityFrom } from '../../fleet/produce/authority.ts';
 import { type EtcdTls, produceEtcdTls, type TlsFiles } from '../../fleet/produce/etcd-tls.ts';
 import { makeDirectory } from '../../fleet/produce/files.ts';
+import { getFromEtcd } from './etcd-http.ts';
 import { freePorts } from './free-port.ts';
 import { ManagedProcess } from './managed-process.ts';
 import { scratchDirectory } from './reaper.ts';
@@ -22,6 +22,8 @@ export interface EtcdCluster {
   readonly clientTls: TlsFiles;
   readonly tls: EtcdTls;
   readonly directory: string;
+  /** The member that the others follow now. */
+  leader(): Promise<ManagedProcess>;
   stop(): Promise<void>;
 }
 
@@ -63,7 +65,7 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<EtcdCluster>
           ...(options.args ?? []),
         ],
         logFile: join(directory, `${name}.log`),
-        ready: () => isHealthy(clientUrl, clientTls),
+        ready: async () => (await getFromEtcd(`${clientUrl}/health`, clientTls))?.includes('"true"') ?? false,
       }),
   );
 
@@ -75,27 +77,15 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<EtcdCluster>
     clientTls,
     tls,
     directory,
+    leader: async () => {
+      const metrics = await Promise.all(places.map(({ clientUrl }) => getFromEtcd(`${clientUrl}/metrics`, clientTls)));
+      const leader = members[metrics.findIndex((text) => text?.includes('\netcd_server_is_leader 1'))];
+      if (!leader) throw new Error('no member of etcd leads now');
+      return leader;
+    },
     stop: async () => {
       await Promise.all(members.map((member) => member.kill())); // its data goes too: a graceful end would only take time
       rmSync(directory, { recursive: true, force: true });
     },
   };
-}
-
-/** What the member says of itself; false for one that does not answer. */
-function isHealthy(url: string, { ca, cert, key }: TlsFiles): Promise<boolean> {
-  const files = { ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) };
-  return new Promise((resolve) => {
-    const call = request(`${url}/health`, { ...files, agent: false, timeout: 1000 }, (response) => {
-      response.setEncoding('utf8');
-      let body = '';
-      response.on('data', (chunk: string) => {
-        body += chunk;
-      });
-      response.on('end', () => resolve(body.includes('"true"')));
-    });
-    call.on('timeout', () => call.destroy());
-    call.on('error', () => resolve(false));
-    call.end();
-  });
 }

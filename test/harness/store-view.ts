@@ -8,7 +8,7 @@ import type { EtcdCluster } from './etcd-cluster.ts';
 export class StoreView {
   readonly #etcd: Etcd;
 
-  constructor(cluster: EtcdCluster, fleet: string) {
+  constructor(cluster: Pick<EtcdCluster, 'endpoints' | 'clientTls'>, fleet: string) {
     this.#etcd = new Etcd({ endpoints: cluster.endpoints, tls: cluster.clientTls, prefix: `/bkv/${fleet}/` });
   }
 
