@@ -22,10 +22,23 @@ export default defineConfig({
           ...shared,
           name: 'system',
           include: ['test/**/*.test.ts'],
+          exclude: [...shared.exclude, 'test/integration/**'],
           // One file at a time: each starts etcd, tokens and daemons, and some of them measure time.
           fileParallelism: false,
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          globalSetup: ['test/integration/support/setup.ts'], // one fleet for most of the files
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

@@ -1,0 +1,59 @@
+import { create } from '@bufbuild/protobuf';
+import { proofOf } from '../../../client/derive.ts';
+import { type Blinded, blind } from '../../../client/oprf.ts';
+import { type EphemeralKey, newEphemeralKey } from '../../../client/session.ts';
+import {
+  type EvaluateRequest,
+  EvaluateRequestSchema,
+  type ReleaseRequest,
+  ReleaseRequestSchema,
+  type VoteRequest,
+  VoteRequestSchema,
+} from '../../../proto/gen/backupvault/v1/replica_pb.ts';
+import { pointTranscript, proofTranscript } from '../../../protocol/transcripts.ts';
+import { type Draft, input } from './draft.ts';
+import type { Vote, World } from './world.ts';
+
+/** A blinded code with the frontend's grant for it: what a coordinator holds. */
+export interface Guess {
+  readonly blinded: Blinded;
+  readonly grant: string;
+}
+
+export async function guess(world: World, { file, recordId, g }: Draft, code: string): Promise<Guess> {
+  const blinded = blind(input(code));
+  const authorises = pointTranscript(blinded.point).digest;
+  return { blinded, grant: await world.grant({ operation: 'begin-recovery', recordId, g, authorises }, file) };
+}
+
+/** What a coordinator sends to count a guess as attempt k. */
+export function voteRequest({ file, recordId, g, bodyHash }: Draft, { blinded, grant }: Guess, attempt: number): VoteRequest {
+  const account = { tenant: file.tenant, recordId };
+  return create(VoteRequestSchema, { account, g, bodyHash, attempt, point: blinded.point, grant });
+}
+
+export async function votes(world: World, request: VoteRequest, indices: readonly number[]): Promise<Vote[]> {
+  const responses = await Promise.all(indices.map((index) => world.peer(index).calls.vote(request)));
+  return responses.map(({ vote }) => vote as Vote);
+}
+
+export const evaluateRequest = ({ $typeName: _, ...voted }: VoteRequest, collected: readonly Vote[]): EvaluateRequest =>
+  create(EvaluateRequestSchema, { ...voted, votes: [...collected], wantBody: false });
+
+/** What a coordinator sends for a device that knows the code. */
+export function releaseRequest(
+  world: World,
+  { file, recordId, rid, g, holders }: Draft,
+  { blinded }: Guess,
+  attempt: number,
+  index: number,
+  ephemeral: EphemeralKey = newEphemeralKey(),
+): ReleaseRequest {
+  const { fleet, epoch } = world.statement;
+  const { point } = blinded;
+  const auth = holders.find(({ offer }) => offer.index === index)?.auth;
+  if (!auth) throw new RangeError(`replica ${index} is no holder`);
+  const clientKey = ephemeral.publicKey;
+  const proof = proofOf(auth, proofTranscript({ fleet, epoch, index, rid, g }, attempt, point, clientKey));
+  return create(ReleaseRequestSchema, { account: { tenant: file.tenant, recordId }, g, attempt, point, clientKey, proof });
+}

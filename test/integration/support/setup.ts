@@ -1,0 +1,15 @@
+import type { TestProject } from 'vitest/node';
+import { type FleetPlaces, startCountedFleet } from './counted-fleet.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    fleet: FleetPlaces;
+  }
+}
+
+/** One fleet for all files of the project that do not stop its members: each test has records of its own. */
+export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
+  const { places, stop } = await startCountedFleet();
+  provide('fleet', places);
+  return stop;
+}

@@ -1,0 +1,123 @@
+import { readFileSync } from 'node:fs';
+import { Client as Channel, credentials } from '@grpc/grpc-js';
+import { inject } from 'vitest';
+import type { VaultTransport } from '../../../client/transport.ts';
+import { type TrustedStatement, trustStatement } from '../../../client/trust-policy.ts';
+import { VaultClient } from '../../../client/vault-client.ts';
+import { Etcd } from '../../../daemon/ledger/etcd.ts';
+import { connectPeer, type Peer } from '../../../daemon/replica/peer.ts';
+import { type ClientFile, loadClientFile } from '../../../fleet/client-file.ts';
+import type { TlsFiles } from '../../../fleet/produce/etcd-tls.ts';
+import { GrantSigner } from '../../../frontend/grant-signer.ts';
+import { frontendTransport } from '../../../frontend/transport.ts';
+import { VaultConnection } from '../../../frontend/vault-connection.ts';
+import { type Client, promiseClient } from '../../../grpc/bridge.ts';
+import { type Bytes, fromHex } from '../../../primitives/bytes.ts';
+import { VaultService } from '../../../proto/gen/backupvault/v1/vault_pb.ts';
+import type { Grant } from '../../../protocol/grant.ts';
+import { recordTranscript } from '../../../protocol/transcripts.ts';
+import { quickHash } from '../../harness/soft-client.ts';
+import { StoreView } from '../../harness/store-view.ts';
+import type { FleetPlaces } from './counted-fleet.ts';
+import { TokenUses } from './token-uses.ts';
+
+export type Vote = Parameters<Peer['calls']['evaluate']>[0]['votes'][number];
+
+/** The shared fleet with every credential there is: a test chooses which hostile party it plays. */
+export class World {
+  readonly places: FleetPlaces;
+  readonly client: ClientFile;
+  readonly statement: TrustedStatement;
+  readonly store: StoreView;
+  /** Writes to etcd behind the replicas' backs. */
+  readonly etcd: Etcd;
+  readonly #close: (() => void)[] = [];
+
+  private constructor(places: FleetPlaces, client: ClientFile, statement: TrustedStatement) {
+    this.places = places;
+    this.client = client;
+    this.statement = statement;
+    this.store = new StoreView(places.etcd, client.fleet);
+    this.etcd = new Etcd({ endpoints: places.etcd.endpoints, tls: places.etcd.clientTls, prefix: `/bkv/${client.fleet}/` });
+    this.#close.push(
+      () => this.store.close(),
+      () => this.etcd.close(),
+    );
+  }
+
+  static async open(): Promise<World> {
+    const places = inject('fleet');
+    const client = loadClientFile(places.clientFile);
+    const channel = secureChannel(client.addresses[0] as string, client.tls);
+    const { statement } = await promiseClient(VaultService, channel).getFleet({});
+    channel.close();
+    const statementHashes = client.statement_hashes.map((hash) => fromHex(hash, 'hash'));
+    return new World(places, client, await trustStatement(statement, { kind: 'pinned', statementHashes }, Date.now()));
+  }
+
+  get rival(): ClientFile {
+    return loadClientFile(this.places.rivalClientFile);
+  }
+
+  rid(recordId: string, { fleet, tenant }: ClientFile = this.client): Bytes {
+    return recordTranscript(fleet, tenant, recordId).digest;
+  }
+
+  /** What a tenant's frontend signs: anything that it likes. */
+  grant(grant: Omit<Grant, 'fleet' | 'tenant'> & Partial<Grant>, { fleet, tenant, grant: { kid, key } }: ClientFile = this.client) {
+    return new GrantSigner({ kid, pem: readFileSync(key, 'utf8') }).sign({ fleet, tenant, ...grant });
+  }
+
+  /** Replica i's peer port, as a hostile replica j calls it. */
+  peer(index: number, tls: TlsFiles = this.replica(2).tls): Peer {
+    const peer = connectPeer({ fleet: this.client.fleet, index, address: this.replica(index).peer, tls });
+    this.#close.push(() => peer.close());
+    return peer;
+  }
+
+  /** A replica's frontend port, without retries or failover. */
+  frontend(tls: TlsFiles = this.client.tls, address: string = this.client.addresses[0] as string): Client<typeof VaultService> {
+    const channel = secureChannel(address, tls);
+    this.#close.push(() => channel.close());
+    return promiseClient(VaultService, channel);
+  }
+
+  /** What an honest frontend relays over. */
+  transport({ fleet, tenant, addresses, tls, grant }: ClientFile = this.client): VaultTransport {
+    const [ca, cert, key, pem] = [tls.ca, tls.cert, tls.key, grant.key].map((file) => readFileSync(file, 'utf8')) as [
+      string,
+      string,
+      string,
+      string,
+    ];
+    const connection = new VaultConnection({ addresses, tls: { ca, cert, key } });
+    this.#close.push(() => connection.close());
+    return frontendTransport({ connection, signer: new GrantSigner({ kid: grant.kid, pem }), fleet, tenant });
+  }
+
+  /** A device of its own. Its codes are stretched quickly: what is tested is not Argon2. */
+  device(transport: VaultTransport = this.transport()): VaultClient {
+    const { fleet, tenant, statement_hashes } = this.client;
+    const statementHashes = statement_hashes.map((hash) => fromHex(hash, 'hash'));
+    return new VaultClient({ transport, policy: { kind: 'pinned', statementHashes }, fleet, tenant, argon2id: quickHash });
+  }
+
+  /** What each token's keys are used on from now on. */
+  watchTokens(): TokenUses[] {
+    return this.places.replicas.map(({ uses }) => new TokenUses(uses));
+  }
+
+  replica(index: number): FleetPlaces['replicas'][number] {
+    const replica = this.places.replicas[index - 1];
+    if (!replica) throw new RangeError(`there is no replica ${index}`);
+    return replica;
+  }
+
+  close(): void {
+    for (const close of this.#close) close();
+  }
+}
+
+function secureChannel(address: string, { ca, cert, key }: TlsFiles): Channel {
+  return new Channel(address, credentials.createSsl(readFileSync(ca), readFileSync(key), readFileSync(cert)), { 'grpc.enable_retries': 0 });
+}
