@@ -118,6 +118,13 @@ describe('counting an attempt', () => {
     expect((await guard.read(rid)).counted.size).toBe(1);
   });
 
+  it('counts a point once: one grant does not pay for another number', async () => {
+    const live = await makeLive(generation(1));
+    await guard.count(attempt(live, 1, 1), 0);
+    expect(await codeOf(guard.count(attempt(live, 2, 1), 0))).toBe('ATTEMPT_CONFLICT');
+    expect(await codeOf(guard.adopt(attempt(live, 2, 1), 0))).toBe('ATTEMPT_CONFLICT');
+  });
+
   it('refuses numbers beyond the limit of its own body, whatever etcd says', async () => {
     const live = await makeLive(generation(1, { limit: 2 }));
     expect(await codeOf(guard.count(attempt(live, 3, 3), 0))).toBe('EXHAUSTED');

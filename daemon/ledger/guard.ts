@@ -124,12 +124,12 @@ function expectLive({ live }: Guarded, { g, bodyHash }: AttemptName): Generation
 
 function isCounted({ counted }: Guarded, { attempt, pointHash }: AttemptName): boolean {
   const entry = counted.get(attempt);
-  if (!entry) return false;
-  if (constantTimeEqual(entry.pointHash, pointHash)) return true;
-  throw new VaultError(
-    'ATTEMPT_CONFLICT',
-    `Attempt ${attempt} was counted for another point; an operator must reconcile etcd with the guards.`,
-  );
+  if (entry && constantTimeEqual(entry.pointHash, pointHash)) return true;
+  if (entry) throw conflict(`Attempt ${attempt} was counted for another point`);
+  // One grant is for one attempt: a coordinator must not spend all of them with the point of one.
+  for (const [other, { pointHash: known }] of counted)
+    if (constantTimeEqual(known, pointHash)) throw conflict(`The point of attempt ${attempt} was counted as attempt ${other}`);
+  return false;
 }
 
 function expectCooledDown({ counted }: Guarded, { limit, coolDownMs }: Policy, now: Millis): void {
@@ -138,6 +138,8 @@ function expectCooledDown({ counted }: Guarded, { limit, coolDownMs }: Policy, n
   const wait = last + Number(coolDownMs);
   if (wait > now) throw coolingDown(wait, counted.size, limit);
 }
+
+const conflict = (what: string) => new VaultError('ATTEMPT_CONFLICT', `${what}; an operator must reconcile etcd with the guards.`);
 
 const unknownGeneration = () =>
   new VaultError('GENERATION_UNKNOWN', 'This replica does not hold that generation of the record; describe it and use its g.');
