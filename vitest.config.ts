@@ -14,6 +14,7 @@ export default defineConfig({
           include: ['**/*.test.ts'],
           exclude: [...shared.exclude, 'test/**'],
           maxWorkers: 2,
+          testTimeout: 20_000, // property tests, on a machine that does other things too
           sequence: { groupOrder: 0 },
         },
       },

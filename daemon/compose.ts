@@ -1,6 +1,7 @@
 import type { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import { type Clock, systemClock } from '../primitives/clock.ts';
+import type { VaultError } from '../primitives/errors.ts';
 import { ReplicaService } from '../proto/gen/backupvault/v1/replica_pb.ts';
 import { VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Config } from './config.ts';
@@ -21,6 +22,7 @@ import { serve } from './rpc/server.ts';
 import { vaultService } from './rpc/vault-service.ts';
 import { Serving } from './serving.ts';
 import type { Events } from './telemetry/events.ts';
+import { Tenure } from './tenure.ts';
 import { openToken } from './token/open-token.ts';
 import type { TokenPort } from './token/port.ts';
 import { loadProfile } from './token/profile.ts';
@@ -33,16 +35,22 @@ export type Stop = () => Promise<void>;
 
 /**
  * Wires a replica, in the order in which each part can refuse: files, token, statement, guard, etcd, then the outside. Rejects with
- * the reason where a promise could not be kept; then everything begun is undone.
+ * the reason where a promise could not be kept; then everything begun is undone. `onLost` is told when it must not go on.
  */
-export async function startReplica(config: Config, version: string, events: Events, clock: Clock = systemClock): Promise<Stop> {
+export async function startReplica(
+  config: Config,
+  version: string,
+  events: Events,
+  onLost: (error: VaultError) => void,
+  clock: Clock = systemClock,
+): Promise<Stop> {
   const undo: Stop[] = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
     const fleet = await openFleet(config, events, clock, undo);
-    await openToOutside(config, version, fleet, undo);
+    await openToOutside(config, version, fleet, onLost, undo);
     return stop;
   } catch (error) {
     await stop();
@@ -52,6 +60,7 @@ export async function startReplica(config: Config, version: string, events: Even
 
 interface OpenFleet extends Fleet {
   readonly membership: Membership;
+  readonly tenure: Tenure;
 }
 
 async function openFleet(config: Config, events: Events, clock: Clock, undo: Stop[]): Promise<OpenFleet> {
@@ -61,15 +70,15 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   expectOwnKeys(self, token.identity);
 
   const { guard_incarnation } = statement.document.replicas[self.index - 1] as { guard_incarnation: number };
-  const guard = new Guard(
-    await GuardStore.open(config.guard, { fleet: statement.fleet, replica: self.index, incarnation: guard_incarnation }),
-  );
+  const store = await GuardStore.open(config.guard, { fleet: statement.fleet, replica: self.index, incarnation: guard_incarnation });
+  const guard = new Guard(store);
   undo.push(() => guard.close());
 
   const etcd = new Etcd({ ...config.etcd, prefix: `/bkv/${statement.fleet}/` });
   undo.push(async () => etcd.close());
   const register = new Register(etcd, statement.document.store_incarnation, clock);
   await register.initialise(await guard.isEmpty());
+  const tenure = await Tenure.begin(token, store, guard_incarnation, clock);
 
   const vault: Vault = {
     statement,
@@ -97,7 +106,7 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   });
   membership.start();
   undo.push(() => membership.stop());
-  return { vault, participants, present: () => membership.present(), events, membership };
+  return { vault, participants, present: () => membership.present(), events, membership, tenure };
 }
 
 async function openOwnToken(config: Config, fleet: string, events: Events, undo: Stop[]): Promise<TokenPort> {
@@ -115,7 +124,13 @@ async function openOwnToken(config: Config, fleet: string, events: Events, undo:
   return token;
 }
 
-async function openToOutside(config: Config, version: string, fleet: OpenFleet, undo: Stop[]): Promise<void> {
+async function openToOutside(
+  config: Config,
+  version: string,
+  fleet: OpenFleet,
+  onLost: (error: VaultError) => void,
+  undo: Stop[],
+): Promise<void> {
   const { vault, participants, events } = fleet;
   const { statement, clock, self } = vault;
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
@@ -144,7 +159,7 @@ async function openToOutside(config: Config, version: string, fleet: OpenFleet, 
   const housekeeping = new Housekeeping(fleet, { grace: config.erase_grace_ms, interval: config.sweep_interval_ms });
   housekeeping.start();
   undo.push(() => housekeeping.stop());
-  const serving = new Serving({ health, events, clock, membership: fleet.membership, token: vault.token });
+  const serving = new Serving({ health, events, clock, membership: fleet.membership, tenure: fleet.tenure, onLost });
   serving.start();
   undo.push(async () => serving.stop());
   events.started(version, { ...config.listen });

@@ -11,16 +11,17 @@ import { createLog } from './telemetry/log.ts';
 async function run(file: string): Promise<void> {
   const config = loadConfig(file);
   const events = new Events(createLog(config.log_level, config.replica));
-  const stop = await startReplica(config, version, events);
+  let isStopping = false;
   const stopFor = (why: string) => {
-    for (const signal of signals) process.removeAllListeners(signal);
-    stop().then(
-      () => events.stopped(why),
-      (error: unknown) => fail(error),
-    );
+    if (isStopping) return;
+    isStopping = true;
+    stop().then(() => events.stopped(why), fail);
   };
-  const signals = ['SIGTERM', 'SIGINT'] as const;
-  for (const signal of signals) process.once(signal, () => stopFor(signal));
+  const stop = await startReplica(config, version, events, (error) => {
+    fail(error);
+    stopFor(error.message);
+  });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopFor(signal));
 }
 
 /** One sentence on stderr, for the person at the terminal; the exit code for the supervisor. */

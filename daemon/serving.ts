@@ -1,9 +1,10 @@
 import type { HealthImplementation } from 'grpc-health-check';
 import type { Millis } from '../primitives/brand.ts';
 import type { Clock } from '../primitives/clock.ts';
+import { isVaultError, type VaultError } from '../primitives/errors.ts';
 import type { Membership } from './replica/membership.ts';
 import type { Events } from './telemetry/events.ts';
-import type { TokenPort } from './token/port.ts';
+import type { Tenure } from './tenure.ts';
 
 const INTERVAL: Millis = 500;
 const ETCD_PATIENCE: Millis = 3000; // an election of etcd's takes less
@@ -13,10 +14,12 @@ interface Parts {
   readonly events: Events;
   readonly clock: Clock;
   readonly membership: Membership;
-  readonly token: TokenPort;
+  readonly tenure: Tenure;
+  /** Told once, when another daemon serves with this token. */
+  readonly onLost: (error: VaultError) => void;
 }
 
-/** Says in gRPC health whether this replica can serve: its token answers and so does etcd. Calls are refused by what fails, not by this. */
+/** Says in gRPC health whether this replica can serve: its token answers, is not used by another daemon, and etcd answers. Calls are refused by what fails, not by this. */
 export class Serving {
   readonly #parts: Parts;
   #serving: boolean | undefined;
@@ -37,12 +40,16 @@ export class Serving {
   }
 
   async #look(): Promise<void> {
-    const { membership, token } = this.#parts;
+    const { membership, tenure, onLost } = this.#parts;
     const silence = membership.etcdSilentFor();
     if (silence > ETCD_PATIENCE) return this.#set(false, `etcd has not answered for ${Math.round(silence / 1000)} s`);
     try {
-      await token.mac(new Uint8Array(32)); // a tag for no transcript: useless to anybody
-    } catch {
+      await tenure.expectOurs();
+    } catch (error) {
+      if (isVaultError(error, 'GUARD_MISMATCH')) {
+        this.stop();
+        return onLost(error);
+      }
       return this.#set(false, 'the token does not answer');
     }
     this.#set(true, 'token and etcd answer');

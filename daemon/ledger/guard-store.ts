@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ClassicLevel } from 'classic-level';
 import { z } from 'zod';
-import { toHex, uint64 } from '../../primitives/bytes.ts';
+import { type Bytes, toHex, uint64 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { GenerationSchema, type SubRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
@@ -45,6 +45,7 @@ type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'
 // full/<rid>          every attempt of the live generation is counted
 const keys = {
   identity: 'identity',
+  boot: 'boot', // who served last, as the token has it too
   sequence: 'sequence', // of the last write, in the same batch
   live: (rid: string) => `live/${rid}`,
   prepared: (rid: string, g = '') => `prep/${rid}/${g}`,
@@ -150,6 +151,15 @@ export class GuardStore {
   async *rids(full: boolean): AsyncIterable<Uint8Array> {
     const prefix = full ? 'full/' : 'live/';
     for await (const key of this.#level.keys(under(prefix))) yield Buffer.from(key.slice(prefix.length), 'hex');
+  }
+
+  /** 32 bytes; zeros in a guard that never served. */
+  async readBootRecord(): Promise<Bytes> {
+    return new Uint8Array((await this.#level.get(keys.boot)) ?? new Uint8Array(32));
+  }
+
+  writeBootRecord(record: Uint8Array): Promise<void> {
+    return this.#write([{ type: 'put', key: keys.boot, value: record }]);
   }
 
   async isEmpty(): Promise<boolean> {

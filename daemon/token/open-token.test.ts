@@ -43,6 +43,15 @@ describe('an open token', () => {
 
   it('says who it is', () => expect(port.identity).toEqual(provisioned.identity));
 
+  it('remembers who served last, across openings', async () => {
+    expect(await port.readBootRecord()).toEqual(new Uint8Array(32));
+    for (const boots of [1, 2]) await port.writeBootRecord(new Uint8Array(32).fill(boots));
+    expect(await port.readBootRecord()).toEqual(new Uint8Array(32).fill(2));
+    await port.writeBootRecord(new Uint8Array(32).fill(2)); // a repeated call
+    expect(await port.readBootRecord()).toEqual(new Uint8Array(32).fill(2));
+    await expect(port.writeBootRecord(new Uint8Array(31))).rejects.toEqual(failsWith('MALFORMED'));
+  });
+
   it('carries a record from enrolment to release', async () => {
     const client = new ReferenceClient();
     const [digest, auth, share, a, b, c, proof] = Array.from({ length: 7 }, () => randomBytes(32)) as Buffer[] as [

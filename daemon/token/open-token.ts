@@ -30,6 +30,8 @@ export async function openToken(options: OpenTokenOptions): Promise<TokenPort> {
     sign: (digest) => pool.call('sign', digest),
     mac: (digest) => pool.call('mac', digest),
     verifyMac: (check) => pool.call('verifyMac', check),
+    readBootRecord: () => pool.call('readBootRecord', undefined),
+    writeBootRecord: (record) => pool.call('writeBootRecord', record),
     close: () => pool.close(),
   };
 }

@@ -1,4 +1,5 @@
 import { adopt } from './adopt.ts';
+import { readBootRecord, writeBootRecord } from './boot-record.ts';
 import { evaluate, newOprfKey } from './evaluate.ts';
 import type { TokenPort } from './port.ts';
 import { release } from './release.ts';
@@ -9,7 +10,7 @@ export type OperationName = Exclude<keyof TokenPort, 'identity' | 'close'>;
 export type Argument<Name extends OperationName> = Parameters<TokenPort[Name]>[0];
 export type Result<Name extends OperationName> = Awaited<ReturnType<TokenPort[Name]>>;
 
-/** What a worker does for each call of the port. Nothing here makes an object that outlives its call, so any call may be repeated. */
+/** What a worker does for each call of the port. Each may be repeated: nothing here but the boot record outlives its call. */
 export const operations: { readonly [Name in OperationName]: (token: ReplicaToken, argument: Argument<Name>) => Result<Name> } = {
   newOprfKey,
   evaluate,
@@ -17,5 +18,7 @@ export const operations: { readonly [Name in OperationName]: (token: ReplicaToke
   release,
   sign,
   mac,
+  readBootRecord,
+  writeBootRecord,
   verifyMac: (token, check) => requireMac(token, check, 'MAC_REFUSED'),
 };

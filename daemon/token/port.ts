@@ -80,6 +80,10 @@ export interface TokenPort {
   /** Throws MAC_REFUSED. */
   verifyMac(check: MacCheck): Promise<void>;
 
+  /** 32 bytes that the token keeps: who served with it last (daemon/tenure.ts). */
+  readBootRecord(): Promise<Bytes>;
+  writeBootRecord(record: Uint8Array): Promise<void>;
+
   /** Waits for calls under way, logs out, finalises the module. */
   close(): Promise<void>;
 }

@@ -2,6 +2,7 @@ import pkcs11js from 'pkcs11js';
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
 import type { Template } from './attributes.ts';
+import { bootLabel, bootObject } from './boot-record.ts';
 import { inspectModule, requireMechanisms } from './inspect.ts';
 import { type KeyRecord, readKeys } from './key-record.ts';
 import { CKM, plain } from './mechanisms.ts';
@@ -55,11 +56,9 @@ export function provisionReplica(options: ProvisionOptions): Provisioned {
 }
 
 function requireNoKeys(session: TokenSession, location: ReplicaLocation): void {
-  for (const name of keyNames) {
-    const label = keyLabel(location, name);
+  for (const label of [...keyNames.map((name) => keyLabel(location, name)), bootLabel(location)])
     if (session.find({ label }, 1).length > 0)
       throw new VaultError('CONFIG_INVALID', `The token holds ${label} already: nothing was made. A replica’s keys are made once.`);
-  }
 }
 
 const purposes: readonly KekPurpose[] = ['oprf', 'auth', 'release'];
@@ -111,6 +110,7 @@ function makeOtherKeys(session: TokenSession, options: ProvisionOptions, made: K
     made.push(pair.publicKey, pair.privateKey);
   }
   made.push(session.generateKey(plain(CKM.GENERIC_SECRET_KEY_GEN), { ...macKey(profile), label: keyLabel(options, 'mac') }));
+  made.push(session.create(bootObject(bootLabel(options))));
 }
 
 function undo(session: TokenSession, made: readonly KeyHandle[]): void {

@@ -2,6 +2,7 @@ import pkcs11js from 'pkcs11js';
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
+import { bootLabel } from './boot-record.ts';
 import { compressSec1 } from './curve.ts';
 import { findSlot, type Module, openModule, tokenInfo } from './module.ts';
 import type { TokenIdentity } from './port.ts';
@@ -39,6 +40,8 @@ export interface ReplicaToken {
   readonly session: TokenSession;
   readonly profile: Profile;
   readonly keys: Record<KeyName, KeyHandle>;
+  /** Of the data object that says who served last. */
+  readonly bootLabel: string;
   readonly identity: TokenIdentity;
 }
 
@@ -56,7 +59,7 @@ export function openReplica(location: ReplicaLocation, pin: SecretBytes): Replic
       sessionKey: findPublicKey(session, location, 'session'),
       receiptKey: findPublicKey(session, location, 'receipt'),
     };
-    return { module, session, profile: location.profile, keys, identity };
+    return { module, session, profile: location.profile, keys, bootLabel: bootLabel(location), identity };
   } catch (error) {
     session.close();
     throw error;
