@@ -19,7 +19,7 @@ function makeProgram(output: Output, { stdout }: Streams): Command {
   const program = new Command('bkvctl')
     .description('Drives a backup key vault: makes a development fleet, enrols and recovers backup keys, shows what is there.')
     .version(version)
-    .option('--client <file>', 'fleet, certificates and grant key to use', process.env.BKV_CLIENT ?? 'client.json')
+    .option('--client <file>', 'fleet, certificates and grant key to use', process.env.BKV_CLIENT || 'client.json')
     .option('--json', 'one JSON document on standard output instead of sentences')
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', exitCodeHelp);

@@ -39,7 +39,13 @@ export async function probeReplica(address: string, files: ClientFile['tls']): P
     return { address, identity, health: status, statement, problem: undefined };
   } catch (error) {
     const { details, message } = error as grpc.ServiceError;
-    return { address, identity, health: 'NO_ANSWER', statement: undefined, problem: details || message };
+    return {
+      address,
+      identity,
+      health: 'NO_ANSWER',
+      statement: undefined,
+      problem: (details || message).replace(/ Resolution note:.*$/, ''),
+    };
   } finally {
     client.close();
   }

@@ -1,0 +1,102 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { exitCodes } from '../../cli/exit-codes.ts';
+import { packageRoot } from '../../primitives/package-root.ts';
+import { DevFleet } from '../harness/dev-fleet.ts';
+import { scratchDirectory } from '../harness/reaper.ts';
+
+const CODE = '482915377206 tango';
+const directory = scratchDirectory('cli');
+const file = (name: string) => join(directory, name);
+let fleet: DevFleet;
+
+beforeAll(async () => {
+  fleet = await DevFleet.start();
+});
+
+afterAll(() => fleet?.stop());
+
+/** The built program, with a code on its standard input. */
+async function bkvctl(args: readonly string[], input = '') {
+  const child = spawn(process.execPath, [join(packageRoot, 'dist/cli/main.js'), '--client', fleet.clientFile, '--json', ...args]);
+  child.stdin.end(input);
+  const [stdout, code] = await Promise.all([
+    text(child.stdout),
+    new Promise<number | null>((resolve) => {
+      child.once('exit', resolve);
+    }),
+  ]);
+  return { code, document: JSON.parse(stdout) as Record<string, unknown> };
+}
+
+test('enrols, spends attempts, recovers, erases, and says in its exit code what happened', async () => {
+  const enrolled = await bkvctl(['enroll', 'alice', '--new-key', file('key'), '--limit', '3'], CODE);
+  expect(enrolled).toMatchObject({ code: exitCodes.OK, document: { record: 'alice', holders: [1, 2, 3], threshold: 2 } });
+  expect(statSync(file('key')).mode & 0o777).toBe(0o600);
+
+  const wrong = await bkvctl(['recover', 'alice', '--out', file('no-key')], 'another code 77');
+  expect(wrong).toMatchObject({
+    code: exitCodes.WRONG_CODE,
+    document: { error: { code: 'WRONG_CODE', attemptsUsed: 1, attemptsLimit: 3 } },
+  });
+  expect(existsSync(file('no-key'))).toBe(false);
+  expect(await bkvctl(['describe', 'alice'])).toMatchObject({ code: exitCodes.OK, document: { state: 'live', attemptsUsed: 1 } });
+
+  writeFileSync(file('code'), `${CODE}\n`);
+  const recovered = await bkvctl(['recover', 'alice', '--out', file('recovered'), '--code-file', file('code')]);
+  expect(recovered).toMatchObject({
+    code: exitCodes.OK,
+    document: { attempt: 2, limit: 3, attemptsElsewhere: 1, renewal: { state: 'renewed' } },
+  });
+  expect(readFileSync(file('recovered'))).toEqual(readFileSync(file('key')));
+  expect(statSync(file('recovered')).mode & 0o777).toBe(0o600);
+
+  expect(await bkvctl(['enroll', 'alice', '--new-key', file('thief')], CODE)).toMatchObject({ code: exitCodes.REFUSED });
+  expect(existsSync(file('thief'))).toBe(false);
+
+  expect(await bkvctl(['erase', 'alice', '--yes'])).toMatchObject({ code: exitCodes.OK });
+  expect(await bkvctl(['recover', 'alice', '--out', file('late')], CODE)).toMatchObject({ code: exitCodes.GONE });
+  expect(await bkvctl(['describe', 'nobody'])).toMatchObject({ code: exitCodes.RECORD_STATE });
+});
+
+test('fleet status tells who serves, and fails below the threshold', async () => {
+  const [, second, third] = fleet.replicas.map(({ process }) => process);
+  expect(await bkvctl(['fleet', 'status'])).toMatchObject({
+    code: exitCodes.OK,
+    document: {
+      epoch: 1,
+      serving: 3,
+      replicas: [1, 2, 3].map((i) => ({ replica: `harness/replica/${i}`, health: 'SERVING', statement: 'trusted' })),
+    },
+  });
+  await Promise.all([second?.kill(), third?.kill()]);
+  expect(await bkvctl(['fleet', 'status'])).toMatchObject({
+    code: exitCodes.UNAVAILABLE,
+    document: { serving: 1, threshold: 2, error: { code: 'NOT_ENOUGH_REPLICAS' } },
+  });
+  await Promise.all([second?.start(), third?.start()]);
+});
+
+test('a statement that is not pinned is not trusted', async () => {
+  const client = JSON.parse(readFileSync(fleet.clientFile, 'utf8')) as { statement_hashes: string[] };
+  const other = join(fleet.directory, 'other-pin.json');
+  writeFileSync(other, JSON.stringify({ ...client, statement_hashes: ['00'.repeat(32)] }));
+  expect(await bkvctl(['--client', other, 'fleet', 'status'])).toMatchObject({ code: exitCodes.UNTRUSTED });
+  expect(await bkvctl(['--client', other, 'describe', 'alice'])).toMatchObject({ code: exitCodes.UNTRUSTED });
+});
+
+test('fleet init makes a fleet whose tokens and files are there, once', async () => {
+  const dir = file('fleet');
+  const made = await bkvctl(['fleet', 'init', '--dir', dir, '--fleet', 'east', '--replicas', '3']);
+  expect(made).toMatchObject({
+    code: exitCodes.OK,
+    document: { fleet: 'east', threshold: 2, replicas: 3, client_file: join(dir, 'client.json') },
+  });
+  for (const replica of ['replica-1', 'replica-2', 'replica-3'])
+    for (const name of ['config.yaml', 'pin', 'softhsm2.conf', 'tokens', 'guard', 'tls/replica.key'])
+      expect(existsSync(join(dir, replica, name)), `${replica}/${name}`).toBe(true);
+  expect(await bkvctl(['fleet', 'init', '--dir', dir])).toMatchObject({ code: exitCodes.CONFIGURATION });
+});
