@@ -45,11 +45,13 @@ export interface DraftOptions {
   readonly replaces?: Draft;
   /** Whose account it is. */
   readonly file?: ClientFile;
+  /** Replicas whose offers are taken; all unless told. */
+  readonly among?: readonly number[];
 }
 
 /** Begins an enrolment at the fleet and makes everything that finishing it takes. */
 export async function draftEnrolment(world: World, recordId: string, options: DraftOptions = {}): Promise<Draft> {
-  const { limit = 3, replaces, file = world.client } = options;
+  const { limit = 3, replaces, file = world.client, among = [1, 2, 3] } = options;
   const rid = world.rid(recordId, file);
   const g = randomBytes(16);
   const blinded = blind(input(CODE));
@@ -63,7 +65,10 @@ export async function draftEnrolment(world: World, recordId: string, options: Dr
   const previous = replaces?.g ?? new Uint8Array(0);
   const { holders, ...hashed } = await makeGeneration({
     ...{ statement, rid, g, blinded, backupKey, previous, policy: { limit, coolDownMs: 0 } },
-    offers: await verifyOffers(offers, { statement, rid, ...asked }),
+    offers: await verifyOffers(
+      offers.filter(({ index }) => among.includes(index)),
+      { statement, rid, ...asked },
+    ),
   });
   const drawn = { file, recordId, rid, g, blinded, ephemeral, backupKey, holders, ...hashed };
   const deposits = await Promise.all(holders.map((holder) => deposit(world, drawn, holder)));

@@ -13,6 +13,7 @@ import { frontendTransport } from '../../../frontend/transport.ts';
 import { VaultConnection } from '../../../frontend/vault-connection.ts';
 import { type Client, promiseClient } from '../../../grpc/bridge.ts';
 import { type Bytes, fromHex } from '../../../primitives/bytes.ts';
+import { type Clock, systemClock } from '../../../primitives/clock.ts';
 import { VaultService } from '../../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Grant } from '../../../protocol/grant.ts';
 import { recordTranscript } from '../../../protocol/transcripts.ts';
@@ -95,11 +96,11 @@ export class World {
     return frontendTransport({ connection, signer: new GrantSigner({ kid: grant.kid, pem }), fleet, tenant });
   }
 
-  /** A device of its own. Its codes are stretched quickly: what is tested is not Argon2. */
+  /** A device of its own. It stretches codes quickly and does not wait long before it sends again: neither is what is tested. */
   device(transport: VaultTransport = this.transport()): VaultClient {
     const { fleet, tenant, statement_hashes } = this.client;
     const statementHashes = statement_hashes.map((hash) => fromHex(hash, 'hash'));
-    return new VaultClient({ transport, policy: { kind: 'pinned', statementHashes }, fleet, tenant, argon2id: quickHash });
+    return new VaultClient({ transport, policy: { kind: 'pinned', statementHashes }, fleet, tenant, argon2id: quickHash, clock: hasty });
   }
 
   /** What each token's keys are used on from now on. */
@@ -117,6 +118,8 @@ export class World {
     for (const close of this.#close) close();
   }
 }
+
+const hasty: Clock = { ...systemClock, sleep: (duration) => systemClock.sleep(duration / 20) };
 
 function secureChannel(address: string, { ca, cert, key }: TlsFiles): Channel {
   return new Channel(address, credentials.createSsl(readFileSync(ca), readFileSync(key), readFileSync(cert)), { 'grpc.enable_retries': 0 });

@@ -1,0 +1,109 @@
+import { create } from '@bufbuild/protobuf';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { OfferRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { beginEnrolmentTranscript } from '../../protocol/transcripts.ts';
+import { type Draft, draftEnrolment, enrolled, grantFor, prepareRequest } from './support/draft.ts';
+import { type Rules, refusalOf, surprises } from './support/refusals.ts';
+import { World } from './support/world.ts';
+
+// At replica 1, every single change of every field of what it is sent.
+
+let world: World;
+
+beforeAll(async () => {
+  world = await World.open();
+});
+
+afterAll(() => world?.close());
+
+const account: Rules = [[/^account\.tenant/, 'FOREIGN_TENANT']];
+const malformedPoint = (field: string): RegExp => new RegExp(`${field} (longer|shorter|first bit)`);
+
+test('of a request for an offer', async () => {
+  const { recordId, g, blinded, ephemeral } = await draftEnrolment(world, 'offers');
+  const asked = { g, point: blinded.point, clientKey: ephemeral.publicKey };
+  const authorises = beginEnrolmentTranscript(asked.point, asked.clientKey).digest;
+  const grant = await world.grant({ operation: 'begin-enrolment', recordId, g, authorises });
+  const message = create(OfferRequestSchema, { account: { tenant: world.client.tenant, recordId }, ...asked, grant });
+  const { offer } = world.peer(1).calls;
+  const rules: Rules = [
+    ...account,
+    [/^account\.recordId/, 'GRANT_REFUSED'],
+    [/^g (longer|shorter)/, 'MALFORMED'],
+    [malformedPoint('^(point|clientKey)'), 'MALFORMED'],
+    [/^(g|point|clientKey|grant) /, 'GRANT_REFUSED'],
+  ];
+  expect(await surprises(message, offer, rules)).toEqual([]);
+  expect(await refusalOf(offer(message))).toBe('ACCEPTED');
+});
+
+/** Fields whose form is checked before anything else is. */
+const form: Rules = [
+  [/^body\.version/, 'MALFORMED'],
+  [/^body\.(rid|g|ownerKey|commit) (longer|shorter)/, 'MALFORMED'],
+  [malformedPoint('^body\\.shares\\.\\d\\.(publicKey|evaluated)'), 'MALFORMED'],
+  [/^body\.shares\.\d\.(ticketHash|mask) (longer|shorter)/, 'MALFORMED'],
+  [/^body\.shares\.[01]\.index/, 'MALFORMED'], // then two have the same
+  [/^body\.(fleet|epoch|rid|threshold|shares\.2\.index)/, 'POLICY_REFUSED'],
+  [/^deposit\.index/, 'MALFORMED'],
+  [/^deposit\.(sealedAuth|sealedRelease|ticket\.tag) (longer|shorter)/, 'MALFORMED'],
+  [malformedPoint('^(point|clientKey)'), 'MALFORMED'],
+];
+
+/** What nobody but the device and the replica can make. */
+const sealed: Rules = [
+  [/^(point|clientKey) last bit/, 'TICKET_REFUSED'],
+  [/^deposit\.ticket/, 'TICKET_REFUSED'],
+  [/^deposit\.sealed/, 'SEAL_REFUSED'],
+];
+
+test('of the end of an enrolment, as anybody on the way may change it', async () => {
+  const first = await enrolled(world, 'replaced');
+  const draft = await draftEnrolment(world, 'replaced', { replaces: first }); // so that the owner's signature counts
+  const message = await prepareRequest(world, draft, 1);
+  const { prepare } = world.peer(1).calls;
+  const rules: Rules = [
+    ...account,
+    [/^account\.recordId/, 'POLICY_REFUSED'],
+    ...form,
+    [/^body\.previous (longer|shorter)/, 'MALFORMED'],
+    [/^body\.shares\.\d\.x/, 'GRANT_REFUSED', 'MALFORMED'], // x + 1 may be another share's
+    [/^(body|grant)/, 'GRANT_REFUSED'],
+    [/^ownerSignature (longer|shorter)/, 'MALFORMED'],
+    [/^ownerSignature/, 'OWNER_REFUSED'],
+    ...sealed,
+  ];
+  expect(await surprises(message, prepare, rules)).toEqual([]);
+  expect(await refusalOf(prepare(message))).toBe('ACCEPTED');
+});
+
+test('of the body, as a frontend may change it that signs a grant for every change', async () => {
+  const draft: Draft = await draftEnrolment(world, 'granted');
+  const message = await prepareRequest(world, draft, 1);
+  const { prepare } = world.peer(1).calls;
+  const granted = async (body: Draft['body']) => prepare({ ...message, body, grant: await grantFor(world, draft, body) });
+  const rules: Rules = [
+    [/^version/, 'MALFORMED'],
+    ...form.map(([path, ...codes]): Rules[number] => [new RegExp(path.source.replace('^body\\.', '^')), ...codes]),
+    [/^previous longer/, 'MALFORMED'],
+    [/^shares\.\d\.x/, 'SEAL_REFUSED', 'MALFORMED'],
+    [/^shares\.0\.(publicKey|evaluated|ticketHash)/, 'TICKET_REFUSED'],
+    [/^g /, 'TICKET_REFUSED'],
+    [/^(shares|policy|ownerKey|payload|commit)/, 'SEAL_REFUSED'],
+  ];
+  expect(await surprises(draft.body, granted, rules)).toEqual([]);
+  expect(await refusalOf(granted(draft.body))).toBe('ACCEPTED');
+});
+
+test('of the commit: a replica promotes what etcd says was committed, and nothing else', async () => {
+  const draft = await enrolled(world, 'committed');
+  const { promote } = world.peer(1).calls;
+  const message = {
+    $typeName: 'backupvault.v1.PromoteRequest' as const,
+    account: { $typeName: 'backupvault.v1.Account' as const, tenant: world.client.tenant, recordId: draft.recordId },
+    g: draft.g,
+  };
+  const rules: Rules = [...account, [/^g (longer|shorter)/, 'MALFORMED'], [/^(account\.recordId|g) /, 'GENERATION_UNKNOWN']];
+  expect(await surprises(message, promote, rules)).toEqual([]);
+  expect(await refusalOf(promote(message))).toBe('ACCEPTED');
+});

@@ -1,0 +1,113 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { toHex } from '../../primitives/bytes.ts';
+import { type Attempts, AttemptsSchema, RecordSchema, type Record as StoredRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { PromoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { pointTranscript } from '../../protocol/transcripts.ts';
+import { guess } from './support/attempt.ts';
+import { type Draft, draftEnrolment, enrolled, finishRequest, prepareRequest } from './support/draft.ts';
+import { refusalOf } from './support/refusals.ts';
+import { World } from './support/world.ts';
+
+// etcd is in hostile hands: its values are written here with a replica's etcd certificate, at any moment.
+
+let world: World;
+
+beforeAll(async () => {
+  world = await World.open();
+});
+
+afterAll(() => world?.close());
+
+const writeRegister = (rid: Uint8Array, attempts: Attempts) => put(`a/${toHex(rid)}`, toBinary(AttemptsSchema, attempts));
+const writeRecord = (rid: Uint8Array, record: StoredRecord) => put(`r/${toHex(rid)}`, toBinary(RecordSchema, record));
+const put = (key: string, value: Uint8Array) => world.etcd.commit({ conditions: [], writes: [{ put: key, value }], otherwise: [] });
+
+async function recover(draft: Draft, code: string): Promise<string> {
+  const { blinded, grant } = await guess(world, draft, code);
+  return refusalOf(world.frontend().beginRecovery({ recordId: draft.recordId, g: draft.g, point: blinded.point, grant }));
+}
+
+async function registerOf({ rid }: Draft): Promise<Attempts> {
+  const attempts = await world.store.attempts(rid);
+  if (!attempts) throw new Error('no register');
+  return attempts;
+}
+
+test('no rollback of the register lets more distinct points than the limit be evaluated', async () => {
+  const limit = 3;
+  const draft = await enrolled(world, 'rolled-back', { limit });
+  const record = await world.store.record(draft.rid);
+  const tokens = world.watchTokens();
+  const first = await registerOf(draft);
+  const filler = Array.from({ length: 10 }, (_, i) => pointTranscript(Uint8Array.of(i)).digest);
+
+  const outcomes: string[] = [];
+  // However many attempts etcd pretends were made, and whatever limit, each with another code.
+  for (const used of [0, 0, 1, 0, 2, 1, 3, 2, 9])
+    for (const raised of [limit, 10]) {
+      await writeRegister(draft.rid, create(AttemptsSchema, { ...first, limit: raised, points: filler.slice(0, used) }));
+      outcomes.push(await recover(draft, `code ${outcomes.length}`));
+    }
+
+  expect(outcomes.filter((outcome) => outcome === 'ACCEPTED')).toHaveLength(limit);
+  expect(new Set(outcomes)).toEqual(new Set(['ACCEPTED', 'ATTEMPT_CONFLICT', 'EXHAUSTED']));
+  for (const { index, wrappedKey } of record?.subRecords ?? [])
+    expect(tokens[index - 1]?.pointsUnder(wrappedKey).size).toBeLessThanOrEqual(2 * limit); // P and P + G for each
+});
+
+test('a register that was deleted neither serves the old generation nor lets anybody enrol over it', async () => {
+  const draft = await enrolled(world, 'deleted');
+  const keys = [`a/${toHex(draft.rid)}`, `r/${toHex(draft.rid)}`];
+  await world.etcd.commit({ conditions: [], writes: keys.map((key) => ({ delete: key })), otherwise: [] });
+  expect(await recover(draft, 'a code')).toBe('RECORD_UNKNOWN');
+  const over = await draftEnrolment(world, 'deleted');
+  expect(await refusalOf(world.frontend().finishEnrollment(await finishRequest(world, over)))).toBe('GENERATION_CONFLICT');
+});
+
+test('an old generation that is put back is unknown to the guards', async () => {
+  const first = await enrolled(world, 'put-back');
+  const before = { attempts: await registerOf(first), record: await world.store.record(first.rid) };
+  const second = await enrolled(world, 'put-back', { replaces: first });
+  const tokens = world.watchTokens();
+  await writeRegister(first.rid, before.attempts);
+  await writeRecord(first.rid, before.record as StoredRecord);
+
+  expect(await recover(first, 'a code')).toBe('GENERATION_UNKNOWN');
+  expect(await recover(second, 'a code')).toBe('GENERATION_UNKNOWN'); // says etcd; the guards would serve it
+  for (const { index, wrappedKey } of before.record?.subRecords ?? [])
+    expect(tokens[index - 1]?.pointsUnder(wrappedKey)).toEqual(new Set());
+});
+
+test('a replica promotes only what bears the tag of its own sub-record', async () => {
+  const draft = await draftEnrolment(world, 'edited');
+  const peers = [1, 2, 3].map((index) => world.peer(index));
+  const subRecords = await Promise.all(
+    peers.map(async ({ index, calls }) => (await calls.prepare(await prepareRequest(world, draft, index))).subRecord),
+  );
+  const record = create(RecordSchema, { body: draft.body, subRecords: subRecords.filter((s) => s !== undefined) });
+  const edited = structuredClone(record);
+  for (const subRecord of edited.subRecords) subRecord.tag = subRecord.tag.map((byte, i) => (i === 0 ? byte ^ 1 : byte));
+  const { limit } = draft.body.policy;
+  await writeRegister(draft.rid, create(AttemptsSchema, { incarnation: 1n, g: draft.g, bodyHash: draft.bodyHash, limit, state: 1 }));
+
+  const promote = create(PromoteRequestSchema, { account: { tenant: world.client.tenant, recordId: 'edited' }, g: draft.g });
+  await writeRecord(draft.rid, edited);
+  for (const { calls } of peers) expect(await refusalOf(calls.promote(promote))).toBe('GENERATION_UNKNOWN');
+  await writeRecord(draft.rid, record);
+  for (const { calls } of peers) expect(await refusalOf(calls.promote(promote))).toBe('ACCEPTED');
+});
+
+test('an edited record changes nothing for those who keep their own', async () => {
+  const draft = await enrolled(world, 'kept-apart');
+  const record = (await world.store.record(draft.rid)) as StoredRecord;
+  for (const subRecord of record.subRecords) subRecord.wrappedKey = subRecord.wrappedRelease;
+  await writeRecord(draft.rid, record);
+  expect(await recover(draft, 'a code')).toBe('ACCEPTED');
+});
+
+test('a register that cannot be read is an alarm', async () => {
+  const draft = await enrolled(world, 'garbage');
+  await put(`a/${toHex(draft.rid)}`, Uint8Array.of(0xff, 0xff));
+  expect(await recover(draft, 'a code')).toBe('STORE_CORRUPT');
+});

@@ -1,0 +1,157 @@
+import { status } from '@grpc/grpc-js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newEphemeralKey } from '../../client/session.ts';
+import { pointTranscript } from '../../protocol/transcripts.ts';
+import { evaluateRequest, type Guess, guess, releaseRequest, voteRequest, votes } from './support/attempt.ts';
+import { type Draft, draftEnrolment, enrolled, prepareRequest } from './support/draft.ts';
+import { refusalOf } from './support/refusals.ts';
+import { type Vote, World } from './support/world.ts';
+
+// It has the certificate of replica 2 and speaks to replica 1's peer port as any coordinator does.
+
+let world: World;
+
+beforeAll(async () => {
+  world = await World.open();
+});
+
+afterAll(() => world?.close());
+
+describe('a coordinator that evaluates', () => {
+  let draft: Draft;
+  let honest: Guess;
+  let collected: Vote[];
+
+  beforeAll(async () => {
+    draft = await enrolled(world, 'coordinated');
+    honest = await guess(world, draft, 'a code');
+    collected = await votes(world, voteRequest(draft, honest, 1), [2, 3]);
+  });
+
+  const evaluate = (by: Guess, attempt: number, with_: readonly Vote[]) =>
+    refusalOf(world.peer(1).calls.evaluate(evaluateRequest(voteRequest(draft, by, attempt), with_)));
+
+  test('needs a grant, for this operation, record, generation and point', async () => {
+    const { recordId, g } = draft;
+    const other = await guess(world, draft, 'another code');
+    const authorises = pointTranscript(honest.blinded.point).digest;
+    for (const grant of [
+      '',
+      other.grant,
+      await world.grant({ operation: 'finish-enrolment', recordId, g, authorises }),
+      await world.grant({ operation: 'begin-recovery', recordId: 'another', g, authorises }),
+      await world.grant({ operation: 'begin-recovery', recordId, g: g.map((byte) => byte ^ 1), authorises }),
+      await world.grant({ operation: 'begin-recovery', recordId, g, authorises, fleet: 'another' }),
+      await world.grant({ operation: 'begin-recovery', recordId, g, authorises }, world.rival),
+    ]) {
+      const granted = { ...honest, grant };
+      expect(await refusalOf(world.peer(1).calls.vote(voteRequest(draft, granted, 1)))).toBe('GRANT_REFUSED');
+      expect(await evaluate(granted, 1, collected)).toBe('GRANT_REFUSED');
+    }
+  });
+
+  test('needs the votes of t distinct holders for this very attempt', async () => {
+    const [second, third] = collected as [Vote, Vote];
+    const other = await guess(world, draft, 'a code of an attempt that was never counted');
+    const forged = { ...third, signature: third.signature.map((byte, i) => (i === 40 ? byte ^ 1 : byte)) };
+    expect(await evaluate(honest, 1, [])).toBe('VOTES_REFUSED');
+    expect(await evaluate(honest, 1, [second])).toBe('VOTES_REFUSED');
+    expect(await evaluate(honest, 1, [second, second, second])).toBe('VOTES_REFUSED');
+    expect(await evaluate(honest, 1, [second, forged])).toBe('VOTES_REFUSED');
+    expect(await evaluate(honest, 1, [second, { ...third, index: 1 }])).toBe('VOTES_REFUSED');
+    expect(await evaluate(honest, 1, [second, { ...third, index: 4 }])).toBe('VOTES_REFUSED');
+    expect(await evaluate(honest, 2, collected)).toBe('VOTES_REFUSED');
+    expect(await evaluate(other, 1, collected)).toBe('VOTES_REFUSED');
+    expect(await evaluate(honest, 1, collected)).toBe('ACCEPTED');
+  });
+
+  test('has no other point evaluated for a spent attempt', async () => {
+    const other = await guess(world, draft, 'another code');
+    for (const index of [1, 2, 3])
+      expect(await refusalOf(world.peer(index).calls.vote(voteRequest(draft, other, 1)))).toBe('ATTEMPT_CONFLICT');
+  });
+
+  test('has no attempt beyond the limit, and no attempt 0', async () => {
+    const other = await guess(world, draft, 'another code');
+    const { limit } = draft.body.policy;
+    for (const attempt of [0, limit + 1, 2 ** 32 - 1])
+      expect(await refusalOf(world.peer(1).calls.vote(voteRequest(draft, other, attempt)))).toBe('EXHAUSTED');
+  });
+
+  test('spends one attempt with one grant, and no more', async () => {
+    for (const attempt of [2, 3])
+      expect(await refusalOf(world.peer(1).calls.vote(voteRequest(draft, honest, attempt)))).toBe('ATTEMPT_CONFLICT');
+  });
+
+  test('gets no votes of one record or generation for another', async () => {
+    const other = await enrolled(world, 'coordinated-2');
+    const theirs = await guess(world, other, 'a code');
+    const wrong = evaluateRequest(voteRequest(other, theirs, 1), collected);
+    expect(await refusalOf(world.peer(1).calls.evaluate(wrong))).toBe('VOTES_REFUSED');
+    const mixed = { ...voteRequest(draft, honest, 1), bodyHash: other.bodyHash };
+    expect(await refusalOf(world.peer(1).calls.vote(mixed))).toBe('GENERATION_UNKNOWN');
+  });
+});
+
+test('a vote of a replica that holds no share does not count', async () => {
+  const draft = await enrolled(world, 'two-holders', { among: [1, 2] });
+  const request = voteRequest(draft, await guess(world, draft, 'a code'), 1);
+  expect(await refusalOf(world.peer(3).calls.vote(request))).toBe('GENERATION_UNKNOWN');
+  const [first, second] = (await votes(world, request, [1, 2])) as [Vote, Vote];
+  expect(await refusalOf(world.peer(1).calls.evaluate(evaluateRequest(request, [first, { ...second, index: 3 }])))).toBe('VOTES_REFUSED');
+  expect(await refusalOf(world.peer(1).calls.evaluate(evaluateRequest(request, [first, second])))).toBe('ACCEPTED');
+});
+
+describe('a coordinator that asks for a release', () => {
+  test('needs a proof for this attempt, point, ephemeral key and replica', async () => {
+    const draft = await enrolled(world, 'released');
+    const honest = await guess(world, draft, 'correct horse');
+    const other = await guess(world, draft, 'another code');
+    const releasing = (request: ReturnType<typeof releaseRequest>, index = 1) => refusalOf(world.peer(index).calls.release(request));
+    const proven = releaseRequest(world, draft, honest, 1, 1);
+
+    expect(await releasing(proven)).toBe('ATTEMPT_UNKNOWN'); // nobody counted it yet
+    await votes(world, voteRequest(draft, honest, 1), [1, 2, 3]);
+    await votes(world, voteRequest(draft, other, 2), [1]);
+    expect(await releasing({ ...proven, attempt: 2 })).toBe('ATTEMPT_UNKNOWN');
+    expect(await releasing({ ...proven, attempt: 3 })).toBe('ATTEMPT_UNKNOWN');
+    expect(await releasing({ ...proven, point: other.blinded.point })).toBe('ATTEMPT_UNKNOWN');
+    expect(await releasing({ ...proven, attempt: 2, point: other.blinded.point })).toBe('PROOF_REFUSED');
+    expect(await releasing({ ...proven, clientKey: newEphemeralKey().publicKey })).toBe('PROOF_REFUSED');
+    expect(await releasing(proven, 2)).toBe('PROOF_REFUSED');
+    expect(await releasing({ ...proven, proof: new Uint8Array(32) })).toBe('PROOF_REFUSED');
+    expect(await releasing(proven)).toBe('ACCEPTED');
+  });
+});
+
+test('a coordinator prepares and promotes nothing that was not granted and committed', async () => {
+  const draft = await draftEnrolment(world, 'uncommitted');
+  const request = await prepareRequest(world, draft, 1);
+  expect(await refusalOf(world.peer(1).calls.prepare({ ...request, grant: '' }))).toBe('GRANT_REFUSED');
+  await world.peer(1).calls.prepare(request);
+  const account = { tenant: world.client.tenant, recordId: draft.recordId };
+  const promote = {
+    $typeName: 'backupvault.v1.PromoteRequest',
+    account: { $typeName: 'backupvault.v1.Account', ...account },
+    g: draft.g,
+  } as const;
+  expect(await refusalOf(world.peer(1).calls.promote(promote))).toBe('GENERATION_UNKNOWN');
+  const honest = await guess(world, draft, 'a code');
+  expect(await refusalOf(world.peer(1).calls.vote(voteRequest(draft, honest, 1)))).toBe('GENERATION_UNKNOWN');
+});
+
+test('a coordinator cannot have a live record forgotten', async () => {
+  const { rid } = await enrolled(world, 'kept');
+  expect(await refusalOf(world.peer(1).calls.forget({ $typeName: 'backupvault.v1.ForgetRequest', rid }))).toBe('GENERATION_CONFLICT');
+});
+
+describe('certificates', () => {
+  test('a frontend is no peer, and a replica no frontend', async () => {
+    const draft = await enrolled(world, 'certificates');
+    const request = voteRequest(draft, await guess(world, draft, 'a code'), 1);
+    const asFrontend = world.peer(1, world.client.tls).calls.vote(request);
+    await expect(asFrontend).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN', cause: { code: status.UNAVAILABLE } });
+    const asReplica = world.frontend(world.replica(2).tls).describeRecord({ recordId: 'certificates' });
+    await expect(asReplica).rejects.toMatchObject({ code: status.UNAVAILABLE });
+  });
+});
