@@ -58,6 +58,18 @@ test('a right code that looks wrong, because one of t holders lies, is right onc
   expect(fleet.attemptsOf(RECORD)).toBe(0); // of the renewed record
 });
 
+test('who answered once is not needed again', async () => {
+  const fleet = new SoftFleet();
+  await clientOf(fleet).enroll(enrolInput());
+  fleet.replica(1).lies = true;
+  fleet.silent.add(3);
+  fleet.tamper.beginRecovery = () => {
+    fleet.silent.clear();
+    fleet.silent.add(2);
+  };
+  expect(await clientOf(fleet).recover({ recordId: RECORD, code: CODE, renew: false })).toMatchObject({ attempt: 1 });
+});
+
 test('where the code stays in doubt, the same code again is free', async () => {
   const fleet = new SoftFleet();
   const client = clientOf(fleet);
