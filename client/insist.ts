@@ -7,6 +7,7 @@ const repeatable: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'OUTCOME_UNKNOWN',
   'NOT_ENOUGH_REPLICAS',
   'STORE_UNAVAILABLE',
+  'RECORD_OUTDATED',
   'TOKEN_UNAVAILABLE',
   'BUSY',
 ]);

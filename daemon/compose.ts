@@ -77,7 +77,8 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   const etcd = new Etcd({ ...config.etcd, prefix: `/bkv/${statement.fleet}/` });
   undo.push(async () => etcd.close());
   const register = new Register(etcd, statement.document.store_incarnation, clock);
-  await register.initialise(await guard.isEmpty());
+  await register.initialise(await store.memory());
+  await store.rememberIncarnation(statement.document.store_incarnation);
   const tenure = await Tenure.begin(token, store, guard_incarnation, clock);
 
   const vault: Vault = {

@@ -34,6 +34,7 @@ const worthAnother: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'OUTCOME_UNKNOWN',
   'NOT_ENOUGH_REPLICAS',
   'STORE_UNAVAILABLE',
+  'RECORD_OUTDATED',
   'TOKEN_UNAVAILABLE',
   'TOKEN_FAULT',
   'BUSY',

@@ -31,6 +31,7 @@ export const errorCodes = {
   OUTCOME_UNKNOWN: 'it may or may not have happened: send exactly the same bytes again, it costs nothing',
   NOT_ENOUGH_REPLICAS: 'fewer than t replicas answered: send the same bytes again later',
   STORE_UNAVAILABLE: 'etcd has no majority or does not answer: send the same bytes again later',
+  RECORD_OUTDATED: 'etcd’s entry is from before a restore: the replica reconciles it with the guards; send the same bytes again',
   STORE_CORRUPT: 'a value in etcd is not what the fleet wrote: an operator must look',
   BUSY: 'the replica has too much to do: send the same bytes again later',
   TOKEN_UNAVAILABLE: 'the token is gone or logged out: wait for it, or use another replica',

@@ -34,6 +34,7 @@ export function enrol(current: Attempts | undefined, { body, bodyHash }: HashedB
       points: [],
       state: LIVE,
       lastAttemptMs: 0n,
+      number: (current?.number ?? 0n) + 1n,
     }),
   };
 }

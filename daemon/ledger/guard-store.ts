@@ -9,6 +9,7 @@ import { GenerationSchema, type SubRecord } from '../../proto/gen/backupvault/v1
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
 import { GroupCommit } from './group-commit.ts';
 import { Mark } from './mark.ts';
+import type { StoreMemory } from './transactions.ts';
 
 const identitySchema = z.strictObject({ fleet: z.string(), replica: z.int(), incarnation: z.int() });
 
@@ -18,6 +19,8 @@ export type GuardIdentity = z.infer<typeof identitySchema>;
 /** All that a replica needs to serve a generation without asking anybody. */
 export interface Generation extends HashedBody {
   readonly subRecord: SubRecord;
+  /** Which of two generations of a record is the later one; 0 while prepared. */
+  readonly number: bigint;
 }
 
 /** An attempt that was counted: the hash of its point, and when. */
@@ -45,6 +48,7 @@ type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'
 // full/<rid>          every attempt of the live generation is counted
 const keys = {
   identity: 'identity',
+  incarnation: 'store-incarnation', // of etcd, under which this replica served last
   boot: 'boot', // who served last, as the token has it too
   sequence: 'sequence', // of the last write, in the same batch
   live: (rid: string) => `live/${rid}`,
@@ -162,12 +166,19 @@ export class GuardStore {
     return this.#write([{ type: 'put', key: keys.boot, value: record }]);
   }
 
-  async isEmpty(): Promise<boolean> {
-    return (
-      (await this.#level.keys({ ...under('live/'), limit: 1 }).all()).length +
-        (await this.#level.keys({ ...under('prep/'), limit: 1 }).all()).length ===
-      0
-    );
+  /** What this replica remembers of etcd. */
+  async memory(): Promise<StoreMemory> {
+    const incarnation = await this.#level.get(keys.incarnation);
+    return { holdsRecords: !(await this.#isEmpty()), incarnation: incarnation ? Number(Buffer.from(incarnation).toString()) : 0 };
+  }
+
+  rememberIncarnation(incarnation: number): Promise<void> {
+    return this.#write([{ type: 'put', key: keys.incarnation, value: Buffer.from(String(incarnation)) }]);
+  }
+
+  async #isEmpty(): Promise<boolean> {
+    const first = await Promise.all(['live/', 'prep/'].map((prefix) => this.#level.keys({ ...under(prefix), limit: 1 }).all()));
+    return first.flat().length === 0;
   }
 
   async close(): Promise<void> {
@@ -230,13 +241,13 @@ function clear(rid: string, before: Guarded): Operation[] {
   ];
 }
 
-const encode = ({ body, subRecord }: Generation): Uint8Array =>
-  toBinary(GenerationSchema, { $typeName: 'backupvault.v1.Generation', body, subRecord });
+const encode = ({ body, subRecord, number }: Generation): Uint8Array =>
+  toBinary(GenerationSchema, { $typeName: 'backupvault.v1.Generation', body, subRecord, number });
 
 function decode(value: Uint8Array): Generation {
-  const { body, subRecord } = fromBinary(GenerationSchema, value);
+  const { body, subRecord, number } = fromBinary(GenerationSchema, value);
   if (!subRecord) throw new VaultError('GUARD_MISMATCH', 'A generation in the guard has no sub-record; an operator must look.');
-  return { ...parseBody(body), subRecord };
+  return { ...parseBody(body), subRecord, number };
 }
 
 const decodeCounted = (value: Uint8Array): Counted => ({

@@ -28,7 +28,7 @@ function generation(n: number, { limit = 2, coolDownMs = 0n, enrolledAtMs = BigI
     payload: fill(0, 60),
     commit: fill(0, 32),
   });
-  return { ...parseBody(body), subRecord: create(SubRecordSchema, { index: 1, enrolledAtMs, tag: fill(n, 32) }) };
+  return { ...parseBody(body), subRecord: create(SubRecordSchema, { index: 1, enrolledAtMs, tag: fill(n, 32) }), number: 0n };
 }
 
 const attempt = (of: Generation, k: number, h: number) => ({
@@ -65,7 +65,7 @@ afterEach(async () => {
 
 async function makeLive(which: Generation): Promise<Generation> {
   await guard.prepare(rid, async () => which);
-  return guard.promote(rid, which.body.g, async () => true);
+  return guard.promote(rid, which.body.g, async () => BigInt(which.body.g[0] as number));
 }
 
 describe('opening', () => {
@@ -185,13 +185,13 @@ describe('promotion', () => {
 
   it('needs a commit', async () => {
     await guard.prepare(rid, async () => generation(1));
-    expect(await codeOf(guard.promote(rid, fill(1, 16), async () => false))).toBe('GENERATION_UNKNOWN');
+    expect(await codeOf(guard.promote(rid, fill(1, 16), async () => undefined))).toBe('GENERATION_UNKNOWN');
   });
 
   it('keeps counters when it is asked again', async () => {
     const live = await makeLive(generation(1));
     await guard.count(attempt(live, 1, 1), 0);
-    await guard.promote(rid, live.body.g, async () => true);
+    await guard.promote(rid, live.body.g, async () => 9n);
     expect((await guard.read(rid)).counted.size).toBe(1);
   });
 });

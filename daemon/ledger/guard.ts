@@ -38,14 +38,17 @@ export class Guard {
     });
   }
 
-  /** Makes a prepared generation live, if `isCommitted` says so of it. Returns the live generation with this g. Throws GENERATION_UNKNOWN. */
-  promote(rid: Uint8Array, g: Uint8Array, isCommitted: (generation: Generation) => Promise<boolean>): Promise<Generation> {
+  /** Makes a prepared generation live, if `committedAs` gives its number. Returns the live generation with this g. Throws GENERATION_UNKNOWN. */
+  promote(rid: Uint8Array, g: Uint8Array, committedAs: (generation: Generation) => Promise<bigint | undefined>): Promise<Generation> {
     return this.#exclusively(rid, async (guarded) => {
       if (guarded.live && constantTimeEqual(guarded.live.body.g, g)) return guarded.live;
       const prepared = guarded.prepared.find(({ body }) => constantTimeEqual(body.g, g));
-      if (!prepared || !(await isCommitted(prepared))) throw unknownGeneration();
-      await this.#store.replaceLive(prepared, guarded);
-      return prepared;
+      if (!prepared) throw unknownGeneration();
+      const number = await committedAs(prepared);
+      if (number === undefined) throw unknownGeneration();
+      const live = { ...prepared, number };
+      await this.#store.replaceLive(live, guarded);
+      return live;
     });
   }
 
@@ -82,10 +85,6 @@ export class Guard {
 
   rids(full: boolean): AsyncIterable<Uint8Array> {
     return this.#store.rids(full);
-  }
-
-  isEmpty(): Promise<boolean> {
-    return this.#store.isEmpty();
   }
 
   close(): Promise<void> {

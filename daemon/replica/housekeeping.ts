@@ -3,6 +3,7 @@ import type { Millis } from '../../primitives/brand.ts';
 import { forgetErased } from '../vault/forget.ts';
 import { forgetEverywhere } from './erase.ts';
 import type { Fleet } from './fleet.ts';
+import { reconciling } from './reconcile.ts';
 
 const PAGE = 100;
 const AT_ONCE = 8;
@@ -60,7 +61,7 @@ export class Housekeeping {
     const limit = pLimit(AT_ONCE);
     const drops: Promise<boolean>[] = [];
     for await (const rid of vault.guard.rids(full)) {
-      drops.push(limit(() => forgetErased(vault, rid)));
+      drops.push(limit(() => reconciling(this.#fleet, rid, () => forgetErased(vault, rid))));
       if (limit.pendingCount > PAGE) await Promise.all(drops.splice(0));
     }
     await Promise.all(drops);

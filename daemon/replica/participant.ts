@@ -5,6 +5,7 @@ import { forget } from '../vault/forget.ts';
 import { offer } from '../vault/offer.ts';
 import { prepare } from '../vault/prepare.ts';
 import { promote } from '../vault/promote.ts';
+import { recall } from '../vault/recall.ts';
 import { release } from '../vault/release.ts';
 import type { Vault } from '../vault/vault.ts';
 import { vote } from '../vault/vote.ts';
@@ -31,6 +32,7 @@ export function localParticipant(vault: Vault): Participant {
       evaluate: (request) => evaluate(vault, request),
       release: (request) => release(vault, request),
       forget: (request) => forget(vault, request),
+      recall: (request) => recall(vault, request),
     },
   };
 }

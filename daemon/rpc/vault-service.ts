@@ -4,25 +4,32 @@ import { describeRecord } from '../replica/describe.ts';
 import { beginEnrollment, finishEnrollment } from '../replica/enrol.ts';
 import { eraseRecord } from '../replica/erase.ts';
 import type { Fleet } from '../replica/fleet.ts';
+import { reconciling } from '../replica/reconcile.ts';
 import { beginRecovery, finishRecovery } from '../replica/recover.ts';
-import { parseAccount } from '../vault/account.ts';
+import { type Account, parseAccount } from '../vault/account.ts';
 
 /** What frontends call. The caller is the tenant that the certificate names; a request can name no other. */
 export function vaultService(fleet: Fleet): Handlers<typeof VaultService, string> {
   const { vault } = fleet;
-  const accountOf = (tenant: string, recordId: string) => parseAccount(vault, { tenant, recordId });
+  /** Names the account, and sees to it that what etcd says of it is from after the last restore. */
+  const forAccount = <T>(tenant: string, recordId: string, work: (account: Account) => Promise<T>): Promise<T> => {
+    const account = parseAccount(vault, { tenant, recordId });
+    return reconciling(fleet, account.rid, () => work(account));
+  };
   return {
     getFleet: async () => ({ statement: vault.statement.bytes }),
-    describeRecord: async ({ recordId, knownEpoch }, tenant) => ({
-      ...(await describeRecord(vault, accountOf(tenant, recordId))),
-      ...(knownEpoch === BigInt(vault.statement.epoch) ? {} : { statement: vault.statement.bytes }),
-    }),
-    beginEnrollment: async (request, tenant) => ({ offers: await beginEnrollment(fleet, accountOf(tenant, request.recordId), request) }),
-    finishEnrollment: async (request, tenant) => ({
-      enrolled: await finishEnrollment(fleet, accountOf(tenant, request.recordId), request),
-    }),
-    beginRecovery: (request, tenant) => beginRecovery(fleet, accountOf(tenant, request.recordId), request),
-    finishRecovery: (request, tenant) => finishRecovery(fleet, accountOf(tenant, request.recordId), request),
-    eraseRecord: async (request, tenant) => ({ forgotten: await eraseRecord(fleet, accountOf(tenant, request.recordId), request) }),
+    describeRecord: ({ recordId, knownEpoch }, tenant) =>
+      forAccount(tenant, recordId, async (account) => ({
+        ...(await describeRecord(vault, account)),
+        ...(knownEpoch === BigInt(vault.statement.epoch) ? {} : { statement: vault.statement.bytes }),
+      })),
+    beginEnrollment: (request, tenant) =>
+      forAccount(tenant, request.recordId, async (account) => ({ offers: await beginEnrollment(fleet, account, request) })),
+    finishEnrollment: (request, tenant) =>
+      forAccount(tenant, request.recordId, async (account) => ({ enrolled: await finishEnrollment(fleet, account, request) })),
+    beginRecovery: (request, tenant) => forAccount(tenant, request.recordId, (account) => beginRecovery(fleet, account, request)),
+    finishRecovery: (request, tenant) => forAccount(tenant, request.recordId, (account) => finishRecovery(fleet, account, request)),
+    eraseRecord: (request, tenant) =>
+      forAccount(tenant, request.recordId, async (account) => ({ forgotten: await eraseRecord(fleet, account, request) })),
   };
 }

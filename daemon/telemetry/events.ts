@@ -86,6 +86,12 @@ export class Events {
     this.#log.info('erased', { rid: short(rid), why });
   }
 
+  /** etcd's entry was from before a restore, and is now what the guards remember. */
+  reconciled(rid: Uint8Array, guards: number): void {
+    this.#records.inc({ event: 'reconciled' });
+    this.#log.warn('reconciled', { rid: short(rid), guards });
+  }
+
   sweepFailed(error: unknown): void {
     this.#log.warn('sweep failed, will be made again', { error: messageOf(error) });
   }

@@ -52,7 +52,7 @@ export async function prepare(vault: Vault, request: PrepareRequest): Promise<Pr
     if (subRecord) return undefined;
     await expectMayReplace(vault, guarded, handover, request.ownerSignature);
     subRecord = await takeOver(vault, handover);
-    return { body, bodyHash, subRecord };
+    return { body, bodyHash, subRecord, number: 0n };
   });
   return create(PrepareResponseSchema, { subRecord: subRecord as SubRecord });
 }

@@ -21,13 +21,14 @@ export async function promote(vault: Vault, request: PromoteRequest): Promise<Pr
 
 /** The live generation g, promoted first if need be. Throws GENERATION_UNKNOWN. */
 export function promoteCommitted(vault: Vault, rid: Uint8Array, g: Uint8Array): Promise<Generation> {
-  return vault.guard.promote(rid, g, (generation) => isCommitted(vault, generation));
+  return vault.guard.promote(rid, g, (generation) => committedAs(vault, generation));
 }
 
 /** This replica reads etcd itself, and believes what bears its own MAC. */
-async function isCommitted({ register }: Vault, { body, bodyHash, subRecord }: Generation): Promise<boolean> {
+async function committedAs({ register }: Vault, { body, bodyHash, subRecord }: Generation): Promise<bigint | undefined> {
   const { attempts, record } = await register.read(body.rid);
-  if (!attempts || attempts.state !== RecordState.LIVE) return false;
-  if (!constantTimeEqual(attempts.g, body.g) || !constantTimeEqual(attempts.bodyHash, bodyHash)) return false;
-  return record?.subRecords.some(({ index, tag }) => index === subRecord.index && constantTimeEqual(tag, subRecord.tag)) ?? false;
+  if (!attempts || attempts.state !== RecordState.LIVE) return undefined;
+  if (!constantTimeEqual(attempts.g, body.g) || !constantTimeEqual(attempts.bodyHash, bodyHash)) return undefined;
+  const isOurs = record?.subRecords.some(({ index, tag }) => index === subRecord.index && constantTimeEqual(tag, subRecord.tag));
+  return isOurs ? attempts.number : undefined;
 }

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Body, SubRecord } from "./record_pb.ts";
+import type { Body, Generation, SubRecord } from "./record_pb.ts";
 import { file_backupvault_v1_record } from "./record_pb.ts";
 import type { Deposit, Enrolled, Evaluation, Offer, Release } from "./vault_pb.ts";
 import { file_backupvault_v1_vault } from "./vault_pb.ts";
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file backupvault/v1/replica.proto.
  */
 export const file_backupvault_v1_replica: GenFile = /*@__PURE__*/
-  fileDesc("ChxiYWNrdXB2YXVsdC92MS9yZXBsaWNhLnByb3RvEg5iYWNrdXB2YXVsdC52MSIsCgdBY2NvdW50Eg4KBnRlbmFudBgBIAEoCRIRCglyZWNvcmRfaWQYAiABKAkidQoMT2ZmZXJSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50EgkKAWcYAiABKAwSDQoFcG9pbnQYAyABKAwSEgoKY2xpZW50X2tleRgEIAEoDBINCgVncmFudBgFIAEoCSI1Cg1PZmZlclJlc3BvbnNlEiQKBW9mZmVyGAEgASgLMhUuYmFja3VwdmF1bHQudjEuT2ZmZXIi0wEKDlByZXBhcmVSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50Eg0KBXBvaW50GAIgASgMEhIKCmNsaWVudF9rZXkYAyABKAwSIgoEYm9keRgEIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkSKAoHZGVwb3NpdBgFIAEoCzIXLmJhY2t1cHZhdWx0LnYxLkRlcG9zaXQSDQoFZ3JhbnQYBiABKAkSFwoPb3duZXJfc2lnbmF0dXJlGAcgASgMIkAKD1ByZXBhcmVSZXNwb25zZRItCgpzdWJfcmVjb3JkGAEgASgLMhkuYmFja3VwdmF1bHQudjEuU3ViUmVjb3JkIkUKDlByb21vdGVSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50EgkKAWcYAiABKAwiPQoPUHJvbW90ZVJlc3BvbnNlEioKCGVucm9sbGVkGAEgASgLMhguYmFja3VwdmF1bHQudjEuRW5yb2xsZWQihAEKC1ZvdGVSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50EgkKAWcYAiABKAwSEQoJYm9keV9oYXNoGAMgASgMEg8KB2F0dGVtcHQYBCABKA0SDQoFcG9pbnQYBSABKAwSDQoFZ3JhbnQYBiABKAkiMgoMVm90ZVJlc3BvbnNlEiIKBHZvdGUYASABKAsyFC5iYWNrdXB2YXVsdC52MS5Wb3RlIigKBFZvdGUSDQoFaW5kZXgYASABKA0SEQoJc2lnbmF0dXJlGAIgASgMIsABCg9FdmFsdWF0ZVJlcXVlc3QSKAoHYWNjb3VudBgBIAEoCzIXLmJhY2t1cHZhdWx0LnYxLkFjY291bnQSCQoBZxgCIAEoDBIRCglib2R5X2hhc2gYAyABKAwSDwoHYXR0ZW1wdBgEIAEoDRINCgVwb2ludBgFIAEoDBINCgVncmFudBgGIAEoCRIjCgV2b3RlcxgHIAMoCzIULmJhY2t1cHZhdWx0LnYxLlZvdGUSEQoJd2FudF9ib2R5GAggASgIImYKEEV2YWx1YXRlUmVzcG9uc2USLgoKZXZhbHVhdGlvbhgBIAEoCzIaLmJhY2t1cHZhdWx0LnYxLkV2YWx1YXRpb24SIgoEYm9keRgCIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkiiAEKDlJlbGVhc2VSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50EgkKAWcYAiABKAwSDwoHYXR0ZW1wdBgDIAEoDRINCgVwb2ludBgEIAEoDBISCgpjbGllbnRfa2V5GAUgASgMEg0KBXByb29mGAYgASgMIjsKD1JlbGVhc2VSZXNwb25zZRIoCgdyZWxlYXNlGAEgASgLMhcuYmFja3VwdmF1bHQudjEuUmVsZWFzZSIcCg1Gb3JnZXRSZXF1ZXN0EgsKA3JpZBgBIAEoDCIQCg5Gb3JnZXRSZXNwb25zZTKVBAoOUmVwbGljYVNlcnZpY2USRAoFT2ZmZXISHC5iYWNrdXB2YXVsdC52MS5PZmZlclJlcXVlc3QaHS5iYWNrdXB2YXVsdC52MS5PZmZlclJlc3BvbnNlEkoKB1ByZXBhcmUSHi5iYWNrdXB2YXVsdC52MS5QcmVwYXJlUmVxdWVzdBofLmJhY2t1cHZhdWx0LnYxLlByZXBhcmVSZXNwb25zZRJKCgdQcm9tb3RlEh4uYmFja3VwdmF1bHQudjEuUHJvbW90ZVJlcXVlc3QaHy5iYWNrdXB2YXVsdC52MS5Qcm9tb3RlUmVzcG9uc2USQQoEVm90ZRIbLmJhY2t1cHZhdWx0LnYxLlZvdGVSZXF1ZXN0GhwuYmFja3VwdmF1bHQudjEuVm90ZVJlc3BvbnNlEk0KCEV2YWx1YXRlEh8uYmFja3VwdmF1bHQudjEuRXZhbHVhdGVSZXF1ZXN0GiAuYmFja3VwdmF1bHQudjEuRXZhbHVhdGVSZXNwb25zZRJKCgdSZWxlYXNlEh4uYmFja3VwdmF1bHQudjEuUmVsZWFzZVJlcXVlc3QaHy5iYWNrdXB2YXVsdC52MS5SZWxlYXNlUmVzcG9uc2USRwoGRm9yZ2V0Eh0uYmFja3VwdmF1bHQudjEuRm9yZ2V0UmVxdWVzdBoeLmJhY2t1cHZhdWx0LnYxLkZvcmdldFJlc3BvbnNlYgZwcm90bzM", [file_backupvault_v1_record, file_backupvault_v1_vault]);
+  fileDesc("ChxiYWNrdXB2YXVsdC92MS9yZXBsaWNhLnByb3RvEg5iYWNrdXB2YXVsdC52MSIsCgdBY2NvdW50Eg4KBnRlbmFudBgBIAEoCRIRCglyZWNvcmRfaWQYAiABKAkidQoMT2ZmZXJSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50EgkKAWcYAiABKAwSDQoFcG9pbnQYAyABKAwSEgoKY2xpZW50X2tleRgEIAEoDBINCgVncmFudBgFIAEoCSI1Cg1PZmZlclJlc3BvbnNlEiQKBW9mZmVyGAEgASgLMhUuYmFja3VwdmF1bHQudjEuT2ZmZXIi0wEKDlByZXBhcmVSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50Eg0KBXBvaW50GAIgASgMEhIKCmNsaWVudF9rZXkYAyABKAwSIgoEYm9keRgEIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkSKAoHZGVwb3NpdBgFIAEoCzIXLmJhY2t1cHZhdWx0LnYxLkRlcG9zaXQSDQoFZ3JhbnQYBiABKAkSFwoPb3duZXJfc2lnbmF0dXJlGAcgASgMIkAKD1ByZXBhcmVSZXNwb25zZRItCgpzdWJfcmVjb3JkGAEgASgLMhkuYmFja3VwdmF1bHQudjEuU3ViUmVjb3JkIkUKDlByb21vdGVSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50EgkKAWcYAiABKAwiPQoPUHJvbW90ZVJlc3BvbnNlEioKCGVucm9sbGVkGAEgASgLMhguYmFja3VwdmF1bHQudjEuRW5yb2xsZWQihAEKC1ZvdGVSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50EgkKAWcYAiABKAwSEQoJYm9keV9oYXNoGAMgASgMEg8KB2F0dGVtcHQYBCABKA0SDQoFcG9pbnQYBSABKAwSDQoFZ3JhbnQYBiABKAkiMgoMVm90ZVJlc3BvbnNlEiIKBHZvdGUYASABKAsyFC5iYWNrdXB2YXVsdC52MS5Wb3RlIigKBFZvdGUSDQoFaW5kZXgYASABKA0SEQoJc2lnbmF0dXJlGAIgASgMIsABCg9FdmFsdWF0ZVJlcXVlc3QSKAoHYWNjb3VudBgBIAEoCzIXLmJhY2t1cHZhdWx0LnYxLkFjY291bnQSCQoBZxgCIAEoDBIRCglib2R5X2hhc2gYAyABKAwSDwoHYXR0ZW1wdBgEIAEoDRINCgVwb2ludBgFIAEoDBINCgVncmFudBgGIAEoCRIjCgV2b3RlcxgHIAMoCzIULmJhY2t1cHZhdWx0LnYxLlZvdGUSEQoJd2FudF9ib2R5GAggASgIImYKEEV2YWx1YXRlUmVzcG9uc2USLgoKZXZhbHVhdGlvbhgBIAEoCzIaLmJhY2t1cHZhdWx0LnYxLkV2YWx1YXRpb24SIgoEYm9keRgCIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkiiAEKDlJlbGVhc2VSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50EgkKAWcYAiABKAwSDwoHYXR0ZW1wdBgDIAEoDRINCgVwb2ludBgEIAEoDBISCgpjbGllbnRfa2V5GAUgASgMEg0KBXByb29mGAYgASgMIjsKD1JlbGVhc2VSZXNwb25zZRIoCgdyZWxlYXNlGAEgASgLMhcuYmFja3VwdmF1bHQudjEuUmVsZWFzZSIcCg1Gb3JnZXRSZXF1ZXN0EgsKA3JpZBgBIAEoDCIQCg5Gb3JnZXRSZXNwb25zZSIcCg1SZWNhbGxSZXF1ZXN0EgsKA3JpZBgBIAEoDCKSAQoOUmVjYWxsUmVzcG9uc2USKAoEbGl2ZRgBIAEoCzIaLmJhY2t1cHZhdWx0LnYxLkdlbmVyYXRpb24SKAoHY291bnRlZBgCIAMoCzIXLmJhY2t1cHZhdWx0LnYxLkNvdW50ZWQSLAoIcHJlcGFyZWQYAyADKAsyGi5iYWNrdXB2YXVsdC52MS5HZW5lcmF0aW9uIj0KB0NvdW50ZWQSDwoHYXR0ZW1wdBgBIAEoDRISCgpwb2ludF9oYXNoGAIgASgMEg0KBWF0X21zGAMgASgEMt4ECg5SZXBsaWNhU2VydmljZRJECgVPZmZlchIcLmJhY2t1cHZhdWx0LnYxLk9mZmVyUmVxdWVzdBodLmJhY2t1cHZhdWx0LnYxLk9mZmVyUmVzcG9uc2USSgoHUHJlcGFyZRIeLmJhY2t1cHZhdWx0LnYxLlByZXBhcmVSZXF1ZXN0Gh8uYmFja3VwdmF1bHQudjEuUHJlcGFyZVJlc3BvbnNlEkoKB1Byb21vdGUSHi5iYWNrdXB2YXVsdC52MS5Qcm9tb3RlUmVxdWVzdBofLmJhY2t1cHZhdWx0LnYxLlByb21vdGVSZXNwb25zZRJBCgRWb3RlEhsuYmFja3VwdmF1bHQudjEuVm90ZVJlcXVlc3QaHC5iYWNrdXB2YXVsdC52MS5Wb3RlUmVzcG9uc2USTQoIRXZhbHVhdGUSHy5iYWNrdXB2YXVsdC52MS5FdmFsdWF0ZVJlcXVlc3QaIC5iYWNrdXB2YXVsdC52MS5FdmFsdWF0ZVJlc3BvbnNlEkoKB1JlbGVhc2USHi5iYWNrdXB2YXVsdC52MS5SZWxlYXNlUmVxdWVzdBofLmJhY2t1cHZhdWx0LnYxLlJlbGVhc2VSZXNwb25zZRJHCgZGb3JnZXQSHS5iYWNrdXB2YXVsdC52MS5Gb3JnZXRSZXF1ZXN0Gh4uYmFja3VwdmF1bHQudjEuRm9yZ2V0UmVzcG9uc2USRwoGUmVjYWxsEh0uYmFja3VwdmF1bHQudjEuUmVjYWxsUmVxdWVzdBoeLmJhY2t1cHZhdWx0LnYxLlJlY2FsbFJlc3BvbnNlYgZwcm90bzM", [file_backupvault_v1_record, file_backupvault_v1_vault]);
 
 /**
  * @generated from message backupvault.v1.Account
@@ -444,6 +444,83 @@ export const ForgetResponseSchema: GenMessage<ForgetResponse> = /*@__PURE__*/
   messageDesc(file_backupvault_v1_replica, 15);
 
 /**
+ * @generated from message backupvault.v1.RecallRequest
+ */
+export type RecallRequest = Message<"backupvault.v1.RecallRequest"> & {
+  /**
+   * @generated from field: bytes rid = 1;
+   */
+  rid: Uint8Array;
+};
+
+/**
+ * Describes the message backupvault.v1.RecallRequest.
+ * Use `create(RecallRequestSchema)` to create a new message.
+ */
+export const RecallRequestSchema: GenMessage<RecallRequest> = /*@__PURE__*/
+  messageDesc(file_backupvault_v1_replica, 16);
+
+/**
+ * @generated from message backupvault.v1.RecallResponse
+ */
+export type RecallResponse = Message<"backupvault.v1.RecallResponse"> & {
+  /**
+   * if there is one
+   *
+   * @generated from field: backupvault.v1.Generation live = 1;
+   */
+  live?: Generation | undefined;
+
+  /**
+   * attempts of the live generation
+   *
+   * @generated from field: repeated backupvault.v1.Counted counted = 2;
+   */
+  counted: Counted[];
+
+  /**
+   * @generated from field: repeated backupvault.v1.Generation prepared = 3;
+   */
+  prepared: Generation[];
+};
+
+/**
+ * Describes the message backupvault.v1.RecallResponse.
+ * Use `create(RecallResponseSchema)` to create a new message.
+ */
+export const RecallResponseSchema: GenMessage<RecallResponse> = /*@__PURE__*/
+  messageDesc(file_backupvault_v1_replica, 17);
+
+/**
+ * @generated from message backupvault.v1.Counted
+ */
+export type Counted = Message<"backupvault.v1.Counted"> & {
+  /**
+   * @generated from field: uint32 attempt = 1;
+   */
+  attempt: number;
+
+  /**
+   * @generated from field: bytes point_hash = 2;
+   */
+  pointHash: Uint8Array;
+
+  /**
+   * by the replica's clock
+   *
+   * @generated from field: uint64 at_ms = 3;
+   */
+  atMs: bigint;
+};
+
+/**
+ * Describes the message backupvault.v1.Counted.
+ * Use `create(CountedSchema)` to create a new message.
+ */
+export const CountedSchema: GenMessage<Counted> = /*@__PURE__*/
+  messageDesc(file_backupvault_v1_replica, 18);
+
+/**
  * What a coordinating replica asks of every replica, itself included, over mTLS between replicas. The replica asked trusts the
  * coordinator with nothing: it verifies the tenant's grant, the proof or the votes itself.
  *
@@ -519,6 +596,16 @@ export const ReplicaService: GenService<{
     methodKind: "unary";
     input: typeof ForgetRequestSchema;
     output: typeof ForgetResponseSchema;
+  },
+  /**
+   * Says what this replica's guard knows of a record, to make good what etcd lost.
+   *
+   * @generated from rpc backupvault.v1.ReplicaService.Recall
+   */
+  recall: {
+    methodKind: "unary";
+    input: typeof RecallRequestSchema;
+    output: typeof RecallResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_backupvault_v1_replica, 0);
