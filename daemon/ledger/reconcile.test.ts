@@ -46,30 +46,30 @@ function snapshot(n: number, points: number[], state = RecordState.LIVE): Stored
 const nothing: Stored = { attempts: undefined, record: undefined };
 
 const options = { incarnation: 2, threshold: 2, isComplete: false };
-const after = (stored: Stored, recalled: Guarded[], isComplete = false) => reconcile(stored, recalled, { ...options, isComplete });
+const reconciled = (stored: Stored, recalled: Guarded[], isComplete = false) => reconcile(stored, recalled, { ...options, isComplete });
 const pointsOf = (attempts: Attempts | undefined) => attempts?.points.map((p) => p[0]);
 
 describe('after a restore of etcd', () => {
   it('no counter goes down', () => {
-    const { attempts } = after(snapshot(1, [1]), [guard(1, 1, { 1: 1, 2: 2 }), guard(2, 1, { 1: 1 })]) ?? nothing;
+    const { attempts } = reconciled(snapshot(1, [1]), [guard(1, 1, { 1: 1, 2: 2 }), guard(2, 1, { 1: 1 })]) ?? nothing;
     expect(pointsOf(attempts)).toEqual([1, 2]);
     expect(attempts?.incarnation).toBe(2n);
   });
 
   it('what any guard counted is used up, even where the point is not known or not agreed', () => {
-    const { attempts } = after(snapshot(1, []), [guard(1, 1, { 1: 5, 3: 3 }), guard(2, 1, { 1: 6 })]) ?? nothing;
+    const { attempts } = reconciled(snapshot(1, []), [guard(1, 1, { 1: 5, 3: 3 }), guard(2, 1, { 1: 6 })]) ?? nothing;
     expect(pointsOf(attempts)).toEqual([0, 0, 3]);
     expect(isExhausted(attempts as Attempts)).toBe(true);
   });
 
   it('a point that was paid for stays free, and burnt attempts are nobody’s', () => {
-    const { attempts } = after(snapshot(1, []), [guard(1, 1, { 2: 2 }), guard(2, 1)]) ?? nothing;
+    const { attempts } = reconciled(snapshot(1, []), [guard(1, 1, { 2: 2 }), guard(2, 1)]) ?? nothing;
     expect(spend(attempts, fill(1, 16), hash(2), 9)).toEqual({ next: undefined, attempt: 2 });
     expect(spend(attempts, fill(1, 16), hash(1), 9).attempt).toBe(3);
   });
 
   it('no older code comes back: the later generation of any guard wins', () => {
-    const { attempts, record } = after(snapshot(1, [1]), [guard(1, 2), guard(2, 1, { 1: 1 })]) ?? nothing;
+    const { attempts, record } = reconciled(snapshot(1, [1]), [guard(1, 2), guard(2, 1, { 1: 1 })]) ?? nothing;
     expect(attempts?.g).toEqual(fill(2, 16));
     expect(attempts?.points).toEqual([]);
     expect(record?.body?.g).toEqual(fill(2, 16));
@@ -77,37 +77,37 @@ describe('after a restore of etcd', () => {
 
   it('a record that etcd forgot is rebuilt from the guards, prepared holders included', () => {
     const late: Guarded = { ...empty, prepared: [generation(1, 2, 0)] };
-    const { attempts, record } = after(nothing, [guard(1, 1, { 1: 1 }), late]) ?? nothing;
+    const { attempts, record } = reconciled(nothing, [guard(1, 1, { 1: 1 }), late]) ?? nothing;
     expect(pointsOf(attempts)).toEqual([1]);
     expect(record?.subRecords.map(({ index }) => index)).toEqual([1, 2]);
   });
 
   it('a record that nobody knows stays unknown', () => {
-    expect(after(nothing, [empty, empty])).toBeUndefined();
+    expect(reconciled(nothing, [empty, empty])).toBeUndefined();
   });
 
   it('a record that the guards dropped is erased, not revived', () => {
-    const { attempts, record } = after(snapshot(1, [1, 2, 3]), [empty, empty]) ?? nothing;
+    const { attempts, record } = reconciled(snapshot(1, [1, 2, 3]), [empty, empty]) ?? nothing;
     expect(attempts?.state).toBe(RecordState.ERASED);
     expect(record).toBeUndefined();
   });
 
   it('an erased record stays erased where a guard missed it', () => {
-    expect(after(snapshot(1, [], RecordState.ERASED), [guard(1, 1), empty])?.attempts?.state).toBe(RecordState.ERASED);
+    expect(reconciled(snapshot(1, [], RecordState.ERASED), [guard(1, 1), empty])?.attempts?.state).toBe(RecordState.ERASED);
   });
 
   it('a record that was enrolled after its erasure is live', () => {
-    expect(after(snapshot(1, [], RecordState.ERASED), [guard(1, 2), empty])?.attempts?.state).toBe(RecordState.LIVE);
+    expect(reconciled(snapshot(1, [], RecordState.ERASED), [guard(1, 2), empty])?.attempts?.state).toBe(RecordState.LIVE);
   });
 
   it('a generation that fewer than t of all guards hold is erased: it can never be served', () => {
-    expect(after(snapshot(1, []), [guard(1, 1), empty, empty], true)?.attempts?.state).toBe(RecordState.ERASED);
-    expect(after(snapshot(1, []), [guard(1, 1), empty], false)?.attempts?.state).toBe(RecordState.LIVE);
+    expect(reconciled(snapshot(1, []), [guard(1, 1), empty, empty], true)?.attempts?.state).toBe(RecordState.ERASED);
+    expect(reconciled(snapshot(1, []), [guard(1, 1), empty], false)?.attempts?.state).toBe(RecordState.LIVE);
   });
 
   it('numbers go on from the highest that was seen', () => {
-    expect(after(snapshot(5, []), [guard(1, 2), guard(2, 2)])?.attempts?.number).toBe(6n);
-    const tombstone = erase(after(snapshot(1, []), [guard(1, 4), guard(2, 4)])?.attempts, fill(4, 16)).next;
+    expect(reconciled(snapshot(5, []), [guard(1, 2), guard(2, 2)])?.attempts?.number).toBe(6n);
+    const tombstone = erase(reconciled(snapshot(1, []), [guard(1, 4), guard(2, 4)])?.attempts, fill(4, 16)).next;
     expect(tombstone?.number).toBe(5n);
   });
 });
