@@ -6,9 +6,9 @@ import type { Body } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { EvaluateRequestSchema, ReleaseRequestSchema, type Vote, VoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { BeginRecoveryRequest, Evaluation, FinishRecoveryRequest, Release } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { G_LENGTH, MAX_REPLICAS } from '../../protocol/body.ts';
-import { parsePoint } from '../../protocol/point.ts';
 import { pointTranscript } from '../../protocol/transcripts.ts';
 import type { Account } from '../vault/account.ts';
+import { parseBlindedElement } from '../vault/curve-point.ts';
 import { messageOf } from './enrol.ts';
 import { type Answers, askAll, expectEnough, isPassing } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
@@ -28,7 +28,7 @@ export async function beginRecovery(fleet: Fleet, account: Account, request: Beg
   const { vault, events } = fleet;
   const { point, grant } = request;
   const g = exactly(G_LENGTH, request.g, 'g');
-  const pointHash = pointTranscript(parsePoint(point, 'point')).digest;
+  const pointHash = pointTranscript(parseBlindedElement(point)).digest;
   const { tenant, recordId, rid } = account;
   await vault.grants.verify(grant, {
     fleet: vault.statement.fleet,

@@ -3,9 +3,9 @@ import { exactly } from '../../primitives/bytes.ts';
 import { type Ticket, TicketSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type OfferRequest, type OfferResponse, OfferResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { G_LENGTH } from '../../protocol/body.ts';
-import { parsePoint } from '../../protocol/point.ts';
 import { beginEnrolmentTranscript, offerTranscript, ticketHashTranscript, ticketTranscript } from '../../protocol/transcripts.ts';
 import { parseAccount } from './account.ts';
+import { parseBlindedElement, parseCurvePoint } from './curve-point.ts';
 import type { Vault } from './vault.ts';
 
 /** Makes a fresh OPRF key in the token, evaluates P with it, and hands the wrapped key to the client in a ticket. Stores nothing. */
@@ -14,8 +14,8 @@ export async function offer(vault: Vault, request: OfferRequest): Promise<OfferR
   const { index } = vault.self;
   const { tenant, recordId, rid } = parseAccount(vault, request.account);
   const g = exactly(G_LENGTH, request.g, 'g');
-  const point = parsePoint(request.point, 'point');
-  const clientKey = parsePoint(request.clientKey, 'client_key');
+  const point = parseBlindedElement(request.point);
+  const clientKey = parseCurvePoint(request.clientKey, 'client_key');
   const authorises = beginEnrolmentTranscript(point, clientKey).digest;
   await vault.grants.verify(request.grant, { fleet: statement.fleet, tenant, operation: 'begin-enrolment', recordId, g, authorises });
 

@@ -7,9 +7,10 @@ import {
   VoteResponseSchema,
 } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
-import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
+import type { CompressedPoint } from '../../protocol/point.ts';
 import { type AttemptName, pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import { parseAccount } from './account.ts';
+import { parseBlindedElement } from './curve-point.ts';
 import { promoteCommitted } from './promote.ts';
 import type { Vault } from './vault.ts';
 
@@ -43,7 +44,7 @@ export async function parseAttempt(vault: Vault, request: AttemptRequest): Promi
   const { tenant, recordId, rid } = parseAccount(vault, request.account);
   const g = exactly(G_LENGTH, request.g, 'g');
   const bodyHash = exactly(HASH_LENGTH, request.bodyHash, 'body_hash');
-  const point = parsePoint(request.point, 'point');
+  const point = parseBlindedElement(request.point);
   const pointHash = pointTranscript(point).digest;
   await vault.grants.verify(request.grant, { fleet, tenant, operation: 'begin-recovery', recordId, g, authorises: pointHash });
   return { name: { fleet, epoch, rid, g, bodyHash, attempt: request.attempt, pointHash }, point };

@@ -1,9 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
-import { loadClientFile } from '../../../fleet/client-file.ts';
 import { Authority, validityFrom } from '../../../fleet/produce/authority.ts';
-import { frontendSubject, replicaSubject } from '../../../fleet/produce/certificates.ts';
+import { etcdClientSubject, frontendSubject, replicaSubject } from '../../../fleet/produce/certificates.ts';
 import type { TlsFiles } from '../../../fleet/produce/etcd-tls.ts';
 import { makeDirectory, PUBLIC, SECRET, writeIdentity, writeNew } from '../../../fleet/produce/files.ts';
 import { newGrantKey } from '../../../fleet/produce/grant-key.ts';
@@ -20,6 +19,8 @@ export interface FleetPlaces {
   readonly replicas: readonly ReplicaPlaces[];
   /** Certificates of the right names by an authority that nobody here trusts. */
   readonly stranger: { readonly frontend: TlsFiles; readonly replica: TlsFiles };
+  /** Certificates by an authority of frontends, of the wrong names: a tenant that is not served, and no tenant. */
+  readonly misnamed: { readonly unserved: TlsFiles; readonly nameless: TlsFiles };
 }
 
 export interface ReplicaPlaces {
@@ -37,27 +38,26 @@ const RIVAL = 'rival';
 export async function startCountedFleet(): Promise<{ places: FleetPlaces; stop: () => Promise<void> }> {
   const fleet = await DevFleet.start();
   try {
-    const stranger = await Authority.create('stranger', validityFrom(Date.now()));
-    const rivalClientFile = await writeRival(fleet, stranger);
+    // The fleet's authorities are gone once it is made: the second tenant comes with an authority of its own.
+    const authority = await Authority.create(`${RIVAL} frontends`, validityFrom(Date.now()));
+    const rivalClientFile = await writeRival(fleet, authority);
     const module = compileShim(fleet.directory);
     await Promise.all(fleet.replicas.map((replica) => restartWith(replica, module)));
-    return { places: { ...placesOf(fleet), rivalClientFile, stranger: await writeStranger(fleet, stranger) }, stop: () => fleet.stop() };
+    const others = { stranger: await writeStranger(fleet), misnamed: await writeMisnamed(fleet, authority) };
+    return { places: { ...placesOf(fleet), ...others, rivalClientFile }, stop: () => fleet.stop() };
   } catch (error) {
     await fleet.stop();
     throw error;
   }
 }
 
-/** The fleet's authorities are gone once it is made: the second tenant comes with an authority of its own. */
-async function writeRival(fleet: DevFleet, stranger: Authority): Promise<string> {
+async function writeRival(fleet: DevFleet, authority: Authority): Promise<string> {
   const directory = makeDirectory(join(fleet.directory, RIVAL));
-  const authority = await Authority.create(`${RIVAL} frontends`, validityFrom(Date.now()));
   writeIdentity(directory, 'frontend', await authority.issue(frontendSubject(RIVAL)));
   writeNew(join(directory, 'ca.crt'), readFileSync(join(fleet.directory, 'frontends-ca.crt'), 'utf8') + authority.certificate, PUBLIC);
   const grant = newGrantKey();
   writeNew(join(directory, 'grant.key'), grant.privateKey, SECRET);
   writeNew(join(directory, 'grant.pub'), grant.publicKey, PUBLIC);
-  writeNew(join(fleet.directory, 'stranger-ca.crt'), stranger.certificate, PUBLIC);
   const file = {
     ...JSON.parse(readFileSync(fleet.clientFile, 'utf8')),
     tenant: RIVAL,
@@ -77,25 +77,35 @@ async function restartWith({ place, process }: DevReplica, module: string): Prom
   await process.start();
 }
 
-async function writeStranger(fleet: DevFleet, authority: Authority): Promise<FleetPlaces['stranger']> {
+async function writeStranger(fleet: DevFleet): Promise<FleetPlaces['stranger']> {
+  const authority = await Authority.create('stranger', validityFrom(Date.now()));
   const { fleet: name, tenant } = fleet.client;
-  const ca = join(fleet.directory, 'replicas-ca.crt');
   const directory = makeDirectory(join(fleet.directory, 'stranger'));
+  const { ca } = fleet.client.tls;
   return {
     frontend: { ...writeIdentity(directory, 'frontend', await authority.issue(frontendSubject(tenant))), ca },
     replica: { ...writeIdentity(directory, 'replica', await authority.issue(replicaSubject(name, 1))), ca },
   };
 }
 
+async function writeMisnamed(fleet: DevFleet, authority: Authority): Promise<FleetPlaces['misnamed']> {
+  const directory = makeDirectory(join(fleet.directory, 'misnamed'));
+  const { ca } = fleet.client.tls;
+  return {
+    unserved: { ...writeIdentity(directory, 'unserved', await authority.issue(frontendSubject('nobody'))), ca },
+    nameless: { ...writeIdentity(directory, 'nameless', await authority.issue(etcdClientSubject('nameless'))), ca },
+  };
+}
+
 function placesOf(fleet: DevFleet): Pick<FleetPlaces, 'clientFile' | 'etcd' | 'replicas'> {
   const { endpoints, clientTls } = fleet.etcd;
-  const { tls } = loadClientFile(fleet.clientFile);
+  const { ca } = fleet.client.tls;
   return {
     clientFile: fleet.clientFile,
     etcd: { endpoints, clientTls },
     replicas: fleet.replicas.map(({ place, ports }) => ({
       peer: `localhost:${ports.peer}`,
-      tls: { cert: join(place.directory, 'tls/replica.crt'), key: join(place.directory, 'tls/replica.key'), ca: tls.ca },
+      tls: { cert: join(place.directory, 'tls/replica.crt'), key: join(place.directory, 'tls/replica.key'), ca },
       uses: join(place.directory, 'softhsm2.conf.uses'),
     })),
   };

@@ -1,3 +1,4 @@
+import { type ServiceError, status } from '@grpc/grpc-js';
 import { callError } from '../../../grpc/call-error.ts';
 import { type ErrorCode, isVaultError } from '../../../primitives/errors.ts';
 import { flips } from '../../harness/flips.ts';
@@ -10,6 +11,17 @@ export async function refusalOf(call: Promise<unknown>): Promise<ErrorCode | 'AC
   } catch (error) {
     return isVaultError(error) ? error.code : callError(error).code;
   }
+}
+
+/** What a caller that speaks bare gRPC sees of a refusal. */
+export async function toldBy(call: Promise<unknown>): Promise<{ status: string; code: ErrorCode; sentence: string }> {
+  try {
+    await call;
+  } catch (error) {
+    const { code, message } = callError(error);
+    return { status: status[(error as ServiceError).code], code, sentence: message };
+  }
+  throw new Error('the call was accepted');
 }
 
 /** By the path of a changed field (test/harness/flips.ts): the first pattern that matches says which code refuses the change. */
