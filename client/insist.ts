@@ -8,6 +8,7 @@ const repeatable: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'NOT_ENOUGH_REPLICAS',
   'STORE_UNAVAILABLE',
   'RECORD_OUTDATED',
+  'RECORD_OUTDATED',
   'TOKEN_UNAVAILABLE',
   'BUSY',
 ]);

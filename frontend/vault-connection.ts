@@ -35,6 +35,7 @@ const worthAnother: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'NOT_ENOUGH_REPLICAS',
   'STORE_UNAVAILABLE',
   'RECORD_OUTDATED',
+  'RECORD_OUTDATED',
   'TOKEN_UNAVAILABLE',
   'TOKEN_FAULT',
   'BUSY',
