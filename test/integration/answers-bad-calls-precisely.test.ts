@@ -4,7 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { Client as Channel, credentials } from '@grpc/grpc-js';
 import { p256 } from '@noble/curves/nist.js';
 import { CompactSign } from 'jose';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { proofOf } from '../../client/derive.ts';
 import { GrantSigner } from '../../frontend/grant-signer.ts';
 import { type Client, promiseClient } from '../../grpc/bridge.ts';
@@ -201,14 +201,18 @@ describe('a grant', () => {
 describe('a caller', () => {
   test('of a tenant that is not served is told so', async () => {
     await expectTold(
-      world.frontend(world.places.misnamed.unserved).describeRecord({ recordId: 'a' }),
+      world.frontend(inject('others').misnamed.unserved).describeRecord({ recordId: 'a' }),
       'PERMISSION_DENIED',
       'FOREIGN_TENANT',
     );
   });
 
   test('whose certificate names no tenant is told so', async () => {
-    await expectTold(world.frontend(world.places.misnamed.nameless).describeRecord({ recordId: 'a' }), 'UNAUTHENTICATED', 'CALLER_UNKNOWN');
+    await expectTold(
+      world.frontend(inject('others').misnamed.nameless).describeRecord({ recordId: 'a' }),
+      'UNAUTHENTICATED',
+      'CALLER_UNKNOWN',
+    );
   });
 
   test('without a certificate, or with one of another authority, does not get through TLS', async () => {
@@ -216,8 +220,8 @@ describe('a caller', () => {
     const anonymous = new Channel(address, credentials.createSsl(readFileSync(world.client.tls.ca)));
     expect(await toldBy(promiseClient(VaultService, anonymous).getFleet({}))).toMatchObject({ status: 'UNAVAILABLE' });
     anonymous.close();
-    expect(await toldBy(world.frontend(world.places.stranger.frontend).getFleet({}))).toMatchObject({ status: 'UNAVAILABLE' });
+    expect(await toldBy(world.frontend(inject('others').stranger.frontend).getFleet({}))).toMatchObject({ status: 'UNAVAILABLE' });
     const request = voteRequest(draft, await guess(world, draft, CODE), 1);
-    expect(await refusalOf(world.peer(1, world.places.stranger.replica).calls.vote(request))).toBe('OUTCOME_UNKNOWN');
+    expect(await refusalOf(world.peer(1, inject('others').stranger.replica).calls.vote(request))).toBe('OUTCOME_UNKNOWN');
   });
 });

@@ -9,14 +9,18 @@ import { newGrantKey } from '../../../fleet/produce/grant-key.ts';
 import { DevFleet, type DevReplica } from '../../harness/dev-fleet.ts';
 import { compileShim } from './token-uses.ts';
 
-/** Where everything of the shared fleet is: all that a test process is told. */
+/** Where everything of a fleet is. */
 export interface FleetPlaces {
   readonly clientFile: string;
-  /** A second tenant's, which the fleet serves as well. */
-  readonly rivalClientFile: string;
   readonly etcd: { readonly endpoints: readonly string[]; readonly clientTls: TlsFiles };
   /** In order of index. */
   readonly replicas: readonly ReplicaPlaces[];
+}
+
+/** Other callers of the shared fleet. */
+export interface Others {
+  /** Of a second tenant, which the fleet serves as well. */
+  readonly rivalClientFile: string;
   /** Certificates of the right names by an authority that nobody here trusts. */
   readonly stranger: { readonly frontend: TlsFiles; readonly replica: TlsFiles };
   /** Certificates by an authority of frontends, of the wrong names: a tenant that is not served, and no tenant. */
@@ -35,7 +39,7 @@ export interface ReplicaPlaces {
 const RIVAL = 'rival';
 
 /** A fleet whose tokens record what their keys are used on, and which serves two tenants. */
-export async function startCountedFleet(): Promise<{ places: FleetPlaces; stop: () => Promise<void> }> {
+export async function startCountedFleet(): Promise<{ places: FleetPlaces; others: Others; stop: () => Promise<void> }> {
   const fleet = await DevFleet.start();
   try {
     // The fleet's authorities are gone once it is made: the second tenant comes with an authority of its own.
@@ -43,8 +47,8 @@ export async function startCountedFleet(): Promise<{ places: FleetPlaces; stop: 
     const rivalClientFile = await writeRival(fleet, authority);
     const module = compileShim(fleet.directory);
     await Promise.all(fleet.replicas.map((replica) => restartWith(replica, module)));
-    const others = { stranger: await writeStranger(fleet), misnamed: await writeMisnamed(fleet, authority) };
-    return { places: { ...placesOf(fleet), ...others, rivalClientFile }, stop: () => fleet.stop() };
+    const others = { rivalClientFile, stranger: await writeStranger(fleet), misnamed: await writeMisnamed(fleet, authority) };
+    return { places: placesOf(fleet), others, stop: () => fleet.stop() };
   } catch (error) {
     await fleet.stop();
     throw error;
@@ -77,7 +81,7 @@ async function restartWith({ place, process }: DevReplica, module: string): Prom
   await process.start();
 }
 
-async function writeStranger(fleet: DevFleet): Promise<FleetPlaces['stranger']> {
+async function writeStranger(fleet: DevFleet): Promise<Others['stranger']> {
   const authority = await Authority.create('stranger', validityFrom(Date.now()));
   const { fleet: name, tenant } = fleet.client;
   const directory = makeDirectory(join(fleet.directory, 'stranger'));
@@ -88,7 +92,7 @@ async function writeStranger(fleet: DevFleet): Promise<FleetPlaces['stranger']> 
   };
 }
 
-async function writeMisnamed(fleet: DevFleet, authority: Authority): Promise<FleetPlaces['misnamed']> {
+async function writeMisnamed(fleet: DevFleet, authority: Authority): Promise<Others['misnamed']> {
   const directory = makeDirectory(join(fleet.directory, 'misnamed'));
   const { ca } = fleet.client.tls;
   return {
@@ -97,7 +101,7 @@ async function writeMisnamed(fleet: DevFleet, authority: Authority): Promise<Fle
   };
 }
 
-function placesOf(fleet: DevFleet): Pick<FleetPlaces, 'clientFile' | 'etcd' | 'replicas'> {
+export function placesOf(fleet: DevFleet): FleetPlaces {
   const { endpoints, clientTls } = fleet.etcd;
   const { ca } = fleet.client.tls;
   return {

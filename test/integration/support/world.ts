@@ -24,7 +24,7 @@ import { TokenUses } from './token-uses.ts';
 
 export type Vote = Parameters<Peer['calls']['evaluate']>[0]['votes'][number];
 
-/** The shared fleet with every credential there is: a test chooses which hostile party it plays. */
+/** A fleet with every credential there is: a test chooses which hostile party it plays. */
 export class World {
   readonly places: FleetPlaces;
   readonly client: ClientFile;
@@ -46,8 +46,8 @@ export class World {
     );
   }
 
-  static async open(): Promise<World> {
-    const places = inject('fleet');
+  /** The shared fleet, unless told. */
+  static async open(places: FleetPlaces = inject('fleet')): Promise<World> {
     const client = loadClientFile(places.clientFile);
     const channel = secureChannel(client.addresses[0] as string, client.tls);
     const { statement } = await promiseClient(VaultService, channel).getFleet({});
@@ -57,7 +57,7 @@ export class World {
   }
 
   get rival(): ClientFile {
-    return loadClientFile(this.places.rivalClientFile);
+    return loadClientFile(inject('others').rivalClientFile);
   }
 
   rid(recordId: string, { fleet, tenant }: ClientFile = this.client): Bytes {
