@@ -1,0 +1,87 @@
+import type { FleetResults } from './fleet-bench.ts';
+import type { LoadResult } from './load.ts';
+import type { TokenResults } from './token-bench.ts';
+
+export interface Figure {
+  readonly id: string;
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  /** At most this. */
+  readonly aim?: number;
+}
+
+/** Every figure that is shown, out of what was measured. docs/BENCHMARKS.md says how each is defined. */
+export function figuresOf(token: TokenResults, fleet: FleetResults): Figure[] {
+  return [...tokenFigures(token), ...fleetFigures(fleet), ...ratios(token, fleet)];
+}
+
+function tokenFigures({ operations, evaluation }: TokenResults): Figure[] {
+  const names = {
+    evaluate: 'token: evaluation (unwrap, two derivations)',
+    verifyMac: 'token: MAC check',
+    sign: 'token: signature of a vote or a receipt',
+    release: 'token: release (MAC, proof, session key, share)',
+  } as const;
+  const raw = (Object.keys(names) as (keyof typeof names)[]).flatMap((name) => [
+    microseconds(`token.${name}.cpu`, `${names[name]}, CPU`, operations[name].cpu.median),
+    microseconds(`token.${name}.p50`, `${names[name]}, p50`, operations[name].wall.median),
+    microseconds(`token.${name}.p99`, `${names[name]}, p99`, operations[name].wall.p99),
+  ]);
+  const { port, portAlone, thread } = evaluation;
+  return [
+    ...raw,
+    percent('port.throughput', 'port: overhead, many calls in flight', port.wallRatio - 1, 15),
+    percent('port.latency', 'port: overhead, one call at a time', portAlone.wallRatio - 1, 15),
+    percent('port.arithmetic', 'port: of that, work around the token in the same thread', thread.wallRatio - 1),
+  ];
+}
+
+function fleetFigures(fleet: FleetResults): Figure[] {
+  const { enrolment, recovery, recoveryAndRenewal } = fleet;
+  return [
+    ...loadFigures('enrolment.alone', 'enrolment, one at a time', enrolment.alone),
+    ...loadFigures('enrolment.together', `enrolment, ${enrolment.together.atOnce} at once`, enrolment.together),
+    ...loadFigures('recovery.alone', 'recovery, one at a time', recovery.alone),
+    ...loadFigures('recovery.together', `recovery, ${recovery.together.atOnce} at once`, recovery.together),
+    ...loadFigures('renewal.alone', 'recovery and re-enrolment, one at a time', recoveryAndRenewal),
+    { id: 'rest.cpu', name: 'replicas at rest, CPU of all of them', value: fleet.restingCpu, unit: 'ms/s' },
+    { id: 'rest.memory', name: 'replica at rest, resident', value: fleet.residentMiB.started, unit: 'MiB', aim: 200 },
+    { id: 'load.memory', name: 'replica after the load, resident', value: fleet.residentMiB.afterLoad, unit: 'MiB', aim: 200 },
+    { id: 'etcd.bytes', name: `etcd, values of one record, n = ${fleet.replicas}`, value: fleet.etcdBytesPerRecord, unit: 'B', aim: 1536 },
+    milliseconds('client.stretching', 'client: Argon2id, not part of the figures above', fleet.stretching),
+  ];
+}
+
+function loadFigures(id: string, name: string, load: LoadResult): Figure[] {
+  return [
+    milliseconds(`${id}.p50`, `${name}, p50`, load.latency.median),
+    milliseconds(`${id}.p99`, `${name}, p99`, load.latency.p99),
+    { id: `${id}.rate`, name: `${name}, throughput`, value: load.perSecond, unit: '/s' },
+    milliseconds(`${id}.cpu.replicas`, `${name}, CPU of the replicas`, load.cpu.replicas),
+    milliseconds(`${id}.cpu.etcd`, `${name}, CPU of etcd`, load.cpu.etcd),
+    milliseconds(`${id}.cpu.client`, `${name}, CPU of device and frontend`, load.cpu.client),
+  ];
+}
+
+/** What the replicas take for a recovery, above what they take at rest, against the calls into their tokens alone. */
+function ratios({ operations }: TokenResults, { replicas, recovery, restingCpu }: FleetResults): Figure[] {
+  const cpu = (name: keyof typeof operations) => operations[name].cpu.mean / 1000;
+  // At every replica: a vote, an evaluation behind its MAC check, a receipt, a release.
+  const raw = replicas * (2 * cpu('sign') + cpu('verifyMac') + cpu('evaluate') + cpu('release'));
+  const { cpu: used, perSecond } = recovery.together;
+  const aboveRest = used.replicas - restingCpu / perSecond;
+  return [
+    milliseconds('recovery.token', 'recovery, CPU of the calls into the tokens alone', raw),
+    { id: 'recovery.ratio', name: 'recovery, CPU of the replicas above rest : tokens alone', value: aboveRest / raw, unit: '×', aim: 2.5 },
+  ];
+}
+
+const microseconds = (id: string, name: string, value: number): Figure => ({ id, name, value, unit: 'µs' });
+const milliseconds = (id: string, name: string, value: number): Figure => ({ id, name, value, unit: 'ms' });
+const percent = (id: string, name: string, fraction: number, aim?: number): Figure => ({
+  ...{ id, name, value: fraction * 100, unit: '%' },
+  ...(aim === undefined ? {} : { aim }),
+});
+
+export const isMet = ({ value, aim }: Figure): boolean | undefined => (aim === undefined ? undefined : value <= aim);
