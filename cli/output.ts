@@ -2,9 +2,11 @@ import ora, { type Ora } from 'ora';
 import { isVaultError, VaultError } from '../primitives/errors.ts';
 import { exitCodeOf, exitCodes, isOpen } from './exit-codes.ts';
 
+type Stream = NodeJS.WritableStream & { readonly columns?: number };
+
 export interface Streams {
-  readonly stdout: NodeJS.WritableStream & { readonly columns?: number };
-  readonly stderr: NodeJS.WritableStream;
+  readonly stdout: Stream;
+  readonly stderr: Stream;
 }
 
 /** What a command says. With --json: one JSON document on stdout, whether it succeeded or failed, and nothing else anywhere. */
@@ -23,7 +25,9 @@ export class Output {
   /** What is being done now; on stderr, so that stdout holds the result alone. */
   step(text: string): void {
     if (this.#json) return;
-    this.#spinner ??= ora({ stream: this.#streams.stderr });
+    const { stderr } = this.#streams;
+    // On a terminal that says it has no columns, as some of expect and containers do, ora's spinner would never end.
+    this.#spinner ??= ora({ stream: stderr, ...(stderr.columns === 0 ? { isEnabled: false } : {}) });
     this.#spinner.start(`${text} …`);
   }
 

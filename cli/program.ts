@@ -5,8 +5,10 @@ import { enrollCommand } from './enroll.ts';
 import { eraseCommand } from './erase.ts';
 import { exitCodes } from './exit-codes.ts';
 import { fleetInitCommand } from './fleet-init.ts';
+import { fleetRestateCommand } from './fleet-restate.ts';
 import { fleetStatusCommand } from './fleet-status.ts';
 import { guardCreateCommand } from './guard-create.ts';
+import { guardRebuildCommand } from './guard-rebuild.ts';
 import { Output, type Streams } from './output.ts';
 import { recoverCommand } from './recover.ts';
 import { replicaProvisionCommand } from './replica-provision.ts';
@@ -24,16 +26,25 @@ function makeProgram(output: Output, { stdout }: Streams): Command {
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', exitCodeHelp);
 
-  program.addCommand(group('fleet', 'a fleet of replicas').addCommand(fleetInitCommand(output)).addCommand(fleetStatusCommand(output)));
+  program.addCommand(
+    group('fleet', 'a fleet of replicas')
+      .addCommand(fleetInitCommand(output))
+      .addCommand(fleetStatusCommand(output))
+      .addCommand(fleetRestateCommand(output)),
+  );
   for (const make of [enrollCommand, recoverCommand, describeCommand, eraseCommand]) program.addCommand(make(output));
-  program.addCommand(group('guard', "a replica's own store of what it may serve").addCommand(guardCreateCommand(output)));
+  program.addCommand(
+    group('guard', "a replica's own store of what it may serve")
+      .addCommand(guardCreateCommand(output))
+      .addCommand(guardRebuildCommand(output)),
+  );
   program.addCommand(group('replica', 'one replica').addCommand(replicaProvisionCommand(output)), { hidden: true });
 
   for (const command of everyCommand(program)) {
     command.exitOverride();
     command.configureOutput({
       writeOut: (text) => stdout.write(text),
-      getOutHelpWidth: () => stdout.columns ?? 80,
+      getOutHelpWidth: () => stdout.columns || 80,
       outputError: () => {}, // said once, by run()
       writeErr: () => {},
     });
