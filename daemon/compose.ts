@@ -69,8 +69,8 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   const token = await openOwnToken(config, statement.fleet, events, undo);
   expectOwnKeys(self, token.identity);
 
-  const { guard_incarnation } = statement.document.replicas[self.index - 1] as { guard_incarnation: number };
-  const store = await GuardStore.open(config.guard, { fleet: statement.fleet, replica: self.index, incarnation: guard_incarnation });
+  const { guardIncarnation: incarnation } = self;
+  const store = await GuardStore.open(config.guard, { fleet: statement.fleet, replica: self.index, incarnation });
   const guard = new Guard(store);
   undo.push(() => guard.close());
 
@@ -79,7 +79,7 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   const register = new Register(etcd, statement.document.store_incarnation, clock);
   await register.initialise(await store.memory());
   await store.rememberIncarnation(statement.document.store_incarnation);
-  const tenure = await Tenure.begin(token, store, guard_incarnation, clock);
+  const tenure = await Tenure.begin(token, store, incarnation, clock);
 
   const vault: Vault = {
     statement,

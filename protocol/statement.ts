@@ -51,6 +51,8 @@ export interface Replica {
   readonly sessionKey: CompressedPoint;
   readonly sessionSuite: 'A' | 'B';
   readonly receiptKey: CompressedPoint;
+  /** Counts the times that its guard began anew. */
+  readonly guardIncarnation: number;
 }
 
 /** A statement in canonical form whose rules hold. Whether it is to be *trusted* is another question: client/trust-policy.ts. */
@@ -91,6 +93,7 @@ export function parseStatement(bytes: Uint8Array): Statement {
       sessionKey: parseKey(r.session_key),
       sessionSuite: r.session_suite,
       receiptKey: parseKey(r.receipt_key),
+      guardIncarnation: r.guard_incarnation,
     })),
   };
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ClassicLevel } from 'classic-level';
 import { z } from 'zod';
+import type { Millis } from '../../primitives/brand.ts';
 import { type Bytes, toHex, uint64 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { GenerationSchema, type SubRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
@@ -139,11 +140,19 @@ export class GuardStore {
     await this.#write([...clear(rid, before), { type: 'put', key: keys.live(rid), value: encode(generation) }]);
   }
 
-  async putCounted(ridBytes: Uint8Array, attempt: number, { pointHash, atMs }: Counted, isLast: boolean): Promise<void> {
+  async putCounted(ridBytes: Uint8Array, attempt: number, counted: Counted, isLast: boolean): Promise<void> {
     const rid = toHex(ridBytes);
+    await this.#write([putCounted(rid, attempt, counted), ...(isLast ? [putFull(rid)] : [])]);
+  }
+
+  /** A live generation and its attempts, as others remember them, in a guard that knows nothing of the record. */
+  async restore(generation: Generation, points: readonly Uint8Array[], atMs: Millis): Promise<void> {
+    const rid = toHex(generation.body.rid);
+    const { limit } = generation.body.policy;
     await this.#write([
-      { type: 'put', key: keys.counted(rid, attempt), value: Buffer.concat([uint64(Math.floor(atMs)), pointHash]) },
-      ...(isLast ? [{ type: 'put' as const, key: keys.full(rid), value: new Uint8Array(0) }] : []),
+      { type: 'put', key: keys.live(rid), value: encode(generation) },
+      ...points.map((pointHash, i) => putCounted(rid, i + 1, { pointHash, atMs })),
+      ...(points.length >= limit ? [putFull(rid)] : []),
     ]);
   }
 
@@ -232,6 +241,14 @@ async function expectIdentity(level: Level, directory: string, identity: GuardId
 const decodeSequence = (value: Uint8Array | undefined): bigint => (value ? Buffer.from(value).readBigUInt64BE() : 0n);
 
 const under = (prefix: string) => ({ gte: prefix, lt: `${prefix}~` });
+
+const putCounted = (rid: string, attempt: number, { pointHash, atMs }: Counted): Operation => ({
+  type: 'put',
+  key: keys.counted(rid, attempt),
+  value: Buffer.concat([uint64(Math.floor(atMs)), pointHash]),
+});
+
+const putFull = (rid: string): Operation => ({ type: 'put', key: keys.full(rid), value: new Uint8Array(0) });
 
 function clear(rid: string, before: Guarded): Operation[] {
   return [

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import {
   type Attempts,
@@ -32,15 +33,15 @@ const BURNT = new Uint8Array(HASH_LENGTH);
  * generation, have one among them, so that no counter goes down and no older code comes back. Undefined where nobody knows the record.
  */
 export function reconcile(stored: Stored, recalled: readonly Guarded[], options: ReconcileOptions): Stored | undefined {
-  const latest = latestLive(recalled);
+  const remembered = remember(recalled);
   const number = [stored.attempts?.number ?? 0n, ...recalled.map(({ live }) => live?.number ?? 0n)].reduce((a, b) => (b > a ? b : a)) + 1n;
   const incarnation = BigInt(options.incarnation);
-  if (!latest || isGone(latest, stored, recalled, options)) {
-    const attempts = tombstoneOf(stored.attempts, latest);
+  if (!remembered || isGone(remembered.generation, stored, recalled, options)) {
+    const attempts = tombstoneOf(stored.attempts, remembered?.generation);
     return attempts && { attempts: create(AttemptsSchema, { ...attempts, incarnation, number }), record: undefined };
   }
-  const { body, bodyHash } = latest;
-  const holders = recalled.filter(({ live }) => live && isSame(live, latest));
+  const { generation, points, lastAttemptMs } = remembered;
+  const { body, bodyHash } = generation;
   return {
     attempts: create(AttemptsSchema, {
       incarnation,
@@ -49,12 +50,28 @@ export function reconcile(stored: Stored, recalled: readonly Guarded[], options:
       bodyHash,
       limit: body.policy.limit,
       coolDownMs: body.policy.coolDownMs,
-      points: unionOf(holders),
+      points: [...points],
       state: RecordState.LIVE,
-      lastAttemptMs: BigInt(Math.max(0, ...holders.flatMap(({ counted }) => [...counted.values()].map(({ atMs }) => atMs)))),
+      lastAttemptMs: BigInt(lastAttemptMs),
     }),
-    record: create(RecordSchema, { body, subRecords: subRecordsOf(latest, stored, recalled) }),
+    record: create(RecordSchema, { body, subRecords: subRecordsOf(generation, stored, recalled) }),
   };
+}
+
+/** What guards together know of the latest generation that any of them serves. */
+export interface Remembered {
+  readonly generation: Generation;
+  /** H, by attempt; BURNT for those that are used up without a point that is known. */
+  readonly points: readonly Uint8Array[];
+  readonly lastAttemptMs: Millis;
+}
+
+export function remember(recalled: readonly Guarded[]): Remembered | undefined {
+  const generation = latestLive(recalled);
+  if (!generation) return undefined;
+  const holders = recalled.filter(({ live }) => live && isSame(live, generation));
+  const times = holders.flatMap(({ counted }) => [...counted.values()].map(({ atMs }) => atMs));
+  return { generation, points: unionOf(holders), lastAttemptMs: Math.max(0, ...times) };
 }
 
 const isSame = (a: Generation, b: Generation): boolean => constantTimeEqual(a.bodyHash, b.bodyHash);

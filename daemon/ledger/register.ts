@@ -89,6 +89,12 @@ export class Register {
     return entries.map(({ key, value }) => ({ rid: Buffer.from(key.slice(2), 'hex'), since: Number(Buffer.from(value).toString()) }));
   }
 
+  /** Records that are known, in order of rid: at most `limit`, from after `after` on. */
+  async rids(limit: number, after?: Uint8Array): Promise<Uint8Array[]> {
+    const entries = await this.#etcd.list('a/', limit, after && `a/${toHex(after)}`);
+    return entries.map(({ key }) => Buffer.from(key.slice(2), 'hex'));
+  }
+
   /** RECONCILE with what n−t+1 guards or more remember. Returns whether there was something to write. */
   async reconcile(rid: Uint8Array, recalled: readonly Guarded[], options: Omit<ReconcileOptions, 'incarnation'>): Promise<boolean> {
     const key = toHex(rid);

@@ -38,7 +38,7 @@ async function reconcileRecord({ vault, participants, events }: Fleet, rid: Uint
 }
 
 /** Throws MALFORMED. */
-function parseRecalled({ live, prepared, counted }: RecallResponse, index: number): Guarded {
+export function parseRecalled({ live, prepared, counted }: RecallResponse, index: number): Guarded {
   return {
     live: live && parseGeneration(live, index),
     prepared: prepared.map((generation) => parseGeneration(generation, index)),

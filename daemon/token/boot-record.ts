@@ -2,14 +2,12 @@ import pkcs11js from 'pkcs11js';
 import { type Bytes, constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Template } from './attributes.ts';
-import type { ReplicaLocation, ReplicaToken } from './replica.ts';
+import type { ReplicaToken } from './replica.ts';
 import type { KeyHandle } from './session.ts';
 
 /** Bytes that the token keeps for the daemon, in a data object: who served last. What they mean is daemon/tenure.ts's. */
 const LENGTH = 32;
 const MOST_OBJECTS = 16; // one, and what crashes left
-
-export const bootLabel = ({ fleet, index }: Pick<ReplicaLocation, 'fleet' | 'index'>): string => `bkv/${fleet}/${index}/boot`;
 
 /** Not a secret; PRIVATE so that nobody replaces it without the PIN. */
 export const bootObject = (label: string, value: Uint8Array = new Uint8Array(LENGTH)): Template => ({

@@ -2,14 +2,14 @@ import pkcs11js from 'pkcs11js';
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
 import type { Template } from './attributes.ts';
-import { bootLabel, bootObject } from './boot-record.ts';
+import { bootObject } from './boot-record.ts';
 import { inspectModule, requireMechanisms } from './inspect.ts';
 import { type KeyRecord, readKeys } from './key-record.ts';
 import { CKM, plain } from './mechanisms.ts';
 import { findSlot, openModule } from './module.ts';
 import { nestedTemplate } from './nested.ts';
 import type { TokenIdentity } from './port.ts';
-import { keyLabel, keyNames, openReplica, type ReplicaLocation } from './replica.ts';
+import { bootLabel, keyLabel, keyNames, openReplica, type ReplicaLocation } from './replica.ts';
 import { type KeyHandle, TokenSession } from './session.ts';
 import { isTrusted, type KekPurpose, kek, macKey, publicKey, receiptKey, sessionKey, stored } from './templates.ts';
 

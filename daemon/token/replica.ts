@@ -2,7 +2,6 @@ import pkcs11js from 'pkcs11js';
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
-import { bootLabel } from './boot-record.ts';
 import { compressSec1 } from './curve.ts';
 import { findSlot, type Module, openModule, tokenInfo } from './module.ts';
 import type { TokenIdentity } from './port.ts';
@@ -24,6 +23,8 @@ export type KeyName = (typeof keyNames)[number];
 
 export const keyLabel = (location: Pick<ReplicaLocation, 'fleet' | 'index'>, name: KeyName): string =>
   `bkv/${location.fleet}/${location.index}/${name}`;
+
+export const bootLabel = ({ fleet, index }: Pick<ReplicaLocation, 'fleet' | 'index'>): string => `bkv/${fleet}/${index}/boot`;
 
 const classes: Record<KeyName, number> = {
   session: pkcs11js.CKO_PRIVATE_KEY,

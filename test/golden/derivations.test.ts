@@ -26,7 +26,14 @@ const keyPair = (seed: string) => p256.keygen(bytesFor(seed, 48));
 
 function session(suite: 'A' | 'B'): Promise<Bytes> {
   const sessionPublicKey = parsePoint(keyPair('replica').publicKey, 'S');
-  const replica: Replica = { index: 2, name: 'r', sessionKey: sessionPublicKey, sessionSuite: suite, receiptKey: sessionPublicKey };
+  const replica: Replica = {
+    index: 2,
+    name: 'r',
+    sessionKey: sessionPublicKey,
+    sessionSuite: suite,
+    receiptKey: sessionPublicKey,
+    guardIncarnation: 1,
+  };
   const client = keyPair('client');
   const ephemeral = { secretKey: new SecretBytes(client.secretKey), publicKey: parsePoint(client.publicKey, 'E') };
   const binding = {

@@ -1,0 +1,62 @@
+import { create } from '@bufbuild/protobuf';
+import type { Millis } from '../../primitives/brand.ts';
+import { constantTimeEqual } from '../../primitives/bytes.ts';
+import type { Clock } from '../../primitives/clock.ts';
+import { RecallRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import type { GuardStore } from '../ledger/guard-store.ts';
+import { remember } from '../ledger/reconcile.ts';
+import type { Register } from '../ledger/register.ts';
+import { askAll, expectEnough } from './fan-out.ts';
+import type { Participant } from './participant.ts';
+import { parseRecalled } from './reconcile.ts';
+
+const RECALL_GRACE: Millis = 500;
+const PAGE = 100;
+
+export interface RebuildOptions {
+  /** This replica, whose guard was lost. */
+  readonly index: number;
+  readonly store: GuardStore;
+  readonly register: Register;
+  /** The others. */
+  readonly peers: readonly Participant[];
+  /** n−t+1: any t guards that counted an attempt have one among so many. */
+  readonly needed: number;
+  readonly clock: Clock;
+}
+
+/**
+ * Fills the new guard of a replica that lost its own, from what the others remember: every attempt that one of them counted counts
+ * here too, and those whose point is not known are burnt. Returns how many records this replica serves again, and of how many it
+ * cannot: nobody holds them any more, or its share of them is not in etcd. Throws NOT_ENOUGH_REPLICAS; then it may be run again.
+ */
+export async function rebuildGuard(options: RebuildOptions): Promise<{ rebuilt: number; left: number }> {
+  const { register } = options;
+  const count = { rebuilt: 0, left: 0 };
+  let page: Uint8Array[];
+  let after: Uint8Array | undefined;
+  do {
+    page = await register.rids(PAGE, after);
+    after = page.at(-1);
+    for (const rid of page) count[(await rebuildRecord(rid, options)) ? 'rebuilt' : 'left']++;
+  } while (page.length === PAGE);
+  return count;
+}
+
+async function rebuildRecord(rid: Uint8Array, { index, store, register, peers, needed, clock }: RebuildOptions): Promise<boolean> {
+  const { record } = await register.read(rid);
+  const subRecord = record?.subRecords.find((each) => each.index === index);
+  if (!subRecord) return false;
+  const request = create(RecallRequestSchema, { rid });
+  const answers = await askAll(peers, async (peer) => parseRecalled(await peer.calls.recall(request), peer.index), {
+    enough: needed,
+    grace: RECALL_GRACE,
+    clock,
+  });
+  const recalled = expectEnough(answers, needed, peers.length);
+  const remembered = remember(recalled);
+  if (!remembered || !constantTimeEqual(remembered.generation.body.g, record?.body?.g ?? new Uint8Array(0))) return false;
+  const { live } = await store.read(rid);
+  if (!live) await store.restore({ ...remembered.generation, subRecord }, remembered.points, clock.now()); // else a run was interrupted
+  return true;
+}
