@@ -18,6 +18,9 @@ export interface EtcdOptions {
 export interface EtcdCluster {
   readonly endpoints: readonly string[];
   readonly members: readonly ManagedProcess[];
+  /** Of each member. */
+  readonly dataDirectories: readonly string[];
+  readonly peerUrls: readonly string[];
   /** A client's certificate, good for every key: etcd's own roles are not used by the vault. */
   readonly clientTls: TlsFiles;
   readonly tls: EtcdTls;
@@ -74,6 +77,8 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<EtcdCluster>
   return {
     endpoints: places.map(({ clientUrl }) => clientUrl),
     members,
+    dataDirectories: places.map(({ name }) => join(directory, name)),
+    peerUrls: places.map(({ peerUrl }) => peerUrl),
     clientTls,
     tls,
     directory,
