@@ -39,6 +39,7 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           globalSetup: ['test/integration/support/setup.ts'], // one fleet for most of the files
           maxWorkers: 2,
+          maxConcurrency: 2,
           sequence: { groupOrder: 2 },
           testTimeout: 60_000,
           hookTimeout: 60_000,

@@ -5,7 +5,7 @@ import type { VaultError } from '../primitives/errors.ts';
 import { ReplicaService } from '../proto/gen/backupvault/v1/replica_pb.ts';
 import { VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Config } from './config.ts';
-import { expectOwnKeys, readPin, readStatement, readTenantKeys } from './inputs.ts';
+import { expectCertificates, expectOwnKeys, readPin, readStatement, readTenantKeys } from './inputs.ts';
 import { Etcd } from './ledger/etcd.ts';
 import { Guard } from './ledger/guard.ts';
 import { GuardStore } from './ledger/guard-store.ts';
@@ -66,6 +66,7 @@ interface OpenFleet extends Fleet {
 async function openFleet(config: Config, events: Events, clock: Clock, undo: Stop[]): Promise<OpenFleet> {
   const { statement, self } = readStatement(config);
   const grants = new GrantVerifier(readTenantKeys(config), clock);
+  expectCertificates(config);
   const token = await openOwnToken(config, statement.fleet, events, undo);
   expectOwnKeys(self, token.identity);
 

@@ -1,6 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { VaultError } from '../primitives/errors.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { parseStatement, type Replica, type Statement } from '../protocol/statement.ts';
@@ -30,6 +31,20 @@ export function readStatement(config: Config): { statement: Statement; self: Rep
       `\`peers\` must name each other replica of the statement once: ${others.map((r) => r.index).join(', ')}.`,
     );
   return { statement, self };
+}
+
+/** Here, by the name of the setting; else whatever library meets a wrong file first says so in its own way. */
+export function expectCertificates({ tls, etcd }: Config): void {
+  const settings = { 'tls.frontend': tls.frontend, 'tls.peer': tls.peer, 'etcd.tls': etcd.tls };
+  for (const [name, files] of Object.entries(settings)) {
+    const [cert, key, ca] = [files.cert, files.key, files.ca].map((file) => read(file, `a file of \`${name}\``));
+    try {
+      createSecureContext({ cert, key, ca });
+    } catch (cause) {
+      const why = `\`${name}\` must name a certificate, its own key and its issuers, in PEM: ${(cause as Error).message}.`;
+      throw new VaultError('CONFIG_INVALID', why, { cause });
+    }
+  }
 }
 
 /** The PIN, without the line break that editors add. `credential:NAME` is systemd's LoadCredential=. */

@@ -1,5 +1,7 @@
 #!/usr/bin/env node
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { Command } from 'commander';
+import type { Millis } from '../primitives/brand.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { version } from '../primitives/package-root.ts';
 import { startReplica } from './compose.ts';
@@ -15,13 +17,22 @@ async function run(file: string): Promise<void> {
   const stopFor = (why: string) => {
     if (isStopping) return;
     isStopping = true;
-    stop().then(() => events.stopped(why), fail);
+    stop()
+      .then(() => events.stopped(why), fail)
+      .finally(end);
   };
   const stop = await startReplica(config, version, events, (error) => {
     fail(error);
     stopFor(error.message);
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopFor(signal));
+}
+
+const LAST_WORDS: Millis = 500;
+
+/** What a library still has open, such as a connection that is half made, does not keep a process alive that is done. */
+function end(): void {
+  setTimeout(() => process.exit(), LAST_WORDS).unref();
 }
 
 /** One sentence on stderr, for the person at the terminal; the exit code for the supervisor. */
@@ -35,11 +46,18 @@ function fail(error: unknown): void {
   }
 }
 
+setLogVerbosity(logVerbosity.NONE); // what it would print on stderr is in our errors, as one sentence
+
 const program = new Command('bkvd')
   .description('A replica of the backup key vault, beside its PKCS#11 token.')
   .version(version)
   .requiredOption('--config <file>', 'the replica’s configuration, YAML')
   .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
-  .action(({ config }: { config: string }) => run(config).catch(fail));
+  .action(({ config }: { config: string }) =>
+    run(config).catch((error: unknown) => {
+      fail(error);
+      end();
+    }),
+  );
 
 await program.parseAsync();

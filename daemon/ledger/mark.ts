@@ -26,7 +26,11 @@ export class Mark {
   /** Throws GUARD_MISSING where there is none, or none that can be read. */
   static async open(path: string): Promise<{ mark: Mark; value: bigint }> {
     const file = await open(path, constants.O_RDWR).catch((cause: unknown) => {
-      throw new VaultError('GUARD_MISSING', `The guard’s mark ${path} is missing: the guard was moved or restored without it.`, { cause });
+      throw new VaultError(
+        'GUARD_MISSING',
+        `There is no ${path}: restore the guard with its mark, or make a new one with "bkvctl guard create".`,
+        { cause },
+      );
     });
     const { buffer } = await file.read(Buffer.alloc(SLOT * SLOTS), 0, SLOT * SLOTS, 0);
     const values = Array.from({ length: SLOTS }, (_, i) => readSlot(buffer.subarray(i * SLOT, (i + 1) * SLOT)));

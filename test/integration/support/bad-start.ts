@@ -14,7 +14,7 @@ export interface Ended {
   readonly took: Millis;
 }
 
-const HUNG: Millis = 20_000;
+const HUNG: Millis = 30_000;
 
 /** Runs the built daemon until it ends. One that hangs is killed, and its exit code is null. */
 export function runDaemon(args: readonly string[], softHsmConf: string): Promise<Ended> {
