@@ -67,6 +67,8 @@ export class GuardStore {
   readonly #mark: Mark;
   readonly #writes: GroupCommit<Operation>;
   #sequence: bigint;
+  /** A write failed, and nothing was written since. */
+  #isInDoubt = false;
 
   private constructor(level: Level, mark: Mark, sequence: bigint) {
     this.#level = level;
@@ -202,12 +204,28 @@ export class GuardStore {
 
   /** The mark follows the store: where it is ahead at the next start, the store lost what was acknowledged. */
   async #commit(operations: readonly Operation[]): Promise<void> {
+    if (this.#isInDoubt) await this.#reopen();
     const sequence = this.#sequence + 1n;
     const value = Buffer.alloc(8);
     value.writeBigUInt64BE(sequence);
+    this.#isInDoubt = true;
     await this.#level.batch([...operations, { type: 'put', key: keys.sequence, value }], { sync: true }); // the default returns before the disk has it
     this.#sequence = sequence;
     await this.#mark.write(sequence);
+    this.#isInDoubt = false;
+  }
+
+  /**
+   * After a failed write LevelDB takes its log to be longer than it is, and what it acknowledges from then on is lost at the next
+   * start: a disk that was full for a moment would cost the whole guard. Opened anew, it starts another log.
+   */
+  async #reopen(): Promise<void> {
+    await this.#level.close();
+    await this.#level.open();
+    const sequence = decodeSequence(await this.#level.get(keys.sequence));
+    if (sequence < this.#sequence)
+      throw new VaultError('GUARD_MISMATCH', 'The guard lost attempts when its disk failed. Replace it as the runbook says.');
+    this.#sequence = sequence; // one more, where the write that failed is there after all
   }
 }
 

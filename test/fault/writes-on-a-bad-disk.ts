@@ -1,0 +1,31 @@
+import { randomBytes } from 'node:crypto';
+import { writeSync } from 'node:fs';
+import { GuardStore } from '../../daemon/ledger/guard-store.ts';
+import { breakDisk, mendDisk } from './disk.ts';
+
+// Run by full-disk.test.ts, with the disk shim before it: counts attempts while the disk fails for a moment, says which of them were
+// acknowledged, and dies.
+
+export const identity = { fleet: 'fault', replica: 1, incarnation: 1 };
+
+const ATTEMPTS = 600;
+const FAULTY = { from: 10, until: 15 };
+
+async function run(guard: string, rid: Uint8Array, fault: 'full' | 'broken'): Promise<void> {
+  const store = await GuardStore.open(guard, identity);
+  const acknowledged: number[] = [];
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    if (attempt === FAULTY.from) breakDisk(guard, fault);
+    if (attempt === FAULTY.until) mendDisk(guard);
+    const written = await store.putCounted(rid, attempt, { pointHash: randomBytes(32), atMs: attempt }, false).then(
+      () => true,
+      () => false,
+    );
+    if (written) acknowledged.push(attempt);
+  }
+  writeSync(1, JSON.stringify({ acknowledged, refused: ATTEMPTS - acknowledged.length }));
+  process.kill(process.pid, 'SIGKILL');
+}
+
+const [guard, rid, fault] = process.argv.slice(2);
+if (guard && rid && (fault === 'full' || fault === 'broken')) await run(guard, Buffer.from(rid, 'hex'), fault);
