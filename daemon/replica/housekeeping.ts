@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import type { Millis } from '../../primitives/brand.ts';
-import { forgetErased } from '../vault/forget.ts';
+import { settle } from '../vault/settle.ts';
 import { forgetEverywhere } from './erase.ts';
 import type { Fleet } from './fleet.ts';
 import { reconciling } from './reconcile.ts';
@@ -9,13 +9,15 @@ const PAGE = 100;
 const AT_ONCE = 8;
 
 /**
- * Erases exhausted records once their grace is over, and drops from this replica's guard what was erased while it was away.
+ * Erases exhausted records once their grace is over, and settles what this replica missed while it was away.
  * Every replica sweeps; transactions make that harmless, so nobody need lead.
  */
 export class Housekeeping {
   readonly #fleet: Fleet;
   readonly #grace: Millis;
   readonly #interval: Millis;
+  /** Everything was settled once since the start: from then on only exhausted records can have been erased behind our back. */
+  #isSettled = false;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
 
@@ -26,7 +28,7 @@ export class Housekeeping {
   }
 
   start(): void {
-    this.#running = this.#attempt(() => this.#dropErased(false)); // all there is, once: what was missed while this replica was down
+    this.#running = this.#attempt(() => this.#settle());
     this.#timer = setInterval(() => {
       this.#running = this.#running.then(() => this.#attempt(() => this.sweep()));
     }, this.#interval);
@@ -38,7 +40,7 @@ export class Housekeeping {
     await this.#running;
   }
 
-  /** Erases what is due, then drops from the guard those exhausted records that another replica erased. */
+  /** Erases what is due, then settles. */
   async sweep(): Promise<void> {
     const { vault, events } = this.#fleet;
     let page: { rid: Uint8Array; since: Millis }[];
@@ -53,18 +55,26 @@ export class Housekeeping {
         await forgetEverywhere(this.#fleet, rid);
       }
     } while (page.length === PAGE);
-    await this.#dropErased(true);
+    await this.#settle();
   }
 
-  async #dropErased(full: boolean): Promise<void> {
+  /** All records at first, however many tries that takes; then the exhausted ones. One that fails does not hold up the others. */
+  async #settle(): Promise<void> {
     const { vault } = this.#fleet;
     const limit = pLimit(AT_ONCE);
-    const drops: Promise<boolean>[] = [];
-    for await (const rid of vault.guard.rids(full)) {
-      drops.push(limit(() => reconciling(this.#fleet, rid, () => forgetErased(vault, rid))));
-      if (limit.pendingCount > PAGE) await Promise.all(drops.splice(0));
+    const failures: unknown[] = [];
+    const settleOne = (rid: Uint8Array) =>
+      reconciling(this.#fleet, rid, () => settle(vault, rid)).catch((error: unknown) => void failures.push(error));
+    let page: Promise<void>[] = [];
+    for await (const rid of vault.guard.rids(this.#isSettled)) {
+      page.push(limit(() => settleOne(rid)));
+      if (page.length < PAGE) continue;
+      await Promise.all(page);
+      page = [];
     }
-    await Promise.all(drops);
+    await Promise.all(page);
+    if (failures.length > 0) throw failures[0];
+    this.#isSettled = true;
   }
 
   /** A sweep that fails is made again at the next interval. */

@@ -1,0 +1,17 @@
+import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { forgetErased } from './forget.ts';
+import type { Vault } from './vault.ts';
+
+/**
+ * Makes one record agree in this replica's guard and in etcd, after either missed something: what etcd shows erased goes from the
+ * guard; a sub-record that etcd lacks, because it was restored while this replica was away, is added.
+ */
+export async function settle(vault: Vault, rid: Uint8Array): Promise<void> {
+  if (await forgetErased(vault, rid)) return;
+  const { guard, register } = vault;
+  const { live } = await guard.read(rid);
+  const { attempts, record } = await register.read(rid);
+  if (!live || !attempts || !constantTimeEqual(attempts.bodyHash, live.bodyHash)) return;
+  const isThere = record?.subRecords.some(({ tag }) => constantTimeEqual(tag, live.subRecord.tag));
+  if (!isThere) await register.enrol(live, [live.subRecord]);
+}

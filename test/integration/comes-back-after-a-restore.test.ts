@@ -1,0 +1,149 @@
+import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { randomBytes } from '@noble/hashes/utils.js';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { packageRoot } from '../../primitives/package-root.ts';
+import { SecretBytes } from '../../primitives/secret-bytes.ts';
+import { restoreSnapshot, saveSnapshot } from '../harness/etcd-snapshot.ts';
+import { placesOf } from './support/counted-fleet.ts';
+import { CODE } from './support/draft.ts';
+import { type OwnFleet, startOwnFleet } from './support/own-fleet.ts';
+import { refusalOf } from './support/refusals.ts';
+import { World } from './support/world.ts';
+
+// The operator's procedures of docs/OPERATIONS.md, "etcd was restored" and "A guard is lost", step by step.
+
+let own: OwnFleet;
+let snapshot: string;
+
+const OTHER_CODE = 'another code altogether';
+const policy = { limit: 3, coolDownMs: 0 };
+const keys = Object.fromEntries(['attempts', 'changed', 'later', 'erased'].map((id) => [id, new SecretBytes(randomBytes(32))]));
+const keyOf = (id: string) => keys[id] as SecretBytes;
+
+const bkvctl = (...args: string[]): string => execFileSync(process.execPath, [join(packageRoot, 'dist/cli/main.js'), ...args]).toString();
+const stopAll = () => Promise.all(own.fleet.replicas.map(({ process }) => process.stop()));
+const startAll = () => Promise.all(own.fleet.replicas.map(({ process }) => process.start()));
+
+/** A device that trusts the statement of now. */
+async function device() {
+  const world = await World.open(placesOf(own.fleet));
+  return { vault: world.device(), world };
+}
+
+const recover = async (recordId: string, code: string) => {
+  const { vault, world } = await device();
+  try {
+    return await vault.recover({ recordId, code, renew: false });
+  } finally {
+    world.close();
+  }
+};
+
+const describe = async (recordId: string) => {
+  const { vault, world } = await device();
+  try {
+    return await vault.describe(recordId);
+  } finally {
+    world.close();
+  }
+};
+
+beforeAll(async () => {
+  own = await startOwnFleet({ settings: { erase_grace_ms: 3_600_000 } });
+  snapshot = join(own.fleet.directory, 'snapshot.db');
+  const vault = own.world.device();
+  for (const recordId of ['attempts', 'changed', 'erased'])
+    await vault.enroll({ recordId, code: CODE, backupKey: keyOf(recordId), policy });
+  saveSnapshot(own.fleet.etcd, snapshot);
+  // What the snapshot does not know:
+  expect(await refusalOf(vault.recover({ recordId: 'attempts', code: 'wrong code 1' }))).toBe('WRONG_CODE');
+  expect(await refusalOf(vault.recover({ recordId: 'attempts', code: 'wrong code 2' }))).toBe('WRONG_CODE');
+  await vault.enroll({ recordId: 'changed', code: OTHER_CODE, backupKey: keyOf('changed'), policy });
+  await vault.enroll({ recordId: 'later', code: CODE, backupKey: keyOf('later'), policy });
+  await vault.erase('erased');
+  await stopAll();
+  await restoreSnapshot(own.fleet.etcd, snapshot);
+});
+
+afterAll(() => own?.stop());
+
+test('a snapshot put back without telling the replicas buys no guess and revives no code', async () => {
+  await startAll();
+  expect((await describe('attempts')).attemptsUsed).toBe(0); // so etcd says
+  expect(await refusalOf(recover('attempts', 'wrong code 3'))).toBe('ATTEMPT_CONFLICT');
+  expect(await refusalOf(recover('changed', CODE))).toBe('GENERATION_UNKNOWN');
+  expect(await refusalOf(recover('erased', CODE))).toBe('GENERATION_UNKNOWN');
+  expect(await refusalOf(recover('later', CODE))).toBe('RECORD_UNKNOWN');
+  await stopAll();
+});
+
+test('a replica that was told does not serve beside one that was not', async () => {
+  bkvctl('fleet', 'restate', '--dir', own.fleet.directory, '--store-restored');
+  await startAll();
+  for (const { process } of own.fleet.replicas) expect(process.running).toBe(true);
+});
+
+test('after the statement that says so, every record is what it was', async () => {
+  expect(await describe('attempts')).toMatchObject({ state: 'live', attemptsUsed: 2, holders: [1, 2, 3] });
+  const recovered = await recover('attempts', CODE);
+  expect(recovered.backupKey.expose()).toEqual(keyOf('attempts').expose());
+  expect(recovered.attempt).toBe(3);
+
+  expect(await refusalOf(recover('changed', CODE))).toBe('WRONG_CODE');
+  expect((await recover('changed', OTHER_CODE)).backupKey.expose()).toEqual(keyOf('changed').expose());
+  expect((await recover('later', CODE)).backupKey.expose()).toEqual(keyOf('later').expose());
+  expect((await describe('erased')).state).toBe('erased');
+});
+
+test('the limit holds across the restore', async () => {
+  expect(await refusalOf(recover('attempts', 'wrong code 4'))).toBe('EXHAUSTED');
+});
+
+test('even the loss of all of etcd is made good from the replicas’ own stores', async () => {
+  await stopAll();
+  const { members, dataDirectories } = own.fleet.etcd;
+  await Promise.all(members.map((member) => member.stop()));
+  for (const directory of dataDirectories) rmSync(directory, { recursive: true });
+  await Promise.all(members.map((member) => member.start()));
+
+  const [first] = own.fleet.replicas;
+  await first?.process.launch();
+  await first?.process.exited();
+  expect(first?.process.logTail(2)).toContain('STORE_CORRUPT');
+
+  bkvctl('fleet', 'restate', '--dir', own.fleet.directory, '--store-restored');
+  await startAll();
+  expect((await recover('later', CODE)).backupKey.expose()).toEqual(keyOf('later').expose());
+  expect(await refusalOf(recover('attempts', 'wrong code 4'))).toBe('EXHAUSTED');
+  expect((await recover('changed', OTHER_CODE)).attempt).toBe(3); // one wrong, two right
+});
+
+test('a lost guard is rebuilt from the others', async () => {
+  const lost = own.fleet.replica(2);
+  const config = lost.place.config;
+  await lost.process.stop();
+  rmSync(lost.guardDirectory, { recursive: true });
+  await lost.process.launch();
+  await lost.process.exited();
+  expect(lost.process.logTail(2)).toContain('GUARD_MISSING');
+
+  bkvctl('guard', 'create', '--config', config);
+  await lost.process.launch();
+  await lost.process.exited();
+  expect(lost.process.logTail(2)).toContain('GUARD_MISMATCH'); // nothing says yet that its guard may begin anew
+
+  await stopAll();
+  rmSync(lost.guardDirectory, { recursive: true });
+  bkvctl('fleet', 'restate', '--dir', own.fleet.directory, '--guard-lost', '2');
+  bkvctl('guard', 'create', '--config', config);
+  await Promise.all([1, 3].map((index) => own.fleet.replica(index).process.start()));
+  const { rebuilt } = JSON.parse(bkvctl('--json', 'guard', 'rebuild', '--config', config));
+  expect(rebuilt).toBe(3); // attempts, changed, later
+  await lost.process.start();
+
+  await own.fleet.replica(3).process.kill(); // now it is needed
+  expect(await refusalOf(recover('attempts', 'wrong code 5'))).toBe('EXHAUSTED');
+  expect((await recover('later', CODE)).backupKey.expose()).toEqual(keyOf('later').expose());
+});
