@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newEphemeralKey } from '../../client/session.ts';
+import { connectPeer } from '../../daemon/replica/peer.ts';
 import { pointTranscript } from '../../protocol/transcripts.ts';
 import { evaluateRequest, type Guess, guess, releaseRequest, voteRequest, votes } from './support/attempt.ts';
 import { type Draft, draftEnrolment, enrolled, prepareRequest } from './support/draft.ts';
@@ -153,5 +154,13 @@ describe('certificates', () => {
     await expect(asFrontend).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN', cause: { code: status.UNAVAILABLE } });
     const asReplica = world.frontend(world.replica(2).tls).describeRecord({ recordId: 'certificates' });
     await expect(asReplica).rejects.toMatchObject({ code: status.UNAVAILABLE });
+  });
+
+  test('a replica that answers for another is not heard', async () => {
+    const draft = await enrolled(world, 'impostor');
+    const request = voteRequest(draft, await guess(world, draft, 'a code'), 1);
+    const impostor = connectPeer({ fleet: world.client.fleet, index: 1, address: world.replica(3).peer, tls: world.replica(2).tls });
+    await expect(impostor.calls.vote(request)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN', cause: { code: status.UNAVAILABLE } });
+    impostor.close();
   });
 });

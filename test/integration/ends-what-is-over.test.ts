@@ -1,17 +1,20 @@
 import { randomBytes } from '@noble/hashes/utils.js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Millis } from '../../primitives/brand.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type Guess, guess, voteRequest } from './support/attempt.ts';
-import { CODE, type Draft, enrolled } from './support/draft.ts';
+import { CODE, type Draft, draftEnrolment, enrolled, finishRequest } from './support/draft.ts';
 import { eventually } from './support/eventually.ts';
 import { type OwnFleet, startOwnFleet } from './support/own-fleet.ts';
 import { refusalOf } from './support/refusals.ts';
 
+const TICKET_LIFE: Millis = 5000; // the other tests enrol well within it
+
 let own: OwnFleet;
 
 beforeAll(async () => {
-  own = await startOwnFleet({ etcdMembers: 1, settings: { erase_grace_ms: 1500, sweep_interval_ms: 200 } });
+  own = await startOwnFleet({ etcdMembers: 1, settings: { erase_grace_ms: 1500, sweep_interval_ms: 200, ticket_life_ms: TICKET_LIFE } });
 });
 
 afterAll(() => own?.stop());
@@ -67,4 +70,14 @@ test('what was enrolled anew is not swept away with what was spent before', asyn
   const device = world.device();
   expect(await eventually('erased', async () => (await device.describe('spent-later')).state)).toBe('erased');
   expect(await device.describe('renewed')).toMatchObject({ state: 'live', attemptsUsed: 0 });
+});
+
+test('a ticket that has run out enrols nothing', async () => {
+  const { world } = own;
+  const draft = await draftEnrolment(world, 'late');
+  const finish = await finishRequest(world, draft);
+  const over = Math.max(...draft.deposits.map(({ ticket }) => Number(ticket?.expiresAtMs)));
+  expect(await eventually(true, async () => Date.now() > over)).toBe(true);
+  expect(await refusalOf(world.frontend().finishEnrollment(finish))).toBe('TICKET_EXPIRED');
+  expect(await world.store.attempts(draft.rid)).toBeUndefined();
 });
