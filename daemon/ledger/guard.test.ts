@@ -2,7 +2,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { VaultError } from '../../primitives/errors.ts';
 import { BodySchema, SubRecordSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
@@ -48,9 +48,13 @@ const codeOf = (promise: Promise<unknown>) =>
   );
 
 let directory: string;
+let store: GuardStore;
 let guard: Guard;
 
-const open = async () => new Guard(await GuardStore.open(join(directory, 'guard'), identity));
+const open = async () => {
+  store = await GuardStore.open(join(directory, 'guard'), identity);
+  return new Guard(store);
+};
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'guard-'));
@@ -219,5 +223,44 @@ describe('forgetting', () => {
     const full: Uint8Array[] = [];
     for await (const each of guard.rids(true)) full.push(new Uint8Array(each));
     expect(full).toEqual([rid]);
+  });
+});
+
+describe('what is remembered of the disk', () => {
+  it('spares reading it again', async () => {
+    const live = await makeLive(generation(1));
+    const reads = vi.spyOn(store, 'read');
+    await guard.count(attempt(live, 1, 1), 0);
+    await guard.counted(rid, live.body.g, 1, fill(1, 32));
+    expect((await guard.read(rid)).counted.get(1)).toEqual({ pointHash: fill(1, 32), atMs: 0 });
+    expect(reads).toHaveBeenCalledTimes(1);
+    await guard.close();
+    guard = await open();
+    expect((await guard.read(rid)).counted.get(1)).toMatchObject({ atMs: 0 });
+  });
+
+  it('shows nothing that the disk does not have yet', async () => {
+    const live = await makeLive(generation(1));
+    await guard.read(rid);
+    let written = false;
+    const putCounted = store.putCounted.bind(store);
+    vi.spyOn(store, 'putCounted').mockImplementation(async (...entry) => {
+      await putCounted(...entry);
+      written = true;
+    });
+    const counting = guard.count(attempt(live, 1, 1), 0);
+    await vi.waitFor(() => expect(store.putCounted).toHaveBeenCalled());
+    await guard.counted(rid, live.body.g, 1, fill(1, 32));
+    expect(written).toBe(true);
+    await counting;
+  });
+
+  it('is forgotten when a write fails, since its outcome is the disk’s to tell', async () => {
+    const live = await makeLive(generation(1));
+    vi.spyOn(store, 'putCounted').mockRejectedValueOnce(new Error('no space left'));
+    await expect(guard.count(attempt(live, 1, 1), 0)).rejects.toThrow('no space left');
+    const reads = vi.spyOn(store, 'read');
+    expect((await guard.read(rid)).counted.size).toBe(0);
+    expect(reads).toHaveBeenCalledTimes(1);
   });
 });

@@ -1,13 +1,15 @@
 import { Mutex } from 'async-mutex';
+import { LRUCache } from 'lru-cache';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Policy } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import type { AttemptName } from '../../protocol/transcripts.ts';
 import { coolingDown, exhausted } from './attempts.ts';
-import type { Generation, Guarded, GuardStore } from './guard-store.ts';
+import type { Counted, Generation, Guarded, GuardStore } from './guard-store.ts';
 
 const MOST_PREPARED = 8; // enrolments that were begun and never finished, for each record
+const MOST_KNOWN = 1024; // a few KB each; a recovery asks for its record five times within a second
 
 /**
  * The white list that decides whether an attempt may happen: a replica serves the generations that its guard holds, counts every
@@ -16,13 +18,19 @@ const MOST_PREPARED = 8; // enrolments that were begun and never finished, for e
 export class Guard {
   readonly #store: GuardStore;
   readonly #locks = new Map<string, Mutex>();
+  /**
+   * What the disk holds of records used lately. No other process can write there, and in this one only the holder of a record's lock
+   * reads, writes and remembers it: an entry is dropped before a write begins, and comes back only once the disk has it.
+   */
+  readonly #known = new LRUCache<string, Guarded>({ max: MOST_KNOWN });
 
   constructor(store: GuardStore) {
     this.#store = store;
   }
 
-  read(rid: Uint8Array): Promise<Guarded> {
-    return this.#store.read(rid);
+  /** Waits for a change under way. Not from within a change of the same record: it would wait for itself. */
+  async read(rid: Uint8Array): Promise<Guarded> {
+    return this.#known.get(toHex(rid)) ?? this.#exclusively(rid, async (guarded) => guarded);
   }
 
   /**
@@ -34,6 +42,7 @@ export class Guard {
       const generation = await make(guarded);
       if (!generation) return;
       const byAge = [...guarded.prepared].sort((a, b) => Number(a.subRecord.enrolledAtMs - b.subRecord.enrolledAtMs));
+      this.#known.delete(toHex(rid));
       await this.#store.putPrepared(generation, byAge.slice(0, Math.max(0, byAge.length + 1 - MOST_PREPARED)));
     });
   }
@@ -47,6 +56,7 @@ export class Guard {
       const number = await committedAs(prepared);
       if (number === undefined) throw unknownGeneration();
       const live = { ...prepared, number };
+      this.#known.delete(toHex(rid));
       await this.#store.replaceLive(live, guarded);
       return live;
     });
@@ -67,11 +77,10 @@ export class Guard {
 
   /** The live generation, if it counted this attempt for this point. Throws GENERATION_UNKNOWN, ATTEMPT_UNKNOWN. */
   async counted(rid: Uint8Array, g: Uint8Array, attempt: number, pointHash: Uint8Array): Promise<Generation> {
-    const guarded = await this.#store.read(rid);
-    const { live } = guarded;
+    const { live, counted } = await this.read(rid);
     if (!live || !constantTimeEqual(live.body.g, g)) throw unknownGeneration();
-    const counted = guarded.counted.get(attempt);
-    if (!counted || !constantTimeEqual(counted.pointHash, pointHash))
+    const entry = counted.get(attempt);
+    if (!entry || !constantTimeEqual(entry.pointHash, pointHash))
       throw new VaultError('ATTEMPT_UNKNOWN', `This replica did not count attempt ${attempt} for that point; begin the recovery first.`);
     return live;
   }
@@ -79,7 +88,9 @@ export class Guard {
   /** Drops the generation g and everything of it. Nothing happens where another one is live. */
   forget(rid: Uint8Array, g: Uint8Array): Promise<void> {
     return this.#exclusively(rid, async (guarded) => {
-      if (guarded.live && constantTimeEqual(guarded.live.body.g, g)) await this.#store.remove(rid, guarded);
+      if (!guarded.live || !constantTimeEqual(guarded.live.body.g, g)) return;
+      this.#known.delete(toHex(rid));
+      await this.#store.remove(rid, guarded);
     });
   }
 
@@ -99,7 +110,10 @@ export class Guard {
       if (isCounted(guarded, name)) return live;
       expectMay(guarded, policy, now);
       const isLast = guarded.counted.size + 1 >= policy.limit;
-      await this.#store.putCounted(name.rid, name.attempt, { pointHash: name.pointHash, atMs: now }, isLast);
+      const entry: Counted = { pointHash: name.pointHash, atMs: Math.floor(now) };
+      this.#known.delete(toHex(name.rid));
+      await this.#store.putCounted(name.rid, name.attempt, entry, isLast);
+      this.#known.set(toHex(name.rid), { ...guarded, counted: new Map(guarded.counted).set(name.attempt, entry) });
       return live;
     });
   }
@@ -109,7 +123,11 @@ export class Guard {
     const lock = this.#locks.get(key) ?? new Mutex();
     this.#locks.set(key, lock);
     try {
-      return await lock.runExclusive(async () => work(await this.#store.read(rid)));
+      return await lock.runExclusive(async () => {
+        const guarded = this.#known.get(key) ?? (await this.#store.read(rid));
+        this.#known.set(key, guarded);
+        return work(guarded);
+      });
     } finally {
       if (!lock.isLocked()) this.#locks.delete(key);
     }
