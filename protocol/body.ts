@@ -9,7 +9,7 @@ import { bodyTranscript } from './transcripts.ts';
 export const PROTOCOL_VERSION = 1;
 export const MAX_REPLICAS = 9;
 export const MAX_ATTEMPTS = 100;
-export const MAX_COOL_DOWN_MS = 24n * 60n * 60n * 1000n;
+const MAX_COOL_DOWN_MS = 24n * 60n * 60n * 1000n;
 export const G_LENGTH = 16;
 export const HASH_LENGTH = 32;
 export const SEALED_LENGTH = 40;

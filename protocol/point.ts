@@ -8,7 +8,7 @@ import { VaultError } from '../primitives/errors.ts';
  */
 export type CompressedPoint = Brand<Bytes, 'CompressedPoint'>;
 
-export const POINT_LENGTH = 33;
+const POINT_LENGTH = 33;
 
 /** Throws MALFORMED naming `what`. */
 export function parsePoint(bytes: Uint8Array, what: string): CompressedPoint {

@@ -6,7 +6,7 @@ import { encodeStatement, parseStatement, type Statement } from '../../protocol/
 import { PUBLIC, writeNew } from './files.ts';
 
 /** What happened to the fleet since its last statement. */
-export interface Incidents {
+interface Incidents {
   /** etcd was restored from a snapshot, or lost. */
   readonly storeRestored: boolean;
   /** Replicas whose guard was lost and begins anew. */
@@ -14,7 +14,7 @@ export interface Incidents {
 }
 
 /** The next statement of a fleet: epoch and incarnations one higher. Throws CONFIG_INVALID. */
-export function nextStatement(last: Statement, { storeRestored, guardsLost }: Incidents): Statement {
+function nextStatement(last: Statement, { storeRestored, guardsLost }: Incidents): Statement {
   const unknown = guardsLost.find((index) => !last.replicas.some((replica) => replica.index === index));
   if (unknown !== undefined) throw new VaultError('CONFIG_INVALID', `The fleet has no replica ${unknown}.`);
   if (!storeRestored && guardsLost.length === 0) throw new VaultError('CONFIG_INVALID', 'Nothing changed: name what was restored or lost.');
