@@ -31,6 +31,7 @@ const vault = '^daemon/vault/';
 const replica = '^daemon/replica/';
 const telemetry = '^daemon/telemetry/';
 const config = '^daemon/config\\.ts$';
+const faultPoint = '^daemon/fault-point\\.ts$';
 const verify = '^fleet/verify/';
 
 module.exports = {
@@ -54,8 +55,13 @@ module.exports = {
       'The token cannot know who asks; a caller of it cannot be reached from it.',
     ),
     allow('telemetry-tells-only', telemetry, [primitives, protocol], 'What reports an event must not be able to cause one.'),
-    allow('ledger-counts-only', ledger, [...base, telemetry], 'The counter must be readable without the token and the vault.'),
-    allow('vault-is-pure-steps', vault, [...base, tokenPort, ledger], 'Of the token the vault sees the port: its tests need no PKCS#11.'),
+    allow('ledger-counts-only', ledger, [...base, telemetry, faultPoint], 'The counter must be readable without the token and the vault.'),
+    allow(
+      'vault-is-pure-steps',
+      vault,
+      [...base, tokenPort, ledger, faultPoint],
+      'Of the token the vault sees the port: its tests need no PKCS#11.',
+    ),
     allow(
       'replica-stands-on-vault',
       replica,
@@ -65,7 +71,7 @@ module.exports = {
     allow(
       'rpc-is-the-outermost',
       '^daemon/rpc/',
-      [...base, grpc, tokenPort, ledger, vault, replica, telemetry, config, verify],
+      [...base, grpc, tokenPort, ledger, vault, replica, telemetry, config, verify, faultPoint],
       'rpc/ parses, calls and renders; it opens no token and reads no file.',
     ),
     allow('config-is-data', config, base, 'Reading the configuration must not start anything.'),

@@ -13,6 +13,7 @@ import {
 import type { Millis } from '../../primitives/brand.ts';
 import type { Bytes } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
+import { faultPoint } from '../fault-point.ts';
 
 /** A value with the revision of its last write. Revisions have 64 bits and stay decimal strings; they are compared by etcd alone. */
 export interface Versioned {
@@ -97,6 +98,7 @@ export class Etcd {
   /** Writes everything or nothing. */
   async commit({ conditions, writes, otherwise }: Transaction): Promise<Committed> {
     let response: ITxnResponse;
+    faultPoint('before-commit');
     try {
       response = await this.#client.kv.txn({
         compare: conditions.map((condition) => this.#compare(condition)),
@@ -108,6 +110,7 @@ export class Etcd {
         throw new VaultError('STORE_UNAVAILABLE', 'etcd has no space left: compact, defragment, then disarm its alarm.', { cause });
       throw new VaultError('OUTCOME_UNKNOWN', 'etcd did not answer; send exactly the same bytes again.', { cause });
     }
+    faultPoint('after-commit');
     if (response.succeeded) return { applied: true };
     return { applied: false, found: otherwise.map((_, i) => versioned(response.responses[i]?.response_range.kvs[0])) };
   }

@@ -8,6 +8,7 @@ import { type Bytes, toHex, uint64 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { GenerationSchema, type SubRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
+import { faultPoint } from '../fault-point.ts';
 import { GroupCommit } from './group-commit.ts';
 import { Mark } from './mark.ts';
 import type { StoreMemory } from './transactions.ts';
@@ -209,10 +210,13 @@ export class GuardStore {
     const value = Buffer.alloc(8);
     value.writeBigUInt64BE(sequence);
     this.#isInDoubt = true;
+    faultPoint('before-guard-write');
     await this.#level.batch([...operations, { type: 'put', key: keys.sequence, value }], { sync: true }); // the default returns before the disk has it
     this.#sequence = sequence;
+    faultPoint('between-guard-and-mark');
     await this.#mark.write(sequence);
     this.#isInDoubt = false;
+    faultPoint('after-guard-write');
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { Handlers } from '../../grpc/bridge.ts';
 import type { VaultService } from '../../proto/gen/backupvault/v1/vault_pb.ts';
+import { faultPoint } from '../fault-point.ts';
 import { describeRecord } from '../replica/describe.ts';
 import { beginEnrollment, finishEnrollment } from '../replica/enrol.ts';
 import { eraseRecord } from '../replica/erase.ts';
@@ -12,9 +13,11 @@ import { type Account, parseAccount } from '../vault/account.ts';
 export function vaultService(fleet: Fleet): Handlers<typeof VaultService, string> {
   const { vault } = fleet;
   /** Names the account, and sees to it that what etcd says of it is from after the last restore. */
-  const forAccount = <T>(tenant: string, recordId: string, work: (account: Account) => Promise<T>): Promise<T> => {
+  const forAccount = async <T>(tenant: string, recordId: string, work: (account: Account) => Promise<T>): Promise<T> => {
     const account = parseAccount(vault, { tenant, recordId });
-    return reconciling(fleet, account.rid, () => work(account));
+    const answer = await reconciling(fleet, account.rid, () => work(account));
+    faultPoint('before-reply');
+    return answer;
   };
   return {
     getFleet: async () => ({ statement: vault.statement.bytes }),

@@ -6,6 +6,7 @@ import type { Evaluation } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { shareOf } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { receiptTranscript } from '../../protocol/transcripts.ts';
+import { faultPoint } from '../fault-point.ts';
 import type { Generation } from '../ledger/guard-store.ts';
 import { subRecordMac } from './sub-record.ts';
 import type { Vault } from './vault.ts';
@@ -20,6 +21,7 @@ export async function evaluate(vault: Vault, request: EvaluateRequest): Promise<
     throw new VaultError('GENERATION_UNKNOWN', 'This replica does not hold that generation of the record; describe it and use its g.');
   const voted = verifyVotes(vault, name, request.votes, live.body);
   const generation = await vault.guard.adopt(voted, vault.clock.now());
+  faultPoint('before-evaluate');
   const evaluation = await evaluateVoted(vault, voted, point, generation);
   return create(EvaluateResponseSchema, request.wantBody ? { evaluation, body: generation.body } : { evaluation });
 }

@@ -9,6 +9,7 @@ import {
 import { G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { type AttemptName, pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
+import { faultPoint } from '../fault-point.ts';
 import { parseAccount } from './account.ts';
 import { parseBlindedElement } from './curve-point.ts';
 import { promoteCommitted } from './promote.ts';
@@ -26,7 +27,9 @@ export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResp
   await promoteIfNotLive(vault, name);
   await vault.guard.count(name, vault.clock.now());
   const { index } = vault.self;
-  return create(VoteResponseSchema, { vote: { index, signature: await vault.token.sign(voteTranscript(index, name).digest) } });
+  const signature = await vault.token.sign(voteTranscript(index, name).digest);
+  faultPoint('before-vote-reply');
+  return create(VoteResponseSchema, { vote: { index, signature } });
 }
 
 interface AttemptRequest {
