@@ -1,8 +1,14 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { toHex } from '../../primitives/bytes.ts';
-import { type Attempts, AttemptsSchema, RecordSchema, type Record as StoredRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import { PromoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import {
+  type Attempts,
+  AttemptsSchema,
+  RecordSchema,
+  RecordState,
+  type Record as StoredRecord,
+} from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { ForgetRequestSchema, PromoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { pointTranscript } from '../../protocol/transcripts.ts';
 import { guess } from './support/attempt.ts';
 import { type Draft, draftEnrolment, enrolled, finishRequest, prepareRequest } from './support/draft.ts';
@@ -22,6 +28,11 @@ afterAll(() => world?.close());
 const writeRegister = (rid: Uint8Array, attempts: Attempts) => put(`a/${toHex(rid)}`, toBinary(AttemptsSchema, attempts));
 const writeRecord = (rid: Uint8Array, record: StoredRecord) => put(`r/${toHex(rid)}`, toBinary(RecordSchema, record));
 const put = (key: string, value: Uint8Array) => world.etcd.commit({ conditions: [], writes: [{ put: key, value }], otherwise: [] });
+
+function erase(rid: Uint8Array) {
+  const keys = [`a/${toHex(rid)}`, `r/${toHex(rid)}`];
+  return world.etcd.commit({ conditions: [], writes: keys.map((key) => ({ delete: key })), otherwise: [] });
+}
 
 async function recover(draft: Draft, code: string): Promise<string> {
   const { blinded, grant } = await guess(world, draft, code);
@@ -56,10 +67,40 @@ test('no rollback of the register lets more distinct points than the limit be ev
     expect(tokens[index - 1]?.pointsUnder(wrappedKey).size).toBeLessThanOrEqual(2 * limit); // P and P + G for each
 });
 
+test('no lie about an erasure lets an enrolment that is sent again give its attempts back', async () => {
+  const limit = 2;
+  const draft = await enrolled(world, 'erased-and-again', { limit });
+  const finish = await finishRequest(world, draft); // whoever relayed it has it still, and its tickets are good for minutes
+  const record = await world.store.record(draft.rid);
+  const tokens = world.watchTokens();
+  const first = await registerOf(draft);
+  const outcomes: string[] = [];
+  for (const round of [1, 2]) {
+    for (const code of ['one', 'two']) outcomes.push(await recover(draft, `${code} of round ${round}`));
+    await writeRegister(draft.rid, create(AttemptsSchema, { ...first, state: RecordState.ERASED }));
+    await Promise.all([1, 2, 3].map((index) => world.peer(index).calls.forget(create(ForgetRequestSchema, { rid: draft.rid }))));
+    await erase(draft.rid);
+    expect(await refusalOf(world.frontend().finishEnrollment(finish))).toBe('TICKET_REFUSED');
+  }
+  expect(outcomes).toEqual(['ACCEPTED', 'ACCEPTED', 'RECORD_UNKNOWN', 'RECORD_UNKNOWN']);
+  for (const { index, wrappedKey } of record?.subRecords ?? [])
+    expect(tokens[index - 1]?.pointsUnder(wrappedKey).size).toBeLessThanOrEqual(2 * limit);
+});
+
+test('no lie about an erasure lets an enrolment that is sent again replace a later one', async () => {
+  const first = await enrolled(world, 'replaced-and-again');
+  const finish = await finishRequest(world, first);
+  const second = await enrolled(world, 'replaced-and-again', { replaces: first });
+  const register = await registerOf(second);
+  await writeRegister(second.rid, create(AttemptsSchema, { ...register, g: new Uint8Array(0), state: RecordState.ERASED }));
+  expect(await refusalOf(world.frontend().finishEnrollment(finish))).toBe('TICKET_REFUSED');
+  await writeRegister(second.rid, register);
+  expect(await recover(second, 'a code')).toBe('ACCEPTED');
+});
+
 test('a register that was deleted neither serves the old generation nor lets anybody enrol over it', async () => {
   const draft = await enrolled(world, 'deleted');
-  const keys = [`a/${toHex(draft.rid)}`, `r/${toHex(draft.rid)}`];
-  await world.etcd.commit({ conditions: [], writes: keys.map((key) => ({ delete: key })), otherwise: [] });
+  await erase(draft.rid);
   expect(await recover(draft, 'a code')).toBe('RECORD_UNKNOWN');
   const over = await draftEnrolment(world, 'deleted');
   expect(await refusalOf(world.frontend().finishEnrollment(await finishRequest(world, over)))).toBe('GENERATION_CONFLICT');
