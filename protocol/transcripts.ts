@@ -41,9 +41,12 @@ export interface OfferFields extends ReplicaView {
 
 const offered = (o: OfferFields): Field[] => [...view(o), o.point, o.clientKey, o.publicKey, o.evaluated];
 
-/** MACed by replica i: its OPRF key is for this generation, point and client key only. */
-export const ticketTranscript = (o: OfferFields, wrappedKey: Uint8Array, expiresAtMs: bigint) =>
-  new Transcript('ticket', ...offered(o), wrappedKey, expiresAtMs);
+/**
+ * MACed by replica i: its OPRF key is for this generation, point and client key only, and only as long as no further generation of
+ * the record has ended in its guard.
+ */
+export const ticketTranscript = (o: OfferFields, wrappedKey: Uint8Array, expiresAtMs: bigint, ended: bigint) =>
+  new Transcript('ticket', ...offered(o), wrappedKey, expiresAtMs, ended);
 
 export const ticketHashTranscript = (index: number, ticket: Ticket) =>
   new Transcript('ticket-hash', index, ticket.wrappedKey, ticket.expiresAtMs, ticket.tag);

@@ -48,6 +48,7 @@ type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'
 // prep/<rid>/<g>      generations that may have been committed
 // h/<rid>/<k>         attempts counted
 // full/<rid>          every attempt of the live generation is counted
+// ended/<rid>         how many generations were live here and are no more
 const keys = {
   identity: 'identity',
   incarnation: 'store-incarnation', // of etcd, under which this replica served last
@@ -57,6 +58,7 @@ const keys = {
   prepared: (rid: string, g = '') => `prep/${rid}/${g}`,
   counted: (rid: string, attempt?: number) => `h/${rid}/${attempt === undefined ? '' : String(attempt).padStart(3, '0')}`,
   full: (rid: string) => `full/${rid}`,
+  ended: (rid: string) => `ended/${rid}`,
 };
 
 /**
@@ -140,7 +142,8 @@ export class GuardStore {
   /** Makes `generation` the live one; nothing of another generation remains. */
   async replaceLive(generation: Generation, before: Guarded): Promise<void> {
     const rid = toHex(generation.body.rid);
-    await this.#write([...clear(rid, before), { type: 'put', key: keys.live(rid), value: encode(generation) }]);
+    const ended = before.live ? [await this.#endOne(rid)] : [];
+    await this.#write([...clear(rid, before), ...ended, { type: 'put', key: keys.live(rid), value: encode(generation) }]);
   }
 
   async putCounted(ridBytes: Uint8Array, attempt: number, counted: Counted, isLast: boolean): Promise<void> {
@@ -159,8 +162,15 @@ export class GuardStore {
     ]);
   }
 
-  async remove(rid: Uint8Array, before: Guarded): Promise<void> {
-    await this.#write([...clear(toHex(rid), before), { type: 'del', key: keys.live(toHex(rid)) }]);
+  async remove(ridBytes: Uint8Array, before: Guarded): Promise<void> {
+    const rid = toHex(ridBytes);
+    await this.#write([...clear(rid, before), await this.#endOne(rid), { type: 'del', key: keys.live(rid) }]);
+  }
+
+  /** How many generations of the record were live here and are no more. Only goes up, and stays when all else of the record is gone. */
+  async ended(rid: Uint8Array): Promise<bigint> {
+    const count = await this.#level.get(keys.ended(toHex(rid)));
+    return count ? Buffer.from(count).readBigUInt64BE() : 0n;
   }
 
   /** Record ids with a live generation, in pages; `full`: only those with every attempt counted. */
@@ -197,6 +207,10 @@ export class GuardStore {
     await this.#writes.idle();
     await this.#level.close();
     await this.#mark.close();
+  }
+
+  async #endOne(rid: string): Promise<Operation> {
+    return { type: 'put', key: keys.ended(rid), value: uint64((await this.ended(Buffer.from(rid, 'hex'))) + 1n) };
   }
 
   #write(operations: Operation[]): Promise<void> {

@@ -209,6 +209,19 @@ describe('prepared generations', () => {
 });
 
 describe('forgetting', () => {
+  it('counts what has ended, for ever', async () => {
+    await makeLive(generation(1));
+    expect(await guard.ended(rid)).toBe(0n);
+    await makeLive(generation(2));
+    expect(await guard.ended(rid)).toBe(1n);
+    await guard.forget(rid, generation(1).body.g);
+    expect(await guard.ended(rid)).toBe(1n);
+    await guard.forget(rid, generation(2).body.g);
+    await guard.close();
+    guard = await open();
+    expect(await guard.ended(rid)).toBe(2n);
+  });
+
   it('drops only the generation named', async () => {
     const live = await makeLive(generation(1));
     await guard.forget(rid, fill(2, 16));

@@ -94,6 +94,11 @@ export class Guard {
     });
   }
 
+  /** Generations of the record that were live here and are no more: what is offered now is worth nothing once one more has ended. */
+  ended(rid: Uint8Array): Promise<bigint> {
+    return this.#store.ended(rid);
+  }
+
   rids(full: boolean): AsyncIterable<Uint8Array> {
     return this.#store.rids(full);
   }

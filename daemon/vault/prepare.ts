@@ -100,6 +100,8 @@ async function takeOver(vault: Vault, handover: Handover): Promise<SubRecord> {
 
   const name = { fleet: statement.fleet, epoch: statement.epoch, index, rid: body.rid, g: body.g };
   const { publicKey, evaluated } = share as Share & { publicKey: CompressedPoint; evaluated: CompressedPoint }; // parseBody checked them
+  // Else whoever relayed an enrolment could send it again after its generation ended, and have its attempts back, if etcd lies.
+  const ended = await vault.guard.ended(body.rid);
   const session = (purpose: SessionPurpose) =>
     sessionTranscript({
       ...name,
@@ -114,7 +116,7 @@ async function takeOver(vault: Vault, handover: Handover): Promise<SubRecord> {
     }).digest;
   const { wrappedAuth, wrappedRelease } = await token.adopt({
     ticket: {
-      digest: ticketTranscript({ ...name, point, clientKey, publicKey, evaluated }, ticket.wrappedKey, ticket.expiresAtMs).digest,
+      digest: ticketTranscript({ ...name, point, clientKey, publicKey, evaluated }, ticket.wrappedKey, ticket.expiresAtMs, ended).digest,
       tag: ticket.tag,
     },
     clientKey,
