@@ -2,10 +2,11 @@ import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newEphemeralKey } from '../../client/session.ts';
 import { connectPeer } from '../../daemon/replica/peer.ts';
-import { pointTranscript } from '../../protocol/transcripts.ts';
+import { pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import { evaluateRequest, type Guess, guess, releaseRequest, voteRequest, votes } from './support/attempt.ts';
 import { type Draft, draftEnrolment, enrolled, prepareRequest } from './support/draft.ts';
 import { refusalOf } from './support/refusals.ts';
+import { openStolenToken } from './support/stolen-token.ts';
 import { type Vote, World } from './support/world.ts';
 
 // It has the certificate of replica 2 and speaks to replica 1's peer port as any coordinator does.
@@ -96,10 +97,19 @@ describe('a coordinator that evaluates', () => {
 
 test('a vote of a replica that holds no share does not count', async () => {
   const draft = await enrolled(world, 'two-holders', { among: [1, 2] });
-  const request = voteRequest(draft, await guess(world, draft, 'a code'), 1);
+  const honest = await guess(world, draft, 'a code');
+  const request = voteRequest(draft, honest, 1);
   expect(await refusalOf(world.peer(3).calls.vote(request))).toBe('GENERATION_UNKNOWN');
+
+  // With the token of replica 3 in its hands it has a vote that is signed for this very attempt.
+  const token = await openStolenToken(world, 3);
+  const { fleet, epoch } = world.statement;
+  const pointHash = pointTranscript(honest.blinded.point).digest;
+  const transcript = voteTranscript(3, { fleet, epoch, rid: draft.rid, g: draft.g, bodyHash: draft.bodyHash, attempt: 1, pointHash });
+  const third: Vote = { $typeName: 'backupvault.v1.Vote', index: 3, signature: await token.sign(transcript.digest) };
+  await token.close();
   const [first, second] = (await votes(world, request, [1, 2])) as [Vote, Vote];
-  expect(await refusalOf(world.peer(1).calls.evaluate(evaluateRequest(request, [first, { ...second, index: 3 }])))).toBe('VOTES_REFUSED');
+  expect(await refusalOf(world.peer(1).calls.evaluate(evaluateRequest(request, [first, third])))).toBe('VOTES_REFUSED');
   expect(await refusalOf(world.peer(1).calls.evaluate(evaluateRequest(request, [first, second])))).toBe('ACCEPTED');
 });
 

@@ -28,6 +28,7 @@ export interface Others {
 }
 
 export interface ReplicaPlaces {
+  readonly directory: string;
   /** host:port */
   readonly peer: string;
   /** What it shows to its peers. */
@@ -108,6 +109,7 @@ export function placesOf(fleet: DevFleet): FleetPlaces {
     clientFile: fleet.clientFile,
     etcd: { endpoints, clientTls },
     replicas: fleet.replicas.map(({ place, ports }) => ({
+      directory: place.directory,
       peer: `localhost:${ports.peer}`,
       tls: { cert: join(place.directory, 'tls/replica.crt'), key: join(place.directory, 'tls/replica.key'), ca },
       uses: join(place.directory, 'softhsm2.conf.uses'),
