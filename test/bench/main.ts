@@ -26,7 +26,7 @@ const plan: Plan = values.quick
   ? { token: { rounds: 1, calls: 20, inFlight: 8 }, fleet: { sequential: 2, concurrent: 4, atOnce: 4, warmUp: 1, restSeconds: 0.5 } }
   : {
       token: { rounds: 10, calls: 100, inFlight: 16 },
-      fleet: { sequential: 100, concurrent: 400, atOnce: 8, warmUp: 400, restSeconds: 10 },
+      fleet: { sequential: 100, concurrent: 400, atOnce: 8, warmUp: 600, restSeconds: 10 },
     };
 
 // Whatever ends this process, what lies below this directory is removed, and with it all that the parts leave there.
