@@ -7,7 +7,8 @@ import type { VaultError } from '../../primitives/errors.ts';
 import { BodySchema, SubRecordSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
 import { Guard } from './guard.ts';
-import { type Generation, type GuardIdentity, GuardStore } from './guard-store.ts';
+import { type GuardIdentity, GuardStore } from './guard-store.ts';
+import type { Generation } from './guarded.ts';
 
 const identity: GuardIdentity = { fleet: 'test', replica: 1, incarnation: 1 };
 const rid = new Uint8Array(32).fill(7);

@@ -6,7 +6,8 @@ import { VaultError } from '../../primitives/errors.ts';
 import type { Policy } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import type { AttemptName } from '../../protocol/transcripts.ts';
 import { coolingDown, exhausted } from './attempts.ts';
-import type { Counted, Generation, Guarded, GuardStore } from './guard-store.ts';
+import type { GuardStore } from './guard-store.ts';
+import type { Counted, Generation, Guarded } from './guarded.ts';
 
 const MOST_PREPARED = 8; // enrolments that were begun and never finished, for each record
 const MOST_KNOWN = 1024; // a few KB each; a recovery asks for its record five times within a second

@@ -10,7 +10,7 @@ import {
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
 import { erase, isExhausted, spend } from './attempts.ts';
-import type { Generation, Guarded } from './guard-store.ts';
+import type { Generation, Guarded } from './guarded.ts';
 import { reconcile, type Stored } from './reconcile.ts';
 
 const fill = (n: number, length: number) => new Uint8Array(length).fill(n);

@@ -10,7 +10,7 @@ import {
   type SubRecord,
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { HASH_LENGTH } from '../../protocol/body.ts';
-import type { Generation, Guarded } from './guard-store.ts';
+import type { Generation, Guarded } from './guarded.ts';
 
 /** What etcd holds of a record, from before it was restored. */
 export interface Stored {

@@ -6,7 +6,7 @@ import { type Attempts, type Record, RecordSchema, type SubRecord } from '../../
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
 import * as attempts from './attempts.ts';
 import type { Etcd, Versioned, Write } from './etcd.ts';
-import type { Guarded } from './guard-store.ts';
+import type { Guarded } from './guarded.ts';
 import { type ReconcileOptions, reconcile, type Stored } from './reconcile.ts';
 import { decode, type StoreMemory, Transactions } from './transactions.ts';
 

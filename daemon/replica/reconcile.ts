@@ -5,7 +5,7 @@ import { isVaultError } from '../../primitives/errors.ts';
 import type * as pb from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { RecallRequestSchema, type RecallResponse } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { HASH_LENGTH, parseBody } from '../../protocol/body.ts';
-import type { Generation, Guarded } from '../ledger/guard-store.ts';
+import type { Generation, Guarded } from '../ledger/guarded.ts';
 import { askAll, expectEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
 

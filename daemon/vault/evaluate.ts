@@ -7,7 +7,7 @@ import { shareOf } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { receiptTranscript } from '../../protocol/transcripts.ts';
 import { faultPoint } from '../fault-point.ts';
-import type { Generation } from '../ledger/guard-store.ts';
+import type { Generation } from '../ledger/guarded.ts';
 import { subRecordMac } from './sub-record.ts';
 import type { Vault } from './vault.ts';
 import { parseAttempt } from './vote.ts';

@@ -4,7 +4,7 @@ import { VaultError } from '../../primitives/errors.ts';
 import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import type { HashedBody } from '../../protocol/body.ts';
 import { replaceTranscript } from '../../protocol/transcripts.ts';
-import type { Guarded } from '../ledger/guard-store.ts';
+import type { Guarded } from '../ledger/guarded.ts';
 import { committedBody } from '../ledger/register.ts';
 import type { Vault } from './vault.ts';
 

@@ -13,7 +13,7 @@ import {
   ticketHashTranscript,
   ticketTranscript,
 } from '../../protocol/transcripts.ts';
-import type { Generation, Guarded } from '../ledger/guard-store.ts';
+import type { Generation, Guarded } from '../ledger/guarded.ts';
 import { parseAccount } from './account.ts';
 import { expectMayReplace } from './ownership.ts';
 import type { Vault } from './vault.ts';

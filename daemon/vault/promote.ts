@@ -4,7 +4,7 @@ import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type PromoteRequest, type PromoteResponse, PromoteResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { G_LENGTH } from '../../protocol/body.ts';
 import { enrolledTranscript } from '../../protocol/transcripts.ts';
-import type { Generation } from '../ledger/guard-store.ts';
+import type { Generation } from '../ledger/guarded.ts';
 import { parseAccount } from './account.ts';
 import type { Vault } from './vault.ts';
 

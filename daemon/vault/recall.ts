@@ -3,7 +3,7 @@ import { exactly } from '../../primitives/bytes.ts';
 import { GenerationSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type RecallRequest, type RecallResponse, RecallResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { HASH_LENGTH } from '../../protocol/body.ts';
-import type { Generation } from '../ledger/guard-store.ts';
+import type { Generation } from '../ledger/guarded.ts';
 import type { Vault } from './vault.ts';
 
 /** What this guard knows of a record, for a coordinator that makes good what etcd lost. Reads only. */

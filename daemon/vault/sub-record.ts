@@ -1,5 +1,5 @@
 import { subRecordTranscript } from '../../protocol/transcripts.ts';
-import type { Generation } from '../ledger/guard-store.ts';
+import type { Generation } from '../ledger/guarded.ts';
 import type { MacCheck } from '../token/port.ts';
 import type { Vault } from './vault.ts';
 

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Generation, GuardStore } from '../../daemon/ledger/guard-store.ts';
+import { GuardStore } from '../../daemon/ledger/guard-store.ts';
+import type { Generation } from '../../daemon/ledger/guarded.ts';
 import { BodySchema, type SubRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
 import { flips } from '../harness/flips.ts';
