@@ -25,8 +25,8 @@ export interface EtcdCluster {
   readonly clientTls: TlsFiles;
   readonly tls: EtcdTls;
   readonly directory: string;
-  /** The member that the others follow now. */
-  leader(): Promise<ManagedProcess>;
+  /** The member that the others follow now; `except` is not asked. */
+  leader(except?: ManagedProcess): Promise<ManagedProcess>;
   stop(): Promise<void>;
 }
 
@@ -82,8 +82,9 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<EtcdCluster>
     clientTls,
     tls,
     directory,
-    leader: async () => {
-      const metrics = await Promise.all(places.map(({ clientUrl }) => getFromEtcd(`${clientUrl}/metrics`, clientTls)));
+    leader: async (except) => {
+      const ask = (url: string, i: number) => (members[i] === except ? undefined : getFromEtcd(`${url}/metrics`, clientTls));
+      const metrics = await Promise.all(places.map(({ clientUrl }, i) => ask(clientUrl, i)));
       const leader = members[metrics.findIndex((text) => text?.includes('\netcd_server_is_leader 1'))];
       if (!leader) throw new Error('no member of etcd leads now');
       return leader;

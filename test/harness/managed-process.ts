@@ -9,7 +9,8 @@ export interface Command {
   readonly name: string;
   readonly program: string;
   readonly args: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
+  /** Beside ours; asked for at each start. */
+  readonly env?: () => Readonly<Record<string, string>>;
   /** Takes its output; appended to over restarts. */
   readonly logFile: string;
   /** Resolves to true once the process does its work. */
@@ -60,7 +61,7 @@ export class ManagedProcess {
     const { program, args, env, logFile } = this.#command;
     const log = openSync(logFile, 'a');
     // Detached, so that a Ctrl-C at the terminal reaches only us; the log is a file, so that the process survives us if it is to be kept.
-    const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', log, log], detached: true });
+    const child = spawn(program, args, { env: { ...process.env, ...env?.() }, stdio: ['ignore', log, log], detached: true });
     closeSync(log);
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);

@@ -5,15 +5,22 @@ import { probeReplica } from '../../fleet/replica-probe.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { ManagedProcess } from './managed-process.ts';
 
+export interface Launch {
+  /** The compiled daemon; that in dist/ unless told. */
+  readonly daemon?: string;
+  /** Read at each start. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** A replica as an operator runs it: the built daemon, in a process of its own, with its own token. Not started yet. */
-export function replicaProcess(place: ReplicaPlace, clientFile: string): ManagedProcess {
+export function replicaProcess(place: ReplicaPlace, clientFile: string, launch: Launch = {}): ManagedProcess {
   const { addresses, tls } = loadClientFile(clientFile);
   const address = addresses[place.index - 1] as string;
   return new ManagedProcess({
     name: `replica-${place.index}`,
     program: process.execPath,
-    args: [join(packageRoot, 'dist/daemon/main.js'), '--config', place.config],
-    env: { SOFTHSM2_CONF: join(place.directory, 'softhsm2.conf') },
+    args: [launch.daemon ?? join(packageRoot, 'dist/daemon/main.js'), '--config', place.config],
+    env: () => ({ ...launch.env, SOFTHSM2_CONF: join(place.directory, 'softhsm2.conf') }),
     logFile: join(place.directory, 'log'),
     ready: async () => (await probeReplica(address, tls)).health === 'SERVING',
   });

@@ -1,0 +1,212 @@
+import { createECDH } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { create } from '@bufbuild/protobuf';
+import type { VaultTransport } from '../../client/transport.ts';
+import { VaultClient, type VaultClientOptions } from '../../client/vault-client.ts';
+import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { type ErrorCode, isVaultError } from '../../primitives/errors.ts';
+import {
+  type BeginRecoveryRequest,
+  BeginRecoveryRequestSchema,
+  type FinishEnrollmentRequest,
+} from '../../proto/gen/backupvault/v1/vault_pb.ts';
+import { quickHash } from '../harness/soft-client.ts';
+import type { Account } from './account.ts';
+import type { History, Outcome } from './history.ts';
+import type { Prng } from './prng.ts';
+
+export interface DeviceOptions extends Pick<VaultClientOptions, 'policy' | 'fleet' | 'tenant'> {
+  readonly name: string;
+  readonly random: Prng;
+  readonly history: History;
+  /** Records what passes, and tells the device of it. */
+  readonly connect: (device: Device) => VaultTransport;
+}
+
+const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'OUTCOME_UNKNOWN',
+  'NOT_ENOUGH_REPLICAS',
+  'STORE_UNAVAILABLE',
+  'RECORD_OUTDATED',
+  'TOKEN_UNAVAILABLE',
+  'BUSY',
+  'COOLING_DOWN',
+  'GRANT_EXPIRED',
+]);
+
+/** The outcome is open, or says only that it shall be tried again. */
+export const isPassing = (error: unknown): boolean => isVaultError(error) && passing.has(error.code);
+
+const TRIES = 8;
+
+/** A device of some user's: does one thing after the other, by the SDK or by hand where the SDK's cryptography would cost too much. */
+export class Device {
+  readonly name: string;
+  readonly #options: DeviceOptions;
+  readonly #transport: VaultTransport;
+  readonly #vault: VaultClient;
+  #code = '';
+  #account: Account | undefined;
+  #triedOn: Uint8Array | undefined;
+
+  constructor(options: DeviceOptions) {
+    const { name, policy, fleet, tenant } = options;
+    this.name = name;
+    this.#options = options;
+    this.#transport = options.connect(this);
+    this.#vault = new VaultClient({ transport: this.#transport, policy, fleet, tenant, argon2id: quickHash });
+  }
+
+  /** For the recorder. */
+  onEnrolment(request: FinishEnrollmentRequest): void {
+    if (this.#account?.recordId === request.recordId) this.#account.noteEnrolment(request, this.#code);
+  }
+
+  /** For the recorder. */
+  onGuess(request: BeginRecoveryRequest): void {
+    this.#triedOn = request.g;
+  }
+
+  /** A wrong code: a point of no code at all. The vault cannot tell the difference. */
+  async guess(account: Account): Promise<void> {
+    if (!account.g) return this.look(account);
+    const { recordId, g } = account;
+    const request = create(BeginRecoveryRequestSchema, { recordId, g, point: randomPoint() });
+    account.guesses.push(request);
+    await this.sendGuess(account, request);
+  }
+
+  /** Until its outcome is known, or patience ends. */
+  async sendGuess(account: Account, request: BeginRecoveryRequest): Promise<void> {
+    account.openGuesses.add(request);
+    const outcome = await this.#attempt(account, () => this.#transport.beginRecovery(request));
+    if (outcome === 'known') account.openGuesses.delete(request);
+  }
+
+  /** The same bytes as some time before. */
+  async guessAgain(account: Account): Promise<void> {
+    const { random } = this.#options;
+    if (account.guesses.length > 0) await this.sendGuess(account, random.pick(account.guesses));
+  }
+
+  async enrolAgain(account: Account): Promise<void> {
+    const { random } = this.#options;
+    if (account.enrolments.length > 0) await this.sendEnrolment(account, random.pick(account.enrolments));
+  }
+
+  async sendEnrolment(account: Account, request: FinishEnrollmentRequest): Promise<void> {
+    const outcome = await this.#attempt(account, () => this.#transport.finishEnrollment(request));
+    if (outcome === 'known') account.openEnrolments.delete(request);
+  }
+
+  /** Under a code of its own; what was there is replaced. */
+  async enrol(account: Account, code: string, allowFewerHolders: boolean): Promise<void> {
+    const { recordId, backupKey, policy } = account;
+    await this.#work(account, code, async () => {
+      const enrolment = await this.#vault.beginEnrolment({ recordId, code, backupKey, policy, allowFewerHolders });
+      const request = () => account.enrolments.find(({ body }) => body && constantTimeEqual(body.g, enrolment.g));
+      try {
+        await enrolment.finish();
+        account.g = enrolment.g;
+        account.isSpent = false;
+        const done = request();
+        if (done) account.openEnrolments.delete(done);
+      } catch (error) {
+        const sent = request();
+        if (sent && !isPassing(error)) account.openEnrolments.delete(sent);
+        throw error;
+      }
+    });
+  }
+
+  /** The whole way through the SDK. */
+  async recover(account: Account, code: string, options: { readonly renew: boolean; readonly allowFewerHolders: boolean }): Promise<void> {
+    const { history } = this.#options;
+    const at = history.now();
+    this.#triedOn = undefined;
+    let isOurKey: boolean | undefined;
+    let outcome: Outcome = 'ok';
+    let message: string | undefined;
+    await this.#work(account, code, async () => {
+      try {
+        const { backupKey, renewal } = await this.#vault.recover({ recordId: account.recordId, code, ...options });
+        isOurKey = constantTimeEqual(backupKey.expose(), account.backupKey.expose());
+        if (renewal.state === 'renewed') this.#renewed(account, renewal.result.g);
+      } catch (error) {
+        outcome = isVaultError(error) ? error.code : 'INTERNAL';
+        message = error instanceof Error ? error.message : String(error);
+        throw error;
+      }
+    });
+    const triedOn = this.#triedOn as Uint8Array | undefined;
+    history.add({
+      type: 'entry',
+      ...{ at, until: history.now(), device: this.name, rid: account.rid, outcome },
+      isRight: triedOn && account.codeOf(triedOn) === code,
+      ...(isOurKey === undefined ? {} : { isOurKey }),
+      ...(message === undefined ? {} : { message }),
+    });
+  }
+
+  /** After everything healed: looks which generation it is, and enters its code. */
+  async tryRightCode(account: Account): Promise<{ outcome: Outcome; message?: string }> {
+    try {
+      const { g } = await this.#vault.describe(account.recordId);
+      const code = account.codeOf(g);
+      if (code === undefined) return { outcome: 'INTERNAL', message: 'the vault names a generation that nobody made' };
+      const { backupKey } = await this.#vault.recover({ recordId: account.recordId, code, renew: false });
+      const isOurs = constantTimeEqual(backupKey.expose(), account.backupKey.expose());
+      return isOurs ? { outcome: 'ok' } : { outcome: 'INTERNAL', message: 'it is another backup key' };
+    } catch (error) {
+      return { outcome: isVaultError(error) ? error.code : 'INTERNAL', message: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  #renewed(account: Account, g: Uint8Array): void {
+    account.g = g;
+    account.isSpent = false;
+    for (const request of account.openEnrolments)
+      if (request.body && constantTimeEqual(request.body.g, g)) account.openEnrolments.delete(request);
+  }
+
+  /** Hears which generation it is. */
+  async look(account: Account): Promise<void> {
+    await this.#work(account, '', async () => {
+      const { state, g } = await this.#vault.describe(account.recordId);
+      account.g = g;
+      account.isSpent = state !== 'live';
+    });
+  }
+
+  /** Failures are in the history; here only what follows from them for the device matters. */
+  async #work(account: Account, code: string, work: () => Promise<void>): Promise<void> {
+    this.#account = account;
+    this.#code = code;
+    try {
+      await work();
+    } catch (error) {
+      if (isVaultError(error, 'EXHAUSTED')) account.isSpent = true;
+      if (isVaultError(error, 'GENERATION_UNKNOWN') || isVaultError(error, 'GENERATION_CONFLICT')) account.g = undefined;
+    }
+  }
+
+  async #attempt(account: Account, send: () => Promise<unknown>): Promise<'known' | 'open'> {
+    for (let i = 0; i < TRIES; i++)
+      try {
+        await send();
+        return 'known';
+      } catch (error) {
+        if (isVaultError(error, 'EXHAUSTED')) account.isSpent = true;
+        if (isVaultError(error, 'GENERATION_UNKNOWN')) account.g = undefined;
+        if (!isPassing(error)) return 'known';
+        await delay(this.#options.random.integer(50, 400));
+      }
+    return 'open';
+  }
+}
+
+function randomPoint(): Uint8Array {
+  const pair = createECDH('prime256v1');
+  pair.generateKeys();
+  return pair.getPublicKey(null, 'compressed');
+}

@@ -1,0 +1,138 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parse, stringify } from 'yaml';
+import { probeReplica } from '../../fleet/replica-probe.ts';
+import type { Millis } from '../../primitives/brand.ts';
+import { DevFleet } from '../harness/dev-fleet.ts';
+import { compileShim } from '../integration/support/token-uses.ts';
+import { compileDiskShim } from './disk.ts';
+import type { Party } from './faults.ts';
+import { FaultyReplica, type OnEnd, type Preloads } from './faulty-replica.ts';
+import { Link } from './link.ts';
+
+export interface FaultFleetOptions {
+  /** The compiled daemon; that in dist/ unless told. */
+  readonly daemon?: string;
+  readonly progress: (step: string) => void;
+  readonly onEnd: OnEnd;
+}
+
+const SERVING_DEADLINE: Millis = 60_000;
+
+/** A fleet whose every connection passes a link of ours, whose tokens record their uses, and whose replicas can be made to fail. */
+export class FaultFleet {
+  readonly dev: DevFleet;
+  readonly replicas: readonly FaultyReplica[];
+  /** Where frontends find the replicas, in order of index. */
+  readonly addresses: readonly string[];
+  readonly #links: ReadonlyMap<string, Link>;
+
+  private constructor(dev: DevFleet, replicas: readonly FaultyReplica[], links: ReadonlyMap<string, Link>) {
+    this.dev = dev;
+    this.replicas = replicas;
+    this.#links = links;
+    this.addresses = replicas.map(({ index }) => `localhost:${this.link('frontend', `replica-${index}`).port}`);
+  }
+
+  static async start({ daemon, progress, onEnd }: FaultFleetOptions): Promise<FaultFleet> {
+    const dev = await DevFleet.start({ fleet: 'fault', settings: { log_level: 'warn' }, progress });
+    const links = new Map<string, Link>();
+    try {
+      progress('putting links, shims and clocks in between');
+      await Promise.all(dev.replicas.map(({ process }) => process.stop()));
+      for (const [name, port] of connections(dev)) links.set(name, await Link.to(port));
+      const preloads: Preloads = { diskShim: compileDiskShim(dev.directory), faketime: findFaketime() };
+      const module = compileShim(dev.directory);
+      for (const { place } of dev.replicas) rewire(place.config, place.index, module, links);
+      const replicas = dev.replicas.map((replica) => new FaultyReplica(replica, dev.clientFile, preloads, daemon, onEnd));
+      const fleet = new FaultFleet(dev, replicas, links);
+      for (const replica of replicas) replica.supervise();
+      await fleet.serving();
+      return fleet;
+    } catch (error) {
+      for (const link of links.values()) link.close();
+      await dev.stop();
+      throw error;
+    }
+  }
+
+  link(from: Party, to: Party): Link {
+    const link = this.#links.get(`${from} ${to}`);
+    if (!link) throw new RangeError(`there is no connection from ${from} to ${to}`);
+    return link;
+  }
+
+  replica(index: number): FaultyReplica {
+    const replica = this.replicas[index - 1];
+    if (!replica) throw new RangeError(`there is no replica ${index}`);
+    return replica;
+  }
+
+  /** What a replica's token was used on. */
+  usesOf(index: number): string {
+    return join(this.dev.directory, `replica-${index}`, 'softhsm2.conf.uses');
+  }
+
+  /** Mends everything, and waits until every replica serves. */
+  async heal(): Promise<void> {
+    for (const link of this.#links.values()) link.heal();
+    for (const member of this.dev.etcd.members) {
+      member.resume();
+      if (!member.running) await member.launch();
+    }
+    for (const replica of this.replicas) replica.heal();
+    await this.serving();
+  }
+
+  /** Throws with the log of the first replica that does not serve. */
+  async serving(): Promise<void> {
+    const deadline = performance.now() + SERVING_DEADLINE;
+    const { addresses, tls } = this.dev.client;
+    for (const [i, address] of addresses.entries())
+      while ((await probeReplica(address, tls)).health !== 'SERVING') {
+        if (performance.now() > deadline) throw new Error(`replica ${i + 1} does not serve:\n${this.replicas[i]?.process.logTail()}`);
+        await delay(100);
+      }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.replicas.map((replica) => replica.stop()));
+    for (const link of this.#links.values()) link.close();
+    for (const member of this.dev.etcd.members) member.resume();
+    await this.dev.stop();
+  }
+}
+
+/** By "from to": the port that the connection leads to. */
+function* connections({ replicas, etcd }: DevFleet): Generator<[string, number]> {
+  for (const { place, ports } of replicas) {
+    yield [`frontend replica-${place.index}`, ports.frontend];
+    for (const other of replicas)
+      if (other !== replicas[place.index - 1]) yield [`replica-${place.index} replica-${other.place.index}`, other.ports.peer];
+    for (const [i, endpoint] of etcd.endpoints.entries()) yield [`replica-${place.index} etcd-${i}`, Number(new URL(endpoint).port)];
+  }
+}
+
+interface Wiring {
+  peers: { index: number; address: string }[];
+  etcd: { endpoints: string[] };
+  token: { module?: string };
+}
+
+function rewire(file: string, index: number, module: string, links: ReadonlyMap<string, Link>): void {
+  const config = parse(readFileSync(file, 'utf8')) as Wiring;
+  const through = (to: Party) => `localhost:${links.get(`replica-${index} ${to}`)?.port}`;
+  for (const peer of config.peers) peer.address = through(`replica-${peer.index}`);
+  config.etcd.endpoints = config.etcd.endpoints.map((_, i) => `https://${through(`etcd-${i}`)}`);
+  config.token.module = module;
+  writeFileSync(file, stringify(config));
+}
+
+/** The library of Debian's faketime; its folder is named after the machine. */
+function findFaketime(): string {
+  const candidates = readdirSync('/usr/lib').map((folder) => `/usr/lib/${folder}/faketime/libfaketimeMT.so.1`);
+  const found = candidates.find((file) => existsSync(file));
+  if (!found) throw new Error('libfaketime is not installed: run `make setup`.');
+  return found;
+}

@@ -1,0 +1,145 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { GrantSigner } from '../../frontend/grant-signer.ts';
+import { frontendTransport } from '../../frontend/transport.ts';
+import { VaultConnection } from '../../frontend/vault-connection.ts';
+import { fromHex, toHex } from '../../primitives/bytes.ts';
+import { settle } from './aftermath.ts';
+import { check, type Violation } from './checker.ts';
+import { Device } from './device.ts';
+import { EtcdLie } from './etcd-lie.ts';
+import { FaultFleet } from './fault-fleet.ts';
+import type { Fault } from './faults.ts';
+import { History, type HistoryEvent } from './history.ts';
+import { Injector } from './injector.ts';
+import { Prng } from './prng.ts';
+import { recording } from './recorder.ts';
+import { reportOf } from './report.ts';
+import { TokenWatch } from './token-watch.ts';
+import { Workload } from './workload.ts';
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly seconds: number;
+  /** For history.jsonl and report.txt; made anew. */
+  readonly output: string;
+  readonly plan: readonly Fault[];
+  /** The compiled daemon; that in dist/ unless told. */
+  readonly daemon?: string;
+  readonly devices?: number;
+  readonly accountsAtOnce?: number;
+  readonly progress: (line: string) => void;
+}
+
+export interface RunResult {
+  readonly events: readonly HistoryEvent[];
+  readonly violations: readonly Violation[];
+  readonly report: string;
+}
+
+const PROGRESS_EVERY = 10_000;
+const TOKENS_EVERY = 500;
+
+/** What the network of a device does to one request of its in so many. */
+const mischief = { none: 88, 'lose-request': 2, 'lose-reply': 5, 'send-twice': 5 } as const;
+const honest = { none: 1, 'lose-request': 0, 'lose-reply': 0, 'send-twice': 0 } as const;
+
+/** Starts a fleet, lets devices use it while things go wrong, heals it, and holds what happened against the promises. */
+export async function run(options: RunOptions): Promise<RunResult> {
+  const { seed, seconds, output, plan, progress } = options;
+  rmSync(output, { recursive: true, force: true });
+  mkdirSync(output, { recursive: true });
+  const history = new History(join(output, 'history.jsonl'));
+  const fleet = await FaultFleet.start({
+    ...(options.daemon ? { daemon: options.daemon } : {}),
+    progress,
+    onEnd: (replica, diedAt, why) => {
+      const at = history.now();
+      if (diedAt) history.add({ type: 'fault', at, until: at, kind: 'died-at', what: `replica-${replica} ${diedAt}`, alone: false });
+      else history.add({ type: 'exited', at, replica, why });
+    },
+  });
+  const closers: (() => void)[] = [];
+  try {
+    const random = new Prng(seed).fork();
+    const rid = (recordId: string) => toHex(fleet.dev.rid(recordId));
+    const device = (name: string, first: number, weights: typeof mischief | typeof honest) =>
+      openDevice(fleet, history, { name, first, weights, random: random.fork(), rid, closers });
+    const devices = Array.from({ length: options.devices ?? 8 }, (_, i) => device(`device-${i + 1}`, i, mischief).device);
+    const workload = new Workload({ devices, random: random.fork(), rid, accountsAtOnce: options.accountsAtOnce ?? 12 });
+    const lie = new EtcdLie(fleet.dev.etcd, fleet.dev.client.fleet, random.fork());
+    closers.push(() => lie.close());
+    const injector = new Injector(fleet, history, async () => {
+      const told = await lie.tell(workload.active);
+      for (const { isRolledBack, rid } of workload.active) if (isRolledBack) history.add({ type: 'rolled-back', at: history.now(), rid });
+      return told?.what;
+    });
+    const watches = fleet.replicas.map(({ index }) => new TokenWatch(fleet.usesOf(index), index));
+    const lookAtTokens = () => {
+      for (const watch of watches) for (const event of watch.poll(history.now())) history.add(event);
+    };
+    const timers = [setInterval(lookAtTokens, TOKENS_EVERY), setInterval(() => progress(progressOf(history.events)), PROGRESS_EVERY)];
+    closers.push(() => timers.forEach(clearInterval));
+
+    progress(`injecting ${plan.length} faults in ${seconds} s`);
+    const working = workload.run();
+    const began = performance.now();
+    await injector.run(plan);
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, seconds * 1000 - (performance.now() - began))));
+    workload.end();
+    progress('healing');
+    await fleet.heal();
+    await working;
+
+    progress(`settling ${workload.accounts.length} records`);
+    const healer = device('healer', 0, honest);
+    await settle(workload.accounts, { history, ...healer, store: fleet.dev.store, active: workload.active });
+    lookAtTokens();
+  } finally {
+    for (const close of closers) close();
+    await fleet.stop();
+    await history.close();
+  }
+  const violations = check(history.events);
+  const report = reportOf(history.events, violations, { seed, seconds });
+  writeFileSync(join(output, 'report.txt'), report);
+  return { events: history.events, violations, report };
+}
+
+interface Opening {
+  readonly name: string;
+  /** The replica that it asks first. */
+  readonly first: number;
+  readonly weights: typeof mischief | typeof honest;
+  readonly random: Prng;
+  readonly rid: (recordId: string) => string;
+  readonly closers: (() => void)[];
+}
+
+function openDevice({ addresses, dev }: FaultFleet, history: History, { name, first, weights, random, rid, closers }: Opening) {
+  const { fleet, tenant, tls, grant, statement_hashes } = dev.client;
+  const pem = (file: string) => readFileSync(file, 'utf8');
+  const from = first % addresses.length;
+  const connection = new VaultConnection({
+    addresses: [...addresses.slice(from), ...addresses.slice(0, from)],
+    tls: { ca: pem(tls.ca), cert: pem(tls.cert), key: pem(tls.key) },
+  });
+  closers.push(() => connection.close());
+  const relay = frontendTransport({ connection, signer: new GrantSigner({ kid: grant.kid, pem: pem(grant.key) }), fleet, tenant });
+  const record = (listener: Pick<Device, 'onEnrolment' | 'onGuess'>) =>
+    recording(relay, {
+      ...{ device: name, statement: dev.statement, history, rid, random: random.fork(), mischief: weights },
+      onEnrolment: (request) => listener.onEnrolment(request),
+      onGuess: (request) => listener.onGuess(request),
+    });
+  const policy = { kind: 'pinned', statementHashes: statement_hashes.map((hash) => fromHex(hash, 'statement_hashes')) } as const;
+  const device = new Device({ name, random, history, fleet, tenant, policy, connect: record });
+  return { device, transport: record({ onEnrolment: () => {}, onGuess: () => {} }) };
+}
+
+function progressOf(events: readonly HistoryEvent[]): string {
+  const answered = new Set(
+    events.flatMap((e) => (e.type === 'call' && e.method === 'beginRecovery' && e.outcome === 'ok' ? [`${e.g} ${e.point}`] : [])),
+  );
+  return `${answered.size} attempts, ${events.filter(({ type }) => type === 'fault').length} faults`;
+}

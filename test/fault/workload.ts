@@ -1,0 +1,89 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Account } from './account.ts';
+import type { Device } from './device.ts';
+import type { Prng } from './prng.ts';
+
+export interface WorkloadOptions {
+  readonly devices: readonly Device[];
+  readonly random: Prng;
+  readonly rid: (recordId: string) => string;
+  /** So many at a time: few enough that devices meet. */
+  readonly accountsAtOnce: number;
+}
+
+const actions = { guess: 66, again: 14, recover: 7, wrong: 3, enrol: 3, enrolAgain: 4, look: 3 } as const;
+
+/** Users and their devices: right codes, wrong codes, changes of code, and the same bytes again, several devices to an account. */
+export class Workload {
+  readonly accounts: Account[] = [];
+  readonly #options: WorkloadOptions;
+  readonly #active: Account[] = [];
+  #isOver = false;
+
+  constructor(options: WorkloadOptions) {
+    this.#options = options;
+  }
+
+  /** Until `end` is called. */
+  async run(): Promise<void> {
+    await Promise.all(this.#options.devices.map((device) => this.#use(device, this.#options.random.fork())));
+  }
+
+  end(): void {
+    this.#isOver = true;
+  }
+
+  /** Accounts that are in use now. */
+  get active(): readonly Account[] {
+    return this.#active;
+  }
+
+  async #use(device: Device, random: Prng): Promise<void> {
+    while (!this.#isOver) {
+      if (this.#active.length < this.#options.accountsAtOnce) await this.#open(device, random);
+      else await this.#act(device, random.pick(this.#active), random);
+    }
+  }
+
+  async #open(device: Device, random: Prng): Promise<void> {
+    const recordId = `account-${this.accounts.length + 1}`;
+    const limit = random.pick([1, 3, 5, 8, 10, 10, 10]);
+    const account = new Account(recordId, this.#options.rid(recordId), { limit, coolDownMs: random.chance(0.1) ? 60 : 0 });
+    this.accounts.push(account);
+    this.#active.push(account);
+    await device.enrol(account, newCode(random), true);
+  }
+
+  async #act(device: Device, account: Account, random: Prng): Promise<void> {
+    if (account.isSpent && random.chance(0.5)) return this.#retire(account);
+    switch (random.weighted(actions)) {
+      case 'guess':
+        return device.guess(account);
+      case 'again':
+        return device.guessAgain(account);
+      case 'recover':
+        return this.#recover(device, account, random);
+      case 'wrong':
+        return device.recover(account, newCode(random), { renew: false, allowFewerHolders: false });
+      case 'enrol':
+        return device.enrol(account, newCode(random), random.chance(0.5));
+      case 'enrolAgain':
+        return device.enrolAgain(account);
+      case 'look':
+        return device.look(account);
+    }
+  }
+
+  async #recover(device: Device, account: Account, random: Prng): Promise<void> {
+    const code = account.codeOf();
+    if (code === undefined) return device.look(account).then(() => delay(10));
+    return device.recover(account, code, { renew: true, allowFewerHolders: random.chance(0.5) });
+  }
+
+  #retire(account: Account): void {
+    const i = this.#active.indexOf(account);
+    if (i >= 0) this.#active.splice(i, 1);
+  }
+}
+
+const newCode = (random: Prng): string => `code ${random.integer(0, 2 ** 31)} ${random.integer(0, 2 ** 31)}`;
