@@ -15,6 +15,7 @@ import { Housekeeping } from './replica/housekeeping.ts';
 import { Membership } from './replica/membership.ts';
 import { localParticipant } from './replica/participant.ts';
 import { connectPeer } from './replica/peer.ts';
+import { Space } from './replica/space.ts';
 import { expectReplica, tenantOf } from './rpc/caller.ts';
 import { serveMetrics } from './rpc/metrics.ts';
 import { replicaService } from './rpc/replica-service.ts';
@@ -108,7 +109,10 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   });
   membership.start();
   undo.push(() => membership.stop());
-  return { vault, participants, present: () => membership.present(), events, membership, tenure };
+  const space = new Space(etcd, { quota: config.etcd.quota_bytes, clock, events });
+  space.start();
+  undo.push(() => space.stop());
+  return { vault, participants, present: () => membership.present(), hasRoom: () => !space.isShort, events, membership, tenure };
 }
 
 async function openOwnToken(config: Config, fleet: string, events: Events, undo: Stop[]): Promise<TokenPort> {

@@ -31,7 +31,15 @@ const schema = z.strictObject({
   }),
   /** Where the other replicas listen for peers. */
   peers: z.array(z.strictObject({ index: z.int().min(1).max(MAX_REPLICAS), address })),
-  etcd: z.strictObject({ endpoints: z.array(z.url({ protocol: /^https$/ })).min(1), tls }),
+  etcd: z.strictObject({
+    endpoints: z.array(z.url({ protocol: /^https$/ })).min(1),
+    tls,
+    /** etcd's --quota-backend-bytes; at three quarters of it no new records are taken. */
+    quota_bytes: z
+      .int()
+      .min(1)
+      .default(2 * 1024 ** 3),
+  }),
   token: z.strictObject({
     /** A file of hsm-config/ without its ending, or a path. */
     profile: z.string(),

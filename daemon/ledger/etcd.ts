@@ -125,6 +125,13 @@ export class Etcd {
     await reading(lease.put(this.#key(key)).value(Buffer.from(value)).exec());
   }
 
+  /** Bytes of one member's file, and whether any member has run out of space. */
+  async usage(): Promise<{ readonly bytes: number; readonly isOutOfSpace: boolean }> {
+    const { maintenance } = this.#client;
+    const [{ dbSize }, { alarms }] = await reading(Promise.all([maintenance.status(), maintenance.alarm({})]));
+    return { bytes: Number(dbSize), isOutOfSpace: alarms.some(({ alarm }) => String(alarm).toUpperCase() === 'NOSPACE') };
+  }
+
   close(): void {
     this.#client.close();
   }

@@ -16,6 +16,8 @@ const PROMOTE_GRACE: Millis = 500;
 
 export async function beginEnrollment(fleet: Fleet, account: Account, request: BeginEnrollmentRequest): Promise<Offer[]> {
   const { vault, participants } = fleet;
+  if (!fleet.hasRoom())
+    throw new VaultError('STORE_UNAVAILABLE', 'etcd is nearly full and takes no new records; an operator must compact and defragment it.');
   const { g, point, clientKey, grant } = request;
   const message = create(OfferRequestSchema, { account: messageOf(account), g, point, clientKey, grant });
   const answers = await askAll(participants, async ({ calls }) => (await calls.offer(message)).offer, {

@@ -9,5 +9,7 @@ export interface Fleet {
   readonly participants: readonly Participant[];
   /** Replicas that hold their membership lease: a hint, for whom it is worth to wait. */
   readonly present: () => ReadonlySet<number>;
+  /** etcd has room for new records. */
+  readonly hasRoom: () => boolean;
   readonly events: Events;
 }

@@ -33,6 +33,13 @@ export class Events {
     labelNames: ['event'],
     registers: [this.registry],
   });
+  readonly #storeBytes = new Gauge({
+    name: 'bkv_store_bytes',
+    help: 'Size of etcd’s file, and its quota.',
+    labelNames: ['kind'],
+    registers: [this.registry],
+  });
+  #wasOutOfSpace = false;
   readonly #serving = new Gauge({ name: 'bkv_serving', help: '1 while this replica serves.', registers: [this.registry] });
 
   constructor(log: Log) {
@@ -90,6 +97,14 @@ export class Events {
   reconciled(rid: Uint8Array, guards: number): void {
     this.#records.inc({ event: 'reconciled' });
     this.#log.warn('reconciled', { rid: short(rid), guards });
+  }
+
+  storeUsed(bytes: number, quota: number, isOutOfSpace: boolean): void {
+    this.#storeBytes.set({ kind: 'used' }, bytes);
+    this.#storeBytes.set({ kind: 'quota' }, quota);
+    if (isOutOfSpace && !this.#wasOutOfSpace)
+      this.#log.error('etcd is out of space: compact, defragment, disarm its alarm', { bytes, quota });
+    this.#wasOutOfSpace = isOutOfSpace;
   }
 
   sweepFailed(error: unknown): void {

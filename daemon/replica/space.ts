@@ -1,0 +1,55 @@
+import type { Millis } from '../../primitives/brand.ts';
+import type { Clock } from '../../primitives/clock.ts';
+import type { Etcd } from '../ledger/etcd.ts';
+import type { Events } from '../telemetry/events.ts';
+
+const INTERVAL: Millis = 10_000;
+const FULL = 0.75; // of the quota: what is left is for attempts and erasures
+
+/** Watches how full etcd is. Out of space it takes neither attempts nor erasures, so new records are refused well before. */
+export class Space {
+  readonly #etcd: Etcd;
+  readonly #quota: number;
+  readonly #clock: Clock;
+  readonly #events: Events;
+  #isShort = false;
+  #stopped = false;
+  #wake = () => {};
+  #loop: Promise<void> = Promise.resolve();
+
+  /** `quota` in bytes, as etcd's --quota-backend-bytes. */
+  constructor(etcd: Etcd, { quota, clock, events }: { readonly quota: number; readonly clock: Clock; readonly events: Events }) {
+    this.#etcd = etcd;
+    this.#quota = quota;
+    this.#clock = clock;
+    this.#events = events;
+  }
+
+  /** As of the last look. */
+  get isShort(): boolean {
+    return this.#isShort;
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#wake();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        const { bytes, isOutOfSpace } = await this.#etcd.usage();
+        this.#isShort = isOutOfSpace || bytes > FULL * this.#quota;
+        this.#events.storeUsed(bytes, this.#quota, isOutOfSpace);
+      } catch {
+        // Membership says that etcd does not answer, ten times as often.
+      }
+      await Promise.race([this.#clock.sleep(INTERVAL), new Promise<void>((resolve) => (this.#wake = resolve))]);
+    }
+  }
+}
