@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { VaultTransport } from '../client/transport.ts';
-import type { Step } from '../client/vault.ts';
+import type { ReceiptListener, Step } from '../client/vault.ts';
 import { VaultClient } from '../client/vault-client.ts';
 import { type ClientFile, loadClientFile } from '../fleet/client-file.ts';
 import { GrantSigner } from '../frontend/grant-signer.ts';
@@ -18,7 +18,7 @@ export interface OpenVault {
 }
 
 /** Frontend and device in one process: for development fleets, where one person is both. */
-export function openVault({ fleet, tenant, addresses, tls, grant, statement_hashes }: ClientFile): OpenVault {
+export function openVault({ fleet, tenant, addresses, tls, grant, statement_hashes }: ClientFile, onReceipts?: ReceiptListener): OpenVault {
   const connection = new VaultConnection({ addresses, tls: { ca: readPem(tls.ca), cert: readPem(tls.cert), key: readPem(tls.key) } });
   const signer = new GrantSigner({ kid: grant.kid, pem: readPem(grant.key) });
   const transport = frontendTransport({ connection, signer, fleet, tenant });
@@ -27,13 +27,14 @@ export function openVault({ fleet, tenant, addresses, tls, grant, statement_hash
     policy: { kind: 'pinned', statementHashes: statement_hashes.map((hash) => fromHex(hash, 'statement_hashes')) },
     fleet,
     tenant,
+    ...(onReceipts ? { onReceipts } : {}),
   });
   return { vault, transport, close: () => connection.close() };
 }
 
 /** For one command. */
-export async function withVault<T>(command: Command, use: (vault: VaultClient) => Promise<T>): Promise<T> {
-  const { vault, close } = openVault(loadClientFile(clientFileOf(command)));
+export async function withVault<T>(command: Command, use: (vault: VaultClient) => Promise<T>, onReceipts?: ReceiptListener): Promise<T> {
+  const { vault, close } = openVault(loadClientFile(clientFileOf(command)), onReceipts);
   try {
     return await use(vault);
   } finally {

@@ -10,6 +10,7 @@ import { fleetStatusCommand } from './fleet-status.ts';
 import { guardCreateCommand } from './guard-create.ts';
 import { guardRebuildCommand } from './guard-rebuild.ts';
 import { Output, type Streams } from './output.ts';
+import { receiptVerifyCommand } from './receipt-verify.ts';
 import { recoverCommand } from './recover.ts';
 import { replicaProvisionCommand } from './replica-provision.ts';
 
@@ -38,6 +39,7 @@ function makeProgram(output: Output, { stdout }: Streams): Command {
       .addCommand(guardCreateCommand(output))
       .addCommand(guardRebuildCommand(output)),
   );
+  program.addCommand(group('receipt', 'what replicas signed of an attempt').addCommand(receiptVerifyCommand(output)));
   program.addCommand(group('replica', 'one replica').addCommand(replicaProvisionCommand(output)), { hidden: true });
 
   for (const command of everyCommand(program)) {

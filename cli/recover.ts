@@ -1,8 +1,11 @@
+import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import type { RecoveryResult } from '../client/recover.ts';
 import type { Renewal } from '../client/renewal.ts';
-import type { Step } from '../client/vault.ts';
+import type { ReceiptListener, Step } from '../client/vault.ts';
+import { PUBLIC, writeNew } from '../fleet/produce/files.ts';
 import { isVaultError } from '../primitives/errors.ts';
+import { encodeReceipts, type Receipt } from '../protocol/receipt.ts';
 import { withNewKeyFile } from './key-file.ts';
 import { steps, withVault } from './open-vault.ts';
 import type { Output } from './output.ts';
@@ -14,6 +17,7 @@ interface Options {
   readonly codeFile?: string;
   readonly renew: boolean;
   readonly allowFewerHolders?: true;
+  readonly receipts?: string;
 }
 
 export const recoverCommand = (output: Output): Command =>
@@ -24,10 +28,12 @@ export const recoverCommand = (output: Output): Command =>
     .option('--code-file <file>', 'the code, one line; - is standard input (default: ask for it)')
     .option('--no-renew', 'do not enrol again afterwards: attempts that were used stay used')
     .option('--allow-fewer-holders', 'enrol again although fewer replicas would hold a share than do now')
+    .option('--receipts <file>', 'where the receipts go that replicas signed for the attempt, right or wrong; must not exist')
     .action((recordId: string, options: Options, command: Command) => recover(recordId, options, command, output));
 
 async function recover(recordId: string, options: Options, command: Command, output: Output): Promise<void> {
   const code = await readCode(options.codeFile, false);
+  const keep = options.receipts === undefined ? undefined : keepReceipts(options.receipts);
   const recovered = await withNewKeyFile(options.out, async (write) => {
     const input = {
       recordId,
@@ -36,7 +42,7 @@ async function recover(recordId: string, options: Options, command: Command, out
       allowFewerHolders: options.allowFewerHolders ?? false,
       progress: (step: Step) => output.step(steps[step]),
     };
-    const result = await withVault(command, (vault) => patiently(() => vault.recover(input)));
+    const result = await withVault(command, (vault) => patiently(() => vault.recover(input)), keep);
     write(result.backupKey.expose());
     result.backupKey.wipe();
     return result;
@@ -46,6 +52,16 @@ async function recover(recordId: string, options: Options, command: Command, out
     { record: recordId, keyFile: options.out, attempt, limit, attemptsElsewhere, enrolledAt, renewal: renewalDocument(renewal) },
     inWords(options.out, recovered),
   );
+}
+
+/** Written as they come, so that they are there when the code was wrong, too. */
+function keepReceipts(file: string): ReceiptListener {
+  const kept = new Map<string, Receipt>();
+  writeNew(file, '', PUBLIC);
+  return (statement, receipts) => {
+    for (const receipt of receipts) kept.set(`${receipt.replica} ${receipt.attempt}`, receipt);
+    writeFileSync(file, encodeReceipts(statement, [...kept.values()]));
+  };
 }
 
 function inWords(file: string, { attempt, limit, attemptsElsewhere, enrolledAt, renewal }: RecoveryResult): string {

@@ -22,7 +22,7 @@ export interface OpenedAttempt extends Answers {
  * that can be heard: with a hostile replica among t answers, a right code looks wrong. Throws WRONG_CODE, and what `insist` gives up on.
  */
 export async function tryPoint(
-  { transport, clock, made }: Pick<Vault, 'transport' | 'clock' | 'made'>,
+  { transport, clock, made, onReceipts }: Pick<Vault, 'transport' | 'clock' | 'made' | 'onReceipts'>,
   recordId: string,
   request: RecoveryRequest,
   blinded: Blinded,
@@ -36,6 +36,10 @@ export async function tryPoint(
     const answers = await insist(clock, async () => verifyAnswers(await transport.beginRecovery(message), request));
     heard = merge(heard, answers);
     made.note(request.g, heard.attempt);
+    onReceipts(
+      request.statement,
+      answers.valid.map(({ receipt }) => receipt),
+    );
     progress('combining');
     const s = await findSecret(heard.body, heard.valid, blinded);
     if (s) return { ...heard, s };

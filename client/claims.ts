@@ -1,17 +1,4 @@
-import { p256 } from '@noble/curves/nist.js';
 import { isVaultError, VaultError } from '../primitives/errors.ts';
-import type { Replica } from '../protocol/statement.ts';
-import type { Transcript } from '../protocol/transcript.ts';
-
-const SIGNATURE_LENGTH = 64;
-
-/** Throws REPLY_UNTRUSTED unless replica i's receipt key signed it: ECDSA P-256 with SHA-256, r‖s. */
-export function expectSigned(replica: Replica, transcript: Transcript, signature: Uint8Array, what: string): void {
-  // Tokens do not care for low s, and no promise rests on a signature being the only one. The library throws for another length.
-  const verifies = () => p256.verify(signature, transcript.digest, replica.receiptKey, { prehash: false, lowS: false });
-  if (signature.length !== SIGNATURE_LENGTH || !verifies())
-    throw new VaultError('REPLY_UNTRUSTED', `${what} of replica ${replica.index} is not signed by its receipt key.`);
-}
 
 export interface Claims<T> {
   readonly valid: readonly T[];

@@ -2,9 +2,10 @@ import { type Bytes, toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import type { Ticket } from '../proto/gen/backupvault/v1/record_pb.ts';
 import type { Offer } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { expectSigned } from '../protocol/signature.ts';
 import { type Replica, replicaOf } from '../protocol/statement.ts';
 import { offerTranscript, ticketHashTranscript } from '../protocol/transcripts.ts';
-import { expectEnough, expectSigned, verifyEach } from './claims.ts';
+import { expectEnough, verifyEach } from './claims.ts';
 import { type CurvePoint, parseCurvePoint } from './oprf.ts';
 import type { TrustedStatement } from './trust-policy.ts';
 

@@ -3,9 +3,11 @@ import { constantTimeEqual } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import type { BeginRecoveryResponse, Evaluation } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { type Body, type HashedBody, parseBody, shareOf } from '../protocol/body.ts';
+import { type Receipt, receiptOf } from '../protocol/receipt.ts';
+import { expectSigned } from '../protocol/signature.ts';
 import { replicaOf } from '../protocol/statement.ts';
 import { receiptTranscript } from '../protocol/transcripts.ts';
-import { expectEnough, expectSigned, verifyEach } from './claims.ts';
+import { expectEnough, verifyEach } from './claims.ts';
 import { type CurvePoint, parseCurvePoint } from './oprf.ts';
 import type { TrustedStatement } from './trust-policy.ts';
 
@@ -22,6 +24,8 @@ export interface Answer {
   readonly index: number;
   readonly evaluated: CurvePoint;
   readonly enrolledAt: Millis;
+  /** What it signed, complete. */
+  readonly receipt: Receipt;
 }
 
 export interface Answers extends HashedBody {
@@ -60,7 +64,9 @@ function verifyReceipt(
   const { fleet, epoch } = statement;
   const receipt = receiptTranscript({ fleet, epoch, index, rid, g, attempt, limit, point, evaluated, bodyHash, enrolledAtMs });
   expectSigned(replica, receipt, evaluation.signature, 'The receipt');
-  return { index, evaluated, enrolledAt: Number(enrolledAtMs) };
+  const { signature } = evaluation;
+  const signed = receiptOf({ index, rid, g, attempt, limit, point, evaluated, bodyHash, enrolledAtMs, signature });
+  return { index, evaluated, enrolledAt: Number(enrolledAtMs), receipt: signed };
 }
 
 function parseReplyBody(reply: BeginRecoveryResponse): HashedBody {

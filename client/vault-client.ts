@@ -13,7 +13,7 @@ import { type RehearsalInput, rehearse } from './rehearsal.ts';
 import { type Argon2id, wasmArgon2id } from './stretch.ts';
 import { type VaultTransport, withTypedErrors } from './transport.ts';
 import type { TrustPolicy } from './trust-policy.ts';
-import type { Vault } from './vault.ts';
+import type { ReceiptListener, Vault } from './vault.ts';
 
 export interface VaultClientOptions {
   readonly transport: VaultTransport;
@@ -23,6 +23,8 @@ export interface VaultClientOptions {
   readonly tenant: string;
   readonly clock?: Clock;
   readonly argon2id?: Argon2id;
+  /** For an app that keeps receipts, as evidence of how many attempts were counted. */
+  readonly onReceipts?: ReceiptListener;
 }
 
 /** The vault, as an app sees it. What is thrown are VaultErrors; each code says what to do next. */
@@ -30,9 +32,25 @@ export class VaultClient {
   readonly #vault: Vault;
   readonly #recoveries: Recoveries;
 
-  constructor({ transport, policy, fleet, tenant, clock = systemClock, argon2id = wasmArgon2id }: VaultClientOptions) {
+  constructor({
+    transport,
+    policy,
+    fleet,
+    tenant,
+    clock = systemClock,
+    argon2id = wasmArgon2id,
+    onReceipts = () => {},
+  }: VaultClientOptions) {
     const typed = withTypedErrors(transport);
-    this.#vault = { transport: typed, fleet: new Fleet(fleet, policy, typed, clock), tenant, argon2id, made: new MadeAttempts(), clock };
+    this.#vault = {
+      transport: typed,
+      fleet: new Fleet(fleet, policy, typed, clock),
+      tenant,
+      argon2id,
+      made: new MadeAttempts(),
+      clock,
+      onReceipts,
+    };
     this.#recoveries = new Recoveries(this.#vault);
   }
 

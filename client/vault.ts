@@ -1,5 +1,7 @@
 import type { Bytes } from '../primitives/bytes.ts';
 import type { Clock } from '../primitives/clock.ts';
+import type { Receipt } from '../protocol/receipt.ts';
+import type { Statement } from '../protocol/statement.ts';
 import { recordTranscript } from '../protocol/transcripts.ts';
 import type { Fleet } from './fleet.ts';
 import type { MadeAttempts } from './made-attempts.ts';
@@ -15,7 +17,11 @@ export interface Vault {
   readonly argon2id: Argon2id;
   readonly made: MadeAttempts;
   readonly clock: Clock;
+  /** Told every receipt that verified, also of attempts whose code was wrong. */
+  readonly onReceipts: ReceiptListener;
 }
+
+export type ReceiptListener = (statement: Statement, receipts: readonly Receipt[]) => void;
 
 export const ridOf = (vault: Vault, recordId: string): Bytes => recordTranscript(vault.fleet.name, vault.tenant, recordId).digest;
 

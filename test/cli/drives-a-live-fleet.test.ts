@@ -62,6 +62,26 @@ test('enrols, spends attempts, recovers, erases, and says in its exit code what 
   expect(await bkvctl(['describe', 'nobody'])).toMatchObject({ code: exitCodes.RECORD_STATE });
 });
 
+test('keeps the receipts of a wrong code, and verifies them without asking anybody', async () => {
+  await bkvctl(['enroll', 'bob', '--new-key', file('key-of-bob'), '--limit', '3'], CODE);
+  const wrong = await bkvctl(['recover', 'bob', '--out', file('none'), '--receipts', file('receipts')], 'another code 77');
+  expect(wrong.code).toBe(exitCodes.WRONG_CODE);
+  const verified = await bkvctl(['receipt', 'verify', file('receipts')]);
+  expect(verified).toMatchObject({
+    code: exitCodes.OK,
+    document: { receipts: [1, 2, 3].map((replica) => ({ replica, attempt: 1, limit: 3 })) },
+  });
+
+  const kept = JSON.parse(readFileSync(file('receipts'), 'utf8'));
+  for (const change of [{ attempt: 2 }, { limit: 9 }, { replica: 2 }, { evaluated: kept.receipts[0].point }, { g: '00' }]) {
+    const receipts = [{ ...kept.receipts[0], ...change }, ...kept.receipts.slice(1)];
+    writeFileSync(file('changed'), JSON.stringify({ ...kept, receipts }));
+    expect(await bkvctl(['receipt', 'verify', file('changed')])).toMatchObject({ code: exitCodes.UNTRUSTED });
+  }
+  writeFileSync(file('changed'), JSON.stringify({ ...kept, statement: kept.statement.replace('"epoch":1', '"epoch":2') }));
+  expect(await bkvctl(['receipt', 'verify', file('changed')])).toMatchObject({ code: exitCodes.UNTRUSTED });
+});
+
 test('fleet status tells who serves, and fails below the threshold', async () => {
   const [, second, third] = fleet.replicas.map(({ process }) => process);
   expect(await bkvctl(['fleet', 'status'])).toMatchObject({
