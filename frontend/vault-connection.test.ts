@@ -7,6 +7,7 @@ import type { VaultTransport } from '../client/transport.ts';
 import { Authority, type Identity, validityFrom } from '../fleet/produce/authority.ts';
 import { frontendSubject, replicaSubject } from '../fleet/produce/certificates.ts';
 import { serviceDefinition } from '../grpc/bridge.ts';
+import type { Millis } from '../primitives/brand.ts';
 import { toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import * as pb from '../proto/gen/backupvault/v1/vault_pb.ts';
@@ -15,7 +16,7 @@ import { beginEnrolmentTranscript, bodyTranscript, eraseTranscript, pointTranscr
 import { goldenBody } from '../test/golden/arguments.ts';
 import { GrantSigner } from './grant-signer.ts';
 import { frontendTransport } from './transport.ts';
-import { VaultConnection } from './vault-connection.ts';
+import { VaultConnection, type VaultConnectionOptions } from './vault-connection.ts';
 
 let authority: Authority;
 let replica: Identity;
@@ -34,8 +35,8 @@ afterEach(() => {
 
 type Behaviour = (request: never) => object | VaultError | Partial<StatusObject> | 'never';
 
-/** A replica that answers every call alike. Returns its address and what it was asked. */
-async function startReplica(behave: Behaviour): Promise<{ address: string; asked: object[] }> {
+/** A replica that answers every call alike, after a while. Returns its address and what it was asked. */
+async function startReplica(behave: Behaviour, after: Millis = 0): Promise<{ address: string; asked: object[] }> {
   const asked: object[] = [];
   const handler = ({ request }: { request: object }, reply: (error: Partial<StatusObject> | null, response?: object) => void) => {
     asked.push(request);
@@ -46,7 +47,7 @@ async function startReplica(behave: Behaviour): Promise<{ address: string; asked
       metadata.set(ERROR_METADATA, Buffer.from(encodeError(answer)));
       reply({ code: status.FAILED_PRECONDITION, metadata });
     } else if ('code' in answer) reply(answer);
-    else reply(null, answer);
+    else setTimeout(reply, after, null, answer);
   };
   const server = new Server();
   const methods = Object.fromEntries(pb.VaultService.methods.map(({ localName }) => [localName, handler]));
@@ -63,9 +64,11 @@ async function startReplica(behave: Behaviour): Promise<{ address: string; asked
 
 const AWAY = 'localhost:1'; // nobody listens there
 
-function connect(...addresses: string[]): VaultConnection {
+const connect = (...addresses: string[]) => connectWith({ callTimeout: 300 }, addresses);
+
+function connectWith(patience: Pick<VaultConnectionOptions, 'callTimeout' | 'patience'>, addresses: readonly string[]): VaultConnection {
   const tls = { cert: frontend.certificate, key: frontend.key, ca: authority.certificate };
-  const connection = new VaultConnection({ addresses, tls, connectTimeout: 500, callTimeout: 300 });
+  const connection = new VaultConnection({ addresses, tls, connectTimeout: 500, ...patience });
   cleanup.push(() => connection.close());
   return connection;
 }
@@ -87,12 +90,27 @@ describe('one call', () => {
     ['breaks off', () => ({ code: status.UNAVAILABLE })],
     ['resets the stream', () => ({ code: status.INTERNAL })],
     ['is busy', () => new VaultError('BUSY', 'busy')],
+    ['has a clock that is wrong', () => new VaultError('GRANT_EXPIRED', 'from the future')],
     ['has lost its token', () => new VaultError('TOKEN_UNAVAILABLE', 'gone')],
     ['cannot see its peers', () => new VaultError('NOT_ENOUGH_REPLICAS', 'alone')],
   ])('goes to the next replica when one %s', async (_, behave) => {
     const [first, second] = [await startReplica(behave), await answering()];
     expect(await getFleet(connect(first.address, second.address))).toBe('07');
     expect(first.asked.length).toBe(1);
+  });
+
+  test('asks the next as well when one takes long, and takes the answer that comes first', async () => {
+    const [first, second] = [await startReplica(() => 'never'), await answering()];
+    const connection = connectWith({ callTimeout: 60_000, patience: 100 }, [first.address, second.address]);
+    expect(await getFleet(connection)).toBe('07');
+    expect(await getFleet(connection)).toBe('07');
+    expect([first.asked.length, second.asked.length]).toEqual([1, 2]);
+  });
+
+  test('waits for a slow replica where no other one serves', async () => {
+    const slow = await startReplica(() => ({ statement: Uint8Array.of(9) }), 300);
+    const alone = await startReplica(() => new VaultError('NOT_ENOUGH_REPLICAS', 'alone'));
+    expect(await getFleet(connectWith({ callTimeout: 60_000, patience: 50 }, [slow.address, alone.address, AWAY]))).toBe('09');
   });
 
   test('goes to no other replica when one has decided', async () => {

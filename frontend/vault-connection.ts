@@ -17,6 +17,8 @@ export interface VaultConnectionOptions {
   readonly connectTimeout?: Millis;
   /** For one call to one replica. */
   readonly callTimeout?: Millis;
+  /** After which the next replica is asked as well, while the one before may still answer. */
+  readonly patience?: Millis;
 }
 
 const channelOptions: ChannelOptions = {
@@ -35,7 +37,7 @@ const worthAnother: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'NOT_ENOUGH_REPLICAS',
   'STORE_UNAVAILABLE',
   'RECORD_OUTDATED',
-  'RECORD_OUTDATED',
+  'GRANT_EXPIRED', // by that replica's clock, which may be wrong
   'TOKEN_UNAVAILABLE',
   'TOKEN_FAULT',
   'BUSY',
@@ -43,6 +45,10 @@ const worthAnother: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 
 /** A deadline. By no injected clock: grpc-js counts down to it by the system's. */
 const after = (timeout: Millis): number => Date.now() + timeout;
+
+type Send<T> = (calls: VaultCalls, options: { readonly deadline: number }) => Promise<T>;
+
+type Answer<T> = { readonly value: T } | { readonly replica: ReplicaChannel; readonly error: VaultError };
 
 interface ReplicaChannel {
   readonly address: string;
@@ -53,46 +59,59 @@ interface ReplicaChannel {
 /** Mutually authenticated channels to several replicas. Any of them serves any call; the next is asked when one does not. */
 export class VaultConnection {
   readonly #replicas: ReplicaChannel[];
-  readonly #timeouts: { readonly connect: Millis; readonly call: Millis };
+  readonly #timeouts: { readonly connect: Millis; readonly call: Millis; readonly patience: Millis };
 
-  constructor({ addresses, tls, connectTimeout = 2_000, callTimeout = 10_000 }: VaultConnectionOptions) {
+  constructor({ addresses, tls, connectTimeout = 2_000, callTimeout = 10_000, patience = 1_500 }: VaultConnectionOptions) {
     if (addresses.length === 0) throw new VaultError('CONFIG_INVALID', 'A connection needs the address of at least one replica.');
     const secure = credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert));
     this.#replicas = addresses.map((address) => {
       const channel = new Channel(address, secure, channelOptions);
       return { address, channel, calls: promiseClient(VaultService, channel) };
     });
-    this.#timeouts = { connect: connectTimeout, call: callTimeout };
+    this.#timeouts = { connect: connectTimeout, call: callTimeout, patience };
   }
 
   /**
-   * Sends one call, to one replica after the other until one answers. Throws what a replica said, OUTCOME_UNKNOWN if one may have
-   * acted and none said what happened, NOT_ENOUGH_REPLICAS if none could be reached.
+   * Sends one call: to one replica, and to the next when it fails or takes long, until one answers. Throws what a replica said,
+   * OUTCOME_UNKNOWN if one may have acted and none said what happened, NOT_ENOUGH_REPLICAS if none could be reached.
    */
-  async call<T>(send: (calls: VaultCalls, options: { readonly deadline: number }) => Promise<T>): Promise<T> {
-    let unknown: VaultError | undefined;
-    let refused: VaultError | undefined;
-    for (const replica of [...this.#replicas]) {
-      if (!(await this.#isReachable(replica))) {
-        this.#demote(replica);
+  async call<T>(send: Send<T>): Promise<T> {
+    const others = [...this.#replicas];
+    const asked = new Map<ReplicaChannel, Promise<Answer<T>>>();
+    const failures: VaultError[] = [];
+    for (;;) {
+      const replica = others.shift();
+      if (replica) asked.set(replica, this.#ask(replica, send));
+      if (asked.size === 0) throw mostTelling(failures);
+      const answer = await firstOf(asked.values(), others.length > 0 ? this.#timeouts.patience : undefined);
+      if (answer === undefined) {
+        if (replica) this.#demote(replica);
         continue;
       }
-      try {
-        return await send(replica.calls, { deadline: after(this.#timeouts.call) });
-      } catch (cause) {
-        const error = callError(cause);
-        if (!worthAnother.has(error.code)) throw error;
-        if (error.code === 'OUTCOME_UNKNOWN') {
-          unknown = error;
-          this.#demote(replica);
-        } else refused = error;
-      }
+      if ('value' in answer) return answer.value;
+      if (!worthAnother.has(answer.error.code)) throw answer.error;
+      failures.push(answer.error);
+      asked.delete(answer.replica);
     }
-    throw unknown ?? refused ?? new VaultError('NOT_ENOUGH_REPLICAS', 'No replica of the vault can be reached.');
   }
 
   close(): void {
     for (const { channel } of this.#replicas) channel.close();
+  }
+
+  /** Never rejects. */
+  async #ask<T>(replica: ReplicaChannel, send: Send<T>): Promise<Answer<T>> {
+    if (!(await this.#isReachable(replica))) {
+      this.#demote(replica);
+      return { replica, error: new VaultError('NOT_ENOUGH_REPLICAS', 'No replica of the vault can be reached.') };
+    }
+    try {
+      return { value: await send(replica.calls, { deadline: after(this.#timeouts.call) }) };
+    } catch (cause) {
+      const error = callError(cause);
+      if (error.code === 'OUTCOME_UNKNOWN') this.#demote(replica);
+      return { replica, error };
+    }
   }
 
   /** Without a connection nothing was sent: that is the one failure whose outcome is known. */
@@ -108,3 +127,23 @@ export class VaultConnection {
     this.#replicas.push(...this.#replicas.splice(i, 1));
   }
 }
+
+/** Undefined where none came in time. */
+async function firstOf<T>(answers: Iterable<Promise<T>>, patience: Millis | undefined): Promise<T | undefined> {
+  if (patience === undefined) return Promise.race(answers);
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, patience, undefined);
+  });
+  try {
+    return await Promise.race([...answers, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What may have happened comes before what did not. */
+const mostTelling = (failures: readonly VaultError[]): VaultError =>
+  failures.findLast(({ code }) => code === 'OUTCOME_UNKNOWN') ??
+  failures.findLast(({ code }) => code !== 'NOT_ENOUGH_REPLICAS') ??
+  (failures.at(-1) as VaultError);
