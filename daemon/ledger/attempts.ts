@@ -74,11 +74,18 @@ export function eraseIfDue(current: Attempts | undefined, now: Millis, grace: Mi
   return erase(current, current.g);
 }
 
-/** Earliest time of a new attempt. A stored time from the future is taken for now: a clock that was wrong must not lock anybody out for long. */
+/** Earliest time of a new attempt. */
 export function notBefore(attempts: Attempts, now: Millis): Millis {
-  if (attempts.points.length === 0) return 0;
-  return Math.min(Number(attempts.lastAttemptMs), now) + Number(attempts.coolDownMs);
+  return attempts.points.length === 0 ? 0 : coolDownEnd(Number(attempts.lastAttemptMs), Number(attempts.coolDownMs), now);
 }
+
+const MOST_SKEW: Millis = 60_000; // between the clocks of replicas, and of one before and after it was set
+
+/**
+ * When a cool-down is over. A time from the future is of a clock that was wrong: taken for now, at each new now, it would lock the
+ * record until that time has come. Without it there is no wait here; guards whose clocks were right still wait.
+ */
+export const coolDownEnd = (at: Millis, coolDown: Millis, now: Millis): Millis => (at > now + MOST_SKEW ? 0 : at + coolDown);
 
 export const isExhausted = (attempts: Attempts): boolean => attempts.state === LIVE && attempts.points.length >= attempts.limit;
 

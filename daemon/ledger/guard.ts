@@ -5,7 +5,7 @@ import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Policy } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import type { AttemptName } from '../../protocol/transcripts.ts';
-import { coolingDown, exhausted } from './attempts.ts';
+import { coolDownEnd, coolingDown, exhausted } from './attempts.ts';
 import type { GuardStore } from './guard-store.ts';
 import type { Counted, Generation, Guarded } from './guarded.ts';
 
@@ -157,8 +157,7 @@ function isCounted({ counted }: Guarded, { attempt, pointHash }: AttemptName): b
 
 function expectCooledDown({ counted }: Guarded, { limit, coolDownMs }: Policy, now: Millis): void {
   if (counted.size === 0) return;
-  const last = Math.max(...[...counted.values()].map(({ atMs }) => Math.min(atMs, now))); // a time from the future counts as now
-  const wait = last + Number(coolDownMs);
+  const wait = Math.max(...[...counted.values()].map(({ atMs }) => coolDownEnd(atMs, Number(coolDownMs), now)));
   if (wait > now) throw coolingDown(wait, counted.size, limit);
 }
 

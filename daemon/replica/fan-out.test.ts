@@ -50,6 +50,10 @@ describe('having enough answers', () => {
     expect(await codeOf({ 1: () => fail('GRANT_REFUSED'), 2: () => fail('EXHAUSTED'), 3: () => fail('EXHAUSTED') })).toBe('EXHAUSTED');
   });
 
+  it('says NOT_ENOUGH_REPLICAS where replicas refuse for reasons of their own', async () => {
+    expect(await codeOf({ 1: ok, 2: () => fail('GENERATION_UNKNOWN'), 3: () => fail('GRANT_EXPIRED') })).toBe('NOT_ENOUGH_REPLICAS');
+  });
+
   it('needs no more than t', async () => {
     expect(await codeOf({ 1: ok, 2: ok, 3: () => fail('GRANT_REFUSED') })).toEqual(['ok', 'ok']);
   });

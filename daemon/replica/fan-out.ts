@@ -57,22 +57,19 @@ export function askAll<T>(
 }
 
 /**
- * The answers, if there are at least `needed`. If so many refused for a reason that cannot be enough any more, throws the reason
- * that most of them gave; else NOT_ENOUGH_REPLICAS.
+ * The answers, if there are at least `needed`. If so many refused for one reason that there cannot be enough any more, throws that
+ * reason. Else NOT_ENOUGH_REPLICAS: that one replica holds no share and the clock of another is wrong says nothing of the request.
  */
 export function expectEnough<T>({ answers, failures }: Answers<T>, needed: number, asked: number): T[] {
   if (answers.size >= needed) return [...answers.values()];
   const refusals = [...failures.values()].filter((error) => !isPassing(error));
-  if (asked - refusals.length < needed) throw mostCommon(refusals);
+  const count = (error: VaultError) => refusals.filter(({ code }) => code === error.code).length;
+  const shared = refusals.find((error) => asked - count(error) < needed);
+  if (shared) throw shared;
   throw new VaultError('NOT_ENOUGH_REPLICAS', `${answers.size} replicas answered, ${needed} must; send exactly the same bytes again.`, {
     details: { replicasAnswered: answers.size, replicasNeeded: needed },
     cause: failures.values().next().value,
   });
-}
-
-function mostCommon(errors: readonly VaultError[]): VaultError {
-  const count = (error: VaultError) => errors.filter(({ code }) => code === error.code).length;
-  return errors.reduce((best, error) => (count(error) > count(best) ? error : best));
 }
 
 const unexpected = (cause: unknown) => new VaultError('INTERNAL', 'A replica failed in a way that it should not.', { cause });
