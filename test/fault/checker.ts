@@ -2,7 +2,7 @@ import { fromHex, toHex } from '../../primitives/bytes.ts';
 import type { ErrorCode } from '../../primitives/errors.ts';
 import { parsePoint } from '../../protocol/point.ts';
 import { pointTranscript } from '../../protocol/transcripts.ts';
-import type { Call, HistoryEvent, Outcome } from './history.ts';
+import type { Call, Exited, HistoryEvent, Outcome } from './history.ts';
 import { type Generation, type Record, readHistory } from './records.ts';
 
 /** What the history shows that must not be. The promises P1 to P8 are those of docs/PROTOCOL.md. */
@@ -24,6 +24,7 @@ export type ViolationKind =
   | 'wrong-code-accepted'
   | 'forbidden-error'
   | 'not-healed' // P4: it does not work although nothing is broken any more
+  | 'crashed' // a replica ended without a reason
   | 'guard-lost'; // a replica that did nothing wrong must not serve any more
 
 export interface Violation {
@@ -36,13 +37,20 @@ export interface Violation {
 export function check(events: readonly HistoryEvent[]): Violation[] {
   const { records, byKey } = readHistory(events);
   const violations: Violation[] = [];
+  const guesses = new Set(events.flatMap((event) => (event.type === 'call' && event.method === 'beginRecovery' ? [event.point] : [])));
+  // A token tests itself with keys of its own, at each start, and never on a device's point.
   for (const event of events)
-    if (event.type === 'evaluated' && !byKey.has(event.key))
-      violations.push({ kind: 'unasked-at-tokens', text: `replica ${event.replica} used a key that nobody enrolled` });
-    else if (event.type === 'exited' && /GUARD_MISMATCH/.test(event.why))
-      violations.push({ kind: 'guard-lost', text: `replica ${event.replica}: ${event.why}` });
+    if (event.type === 'evaluated' && !byKey.has(event.key) && guesses.has(event.point))
+      violations.push({ kind: 'unasked-at-tokens', text: `replica ${event.replica} used a key that nobody enrolled on a device’s point` });
+    else if (event.type === 'exited') violations.push(...checkExit(event));
   for (const record of records.values()) violations.push(...checkRecord(record));
   return violations;
+}
+
+/** A daemon ends only with a reason that it states, and never for one that an operator must mend. */
+function checkExit({ replica, why }: Exited): Violation[] {
+  if (/bkvd: GUARD_MISMATCH/.test(why)) return [{ kind: 'guard-lost', text: `replica ${replica}: ${why}` }];
+  return /bkvd: [A-Z_]+: [^\n]*$/.test(why) ? [] : [{ kind: 'crashed', text: `replica ${replica}:\n${why}` }];
 }
 
 function* checkRecord(record: Record): Generator<Violation> {

@@ -1,5 +1,4 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
 import { probeReplica } from '../../fleet/replica-probe.ts';
@@ -8,14 +7,13 @@ import { DevFleet } from '../harness/dev-fleet.ts';
 import { compileShim } from '../integration/support/token-uses.ts';
 import { compileDiskShim } from './disk.ts';
 import type { Party } from './faults.ts';
-import { FaultyReplica, type OnEnd, type Preloads } from './faulty-replica.ts';
+import { FaultyReplica, type Preloads, type Watcher } from './faulty-replica.ts';
 import { Link } from './link.ts';
 
-export interface FaultFleetOptions {
+export interface FaultFleetOptions extends Watcher {
   /** The compiled daemon; that in dist/ unless told. */
   readonly daemon?: string;
   readonly progress: (step: string) => void;
-  readonly onEnd: OnEnd;
 }
 
 const SERVING_DEADLINE: Millis = 60_000;
@@ -35,7 +33,7 @@ export class FaultFleet {
     this.addresses = replicas.map(({ index }) => `localhost:${this.link('frontend', `replica-${index}`).port}`);
   }
 
-  static async start({ daemon, progress, onEnd }: FaultFleetOptions): Promise<FaultFleet> {
+  static async start({ daemon, progress, ...watcher }: FaultFleetOptions): Promise<FaultFleet> {
     const dev = await DevFleet.start({ fleet: 'fault', settings: { log_level: 'warn' }, progress });
     const links = new Map<string, Link>();
     try {
@@ -45,7 +43,7 @@ export class FaultFleet {
       const preloads: Preloads = { diskShim: compileDiskShim(dev.directory), faketime: findFaketime() };
       const module = compileShim(dev.directory);
       for (const { place } of dev.replicas) rewire(place.config, place.index, module, links);
-      const replicas = dev.replicas.map((replica) => new FaultyReplica(replica, dev.clientFile, preloads, daemon, onEnd));
+      const replicas = dev.replicas.map((replica) => new FaultyReplica(replica, dev.clientFile, preloads, watcher, daemon));
       const fleet = new FaultFleet(dev, replicas, links);
       for (const replica of replicas) replica.supervise();
       await fleet.serving();
@@ -67,11 +65,6 @@ export class FaultFleet {
     const replica = this.replicas[index - 1];
     if (!replica) throw new RangeError(`there is no replica ${index}`);
     return replica;
-  }
-
-  /** What a replica's token was used on. */
-  usesOf(index: number): string {
-    return join(this.dev.directory, `replica-${index}`, 'softhsm2.conf.uses');
   }
 
   /** Mends everything, and waits until every replica serves. */

@@ -15,8 +15,12 @@ export interface Preloads {
 /** As a supervisor would: not at once, so that what fails at its start does not take the whole machine. */
 const RESTART_AFTER: Millis = 300;
 
-/** What it is told about a replica that ended without having been killed from here. */
-export type OnEnd = (replica: number, diedAt: FaultPoint | undefined, lastWords: string) => void;
+export interface Watcher {
+  /** Before each start: what the process before wrote of its token's uses is complete. */
+  readonly onStart: (replica: number, uses: string) => void;
+  /** Of a replica that ended without having been killed from here. */
+  readonly onEnd: (replica: number, diedAt: FaultPoint | undefined, lastWords: string) => void;
+}
 
 /** A replica under a supervisor that starts it again whenever it ends, on a disk and by a clock that can go wrong. */
 export class FaultyReplica {
@@ -24,19 +28,21 @@ export class FaultyReplica {
   readonly process: ManagedProcess;
   readonly #guard: string;
   readonly #clock: string;
+  readonly #uses: string;
   readonly #env: Record<string, string>;
-  readonly #onEnd: OnEnd;
+  readonly #watcher: Watcher;
   #dieAt: FaultPoint | undefined;
   #notBefore = 0;
   #wasKilled = false;
   #isOver = false;
   #supervision: Promise<void> = Promise.resolve();
 
-  constructor({ place, guardDirectory }: DevReplica, clientFile: string, preloads: Preloads, daemon: string | undefined, onEnd: OnEnd) {
+  constructor({ place, guardDirectory }: DevReplica, clientFile: string, preloads: Preloads, watcher: Watcher, daemon?: string) {
     this.index = place.index;
     this.#guard = guardDirectory;
     this.#clock = `${place.directory}/clock`;
-    this.#onEnd = onEnd;
+    this.#uses = `${place.directory}/softhsm2.conf.uses`; // by softhsm/counting-shim.c
+    this.#watcher = watcher;
     this.setClock(0);
     this.#env = {
       LD_PRELOAD: `${preloads.diskShim} ${preloads.faketime}`,
@@ -102,11 +108,12 @@ export class FaultyReplica {
       if (this.#isOver) return;
       this.#wasKilled = false;
       const dieAt = this.#dieAt;
+      this.#watcher.onStart(this.index, this.#uses);
       await this.process.launch();
       this.#arm(undefined); // for this life
       await this.process.exited();
       if (this.#wasKilled) continue;
-      this.#onEnd(this.index, dieAt, this.process.logTail(3));
+      this.#watcher.onEnd(this.index, dieAt, this.process.logTail(25));
       await delay(RESTART_AFTER);
     }
   }

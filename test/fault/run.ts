@@ -50,9 +50,18 @@ export async function run(options: RunOptions): Promise<RunResult> {
   rmSync(output, { recursive: true, force: true });
   mkdirSync(output, { recursive: true });
   const history = new History(join(output, 'history.jsonl'));
+  const watches = new Map<number, TokenWatch>();
+  const lookAtTokens = () => {
+    for (const watch of watches.values()) for (const event of watch.poll(history.now())) history.add(event);
+  };
   const fleet = await FaultFleet.start({
     ...(options.daemon ? { daemon: options.daemon } : {}),
     progress,
+    onStart: (replica, uses) => {
+      lookAtTokens();
+      watches.set(replica, watches.get(replica) ?? new TokenWatch(uses, replica));
+      watches.get(replica)?.forgetHandles();
+    },
     onEnd: (replica, diedAt, why) => {
       const at = history.now();
       if (diedAt) history.add({ type: 'fault', at, until: at, kind: 'died-at', what: `replica-${replica} ${diedAt}`, alone: false });
@@ -74,10 +83,6 @@ export async function run(options: RunOptions): Promise<RunResult> {
       for (const { isRolledBack, rid } of workload.active) if (isRolledBack) history.add({ type: 'rolled-back', at: history.now(), rid });
       return told?.what;
     });
-    const watches = fleet.replicas.map(({ index }) => new TokenWatch(fleet.usesOf(index), index));
-    const lookAtTokens = () => {
-      for (const watch of watches) for (const event of watch.poll(history.now())) history.add(event);
-    };
     const timers = [setInterval(lookAtTokens, TOKENS_EVERY), setInterval(() => progress(progressOf(history.events)), PROGRESS_EVERY)];
     closers.push(() => timers.forEach(clearInterval));
 

@@ -32,7 +32,7 @@ const RESTART: Millis = 3500; // until a replica that was killed serves again
 const replicaLane: Lane = (random, { replicas }) => {
   const replica = random.integer(1, replicas);
   if (random.chance(0.5))
-    return { fault: { kind: 'stop-replica', replica }, for: random.integer(200, 2500), rest: random.integer(300, 1200) };
+    return { fault: { kind: 'stop-replica', replica }, for: random.integer(200, 2000), rest: random.integer(800, 2500) };
   const dieAt = { point: random.pick(points), nth: random.integer(1, 25) };
   return { fault: { kind: 'kill-replica', replica, dieAt }, for: random.integer(100, 1000), rest: 2 * RESTART };
 };
@@ -41,7 +41,7 @@ const etcdLane: Lane = (random) => {
   const who = random.pick(['leader', 'follower'] as const);
   const kind = random.weighted({ 'kill-etcd': 3, 'stop-etcd': 3, 'late-proposal': 2 });
   const fault: FaultKind = kind === 'late-proposal' ? { kind } : { kind, who };
-  return { fault, for: random.integer(300, 2500), rest: random.integer(1000, 2500) };
+  return { fault, for: random.integer(300, 2500), rest: random.integer(2500, 5000) };
 };
 
 const linkLane: Lane = (random, plan) => {

@@ -16,6 +16,11 @@ export class TokenWatch {
     this.#replica = replica;
   }
 
+  /** A process that starts counts its handles from the beginning. */
+  forgetHandles(): void {
+    this.#keys.clear();
+  }
+
   /** What is new; each point of a key is told once. */
   poll(at: number): Evaluated[] {
     const derived: { key: string; point: InstanceType<typeof p256.Point> }[] = [];
@@ -41,7 +46,7 @@ export class TokenWatch {
       replica: this.#replica,
       key,
       point: point.toHex(true),
-      next: (next[i] as typeof point).toHex(true),
+      next: (next[i] as typeof point).equals(p256.Point.ZERO) ? '' : (next[i] as typeof point).toHex(true), // −G: a token tests itself with it
     }));
   }
 

@@ -11,7 +11,7 @@ export interface WorkloadOptions {
   readonly accountsAtOnce: number;
 }
 
-const actions = { guess: 66, again: 14, recover: 7, wrong: 3, enrol: 3, enrolAgain: 4, look: 3 } as const;
+const actions = { guess: 76, again: 8, recover: 6, wrong: 3, enrol: 2, enrolAgain: 3, look: 2 } as const;
 
 /** Users and their devices: right codes, wrong codes, changes of code, and the same bytes again, several devices to an account. */
 export class Workload {
@@ -55,7 +55,7 @@ export class Workload {
   }
 
   async #act(device: Device, account: Account, random: Prng): Promise<void> {
-    if (account.isSpent && random.chance(0.5)) return this.#retire(account);
+    if (account.isSpent && random.chance(0.8)) return this.#retire(account);
     switch (random.weighted(actions)) {
       case 'guess':
         return device.guess(account);
