@@ -24,6 +24,8 @@ export class NumberedStore {
   #sequence: bigint;
   /** A write failed, and nothing was written since. */
   #isInDoubt = false;
+  #reopening: Promise<void> | undefined;
+  #isClosed = false;
 
   private constructor(level: Level, mark: Mark, sequence: bigint) {
     this.#level = level;
@@ -68,17 +70,17 @@ export class NumberedStore {
     }
   }
 
-  get(key: string): Promise<Uint8Array | undefined> {
-    return this.#level.get(key);
+  async get(key: string): Promise<Uint8Array | undefined> {
+    return (await this.#opened()).get(key);
   }
 
   /** Entries whose key begins with `prefix`, in order. */
-  entries(prefix: string, limit = -1): Promise<[string, Uint8Array][]> {
-    return this.#level.iterator({ ...under(prefix), limit }).all();
+  async entries(prefix: string, limit = -1): Promise<[string, Uint8Array][]> {
+    return (await this.#opened()).iterator({ ...under(prefix), limit }).all();
   }
 
-  keys(prefix: string): AsyncIterable<string> {
-    return this.#level.keys(under(prefix));
+  async *keys(prefix: string): AsyncIterable<string> {
+    yield* (await this.#opened()).keys(under(prefix));
   }
 
   /** All or nothing, and durable when it resolves. */
@@ -88,13 +90,14 @@ export class NumberedStore {
 
   async close(): Promise<void> {
     await this.#writes.idle();
+    this.#isClosed = true;
     await this.#level.close();
     await this.#mark.close();
   }
 
   /** The mark follows the store: where it is ahead at the next start, the store lost what was acknowledged. */
   async #commit(operations: readonly Operation[]): Promise<void> {
-    if (this.#isInDoubt) await this.#reopen();
+    if (this.#isInDoubt) await this.#reopenOnce();
     const sequence = this.#sequence + 1n;
     this.#isInDoubt = true;
     faultPoint('before-guard-write');
@@ -104,6 +107,19 @@ export class NumberedStore {
     await this.#mark.write(sequence);
     this.#isInDoubt = false;
     faultPoint('after-guard-write');
+  }
+
+  /** For reading: opens it again where that failed before, or waits until it is. */
+  async #opened(): Promise<Level> {
+    if (this.#level.status !== 'open' && !this.#isClosed) await this.#reopenOnce();
+    return this.#level;
+  }
+
+  #reopenOnce(): Promise<void> {
+    this.#reopening ??= this.#reopen().finally(() => {
+      this.#reopening = undefined;
+    });
+    return this.#reopening;
   }
 
   /**
@@ -117,6 +133,7 @@ export class NumberedStore {
     if (sequence < this.#sequence)
       throw new VaultError('GUARD_MISMATCH', 'The guard lost attempts when its disk failed. Replace it as the runbook says.');
     this.#sequence = sequence; // one more, where the write that failed is there after all
+    this.#isInDoubt = false;
   }
 }
 

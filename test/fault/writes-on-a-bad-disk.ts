@@ -17,11 +17,13 @@ async function run(guard: string, rid: Uint8Array, fault: 'full' | 'broken'): Pr
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     if (attempt === FAULTY.from) breakDisk(guard, fault);
     if (attempt === FAULTY.until) mendDisk(guard);
-    const written = await store.putCounted(rid, attempt, { pointHash: randomBytes(32), atMs: attempt }, false).then(
-      () => true,
-      () => false,
-    );
-    if (written) acknowledged.push(attempt);
+    try {
+      await store.read(rid); // as the guard does, which fails as well while the store cannot be opened
+      await store.putCounted(rid, attempt, { pointHash: randomBytes(32), atMs: attempt }, false);
+      acknowledged.push(attempt);
+    } catch {
+      // Refused: only what was acknowledged must be there.
+    }
   }
   writeSync(1, JSON.stringify({ acknowledged, refused: ATTEMPTS - acknowledged.length }));
   process.kill(process.pid, 'SIGKILL');
