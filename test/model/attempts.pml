@@ -1,0 +1,127 @@
+/* The attempt and generation state machine of docs/PROTOCOL.md, sections 4 and 6: n = 3, t = 2, limit 2.
+ *
+ * One process; every event is one atomic step, and any event may be the last: that is a crash. A coordinator remembers nothing.
+ * A guard is durable. What was once said (a request, a sub-record, a vote, what etcd answered) stays said: it may arrive at any
+ * later time, twice, or never. README.md says what is abstracted and why that is sound; run.sh holds the configurations. */
+
+#define N 3
+#define T 2
+#define LIMIT 2
+#define BURNT 7 /* stands in H for an attempt that is used up although its point is not known */
+
+#ifndef NG
+#define NG 2 /* generations 1..NG of one record */
+#endif
+#ifndef NP
+#define NP 3 /* points 1..NP: each is one code, blinded once */
+#endif
+
+/* body.previous. 0: a first enrolment. By default each names the one before; SIBLINGS: two devices replace 1 at the same time. */
+#ifdef SIBLINGS
+#define PREVIOUS(g) ((g) == 1 -> 0 : 1)
+#else
+#define PREVIOUS(g) ((g) - 1)
+#endif
+#define REPLACES(a, b) ((PREVIOUS(a) == (b) || (PREVIOUS(a) && PREVIOUS(PREVIOUS(a)) == (b))) && (b) && (a) != (b)) /* a came after b, in one chain */
+
+#define BIT(x) (1 << (x))
+#define HAS(set, x) (((set) >> (x)) & 1)
+#define ATLEAST_T(set) ((set) == 3 || (set) >= 5) /* two or more of three */
+
+#ifndef WATCHED
+#define WATCHED 1 /* whose attempts are modelled */
+#endif
+
+/* Every choice of replica, generation, number and point, as one option each. */
+#if NG == 1
+#define EACH_G(E) E(1)
+#define I_EACH_G(E, i) E(i, 1)
+#elif NG == 2
+#define EACH_G(E) E(1) E(2)
+#define I_EACH_G(E, i) E(i, 1) E(i, 2)
+#else
+#define EACH_G(E) E(1) E(2) E(3)
+#define I_EACH_G(E, i) E(i, 1) E(i, 2) E(i, 3)
+#endif
+#if NP == 0
+#define EACH_P(E)
+#define IK_EACH_P(E, i, k)
+#elif NP == 3
+#define EACH_P(E) E(1) E(2) E(3)
+#define IK_EACH_P(E, i, k) E(i, k, 1) E(i, k, 2) E(i, k, 3)
+#elif NP == 4
+#define EACH_P(E) E(1) E(2) E(3) E(4)
+#define IK_EACH_P(E, i, k) E(i, k, 1) E(i, k, 2) E(i, k, 3) E(i, k, 4)
+#else
+#define EACH_P(E) E(1) E(2) E(3) E(4) E(5)
+#define IK_EACH_P(E, i, k) E(i, k, 1) E(i, k, 2) E(i, k, 3) E(i, k, 4) E(i, k, 5)
+#endif
+#define I_EACH_KP(E, i) IK_EACH_P(E, i, 1) IK_EACH_P(E, i, 2)
+/* A hostile replica, 2, keeps no rules: only the others take steps. */
+#ifdef HOSTILE
+#define EACH_I(E) E(0) E(1)
+#define EACH_IG(E) I_EACH_G(E, 0) I_EACH_G(E, 1)
+#define EACH_IKP(E) I_EACH_KP(E, 0) I_EACH_KP(E, 1)
+#else
+#define EACH_I(E) E(0) E(1) E(2)
+#define EACH_IG(E) I_EACH_G(E, 0) I_EACH_G(E, 1) I_EACH_G(E, 2)
+#define EACH_IKP(E) I_EACH_KP(E, 0) I_EACH_KP(E, 1) I_EACH_KP(E, 2)
+#endif
+
+/* Enrolments. A set of replicas is a bit mask (bit i), a set of generations too (bit g). */
+byte begun;     /* offers were made, the client has its body and tickets: FinishEnrollment may be sent, again and again */
+#if defined(REGISTER) || defined(LOSS)
+byte sent[NG];  /* replicas whose sub-record of generation g is in the world */
+#define SEND(i, g) sent[(g) - 1] = sent[(g) - 1] | BIT(i)
+#else
+#define SEND(i, g) skip
+#endif
+
+/* Points are alike: a new one is always the next number. That divides the states by NP! and hides nothing. */
+byte known;
+#define MAYBE(p) ((p) <= known + 1)
+#define USE(p) known = ((p) > known -> (p) : known)
+
+#ifdef REGISTER
+#include "register.pml"
+#else
+#include "lies.pml"
+#endif
+#include "guard.pml"
+#include "properties.pml"
+
+init {
+end:
+  do
+  EACH_G(BEGIN)
+  EACH_IG(PREPARE)
+  EACH_IG(PROMOTE)
+  EACH_IKP(VOTE)
+#ifdef EVALUATIONS
+  EACH_IKP(EVALUATE)
+#endif
+#ifdef ERASURES
+  EACH_I(FORGET)
+#endif
+#ifdef LOSS
+  LOSE
+  REBUILD
+#endif
+#ifdef REGISTER
+  EACH_G(ENROL)
+  EACH_P(SPEND)
+#ifdef ERASURES
+  ERASE
+#endif
+  LAND(0) LAND(1)
+  DROP(0) DROP(1)
+#ifdef RESTORES
+  RESTORE
+  EACH_I(SWITCH)
+  RECONCILE(3) RECONCILE(5) RECONCILE(6) RECONCILE(7)
+  EACH_I(JOIN)
+#endif
+#endif
+  VIOLATIONS
+  od
+}

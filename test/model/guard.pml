@@ -1,0 +1,179 @@
+/* The guards: daemon/ledger/guard.ts, and the steps in daemon/vault that ask them. */
+
+byte live[N];      /* the generation served; 0: none ever */
+bit gone[N];       /* it was erased: its name stays, nothing else does */
+byte prepared[N];
+byte tickets[N];   /* generations whose ticket was issued since the guard last promoted one */
+#ifdef RESTORES
+byte number[N];    /* of the live generation, as etcd had it at promotion */
+#endif
+/* Attempts on one generation change nothing for another. So those on the one that is WATCHED suffice; each has its run. */
+byte H[6];         /* of WATCHED, while it is live. H[2i], H[2i+1]: the points of attempts 1 and 2; 0: empty */
+
+/* What the world has seen. */
+int votes;         /* vote signatures: three bits (replicas) for each number and point of WATCHED */
+#ifdef ENROLLED
+byte enrolled[NG]; /* replicas that signed `enrolled` */
+#define SIGN(i, g) enrolled[(g) - 1] = enrolled[(g) - 1] | BIT(i)
+#else
+#define SIGN(i, g) skip
+#endif
+#ifdef EVALUATIONS
+byte tried;        /* points of WATCHED that an honest replica evaluated */
+#endif
+
+#define AT(i, k) H[2 * (i) + (k) - 1]
+#define SERVES(i, g) (live[i] == (g) && !gone[i])
+#define PLACE(k, p) (3 * (2 * ((p) - 1) + (k) - 1))
+#ifdef HOSTILE
+#define VOTERS(k, p) (((votes >> PLACE(k, p)) & 7) | 4)
+#else
+#define VOTERS(k, p) ((votes >> PLACE(k, p)) & 7)
+#endif
+#define HAS_VOTED(i, k, p) HAS(votes, PLACE(k, p) + (i))
+#define SET_VOTE(i, k, p) votes = votes | BIT(PLACE(k, p) + (i))
+
+#ifdef M_ONE_VOTE_LESS
+#define VOTED(k, p) (VOTERS(k, p) != 0)
+#else
+#define VOTED(k, p) ATLEAST_T(VOTERS(k, p))
+#endif
+
+/* count() and adopt(): write-once, and a point has one number. */
+#if defined(M_OVERWRITE)
+#define FREE(i, k, p) 1
+#elif defined(M_LAST_ONLY)
+#define FREE(i, k, p) (AT(i, k) == (p) && !((k) == 1 && AT(i, 2)) || AT(i, k) == 0 && AT(i, 2) == 0)
+#else
+#define FREE(i, k, p) (AT(i, k) == (p) || AT(i, k) == 0 && AT(i, 3 - (k)) != (p))
+#endif
+
+/* A ticket holds while the guard has promoted nothing since it was issued, or what it serves is what the body replaces. */
+#define TICKETS(g, set) \
+  tickets[0] = tickets[0] | (HAS(set, 0) << (g)); \
+  tickets[1] = tickets[1] | (HAS(set, 1) << (g)); \
+  tickets[2] = tickets[2] | (HAS(set, 2) << (g));
+#if defined(M_TICKET_ANY_TIME)
+#define TICKET(i, g) 1
+#elif defined(M_TICKET_COUNTS_ENDED)
+#define TICKET(i, g) HAS(tickets[i], g)
+#else
+#define TICKET(i, g) (HAS(tickets[i], g) || PREVIOUS(g) && SERVES(i, PREVIOUS(g)))
+#endif
+
+/* expectMayReplace: the guard's own generation, or else what etcd shows. */
+#define MAY_REPLACE(i, g) \
+  (PREVIOUS(g) -> (SERVES(i, PREVIOUS(g)) || SHOWS_LATEST(i, PREVIOUS(g))) : ((live[i] == 0 || gone[i]) && SHOWS_NOTHING(i)))
+
+#define PREPARE(i, g) \
+  :: d_step { HAS(begun, g) && MAY_PREPARE(i, g) && !HAS(prepared[i], g) && !SERVES(i, g) && TICKET(i, g) && MAY_REPLACE(i, g) -> \
+       printf("replica %d prepares generation %d\n", i, g); \
+       prepared[i] = EVICTED(i, g) | BIT(g); SEND(i, g) }
+
+/* At most eight are kept. M_EVICTS: at most one, which stands for the ninth pushing out the oldest. */
+#ifdef M_EVICTS
+#define EVICTED(i, g) 0
+#else
+#define EVICTED(i, g) prepared[i]
+#endif
+
+/* What replaces the generation just promoted or erased may have been handed to a coordinator already: it stays. */
+#ifdef M_CLEARS_ALL_PREPARED
+#define SUCCESSORS(i, g) 0
+#else
+#if NG == 3
+#define SUCCESSORS(i, g) (prepared[i] & (BIT(1) * (PREVIOUS(1) == (g)) | BIT(2) * (PREVIOUS(2) == (g)) | BIT(3) * (PREVIOUS(3) == (g))))
+#else
+#define SUCCESSORS(i, g) (prepared[i] & (BIT(1) * (PREVIOUS(1) == (g)) | BIT(2) * (PREVIOUS(2) == (g))))
+#endif
+#endif
+
+#ifdef RESTORES
+#define REMEMBER_NUMBER(i) number[i] = NUMBER
+#else
+#define REMEMBER_NUMBER(i) skip
+#endif
+
+#ifdef M_TICKET_COUNTS_ENDED
+#define END_TICKETS(i) tickets[i] = (live[i] && !gone[i] -> 0 : tickets[i])
+#else
+#define END_TICKETS(i) tickets[i] = 0
+#endif
+
+#ifdef M_PROMOTES_UNREAD
+#define COMMITTED(i, g) 1
+#else
+#define COMMITTED(i, g) SHOWS_COMMITTED(i, g)
+#endif
+
+#define PROMOTE(i, g) \
+  :: d_step { HAS(prepared[i], g) && !SERVES(i, g) && COMMITTED(i, g) -> \
+       printf("replica %d promotes generation %d and signs\n", i, g); \
+       prepared[i] = SUCCESSORS(i, g); END_TICKETS(i); live[i] = g; gone[i] = 0; AT(i, 1) = 0; AT(i, 2) = 0; \
+       REMEMBER_NUMBER(i); SIGN(i, g) }
+
+#define VOTE(i, k, p) \
+  :: d_step { ASKED(i, k, p) && !HAS_VOTED(i, k, p) && SERVES(i, WATCHED) && FREE(i, k, p) -> \
+       printf("replica %d votes: generation %d, attempt %d, point %d\n", i, WATCHED, k, p); \
+       AT(i, k) = p; SET_VOTE(i, k, p); USE(p) }
+
+/* A guard that did not vote adopts the attempt first; from then on it would vote for it too. So adoption does what a vote does,
+ * and a replica that votes as the t-th can evaluate at once: without EVALUATE as an event of its own, a point counts as tried as
+ * soon as it has t votes. */
+#ifdef EVALUATIONS
+#define TRIED(p) HAS(tried, (p) - 1)
+#ifdef M_EVALUATES_UNCOUNTED
+#define MAY_EVALUATE(i, k, p) (VOTERS(k, p) != 0)
+#define ADOPT(i, k, p) skip
+#else
+#define MAY_EVALUATE(i, k, p) (VOTED(k, p) && FREE(i, k, p))
+#define ADOPT(i, k, p) AT(i, k) = p; SET_VOTE(i, k, p)
+#endif
+#define EVALUATE(i, k, p) \
+  :: d_step { MAYBE(p) && SERVES(i, WATCHED) && MAY_EVALUATE(i, k, p) && !(TRIED(p) && AT(i, k) == (p)) -> \
+       printf("replica %d evaluates: generation %d, attempt %d, point %d\n", i, WATCHED, k, p); \
+       ADOPT(i, k, p); tried = tried | BIT((p) - 1); USE(p) }
+#else
+#define TRIED(p) (VOTED(1, p) || VOTED(2, p))
+#endif
+
+#define FORGET(i) \
+  :: d_step { live[i] && !gone[i] && SHOWS_ERASED(i, live[i]) -> \
+       printf("replica %d forgets generation %d\n", i, live[i]); \
+       prepared[i] = SUCCESSORS(i, live[i]); tickets[i] = 0; gone[i] = 1; AT(i, 1) = 0; AT(i, 2) = 0 }
+
+#ifdef LOSS
+bit lost, rebuilt;
+/* Guard 0 is lost, once. The new one has another incarnation: a new statement, a new epoch, no ticket of before holds. */
+#ifdef M_RECREATED_SILENTLY
+#define VOID_TICKETS tickets[0] = begun
+#else
+#define VOID_TICKETS tickets[0] = 0
+#endif
+#define LOSE \
+  :: d_step { !lost -> \
+       printf("replica 0 loses its guard\n"); \
+       lost = 1; live[0] = 0; gone[0] = 0; prepared[0] = 0; AT(0, 1) = 0; AT(0, 2) = 0; VOID_TICKETS }
+
+/* Rebuilt by an operator from the n-t+1 others, once all of these serve under the new epoch: an epoch that votes name. Only a
+ * generation that all of them hold; a number with two points, or a hole, is used up. */
+#ifdef M_REBUILT_FROM_ONE
+#define OTHERS_HOLD SERVES(1, WATCHED)
+#define MERGED(k) AT(1, k)
+#else
+#define OTHERS_HOLD SERVES(1, WATCHED) && SERVES(2, WATCHED)
+#define MERGED(k) (AT(1, k) == AT(2, k) || AT(2, k) == 0 -> AT(1, k) : (AT(1, k) == 0 -> AT(2, k) : BURNT))
+#endif
+#ifdef M_OLD_VOTES_COUNT
+#define VOID_VOTES skip
+#else
+#define VOID_VOTES votes = 0
+#endif
+#if NG != 1 || !defined(EVALUATIONS)
+#error "the rebuild of a guard is modelled for one generation, and voids votes: what they led to must be remembered apart"
+#endif
+#define REBUILD \
+  :: d_step { lost && !rebuilt && live[0] == 0 && OTHERS_HOLD && HAS(sent[WATCHED - 1], 0) -> \
+       printf("replica 0 is rebuilt\n"); \
+       rebuilt = 1; live[0] = WATCHED; AT(0, 2) = MERGED(2); AT(0, 1) = (AT(0, 2) && MERGED(1) == 0 -> BURNT : MERGED(1)); VOID_VOTES }
+#endif

@@ -1,0 +1,17 @@
+/* etcd lies: it shows anybody anything at any time. That covers every crash, rollback, restore, late transaction and forgery of
+ * it, and every coordinator, since all that these can do to a guard is to ask. What binds is under a replica's own MAC or a
+ * device's signature: a sub-record, a body, a ticket. */
+
+#define SHOWS_NOTHING(i) 1
+#define SHOWS_LATEST(i, g) 1
+#define SHOWS_COMMITTED(i, g) 1
+#define SHOWS_ERASED(i, g) 1
+#define ASKED(i, k, p) MAYBE(p)
+#define MAY_PREPARE(i, g) 1
+#define NUMBER 0
+
+/* The device was told of the generation that it replaces, so its offers come after those. */
+#define BEGIN(g) \
+  :: d_step { !HAS(begun, g) && (PREVIOUS(g) == 0 || HAS(begun, PREVIOUS(g))) -> \
+       printf("device: offers for generation %d\n", g); \
+       begun = begun | BIT(g); TICKETS(g, 7) }

@@ -1,0 +1,115 @@
+/* What must hold in every state. Each is switched on by its own flag, so that a mutant is caught by the property it breaks. */
+
+#define VIOLATION(what, condition) :: d_step { (condition) -> printf(#what); printf(" <- VIOLATED\n"); assert(false) }
+
+#ifdef HOSTILE
+#define MOST 4 /* limit * floor((m - f) / (t - f)) with m = 3, t = 2, f = 1 */
+#else
+#define MOST LIMIT
+#endif
+#if NP == 5
+#define ALL_TRIED (TRIED(1) + TRIED(2) + TRIED(3) + TRIED(4) + TRIED(5))
+#elif NP == 4
+#define ALL_TRIED (TRIED(1) + TRIED(2) + TRIED(3) + TRIED(4))
+#else
+#define ALL_TRIED (TRIED(1) + TRIED(2) + TRIED(3))
+#endif
+#if NG == 1
+#define ANY_G(E) (E(1))
+#define ANY_GG(E) 0
+#elif NG == 2
+#define ANY_G(E) (E(1) || E(2))
+#define ANY_GG(E) E(2, 1)
+#else
+#define ANY_G(E) (E(1) || E(2) || E(3))
+#define ANY_GG(E) (E(2, 1) || E(3, 1) || E(3, 2))
+#endif
+#define ACKNOWLEDGED(g) ATLEAST_T(enrolled[(g) - 1])
+
+/* P2, and P3 with a hostile replica. */
+#ifdef P_LIMIT
+#define V_LIMIT VIOLATION(more points were tried than the limit allows, ALL_TRIED > MOST)
+#else
+#define V_LIMIT
+#endif
+/* Not a violation: shows that the bound of P3 is reached. */
+#ifdef P_REACHED
+#define V_REACHED VIOLATION(nothing: the bound is reached, ALL_TRIED == MOST)
+#else
+#define V_REACHED
+#endif
+
+/* P5: a point is one attempt. */
+#ifdef P_RETRY
+#define TWICE(p) ((told >> TOLD(1, p)) & 3) == 3
+#define V_RETRY VIOLATION(a point was charged twice, TWICE(1) || TWICE(2) || TWICE(3))
+#else
+#define V_RETRY
+#endif
+
+/* Nobody is locked out: if everything were up from here on, t guards would vote for every attempt that is paid for, and for a
+ * fresh point unless the limit is spent. 6 is the name of a fresh point. */
+#ifdef P_LOCKOUT
+#ifdef RESTORES
+#define PROMOTABLE(i) (HAS(prepared[i], rg) && (HAS(rholders, i) || MAY_JOIN(i)))
+#define ALL_UP (!outdated && switched == 7)
+#else
+#define PROMOTABLE(i) (HAS(prepared[i], rg) && HAS(rholders, i))
+#define ALL_UP 1
+#endif
+#define WILLING(i, k, p) (SERVES(i, rg) && FREE(i, k, p) || !SERVES(i, rg) && PROMOTABLE(i))
+#define STUCK(k, p) (WILLING(0, k, p) + WILLING(1, k, p) + WILLING(2, k, p) < T)
+#ifdef RESTORES
+#define V_IRRECONCILABLE \
+  VIOLATION(all guards answer and the record cannot be reconciled, outdated && switched == 7 && ANY_G(ACKNOWLEDGED) && !(HIGHEST(7) && ENOUGH_HOLDERS(7)))
+#else
+#define V_IRRECONCILABLE
+#endif
+#define V_LOCKOUT V_IRRECONCILABLE \
+  VIOLATION(an attempt that was paid for gets no votes, ALL_UP && rg && !rerased && \
+            (r1 && r1 != BURNT && STUCK(1, r1) || r2 && r2 != BURNT && STUCK(2, r2))) \
+  VIOLATION(a fresh point is refused although the limit is not spent, ALL_UP && rg && !rerased && r2 == 0 && \
+            (r1 == 0 && STUCK(1, 6) || r1 && STUCK(2, 6)))
+#else
+#define V_LOCKOUT
+#endif
+
+/* P6: what t replicas signed for is there until it is replaced or erased. Each of them serves it, and agrees with the register. */
+#ifdef P_KEPT
+#ifdef RESTORES
+/* After a restore a replica may have gone on to a generation that nobody acknowledged and etcd lost: t others have it then. */
+#define SHOWS_ANYTHING (!outdated)
+#define HELD(i) (SERVES(i, rg) || HAS(prepared[i], rg) && HAS(rholders, i))
+#define KEPT (HELD(0) + HELD(1) + HELD(2) >= T)
+#else
+#define SHOWS_ANYTHING 1
+#define FITS(i, k, r) (AT(i, k) == 0 || AT(i, k) == (r))
+#define KEPT_BY(i) (!HAS(enrolled[rg - 1], i) || SERVES(i, rg) && FITS(i, 1, r1) && FITS(i, 2, r2))
+#define KEPT (KEPT_BY(0) && KEPT_BY(1) && KEPT_BY(2))
+#endif
+#define FORGOTTEN(g) ACKNOWLEDGED(g) && rg != (g) && !REPLACES(rg, g)
+#define V_KEPT \
+  VIOLATION(an acknowledged generation is not what etcd shows, SHOWS_ANYTHING && ANY_G(FORGOTTEN)) \
+  VIOLATION(an acknowledged generation cannot be served, SHOWS_ANYTHING && rg && !rerased && ACKNOWLEDGED(rg) && !KEPT)
+#else
+#define V_KEPT
+#endif
+
+/* No older generation is served by t again. */
+#ifdef P_OLDER
+#define BACK(b, a) (ACKNOWLEDGED(b) && REPLACES(b, a) && SERVES(0, a) + SERVES(1, a) + SERVES(2, a) >= T)
+#define V_OLDER VIOLATION(an older generation is back, ANY_GG(BACK))
+#else
+#define V_OLDER
+#endif
+
+/* RECONCILE: what t guards counted is in the register, or burnt there. */
+#ifdef P_COUNTER
+#define COUNTED_ELSE(k, r, p) ((r) != (p) && VOTED(k, p))
+#define LOWERED(k, r) ((r) != BURNT && (COUNTED_ELSE(k, r, 1) || COUNTED_ELSE(k, r, 2) || COUNTED_ELSE(k, r, 3)))
+#define V_COUNTER VIOLATION(the register has less than t guards counted, READABLE && rg == WATCHED && !rerased && (LOWERED(1, r1) || LOWERED(2, r2)))
+#else
+#define V_COUNTER
+#endif
+
+#define VIOLATIONS V_LIMIT V_REACHED V_RETRY V_LOCKOUT V_KEPT V_OLDER V_COUNTER

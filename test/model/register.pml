@@ -1,0 +1,230 @@
+/* An honest etcd: the register a/<rid> with r/<rid>, as daemon/ledger/attempts.ts and register.ts use it.
+ *
+ * A transaction is proposed after a linearizable read, and lands later, or is dropped: its outcome is unknown in between, whatever
+ * anybody reads meanwhile. Every write changes mod_revision, so it fails the compare of all others that are under way: those are
+ * let go, and what their senders do next is a new read. */
+
+byte rg;        /* generation; 0: no record */
+byte r1, r2;    /* H */
+bit rerased;
+byte rholders;  /* replicas whose sub-record is in r/<rid> */
+int way[2];     /* transactions under way: kind, and the value to write; the larger first */
+byte told;      /* attempts (number, point) on WATCHED that some coordinator saw committed, and may ask any guard for at any later time */
+#ifdef RESTORES
+byte rnumber;        /* counts the enrolments */
+bit outdated;        /* restored, and not yet reconciled */
+byte switched = 7;   /* replicas that serve under the newest statement */
+byte told_before;
+byte restores;
+byte expired;        /* generations whose body is for an earlier epoch */
+#endif
+
+#define TX(kind, g, a, b, holders) ((kind) | (g) << 2 | (a) << 4 | (b) << 7 | (holders) << 10)
+#define KIND(x) ((x) & 3)
+#define TX_G(x) (((x) >> 2) & 3)
+#define TX_1(x) (((x) >> 4) & 7)
+#define TX_2(x) (((x) >> 7) & 7)
+#define TX_HOLDERS(x) (((x) >> 10) & 7)
+#define ENROLS 1 /* or adds sub-records */
+#define SPENDS 2
+#define ERASES 3
+
+#define TOLD(k, p) (2 * ((p) - 1) + (k) - 1)
+
+#ifdef RESTORES
+#ifdef M_NO_FENCE
+#define READABLE 1
+#else
+#define READABLE (!outdated && switched)
+#endif
+#define FENCED(i) (!HAS(switched, i))
+#else
+#define READABLE 1
+#define FENCED(i) 0
+#endif
+
+#define SHOWS_NOTHING(i) (READABLE && !FENCED(i) && rg == 0)
+#define SHOWS_LATEST(i, g) (READABLE && !FENCED(i) && rg == (g))
+#define SHOWS_COMMITTED(i, g) (READABLE && !FENCED(i) && rg == (g) && !rerased && HAS(rholders, i))
+#define SHOWS_ERASED(i, g) (READABLE && !FENCED(i) && rg == (g) && rerased)
+#ifdef RESTORES
+/* A replica refuses a coordinator, and a body, of another epoch than its own. */
+#ifdef M_ANY_EPOCH
+#define ASKED(i, k, p) (HAS(told | told_before, TOLD(k, p)))
+#else
+#define ASKED(i, k, p) \
+  (HAS(switched, i) && HAS(told, TOLD(k, p)) || !HAS(switched, i) && HAS(told_before, TOLD(k, p)))
+#endif
+#define MAY_PREPARE(i, g) (HAS(switched, i) && !HAS(expired, g))
+#define NUMBER rnumber
+#define OFFERING switched
+#else
+#define ASKED(i, k, p) HAS(told, TOLD(k, p))
+#define MAY_PREPARE(i, g) 1
+#define NUMBER 0
+#define OFFERING 7
+#endif
+
+/* The device describes the record first, and names what it replaces. */
+#define BEGIN(g) \
+  :: d_step { !HAS(begun, g) && READABLE && rg == PREVIOUS(g) && ATLEAST_T(OFFERING) -> \
+       printf("device: offers for generation %d\n", g); \
+       begun = begun | BIT(g); TICKETS(g, OFFERING) }
+
+#define ROOM (way[1] == 0)
+#define PUT(x) \
+  if \
+  :: (x) > way[0] -> way[1] = way[0]; way[0] = (x) \
+  :: (x) < way[0] -> way[1] = (x) \
+  :: else -> skip \
+  fi
+#define NOT_UNDER_WAY(x) (way[0] != (x) && way[1] != (x))
+#define PROPOSE(when, what, g, x) \
+  :: d_step { (when) && ROOM && NOT_UNDER_WAY(x) -> printf("coordinator proposes "); printf(#what); printf(" of generation %d\n", g); PUT(x) }
+
+/* With t or more sub-records, of those that came back. Late ones join the generation that is committed, and its counter stays. */
+#ifdef M_ENROL_RESETS
+#define SAME_1 0
+#define SAME_2 0
+#define ENROLLED_ALREADY(set) 0
+#else
+#define SAME_1 r1
+#define SAME_2 r2
+#define ENROLLED_ALREADY(set) (((set) & rholders) == (set))
+#endif
+#ifdef M_ANY_PREVIOUS
+#define NAMES_STORED(g) 1
+#else
+#define NAMES_STORED(g) (rg == PREVIOUS(g))
+#endif
+#ifdef RESTORES
+#define CURRENT(g) !HAS(expired, g)
+#else
+#define CURRENT(g) 1
+#endif
+#define ENROL_SET(g, set) \
+  PROPOSE(READABLE && CURRENT(g) && (sent[(g) - 1] & (set)) == (set) && rg != (g) && NAMES_STORED(g), ENROL, g, TX(ENROLS, g, 0, 0, set)) \
+  PROPOSE(READABLE && CURRENT(g) && (sent[(g) - 1] & (set)) == (set) && rg == (g) && !rerased && !ENROLLED_ALREADY(set), \
+          ENROL again, g, TX(ENROLS, g, SAME_1, SAME_2, rholders | (set)))
+#define ENROL(g) ENROL_SET(g, 3) ENROL_SET(g, 5) ENROL_SET(g, 6) ENROL_SET(g, 7)
+
+#ifdef M_RETRY_SPENDS
+#define NEW_POINT(p) 1
+#else
+#define NEW_POINT(p) (r1 != (p) && r2 != (p))
+#endif
+#define SPEND(p) \
+  :: d_step { READABLE && rg == WATCHED && !rerased && r2 == 0 && NEW_POINT(p) && MAYBE(p) && ROOM && \
+              NOT_UNDER_WAY(TX(SPENDS, rg, (r1 -> r1 : p), (r1 -> p : 0), rholders)) -> \
+       printf("coordinator proposes SPEND of generation %d, point %d\n", rg, p); \
+       USE(p); PUT(TX(SPENDS, rg, (r1 -> r1 : p), (r1 -> p : 0), rholders)) }
+
+/* On a tenant's word, or exhausted and after the grace: the first covers the second. */
+#define ERASE PROPOSE(READABLE && rg && !rerased, ERASE, rg, TX(ERASES, rg, 0, 0, 0))
+
+#ifdef M_NO_COMPARE
+#define LET_GO(n) way[n] = 0; way[0] = way[0] | way[1] * (way[0] == 0); way[1] = way[1] * (way[0] != way[1])
+#else
+#define LET_GO(n) way[0] = 0; way[1] = 0
+#endif
+#define NEW_TOLD(x) BIT(TOLD((TX_2(x) -> 2 : 1), (TX_2(x) -> TX_2(x) : TX_1(x))))
+#ifdef RESTORES
+#define COUNT_ENROLMENT(x) rnumber = rnumber + (TX_G(x) != rg)
+#else
+#define COUNT_ENROLMENT(x) skip
+#endif
+#define LAND(n) \
+  :: d_step { way[n] -> \
+       printf("etcd commits transaction %d: kind %d, generation %d\n", n, KIND(way[n]), TX_G(way[n])); \
+       COUNT_ENROLMENT(way[n]); \
+       rg = TX_G(way[n]); r1 = TX_1(way[n]); r2 = TX_2(way[n]); rholders = TX_HOLDERS(way[n]); rerased = (KIND(way[n]) == ERASES); \
+       if \
+       :: KIND(way[n]) == SPENDS -> told = told | NEW_TOLD(way[n]) \
+       :: else -> skip \
+       fi; \
+       LET_GO(n) }
+#define DROP(n) \
+  :: d_step { way[n] -> printf("transaction %d is dropped\n", n); way[n] = 0; way[0] = way[0] | way[1]; way[1] = way[1] * (way[0] != way[1]) }
+
+#ifdef RESTORES
+#ifndef MOST_RESTORES
+#define MOST_RESTORES 1
+#endif
+/* By the operator's procedure: the old members' data is destroyed, so what was under way is gone; a new statement with the next
+ * incarnation. What the snapshot holds of the record does not matter: it is outdated, and RECONCILE asks the guards. */
+#ifdef M_NO_FENCE
+#define SNAPSHOT r1 = 0; r2 = 0;
+#else
+#define SNAPSHOT rg = 0; r1 = 0; r2 = 0; rholders = 0; rnumber = 0;
+#endif
+#define RESTORE \
+  :: d_step { restores < MOST_RESTORES && switched == 7 && rg -> \
+       printf("operator restores etcd from a snapshot, with the next incarnation\n"); \
+       restores++; outdated = 1; way[0] = 0; way[1] = 0; switched = 0; expired = begun; SNAPSHOT \
+       told_before = told; told = 0 }
+
+/* A replica starts under the new statement. */
+#define SWITCH(i) \
+  :: d_step { !HAS(switched, i) -> \
+       printf("replica %d starts under the new statement\n", i); \
+       switched = switched | BIT(i); tickets[i] = 0; \
+       if \
+       :: switched == 7 -> told_before = 0 \
+       :: else -> skip \
+       fi }
+
+#ifdef M_RECONCILE_UNFENCED
+#define ANSWERS(set) 1
+#else
+#define ANSWERS(set) ((switched & (set)) == (set))
+#endif
+/* The latest generation that the asked guards serve; H as they hold it together. At least t of them must hold it, else nobody
+ * could be served, and others that were not asked may know better. Where all were asked and fewer than t hold it, nobody was ever
+ * told of it: then the one before. */
+#if defined(M_RECONCILE_FEW_HOLDERS) || defined(M_RECONCILE_GIVES_UP)
+#define PASSES_OVER(set, g) 0
+#else
+#define PASSES_OVER(set, g) ((set) == 7 && !ATLEAST_T(HOLDERS(set, g)))
+#endif
+#define NUMBER_OF(set, i) ((HAS(set, i) && live[i] && !gone[i] && !(PASSES_OVER(set, live[i]))) -> number[i] : 0)
+#define LATER(a, b) ((a) > (b) -> (a) : (b))
+#define HIGHEST(set) LATER(NUMBER_OF(set, 0), LATER(NUMBER_OF(set, 1), NUMBER_OF(set, 2)))
+#define LATEST(set) \
+  (NUMBER_OF(set, 0) == HIGHEST(set) -> live[0] : (NUMBER_OF(set, 1) == HIGHEST(set) -> live[1] : live[2]))
+#define HOLDS(set, g, i) (HAS(set, i) && SERVES(i, g))
+#define PART(set, g, k, i) (HOLDS(set, g, i) -> AT(i, k) : 0)
+#define ONE(a, b) ((a) == (b) || (b) == 0 -> (a) : ((a) == 0 -> (b) : BURNT))
+#if defined(M_RECONCILE_TAKES_ONE)
+#define UNION(set, g, k) (HOLDS(set, g, 0) -> AT(0, k) : (HOLDS(set, g, 1) -> AT(1, k) : AT(2, k)))
+#else
+#define UNION(set, g, k) ONE(ONE(PART(set, g, k, 0), PART(set, g, k, 1)), PART(set, g, k, 2))
+#endif
+#define KEEPS(set, g, i) (HAS(set, i) * BIT(i) * (SERVES(i, g) || HAS(prepared[i], g)))
+#define REMEMBERED(k) (told | (rg == WATCHED && R(k) && R(k) != BURNT -> BIT(TOLD(k, R(k))) : 0))
+#define R(k) ((k) == 1 -> r1 : r2)
+#define RECONCILE(set) \
+  :: d_step { outdated && ANSWERS(set) && HIGHEST(set) && ENOUGH_HOLDERS(set) -> \
+       rg = LATEST(set); \
+       printf("RECONCILE from guards (mask) %d: generation %d\n", set, rg); \
+       r2 = UNION(set, rg, 2); r1 = UNION(set, rg, 1); HOLES \
+       rholders = HOLDERS(set, rg); rerased = 0; outdated = 0; rnumber = HIGHEST(set) + 1; \
+       told = REMEMBERED(1); told = REMEMBERED(2) }
+#define HOLDERS(set, g) (KEEPS(set, g, 0) | KEEPS(set, g, 1) | KEEPS(set, g, 2))
+#ifdef M_RECONCILE_FEW_HOLDERS
+#define ENOUGH_HOLDERS(set) 1
+#else
+#define ENOUGH_HOLDERS(set) ATLEAST_T(HOLDERS(set, LATEST(set)))
+#endif
+#ifdef M_RECONCILE_COMPACTS
+#define HOLES r1 = (r1 == 0 -> r2 : r1); r2 = (r1 == r2 -> 0 : r2);
+#else
+#define HOLES r1 = (r1 == 0 && r2 -> BURNT : r1);
+#endif
+
+/* A holder that was not asked adds its sub-record, without the device: settle(). Nothing rests on it. */
+#define MAY_JOIN(i) (READABLE && HAS(switched, i) && rg && !rerased && HAS(prepared[i], rg))
+#define JOIN(i) \
+  :: d_step { MAY_JOIN(i) && !HAS(rholders, i) -> \
+       printf("replica %d joins generation %d\n", i, rg); \
+       rholders = rholders | BIT(i); way[0] = 0; way[1] = 0 }
+#endif

@@ -1,0 +1,180 @@
+#!/usr/bin/env bash
+# Checks the model exhaustively: every configuration must hold, every mutant must be caught. Two searches run at a time.
+# Usage: run.sh [--quick] [NAME...]   --quick leaves out the large configurations; NAME runs only those.
+# What spin found of NAME is in build/model/NAME: out, and for a mutant the counterexample in words, trail.txt.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+here=$PWD/test/model
+build=$PWD/build/model
+
+MEMORY_MB=3500 # each of two
+DEPTH=10000    # more than any path has; a search that reaches it is a failure
+
+liar='-DERASURES'
+etcd='-DREGISTER -DENROLLED -DERASURES'
+restored='-DREGISTER -DENROLLED -DRESTORES'
+
+# name | size | flags | properties
+configurations="
+lies-first        | | $liar -DNG=2 -DNP=3 -DP_LIMIT                        | P2: etcd lies, a first enrolment, replaced or erased
+lies-middle       | large | $liar -DNG=3 -DNP=3 -DWATCHED=2 -DP_LIMIT            | P2: etcd lies, the middle one of three generations
+lies-evaluations  | | $liar -DNG=1 -DNP=4 -DEVALUATIONS -DP_LIMIT           | P2: etcd lies, each evaluation an event of its own
+lies-replaced     | | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER              | no older code comes back: etcd lies
+lies-two-devices  | | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DSIBLINGS   | no older code comes back: etcd lies, two devices replace
+guard-lost        | | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT    | P2: etcd lies, a guard is lost, and rebuilt from the others
+hostile           | | $liar -DHOSTILE -DNG=2 -DNP=5 -DEVALUATIONS -DP_LIMIT | P3: one hostile replica, etcd lies
+attempts-first    | large | $etcd -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER | P2, P5, P6, no lock-out: first enrolment, two devices' attempts
+attempts-second   | | $etcd -DNG=2 -DNP=3 -DWATCHED=2 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER | the same: the enrolment that replaces it
+attempts-siblings | large | $etcd -DNG=3 -DNP=3 -DWATCHED=2 -DSIBLINGS -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER | the same: two devices replace at the same time
+enrolments-chain  | | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DP_KEPT -DP_OLDER    | P6, no lock-out: three generations, one after the other
+restored          | large | $restored -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER -DP_COUNTER | P2, P5, P6, no lock-out, counters: etcd restored, RECONCILE
+restored-twice    | | $restored -DNG=1 -DNP=3 -DMOST_RESTORES=2 -DP_LIMIT -DP_KEPT -DP_COUNTER | P2, P6, counters: etcd restored twice
+restored-chain    | large | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DP_LOCKOUT -DP_KEPT -DP_OLDER | P6, no lock-out: restored twice, three generations
+restored-siblings | | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DSIBLINGS -DP_LOCKOUT -DP_KEPT -DP_OLDER | the same: two devices replace
+"
+
+# name | flags | the rule that is missing. Each has only the property switched on that it must break.
+mutants="
+bound-reached        | $liar -DHOSTILE -DNG=1 -DNP=5 -DEVALUATIONS -DP_REACHED       | none: shows that the bound of P3 is reached
+one-vote-less        | $liar -DNG=1 -DNP=3 -DP_LIMIT -DM_ONE_VOTE_LESS               | evaluate with t-1 votes
+overwrite            | $liar -DNG=1 -DNP=3 -DP_LIMIT -DM_OVERWRITE                   | a guard writes over an attempt
+ticket-any-time      | $liar -DNG=2 -DNP=3 -DP_LIMIT -DM_TICKET_ANY_TIME             | a ticket outlives a generation
+guard-recreated      | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_RECREATED_SILENTLY    | a lost guard starts anew as if nothing was
+guard-from-one       | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_REBUILT_FROM_ONE      | a guard rebuilt from n-t others
+guard-old-votes      | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_OLD_VOTES_COUNT       | votes of the lost guard count after it is rebuilt
+hostile-overwrite    | -DHOSTILE -DNG=1 -DNP=5 -DP_LIMIT -DM_OVERWRITE | P3: a guard writes over an attempt
+hostile-uncounted    | $liar -DHOSTILE -DNG=1 -DNP=5 -DEVALUATIONS -DP_LIMIT -DM_EVALUATES_UNCOUNTED | P3: evaluate on another's word, uncounted
+hostile-ticket       | $liar -DHOSTILE -DNG=1 -DNP=5 -DEVALUATIONS -DP_LIMIT -DM_TICKET_ANY_TIME | P3: a ticket outlives a generation
+older-ticket         | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_ANY_TIME  | a ticket outlives a generation
+older-ticket-ended   | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_COUNTS_ENDED | a ticket counts what ended, not what began
+retry-spends         | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_RETRY_SPENDS                | SPEND does not look h up
+retry-no-compare     | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_NO_COMPARE                  | no compare on mod_revision
+retry-enrol-resets   | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_ENROL_RESETS                | ENROL of the same g starts H anew
+lockout-no-compare   | $etcd -DNG=1 -DNP=3 -DP_LOCKOUT -DM_NO_COMPARE                | no compare on mod_revision
+lockout-last-only    | $etcd -DNG=1 -DNP=3 -DP_LOCKOUT -DM_LAST_ONLY                 | a guard keeps the last attempt only
+lockout-clears       | $etcd -DNG=2 -DNP=0 -DP_LOCKOUT -DM_CLEARS_ALL_PREPARED       | promotion drops the successor that was prepared
+lockout-evicts       | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DM_EVICTS -DSIBLINGS         | a new prepared generation pushes out a committed one
+kept-unread          | $etcd -DNG=2 -DNP=0 -DP_KEPT -DM_PROMOTES_UNREAD              | promote without reading etcd
+kept-any-previous    | $etcd -DNG=2 -DNP=0 -DP_KEPT -DM_ANY_PREVIOUS                 | ENROL does not compare g with body.previous
+restored-few         | $restored -DNG=2 -DNP=0 -DP_KEPT -DM_RECONCILE_FEW_HOLDERS    | RECONCILE to what fewer than t of the asked hold
+restored-few-votes   | $restored -DNG=1 -DNP=3 -DP_LOCKOUT -DM_RECONCILE_FEW_HOLDERS | the same: attempts get stuck
+restored-gives-up    | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DP_LOCKOUT -DM_RECONCILE_GIVES_UP | RECONCILE gives up on a latest that fewer than t hold
+counter-takes-one    | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_RECONCILE_TAKES_ONE   | RECONCILE takes one guard's H, not the union
+counter-compacts     | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_RECONCILE_COMPACTS    | RECONCILE closes holes instead of burning them
+counter-unfenced     | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_RECONCILE_UNFENCED    | RECONCILE asks guards of the old epoch
+counter-any-epoch    | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_ANY_EPOCH              | a replica votes for a coordinator of the old epoch
+counter-no-fence     | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_NO_FENCE              | no compare on the incarnation
+"
+
+quick=
+names=()
+for argument in "$@"; do
+  case $argument in
+    --quick) quick=yes ;;
+    -*) sed -n '2,4s/^# //p' "$0" >&2; exit 64 ;;
+    *) names+=("$argument") ;;
+  esac
+done
+
+command -v spin >/dev/null && command -v gcc >/dev/null || { echo 'model: spin and gcc are needed; make setup installs them' >&2; exit 1; }
+
+# The search is exhaustive: full states, compressed without loss (COLLAPSE). Breadth first finds the shortest counterexample.
+search() { # name, breadth|depth, gcc option, flags...
+  local name=$1 mode=-DCOLLAPSE optimise=$3
+  [ "$2" = depth ] || mode=-DBFS
+  shift 3
+  rm -rf "${build:?}/$name"
+  mkdir -p "$build/$name"
+  cd "$build/$name" || return
+  {
+    spin -a "$@" "$here/attempts.pml" &&
+      gcc $optimise -w -DSAFETY -DNOREDUCE -DMEMLIM=$MEMORY_MB $mode -o pan pan.c &&
+      nice ./pan -n -m$DEPTH
+  } >out 2>&1
+  [ ! -e attempts.pml.trail ] || spin -k attempts.pml.trail "$@" "$here/attempts.pml" >trail.txt 2>&1
+  rm -f pan pan.? # 1 MB each
+}
+
+value() { # name, sed expression with one group
+  sed -En "s/$2/\1/p" "$build/$1/out" | head -n 1
+}
+
+is_exhaustive() {
+  grep -q 'Full statespace search\|Using Breadth-First Search' "$build/$1/out" &&
+    ! grep -Eq 'Search not completed|max search depth too small|MEMLIM|out of memory|aborted' "$build/$1/out"
+}
+
+failed=0
+row() { printf '%-19s %-9s %10s %6s %6s %6s  %s\n' "$@"; }
+
+report() { # name, configuration|mutant, text
+  local name=$1 verdict states depth seconds memory errors
+  states=$(value "$name" '^ *([0-9]+) states, stored.*')
+  depth=$(value "$name" '.*depth reached ([0-9]+).*')
+  seconds=$(value "$name" '.*elapsed time ([0-9.]+).*')
+  memory=$(value "$name" '^ *([0-9]+)\.[0-9]+\s+total actual memory usage')
+  errors=$(value "$name" '.*errors: ([0-9]+).*')
+  verdict=FAILED
+  if [ "$2" = configuration ]; then
+    if [ "$errors" = 0 ] && is_exhaustive "$name"; then verdict=held; fi
+  elif [ "$errors" = 1 ] && grep -q '<- VIOLATED' "$build/$name/trail.txt"; then
+    verdict=caught
+    [[ $3 != none:* ]] || verdict=reached
+  fi
+  [ "$verdict" != FAILED ] || failed=$((failed + 1))
+  row "$name" "$verdict" "${states:--}" "${depth:--}" "${seconds:--}" "${memory:--}" "$3"
+}
+
+wanted() { # name, size
+  if [ ${#names[@]} -gt 0 ]; then
+    [[ " ${names[*]} " == *" $1 "* ]]
+  else
+    [ -z "$quick" ] || [ "$2" != large ]
+  fi
+}
+
+trim() { local text=${1#"${1%%[![:space:]]*}"}; printf '%s' "${text%"${text##*[![:space:]]}"}"; }
+
+began=$SECONDS
+order=()
+declare -A kind text
+start() { # name, kind, text, flags, size
+  order+=("$1")
+  kind[$1]=$2 text[$1]=$3
+  local mode=depth optimise=-O0 # -O2 takes gcc 5 s and more: worth it for large ones
+  [ "$2" = configuration ] || mode=breadth
+  [ "${5:-}" != large ] || optimise=-O2
+  while [ "$(jobs -pr | wc -l)" -ge 2 ]; do wait -n; done
+  # shellcheck disable=SC2086 # flags are words
+  search "$1" "$mode" $optimise $4 &
+}
+
+left_out=0
+while IFS='|' read -r name size flags about; do
+  name=$(trim "$name") size=$(trim "$size")
+  [ -n "$name" ] || continue
+  if wanted "$name" "$size"; then start "$name" configuration "$(trim "$about")" "$flags" "$size"; else left_out=$((left_out + 1)); fi
+done <<<"$configurations"
+while IFS='|' read -r name flags about; do
+  name=$(trim "$name")
+  [ -n "$name" ] || continue
+  if wanted "$name" small; then start "$name" mutant "$(trim "$about")" "$flags"; fi
+done <<<"$mutants"
+wait
+
+row configuration result states depth s MiB 'what holds'
+previous=configuration
+for name in "${order[@]}"; do
+  if [ "${kind[$name]}" != "$previous" ]; then
+    previous=mutant
+    echo
+    row mutant result states depth s MiB 'what is missing; depth: events to the shortest counterexample'
+  fi
+  report "$name" "${kind[$name]}" "${text[$name]}"
+done
+
+if [ ${#order[@]} -eq 0 ]; then echo "model: no such name: ${names[*]}" >&2; exit 64; fi
+summary="model: $((${#order[@]} - failed)) of ${#order[@]} as they must be, in $((SECONDS - began)) s"
+[ "$left_out" -eq 0 ] || [ -z "$quick" ] || summary="$summary; $left_out large configurations left out"
+echo "$summary"
+[ "$failed" -eq 0 ]
