@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test demo bench image proto proto-check proto-baseline clean
+.PHONY: help setup build check test model demo bench image proto proto-check proto-baseline clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ check: setup ## format, lint, types, dead code, import order, generated code
 # Setup and build are the first steps of the script: if one fails, the last line still counts it.
 test: ## check, then every test; the last line reads "N passed, N failed"
 	+@MAKE='$(MAKE)' scripts/test.sh
+
+model: setup ## check the model of attempts and generations exhaustively, and that each rule taken away is missed (QUICK=1: not the large parts)
+	@test/model/run.sh $(if $(QUICK),--quick)
 
 demo: build ## the whole story on this machine, with software tokens (KEEP=1 leaves it running)
 	@node dist/demo/main.js $(if $(KEEP),--keep)
