@@ -48,7 +48,8 @@ const after = (timeout: Millis): number => Date.now() + timeout;
 
 type Send<T> = (calls: VaultCalls, options: { readonly deadline: number }) => Promise<T>;
 
-type Answer<T> = { readonly value: T } | { readonly replica: ReplicaChannel; readonly error: VaultError };
+/** Without value and error: it cannot be reached. */
+type Answer<T> = { readonly value: T } | { readonly replica: ReplicaChannel; readonly error?: VaultError };
 
 interface ReplicaChannel {
   readonly address: string;
@@ -89,8 +90,8 @@ export class VaultConnection {
         continue;
       }
       if ('value' in answer) return answer.value;
-      if (!worthAnother.has(answer.error.code)) throw answer.error;
-      failures.push(answer.error);
+      if (answer.error) failures.push(answer.error);
+      if (answer.error && !worthAnother.has(answer.error.code)) throw answer.error;
       asked.delete(answer.replica);
     }
   }
@@ -103,7 +104,7 @@ export class VaultConnection {
   async #ask<T>(replica: ReplicaChannel, send: Send<T>): Promise<Answer<T>> {
     if (!(await this.#isReachable(replica))) {
       this.#demote(replica);
-      return { replica, error: new VaultError('NOT_ENOUGH_REPLICAS', 'No replica of the vault can be reached.') };
+      return { replica };
     }
     try {
       return { value: await send(replica.calls, { deadline: after(this.#timeouts.call) }) };
@@ -145,5 +146,5 @@ async function firstOf<T>(answers: Iterable<Promise<T>>, patience: Millis | unde
 /** What may have happened comes before what did not. */
 const mostTelling = (failures: readonly VaultError[]): VaultError =>
   failures.findLast(({ code }) => code === 'OUTCOME_UNKNOWN') ??
-  failures.findLast(({ code }) => code !== 'NOT_ENOUGH_REPLICAS') ??
-  (failures.at(-1) as VaultError);
+  failures.at(-1) ??
+  new VaultError('NOT_ENOUGH_REPLICAS', 'No replica of the vault can be reached.');
