@@ -51,7 +51,7 @@ export class Workload {
     const account = new Account(recordId, this.#options.rid(recordId), { limit, coolDownMs: random.chance(0.1) ? 60 : 0 });
     this.accounts.push(account);
     this.#active.push(account);
-    await device.enrol(account, newCode(random), true);
+    await device.enrol(account, newCode(random), false);
   }
 
   async #act(device: Device, account: Account, random: Prng): Promise<void> {
@@ -66,7 +66,7 @@ export class Workload {
       case 'wrong':
         return device.recover(account, newCode(random), { renew: false, allowFewerHolders: false });
       case 'enrol':
-        return device.enrol(account, newCode(random), random.chance(0.5));
+        return device.enrol(account, newCode(random), random.chance(0.2));
       case 'enrolAgain':
         return device.enrolAgain(account);
       case 'look':
@@ -77,7 +77,7 @@ export class Workload {
   async #recover(device: Device, account: Account, random: Prng): Promise<void> {
     const code = account.codeOf();
     if (code === undefined) return device.look(account).then(() => delay(10));
-    return device.recover(account, code, { renew: true, allowFewerHolders: random.chance(0.5) });
+    return device.recover(account, code, { renew: true, allowFewerHolders: random.chance(0.2) });
   }
 
   #retire(account: Account): void {
