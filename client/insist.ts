@@ -8,7 +8,6 @@ const repeatable: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'NOT_ENOUGH_REPLICAS',
   'STORE_UNAVAILABLE',
   'RECORD_OUTDATED',
-  'RECORD_OUTDATED',
   'TOKEN_UNAVAILABLE',
   'BUSY',
 ]);

@@ -47,14 +47,16 @@ export async function startReplica(
 ): Promise<Stop> {
   const undo: Stop[] = [];
   const stop = async () => {
-    for (const step of undo.splice(0).reverse()) await step();
+    const failures: unknown[] = [];
+    for (const step of undo.splice(0).reverse()) await step().catch((error: unknown) => failures.push(error)); // the others are undone all the same
+    if (failures.length > 0) throw failures[0];
   };
   try {
     const fleet = await openFleet(config, events, clock, undo);
     await openToOutside(config, version, fleet, onLost, undo);
     return stop;
   } catch (error) {
-    await stop();
+    await stop().catch(() => {}); // why it could not start is what matters
     throw error;
   }
 }

@@ -23,7 +23,7 @@ async function run(file: string): Promise<void> {
   };
   const stop = await startReplica(config, version, events, (error) => {
     fail(error);
-    stopFor(error.message);
+    process.exit(); // at once: not another vote. What the guard acknowledged is on disk
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopFor(signal));
 }

@@ -23,6 +23,7 @@ interface Parts {
 export class Serving {
   readonly #parts: Parts;
   #serving: boolean | undefined;
+  #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(parts: Parts) {
@@ -37,26 +38,28 @@ export class Serving {
   stop(): void {
     clearInterval(this.#timer);
     this.#set(false, 'stopping');
+    this.#isStopped = true;
   }
 
   async #look(): Promise<void> {
     const { membership, tenure, onLost } = this.#parts;
-    const silence = membership.etcdSilentFor();
-    if (silence > ETCD_PATIENCE) return this.#set(false, `etcd has not answered for ${Math.round(silence / 1000)} s`);
     try {
       await tenure.expectOurs();
     } catch (error) {
+      if (this.#isStopped) return;
       if (isVaultError(error, 'GUARD_MISMATCH')) {
         this.stop();
         return onLost(error);
       }
       return this.#set(false, 'the token does not answer');
     }
+    const silence = membership.etcdSilentFor();
+    if (silence > ETCD_PATIENCE) return this.#set(false, `etcd has not answered for ${Math.round(silence / 1000)} s`);
     this.#set(true, 'token and etcd answer');
   }
 
   #set(serving: boolean, why: string): void {
-    if (serving === this.#serving) return;
+    if (serving === this.#serving || this.#isStopped) return;
     this.#serving = serving;
     this.#parts.health.setStatus('', serving ? 'SERVING' : 'NOT_SERVING');
     this.#parts.events.serving(serving, why);

@@ -33,11 +33,18 @@ export class Register {
     return this.#transactions.initialise(memory);
   }
 
-  /** Linearizable. */
+  /** Linearizable. After a restore a record may be missing that the guards still know: `readCurrent` says so. */
   async read(rid: Uint8Array): Promise<Stored> {
     const key = toHex(rid);
     const [attempts, record] = await this.#transactions.read(key, `r/${key}`);
     return { attempts, record: decodeRecord(record) };
+  }
+
+  /** As `read`, and RECORD_OUTDATED also where nothing is there and the guards were not asked since a restore. */
+  async readCurrent(rid: Uint8Array): Promise<Stored> {
+    const stored = await this.read(rid);
+    if (!stored.attempts) this.#transactions.expectUnknown(toHex(rid));
+    return stored;
   }
 
   /** ENROL. Adds sub-records that came later to a generation that is committed already. Throws GENERATION_CONFLICT. */
@@ -50,7 +57,8 @@ export class Register {
       const merged = mergeSubRecords(before, subRecords);
       if (!next && merged.every((s) => before.some((b) => sameTag(b, s)))) return { next: undefined, writes: [], result: undefined };
       const value = toBinary(RecordSchema, create(RecordSchema, { body, subRecords: merged }));
-      return { next: next ?? current, writes: [{ put: `r/${key}`, value }, { delete: `x/${key}` }], result: undefined };
+      const writes: Write[] = [{ put: `r/${key}`, value }, ...(next ? [{ delete: `x/${key}` }] : [])]; // a late holder changes nothing of the attempts
+      return { next: next ?? current, writes, result: undefined };
     });
   }
 

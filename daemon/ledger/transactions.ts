@@ -67,7 +67,13 @@ export class Transactions {
   async read(rid: string, ...also: string[]): Promise<[Attempts | undefined, ...(Versioned | undefined)[]]> {
     const [register, fence, ...others] = await this.#etcd.read(`a/${rid}`, INCARNATION, ...also);
     this.#expectFence(fence, undefined);
-    return [this.#expectCurrent(rid, decodeAttempts(register)), ...others];
+    const attempts = decodeAttempts(register);
+    return [attempts && this.#expectCurrent(rid, attempts), ...others];
+  }
+
+  /** Throws RECORD_OUTDATED for a record that etcd does not have, while the guards may have it. */
+  expectUnknown(rid: string): void {
+    this.#expectCurrent(rid, undefined);
   }
 
   /** Takes a step from what etcd holds now. Throws what the step throws, and as `#update` does; RECORD_OUTDATED. */

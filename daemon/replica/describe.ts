@@ -15,7 +15,7 @@ export interface Description {
 
 /** What etcd says of a record: for information, since only guards decide. Throws RECORD_UNKNOWN. */
 export async function describeRecord({ register, clock }: Vault, { rid }: Account): Promise<Description> {
-  const { attempts, record } = await register.read(rid);
+  const { attempts, record } = await register.readCurrent(rid);
   if (!attempts) throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');
   const now = clock.now();
   const earliest = notBefore(attempts, now);

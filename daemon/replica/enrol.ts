@@ -40,7 +40,7 @@ export async function finishEnrollment(fleet: Fleet, account: Account, request: 
   const holders = fleet.participants.filter(({ index }) => subRecords.some((s) => s.index === index));
   const promote = create(PromoteRequestSchema, { account: messageOf(account), g: body.g });
   const { answers } = await askAll(holders, async ({ calls }) => (await calls.promote(promote)).enrolled, {
-    enough: holders.length,
+    enough: vault.statement.threshold,
     grace: PROMOTE_GRACE,
     clock: vault.clock,
   });

@@ -25,7 +25,7 @@ export async function eraseRecord(fleet: Fleet, account: Account, request: Erase
 
 export async function forgetEverywhere({ vault, participants }: Fleet, rid: Uint8Array): Promise<number[]> {
   const message = create(ForgetRequestSchema, { rid });
-  const options = { enough: participants.length, grace: FORGET_GRACE, clock: vault.clock };
+  const options = { enough: vault.statement.threshold, grace: FORGET_GRACE, clock: vault.clock };
   const { answers } = await askAll(participants, ({ calls }) => calls.forget(message), options);
   return [...answers.keys()].sort((a, b) => a - b);
 }

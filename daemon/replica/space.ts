@@ -42,6 +42,9 @@ export class Space {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
+      const woken = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
       try {
         const { bytes, isOutOfSpace } = await this.#etcd.usage();
         this.#isShort = isOutOfSpace || bytes > FULL * this.#quota;
@@ -49,7 +52,7 @@ export class Space {
       } catch {
         // Membership says that etcd does not answer, ten times as often.
       }
-      await Promise.race([this.#clock.sleep(INTERVAL), new Promise<void>((resolve) => (this.#wake = resolve))]);
+      await Promise.race([this.#clock.sleep(INTERVAL), woken]);
     }
   }
 }

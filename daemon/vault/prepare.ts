@@ -15,6 +15,7 @@ import {
 } from '../../protocol/transcripts.ts';
 import type { Generation, Guarded } from '../ledger/guarded.ts';
 import { parseAccount } from './account.ts';
+import { forgetErased } from './forget.ts';
 import { expectMayReplace } from './ownership.ts';
 import type { Vault } from './vault.ts';
 
@@ -45,6 +46,9 @@ export async function prepare(vault: Vault, request: PrepareRequest): Promise<Pr
     g: body.g,
     authorises: bodyHash,
   });
+
+  // Nobody signs for a record that was erased: if this replica missed the erasure, it makes up for it here.
+  if (request.ownerSignature.length === 0 && body.previous.length > 0) await forgetErased(vault, body.rid);
 
   let subRecord: SubRecord | undefined;
   await vault.guard.prepare(body.rid, async (guarded) => {

@@ -10,7 +10,7 @@ export async function settle(vault: Vault, rid: Uint8Array): Promise<void> {
   if (await forgetErased(vault, rid)) return;
   const { guard, register } = vault;
   const { live } = await guard.read(rid);
-  const { attempts, record } = await register.read(rid);
+  const { attempts, record } = await register.readCurrent(rid);
   if (!live || !attempts || !constantTimeEqual(attempts.bodyHash, live.bodyHash)) return;
   const isThere = record?.subRecords.some(({ tag }) => constantTimeEqual(tag, live.subRecord.tag));
   if (!isThere) await register.enrol(live, [live.subRecord]);

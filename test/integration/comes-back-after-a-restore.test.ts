@@ -97,6 +97,13 @@ test('after the statement that says so, every record is what it was', async () =
   expect((await describe('erased')).state).toBe('erased');
 });
 
+test('an account that nobody knew before enrols as ever, with every replica', async () => {
+  const { vault, world } = await device();
+  const { holders } = await vault.enroll({ recordId: 'new', code: CODE, backupKey: keyOf('later'), policy });
+  world.close();
+  expect(holders).toEqual([1, 2, 3]);
+});
+
 test('the limit holds across the restore', async () => {
   expect(await refusalOf(recover('attempts', 'wrong code 4'))).toBe('EXHAUSTED');
 });
@@ -140,7 +147,7 @@ test('a lost guard is rebuilt from the others', async () => {
   bkvctl('guard', 'create', '--config', config);
   await Promise.all([1, 3].map((index) => own.fleet.replica(index).process.start()));
   const { rebuilt } = JSON.parse(bkvctl('--json', 'guard', 'rebuild', '--config', config));
-  expect(rebuilt).toBe(3); // attempts, changed, later
+  expect(rebuilt).toBe(4); // attempts, changed, later, new
   await lost.process.start();
 
   await own.fleet.replica(3).process.kill(); // now it is needed
