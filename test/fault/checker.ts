@@ -1,8 +1,6 @@
-import { fromHex, toHex } from '../../primitives/bytes.ts';
 import type { ErrorCode } from '../../primitives/errors.ts';
-import { parsePoint } from '../../protocol/point.ts';
-import { pointTranscript } from '../../protocol/transcripts.ts';
 import type { Call, Exited, HistoryEvent, Outcome } from './history.ts';
+import { hashOfPoint } from './point-hash.ts';
 import { type Generation, type Record, readHistory } from './records.ts';
 
 /** What the history shows that must not be. The promises P1 to P8 are those of docs/PROTOCOL.md. */
@@ -168,7 +166,7 @@ function* checkRegister({ final, generations }: Record, say: Say): Generator<Vio
   const generation = final && generations.get(final.g);
   if (!final || !generation) return;
   const { sent, receipts, evaluated, g } = generation;
-  const hashes = new Map([...sent].map((point) => [hashOf(point), point]));
+  const hashes = new Map([...sent].map((point) => [hashOfPoint(point), point]));
   if (new Set(final.points).size < final.points.length)
     yield say('double-charge', `etcd counts ${final.points.length} attempts of ${short(g)} for ${new Set(final.points).size} points`);
   for (const hash of final.points) if (!hashes.has(hash)) yield say('double-charge', `etcd counts a point of ${short(g)} that nobody sent`);
@@ -222,5 +220,4 @@ function* ancestors({ generations }: Record, { previous }: Generation): Generato
   }
 }
 
-const hashOf = (point: string): string => toHex(pointTranscript(parsePoint(fromHex(point, 'point'), 'point')).digest);
 const short = (hex: string): string => hex.slice(0, 8);

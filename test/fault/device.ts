@@ -205,7 +205,8 @@ export class Device {
   }
 }
 
-function randomPoint(): Uint8Array {
+/** Of no code at all. */
+export function randomPoint(): Uint8Array {
   const pair = createECDH('prime256v1');
   pair.generateKeys();
   return pair.getPublicKey(null, 'compressed');

@@ -114,10 +114,15 @@ export type HistoryEvent = Call | Evaluated | Entry | FaultEvent | RolledBack | 
 export class History {
   readonly events: HistoryEvent[] = [];
   readonly #file: WriteStream;
-  readonly #began = performance.now();
+  #began = performance.now();
 
   constructor(file: string) {
     this.#file = createWriteStream(file);
+  }
+
+  /** Time counts from now on. */
+  begin(): void {
+    this.#began = performance.now();
   }
 
   now(): number {

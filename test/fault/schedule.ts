@@ -10,7 +10,7 @@ export interface Plan {
   readonly etcdMembers: number;
 }
 
-const WINDOW: Millis = 20_000;
+const WINDOW: Millis = 15_000;
 const CALM: Millis = 1000; // before a window: what the one before broke has healed
 
 const points: readonly FaultPoint[] = [
@@ -46,7 +46,7 @@ const etcdLane: Lane = (random) => {
 
 const linkLane: Lane = (random, plan) => {
   const { from, to } = randomLink(random, plan);
-  const rest = random.integer(100, 600);
+  const rest = random.integer(50, 300);
   if (random.chance(0.4)) return { fault: { kind: 'reset-link', from, to }, for: random.chance(0.5) ? 0 : random.integer(200, 1500), rest };
   const direction = random.pick(['there', 'back'] as const);
   return { fault: { kind: 'cut-link', from, to, direction, thenBreak: random.chance(0.4) }, for: random.integer(100, 1800), rest };
@@ -87,7 +87,7 @@ export function schedule(plan: Plan): Fault[] {
   const faults: Fault[] = [];
   for (let start = CALM, i = 0; start < plan.length; start += WINDOW, i++) {
     const end = Math.min(start + WINDOW, plan.length) - CALM;
-    const lanes = i % 3 === 2 ? [alone] : storm;
+    const lanes = i % 2 === 1 ? [alone] : storm;
     for (const lane of lanes) faults.push(...run(lane, start, end, random.fork(), plan));
   }
   return faults.sort((a, b) => a.at - b.at);

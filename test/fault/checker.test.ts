@@ -1,0 +1,119 @@
+import { describe, expect, it } from 'vitest';
+import { check, type ViolationKind } from './checker.ts';
+import { randomPoint } from './device.ts';
+import type { Call, Evaluated, Final, HistoryEvent } from './history.ts';
+import { hashOfPoint } from './point-hash.ts';
+
+const RID = 'aa'.repeat(32);
+const [G1, G2] = ['01'.repeat(16), '02'.repeat(16)];
+const points = Array.from({ length: 6 }, () => Buffer.from(randomPoint()).toString('hex'));
+const [ENROLLED, P1, P2, P3] = points as [string, string, string, string];
+
+const call = (at: number, facts: Partial<Call>): Call =>
+  ({ type: 'call', at, until: at + 5, device: 'd', method: 'beginRecovery', rid: RID, outcome: 'ok', ...facts }) as Call;
+
+const enrolment = (at: number, g: string, previous = '', facts: Partial<Call> = {}): Call =>
+  call(at, {
+    method: 'finishEnrollment',
+    g,
+    previous,
+    limit: 2,
+    keys: [1, 2, 3].map((i) => `${g}-${i}`),
+    point: ENROLLED,
+    enrolled: [1, 2, 3],
+    ...facts,
+  });
+
+const answer = (at: number, point: string, attempt: number, facts: Partial<Call> = {}): Call =>
+  call(at, { g: G1, point, attempt, limit: 2, receipts: [1, 2], ...facts });
+
+const evaluated = (point: string, g = G1, replicas = [1, 2]): Evaluated[] =>
+  replicas.map((replica) => ({ type: 'evaluated', at: 0, replica, key: `${g}-${replica}`, point, next: `next ${point}` }));
+
+const final = (g: string, counted: readonly string[], facts: Partial<Final> = {}): Final => ({
+  ...{ type: 'final', rid: RID, state: 'live', g, limit: 2, points: counted.map(hashOfPoint), number: 1, ...facts },
+});
+
+const good: HistoryEvent[] = [
+  enrolment(0, G1),
+  answer(10, P1, 1),
+  answer(20, P2, 2),
+  ...evaluated(P1),
+  ...evaluated(P2),
+  final(G1, [P1, P2]),
+];
+
+const kinds = (...events: HistoryEvent[]): ViolationKind[] => [...new Set(check(events).map(({ kind }) => kind))];
+
+describe('a history without violations', () => {
+  it('is one of attempts within the limit, of which tokens, receipts and etcd tell alike', () => {
+    expect(check(good)).toEqual([]);
+  });
+
+  it('may have the same bytes again, the successors of points, the point of the enrolment, and a token’s tests of itself', () => {
+    const again = answer(30, P1, 1);
+    expect(kinds(...good, again, ...evaluated(`next ${P1}`), ...evaluated(ENROLLED), ...evaluated(P3, 'a key of the self-test'))).toEqual(
+      [],
+    );
+  });
+
+  it('may have unknown outcomes, and points that were counted for nobody', () => {
+    const lost = call(20, { g: G1, point: P2, outcome: 'OUTCOME_UNKNOWN' });
+    expect(kinds(enrolment(0, G1), answer(10, P1, 1), lost, ...evaluated(P1), final(G1, [P1, P2]))).toEqual([]);
+  });
+
+  it('may have a generation that another one replaced', () => {
+    const gone = call(40, { g: G1, point: P3, outcome: 'GENERATION_UNKNOWN' });
+    expect(kinds(...good.slice(0, -1), enrolment(30, G2, G1), gone, final(G2, [], { number: 2 }))).toEqual([]);
+  });
+});
+
+describe('a violation is', () => {
+  const rolledBack: HistoryEvent = { type: 'rolled-back', at: 0, rid: RID };
+  const failed = (outcome: Call['outcome'], at = 30, facts: Partial<Call> = {}) => call(at, { g: G1, point: P3, outcome, ...facts });
+
+  it.each<[string, ViolationKind, HistoryEvent[]]>([
+    ['one point too many at the tokens', 'limit-at-tokens', [...good, failed('OUTCOME_UNKNOWN'), ...evaluated(P3)]],
+    ['one too many, whatever etcd says', 'limit-at-tokens', [rolledBack, ...good, failed('OUTCOME_UNKNOWN'), ...evaluated(P3, G1, [3])]],
+    ['a receipt beyond the limit', 'limit-in-receipts', [...good, answer(30, P3, 3), ...evaluated(P3)]],
+    ['a point at a token that nobody sent', 'unasked-at-tokens', [enrolment(0, G1), ...evaluated(P1)]],
+    ['a receipt of a token that did nothing', 'unseen-at-tokens', [enrolment(0, G1), answer(10, P1, 1), final(G1, [P1])]],
+    ['a receipt that is not signed', 'forged-receipt', [...good, answer(30, P1, 1, { forged: [3] })]],
+    ['one attempt for two points', 'two-points', [...good, answer(30, P2, 1)]],
+    ['one point that is two attempts', 'double-charge', [...good, answer(30, P1, 2)]],
+    ['one point that etcd counts twice', 'double-charge', [...good.slice(0, -1), final(G1, [P1, P1])]],
+    ['a point that etcd counts and nobody sent', 'double-charge', [...good.slice(0, -1), final(G1, [P1, P3])]],
+    ['an answered attempt that etcd forgot', 'lost-attempt', [...good.slice(0, -1), final(G1, [P1])]],
+    ['exhaustion by too few points', 'spent-for-nothing', [enrolment(0, G1), failed('EXHAUSTED')]],
+    ['a record that is unknown after its enrolment was acknowledged', 'lost-generation', [...good, failed('RECORD_UNKNOWN')]],
+    ['a generation that is unknown though nothing replaced it', 'lost-generation', [...good, failed('GENERATION_UNKNOWN')]],
+    ['an acknowledged generation that is not there in the end', 'lost-generation', [...good, enrolment(30, G2, G1)]],
+    ['a commit too many', 'extra-generation', [...good.slice(0, -1), final(G1, [P1, P2], { number: 2 })]],
+    ['an answer of a generation that was replaced', 'old-code', [...good, enrolment(30, G2, G1), answer(50, P1, 1)]],
+    ['that, too, whatever etcd says', 'old-code', [rolledBack, ...good, enrolment(30, G2, G1), answer(50, P1, 1)]],
+    ['an error that an honest fleet never gives', 'forbidden-error', [...good, failed('ATTEMPT_CONFLICT')]],
+    ['a daemon that ends without a reason', 'crashed', [{ type: 'exited', at: 0, replica: 1, why: 'TypeError: …\n\nNode.js v20' }]],
+    ['a guard that must not serve any more', 'guard-lost', [{ type: 'exited', at: 0, replica: 1, why: 'bkvd: GUARD_MISMATCH: lost' }]],
+    [
+      'a right code that fails after healing',
+      'not-healed',
+      [...good, { type: 'healed', rid: RID, what: 'right code', outcome: 'COOLING_DOWN' }],
+    ],
+  ])('%s', (_, kind, events) => {
+    expect(kinds(...events)).toContain(kind);
+  });
+
+  it.each<[ViolationKind, object]>([
+    ['wrong-key', { outcome: 'ok', isRight: true, isOurKey: false }],
+    ['wrong-code-accepted', { outcome: 'ok', isRight: false, isOurKey: true }],
+    ['right-code-refused', { outcome: 'WRONG_CODE', isRight: true }],
+    ['forbidden-error', { outcome: 'REPLY_UNTRUSTED', isRight: true }],
+  ])('%s, as an entry of a code ends', (kind, entry) => {
+    const event = { type: 'entry', at: 30, until: 40, device: 'd', rid: RID, ...entry } as HistoryEvent;
+    expect(kinds(...good, event)).toEqual([kind]);
+  });
+
+  it('no conflict of a record that etcd lied about', () => {
+    expect(kinds(rolledBack, ...good, failed('ATTEMPT_CONFLICT'))).toEqual([]);
+  });
+});
