@@ -83,6 +83,13 @@ export class SoftReplica {
     return this.#held.has(toHex(g));
   }
 
+  /** All that it has of a generation, for whoever took it over. */
+  stateOf(g: Uint8Array) {
+    const { auth, release } = this.#held.get(toHex(g)) as Held;
+    const oprfKey = this.#oprfKeys.get(toHex(g)) as Uint8Array;
+    return { index: this.index, oprfKey, sessionKey: this.#session.secretKey, auth, release };
+  }
+
   offer({ fleet, epoch }: Statement, asked: { rid: Uint8Array; g: Uint8Array; point: Uint8Array; clientKey: Uint8Array }) {
     const { secretKey, publicKey } = p256_oprf.oprf.generateKeyPair();
     this.#oprfKeys.set(toHex(asked.g), secretKey);
