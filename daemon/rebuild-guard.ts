@@ -17,7 +17,7 @@ export async function rebuildOwnGuard(config: Config, clock: Clock = systemClock
   const peers = config.peers.map((peer) => connectPeer({ fleet, ...peer, tls: config.tls.peer }));
   try {
     const register = new Register(etcd, document.store_incarnation, clock);
-    return await rebuildGuard({ index, store, register, peers, needed: replicas.length - threshold + 1, clock });
+    return await rebuildGuard({ index, store, register, peers, needed: replicas.length - threshold + 1, threshold, clock });
   } finally {
     for (const peer of peers) peer.close();
     etcd.close();
