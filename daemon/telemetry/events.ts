@@ -107,6 +107,11 @@ export class Events {
     this.#wasOutOfSpace = isOutOfSpace;
   }
 
+  /** Once after each start: what this replica missed while it was away is made good. */
+  settled(): void {
+    this.#log.info('settled');
+  }
+
   sweepFailed(error: unknown): void {
     this.#log.warn('sweep failed, will be made again', { error: messageOf(error) });
   }
