@@ -37,8 +37,15 @@ beforeEach(() => {
 it('reconciles what etcd has from before a restore, and goes on', async () => {
   read.mockRejectedValueOnce(outdated);
   expect(await rebuild()).toEqual({ rebuilt: 0, left: 3 });
-  expect(reconcile).toHaveBeenCalledExactlyOnceWith(rids[0], [expect.anything(), expect.anything()], { threshold: 2, isComplete: true });
+  expect(reconcile).toHaveBeenCalledExactlyOnceWith(rids[0], [expect.anything(), expect.anything()], { threshold: 2, isComplete: false });
   expect(read).toHaveBeenCalledTimes(4);
+});
+
+it('leaves what all others together cannot tell, and goes on', async () => {
+  read.mockRejectedValueOnce(outdated);
+  reconcile.mockRejectedValueOnce(new VaultError('NOT_ENOUGH_REPLICAS', 'cannot tell'));
+  expect(await rebuild()).toEqual({ rebuilt: 0, left: 3 });
+  expect(read).toHaveBeenCalledTimes(3);
 });
 
 it('reconciles nothing with fewer than n−t+1 others', async () => {

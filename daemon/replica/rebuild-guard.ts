@@ -33,8 +33,8 @@ export interface RebuildOptions {
 /**
  * Fills the new guard of a replica that lost its own, from what the others remember: every attempt that one of them counted counts
  * here too, and those whose point is not known are burnt. What etcd has from before a restore is reconciled with the others first.
- * Returns how many records this replica serves again, and of how many it cannot: nobody holds them any more, or its share of them
- * is not in etcd. Throws NOT_ENOUGH_REPLICAS; then it may be run again.
+ * Returns how many records this replica serves again, and of how many it cannot: fewer than n−t+1 others serve them, or its
+ * share of them is not in etcd. Throws NOT_ENOUGH_REPLICAS; then it may be run again.
  */
 export async function rebuildGuard(options: RebuildOptions): Promise<{ rebuilt: number; left: number }> {
   const { register } = options;
@@ -51,7 +51,7 @@ export async function rebuildGuard(options: RebuildOptions): Promise<{ rebuilt: 
 
 async function rebuildRecord(rid: Uint8Array, options: RebuildOptions): Promise<boolean> {
   const { index, needed, store, clock } = options;
-  const { record } = await readReconciled(rid, options);
+  const { record } = (await readReconciled(rid, options)) ?? {};
   const subRecord = record?.subRecords.find((each) => each.index === index);
   if (!subRecord) return false;
   const recalled = await recallFromPeers(rid, options);
@@ -70,14 +70,20 @@ async function recallFromPeers(rid: Uint8Array, { epoch, peers, needed, clock }:
   return expectEnough(await askAll(peers, ask, { enough: needed, grace: RECALL_GRACE, clock }), needed, peers.length);
 }
 
-async function readReconciled(rid: Uint8Array, options: RebuildOptions): Promise<Stored> {
+/** Undefined where all others together cannot tell which enrolment stands. */
+async function readReconciled(rid: Uint8Array, options: RebuildOptions): Promise<Stored | undefined> {
   const { register, peers, threshold } = options;
   try {
     return await register.read(rid);
   } catch (error) {
     if (!isVaultError(error, 'RECORD_OUTDATED')) throw error;
-    const recalled = await recallFromPeers(rid, options);
-    await register.reconcile(rid, recalled, { threshold, isComplete: recalled.length === peers.length }); // the guard that was lost will never say more
-    return register.read(rid);
   }
+  const recalled = await recallFromPeers(rid, options);
+  try {
+    await register.reconcile(rid, recalled, { threshold, isComplete: false }); // the guard that was lost might have said more
+  } catch (error) {
+    if (isVaultError(error, 'NOT_ENOUGH_REPLICAS') && recalled.length === peers.length) return undefined;
+    throw error;
+  }
+  return register.read(rid);
 }
