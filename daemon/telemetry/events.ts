@@ -137,8 +137,8 @@ export class Events {
   }
 
   /** Once after each start: what this replica missed while it was away is made good. */
-  settled(): void {
-    this.#log.info('settled');
+  settled(left: number): void {
+    this.#log.info('settled', { left });
   }
 
   sweepFailed(error: unknown): void {

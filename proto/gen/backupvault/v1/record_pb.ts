@@ -354,7 +354,7 @@ export type Attempts = Message<"backupvault.v1.Attempts"> & {
   lastAttemptMs: bigint;
 
   /**
-   * counts the enrolments of the record: which of two generations is the later one
+   * rises with every enrolment and restore: which of two generations is the later one
    *
    * @generated from field: uint64 number = 9;
    */
