@@ -97,9 +97,16 @@ module.exports = {
     allow('log-stands-below', '^fleet/log/', base, 'The log’s format serves those who verify and those who produce.'),
     allow(
       'fleet-stands-outside',
-      '^fleet/(?!verify/|log/)',
+      '^fleet/(?!verify/|log/|signing-token/)',
       [...base, grpc, '^fleet/'],
       'A ceremony gets its token from the command that runs it.',
+    ),
+
+    allow(
+      'signing-token-uses-token',
+      '^fleet/signing-token/',
+      [primitives, '^daemon/token/(mechanisms|module|profile|session|templates)\\.ts$'],
+      'Operator and witness sign in tokens too: through the one folder that knows PKCS#11, and with none of a replica’s keys.',
     ),
 
     allow('client-imports-no-daemon', '^client/', base, 'The SDK runs on a device, and trusts nothing of the server’s.'),

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { loadConfig } from '../daemon/config.ts';
 import { GuardStore } from '../daemon/ledger/guard-store.ts';
@@ -6,9 +5,8 @@ import { initToken } from '../daemon/token/init-token.ts';
 import { loadProfile, modulePath } from '../daemon/token/profile.ts';
 import { provisionReplica, type Provisioned as TokenKeys } from '../daemon/token/provision.ts';
 import type { Provisioned } from '../fleet/produce/statement.ts';
+import { readPin } from '../fleet/signing-token/pin-file.ts';
 import { toHex } from '../primitives/bytes.ts';
-import { VaultError } from '../primitives/errors.ts';
-import { SecretBytes } from '../primitives/secret-bytes.ts';
 import type { Output } from './output.ts';
 
 interface Options {
@@ -55,12 +53,4 @@ function publicPart({ identity, keys }: TokenKeys, suite: Provisioned['session_s
       ]),
     ),
   };
-}
-
-function readPin(file: string): SecretBytes {
-  try {
-    return new SecretBytes(Buffer.from(readFileSync(file, 'utf8').trim()));
-  } catch (cause) {
-    throw new VaultError('CONFIG_INVALID', `Cannot read the PIN file ${file}: ${(cause as Error).message}`, { cause });
-  }
 }
