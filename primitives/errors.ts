@@ -65,6 +65,8 @@ export interface ErrorDetails {
   readonly notBefore?: number;
   readonly replicasAnswered?: number;
   readonly replicasNeeded?: number;
+  /** Which check refused a fleet's statement, bundle or evidence: a code of fleet/verify/check-codes.ts. */
+  readonly check?: string;
 }
 
 export class VaultError extends Error {

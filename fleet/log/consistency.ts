@@ -14,9 +14,7 @@ function subProof(oldSize: number, leaves: readonly TreeHash[], isWhole: boolean
   if (oldSize === leaves.length) return isWhole ? [] : [treeHash(leaves)];
   const k = leftSize(leaves.length);
   const [left, right] = [leaves.slice(0, k), leaves.slice(k)];
-  return oldSize <= k
-    ? [...subProof(oldSize, left, isWhole), treeHash(right)]
-    : [...subProof(oldSize - k, right, false), treeHash(left)];
+  return oldSize <= k ? [...subProof(oldSize, left, isWhole), treeHash(right)] : [...subProof(oldSize - k, right, false), treeHash(left)];
 }
 
 export interface Consistency {

@@ -85,7 +85,8 @@ test('every tree is consistent with its beginnings, and with nothing else', () =
         expect(verifyConsistency({ ...good, proof: good.proof.with(i, flip(good.proof[i] as TreeHash)) })).toBe(false);
       }
       const forked = tree.with(0, flip(tree[0] as TreeHash));
-      if (oldSize > 0) expect(verifyConsistency({ ...good, root: treeHash(forked), proof: makeConsistencyProof(oldSize, forked) })).toBe(false);
+      if (oldSize > 0)
+        expect(verifyConsistency({ ...good, root: treeHash(forked), proof: makeConsistencyProof(oldSize, forked) })).toBe(false);
     }),
     { numRuns: 60 },
   );
