@@ -43,6 +43,13 @@ export const etcdClientSubject = (name: string): Subject => ({
   names: [dns(name)],
 });
 
+/** Of the key in a token that signs bundles: S/MIME takes no other usage (RFC 8551 §4.4.4). */
+export const bundleSignerSubject = (commonName: string): Subject => ({
+  commonName,
+  usages: [ExtendedKeyUsage.emailProtection],
+  names: [],
+});
+
 function hostNames(hosts: readonly string[]): JsonGeneralName[] {
   const others = hosts.filter((host) => host !== 'localhost' && host !== '127.0.0.1');
   return [...loopback, ...others.map((host) => (/^[\d.]+$/.test(host) ? ip(host) : dns(host)))];
