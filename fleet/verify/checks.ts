@@ -65,7 +65,13 @@ export class Checklist {
 
   /** Throws the first refusal. */
   throwIfRefused(): void {
-    const failed = this.#checks.find(({ code }) => code !== null);
-    if (failed) throw refuse(failed.code as CheckCode, failed.detail);
+    const refusal = refusalIn(this.#checks);
+    if (refusal) throw refusal;
   }
+}
+
+/** The first check that failed, as an error. */
+export function refusalIn(checks: readonly Check[]): VaultError | undefined {
+  const failed = checks.find(({ code }) => code !== null);
+  return failed && refuse(failed.code as CheckCode, failed.detail);
 }
