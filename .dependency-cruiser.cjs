@@ -109,7 +109,12 @@ module.exports = {
       'Operator and witness sign in tokens too: through the one folder that knows PKCS#11, and with none of a replica’s keys.',
     ),
 
-    allow('client-imports-no-daemon', '^client/', base, 'The SDK runs on a device, and trusts nothing of the server’s.'),
+    allow(
+      'client-imports-no-daemon',
+      '^client/',
+      [...base, verify, '^fleet/log/'],
+      'The SDK runs on a device, and trusts nothing of the server’s: it verifies a fleet itself, with the code that everybody verifies with.',
+    ),
     allow('frontend-relays', '^frontend/', [...base, grpc, '^client/'], 'The frontend library signs grants and relays messages.'),
     forbid(
       'frontend-sees-client-types-only',
@@ -154,7 +159,7 @@ module.exports = {
     ),
     forbid(
       'runs-in-a-browser',
-      { path: '^(client|protocol|primitives)/', pathNot: ['^primitives/package-root\\.ts$', tests] },
+      { path: '^(client|fleet/verify|fleet/log|protocol|primitives)/', pathNot: ['^primitives/package-root\\.ts$', tests] },
       { dependencyTypes: ['core'] },
       'The SDK and all it stands on run in a browser: no node: module.',
     ),

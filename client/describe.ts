@@ -28,7 +28,7 @@ export async function describe(vault: Vault, recordId: string): Promise<Descript
   const reply = await insist(clock, () =>
     transport.describeRecord(create(DescribeRecordRequestSchema, { recordId, knownEpoch: fleet.knownEpoch })),
   );
-  const { threshold, replicas } = reply.statement.length > 0 ? await fleet.learn(reply.statement) : await fleet.statement();
+  const { threshold, replicas } = reply.statement.length > 0 ? await fleet.learn(reply) : await fleet.statement();
   return { ...parse(reply), threshold, replicas: replicas.length };
 }
 

@@ -40,7 +40,8 @@ async function describeIfKnown(vault: Vault, recordId: string) {
   try {
     return await describe(vault, recordId);
   } catch (error) {
-    if (isVaultError(error, 'RECORD_UNKNOWN')) return undefined;
-    throw error;
+    if (!isVaultError(error, 'RECORD_UNKNOWN')) throw error;
+    await vault.fleet.renew(); // an error brings no statement, and the fleet may be of another epoch by now
+    return undefined;
   }
 }

@@ -7,7 +7,7 @@ import { replicaOf } from '../protocol/statement.ts';
 import { enrolledTranscript } from '../protocol/transcripts.ts';
 import { verifyEach } from './claims.ts';
 import { insist } from './insist.ts';
-import type { TrustedStatement } from './trust-policy.ts';
+import type { TrustedStatement } from './trust.ts';
 import type { Vault } from './vault.ts';
 
 export interface EnrolmentResult {

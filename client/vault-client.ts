@@ -12,6 +12,7 @@ import { type RecoverInput, Recoveries, type RecoveryResult } from './recover.ts
 import { type RehearsalInput, rehearse } from './rehearsal.ts';
 import { type Argon2id, wasmArgon2id } from './stretch.ts';
 import { type VaultTransport, withTypedErrors } from './transport.ts';
+import { trustIn } from './trust.ts';
 import type { TrustPolicy } from './trust-policy.ts';
 import type { ReceiptListener, Vault } from './vault.ts';
 
@@ -44,7 +45,7 @@ export class VaultClient {
     const typed = withTypedErrors(transport);
     this.#vault = {
       transport: typed,
-      fleet: new Fleet(fleet, policy, typed, clock),
+      fleet: new Fleet(fleet, trustIn(policy), typed, clock),
       tenant,
       argon2id,
       made: new MadeAttempts(),

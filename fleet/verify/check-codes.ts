@@ -7,6 +7,8 @@ export const checkCodes = {
   'duplicate-key': 'Two replicas have the same key.',
   'duplicate-serial': 'Two replicas name the same token.',
   'statement-not-in-force': 'The statement is not valid at this time.',
+  'statement-not-pinned': 'The statement is not one of those that are pinned.',
+  'fleet-differs': 'The statement is of another fleet.',
   'statement-older': 'The statement is of an older epoch than the lowest that is accepted.',
   'epoch-gap': 'The epoch does not follow the previous one.',
   'previous-mismatch': 'The statement does not name the previous statement by its hash.',
