@@ -134,9 +134,10 @@ module.exports = {
         '^fleet/',
         '^daemon/token/(provision|init-token|profile|softhsm-directory)\\.ts$',
         guardStore,
+        '^daemon/ledger/(etcd|bundles)\\.ts$',
         config,
       ],
-      'Of the daemon, commands use its configuration and what makes a token and a guard store: the daemon itself makes neither.',
+      'Of the daemon, commands use its configuration and what makes a token, a guard store and what clients are handed: the daemon makes none.',
     ),
 
     forbid(

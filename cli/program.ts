@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../primitives/package-root.ts';
+import { bundlePublishCommand } from './bundle-publish.ts';
 import { describeCommand } from './describe.ts';
 import { enrollCommand } from './enroll.ts';
 import { eraseCommand } from './erase.ts';
@@ -39,6 +40,7 @@ function makeProgram(output: Output, { stdout }: Streams): Command {
       .addCommand(guardCreateCommand(output))
       .addCommand(guardRebuildCommand(output)),
   );
+  program.addCommand(group('bundle', 'what shows clients that a fleet is to be trusted').addCommand(bundlePublishCommand(output)));
   program.addCommand(group('receipt', 'what replicas signed of an attempt').addCommand(receiptVerifyCommand(output)));
   program.addCommand(group('replica', 'one replica').addCommand(replicaProvisionCommand(output)), { hidden: true });
 

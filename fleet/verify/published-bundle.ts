@@ -61,8 +61,8 @@ function decode(bytes: Uint8Array): { smime: Bytes; logProof: Bytes; leafHashes:
   }
 }
 
-/** What lies inside both layers, whoever signed them. */
-function enclosed(smime: Uint8Array): Bytes {
+/** What lies inside both layers, whoever signed them. Throws MALFORMED. */
+export function enclosed(smime: Uint8Array): Bytes {
   try {
     return parseLayer(parseSmime(parseLayer(parseSmime(smime)).content)).content;
   } catch (cause) {
