@@ -2,12 +2,10 @@ import { type Bytes, constantTimeEqual } from '../../primitives/bytes.ts';
 import type { Clock } from '../../primitives/clock.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { parseStatement, type Statement } from '../../protocol/statement.ts';
+import type { EvidenceFiles } from '../verify/files.ts';
 import { expectNext } from '../verify/history.ts';
 import { type Collected, type CosignerPlace, collectCosignatures } from './collect.ts';
 import type { Draft, PublishedLog } from './published-log.ts';
-
-/** An evidence directory: names with `/`, relative to it, and contents. */
-export type EvidenceFiles = ReadonlyMap<string, Uint8Array>;
 
 /** What a witness does to what it is given. Injected, so that the log's rules can be read, and tested, without them. */
 export interface Judgement {
