@@ -1,12 +1,12 @@
 // Imports point one way:
 //
 //   primitives ← protocol ← token, ledger ← vault ← replica ← rpc ← compose        proto: generated, imports nothing of ours
-//   telemetry and fleet/verify stand beside token and ledger; client, frontend, cli and demo stand outside the daemon
+//   telemetry and fleet/verify stand beside token and ledger; client, frontend, cli, witness and demo stand outside the daemon
 //
 // `allow` states, for each folder, all that it may import of ours; what is not said is forbidden.
 // Tests (*.test.ts and test/) may import anything.
 
-const ours = '^(primitives|protocol|proto|grpc|daemon|fleet|client|frontend|cli|demo|web|test)/';
+const ours = '^(primitives|protocol|proto|grpc|daemon|fleet|client|frontend|cli|witness|demo|web|test)/';
 const tests = '(^test/|\\.test\\.ts$)';
 
 const allow = (name, folder, allowed, comment) => ({
@@ -139,6 +139,13 @@ module.exports = {
         config,
       ],
       'Of the daemon, commands use its configuration and what makes a token and a guard store: the daemon itself makes neither.',
+    ),
+
+    allow(
+      'witness-is-another-party',
+      '^witness/',
+      [...base, '^fleet/', '^cli/(arguments|output|run-program)\\.ts$', '^daemon/token/(init-token|profile)\\.ts$'],
+      'A witness runs this alone: it needs no replica, no client and none of the operator’s commands.',
     ),
 
     forbid(

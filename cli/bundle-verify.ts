@@ -4,8 +4,8 @@ import { checkBundle } from '../fleet/verify/bundle.ts';
 import { Checklist } from '../fleet/verify/checks.ts';
 import { toHex } from '../primitives/bytes.ts';
 import { integer } from './arguments.ts';
+import { checkResult } from './check-result.ts';
 import type { Output } from './output.ts';
-import { reportChecks } from './report-checks.ts';
 import { anchorsIn, readInput, type StrictnessOptions, strictnessOf, timeOf, withStrictness } from './strictness-options.ts';
 
 interface Options extends StrictnessOptions {
@@ -37,5 +37,5 @@ function verify(file: string, options: Options, output: Output): void {
     index: verified?.index,
     tree_size: verified?.checkpoint.size,
   };
-  reportChecks(output, list.checks, document, `Trusted. Fleet ${claimed?.fleet}, epoch ${claimed?.epoch}, statement ${hash}.`);
+  checkResult(output, list.checks, document, `Trusted. Fleet ${claimed?.fleet}, epoch ${claimed?.epoch}, statement ${hash}.`);
 }

@@ -4,10 +4,9 @@ import { fingerprints, readAnchors } from '../fleet/verify/anchors.ts';
 import { verifyEvidence } from '../fleet/verify/evidence.ts';
 import { hashWords } from '../fleet/verify/words.ts';
 import { toHex } from '../primitives/bytes.ts';
-import { CONSISTENT_ONLY } from './check-exit-codes.ts';
+import { checkResult } from './check-result.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Output } from './output.ts';
-import { reportChecks } from './report-checks.ts';
 import { anchorsIn, type StrictnessOptions, strictnessOf, timeOf, withStrictness } from './strictness-options.ts';
 
 interface Options extends StrictnessOptions {
@@ -45,5 +44,6 @@ function verify(directory: string, options: Options, output: Output): void {
     verdict === 'trusted'
       ? `Trusted. ${what}.`
       : `Consistent with its own anchors, which whoever made the evidence chose: give --anchors to trust it. ${what}.`;
-  reportChecks(output, report.checks, document, good, verdict === 'consistent' ? CONSISTENT_ONLY : exitCodes.OK);
+  checkResult(output, report.checks, document, good);
+  if (verdict === 'consistent') output.exitCode = exitCodes.CONSISTENT;
 }

@@ -3,6 +3,7 @@ import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { Command } from 'commander';
 import type { Millis } from '../primitives/brand.ts';
 import { VaultError } from '../primitives/errors.ts';
+import { exitWhenIdle } from '../primitives/exit.ts';
 import { version } from '../primitives/package-root.ts';
 import { startReplica } from './compose.ts';
 import { loadConfig } from './config.ts';
@@ -60,4 +61,5 @@ const program = new Command('bkvd')
     }),
   );
 
+exitWhenIdle();
 await program.parseAsync();

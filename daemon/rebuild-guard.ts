@@ -10,14 +10,14 @@ import { rebuildGuard } from './replica/rebuild-guard.ts';
 /** Wires `bkvctl guard rebuild`: the new, empty guard of a replica that does not run, etcd, and the other replicas. */
 export async function rebuildOwnGuard(config: Config, clock: Clock = systemClock): Promise<{ rebuilt: number; left: number }> {
   const { statement, self } = readStatement(config);
-  const { fleet, threshold, replicas, document } = statement;
+  const { fleet, epoch, threshold, replicas, document } = statement;
   const { guardIncarnation: incarnation, index } = self;
   const store = await GuardStore.open(config.guard, { fleet, replica: index, incarnation });
   const etcd = new Etcd({ ...config.etcd, prefix: `/bkv/${fleet}/` });
   const peers = config.peers.map((peer) => connectPeer({ fleet, ...peer, tls: config.tls.peer }));
   try {
     const register = new Register(etcd, document.store_incarnation, clock);
-    return await rebuildGuard({ index, store, register, peers, needed: replicas.length - threshold + 1, clock });
+    return await rebuildGuard({ index, epoch: BigInt(epoch), store, register, peers, needed: replicas.length - threshold + 1, clock });
   } finally {
     for (const peer of peers) peer.close();
     etcd.close();

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { exitWhenIdle } from '../primitives/exit.ts';
 import { DevFleet } from '../test/harness/dev-fleet.ts';
 import { enrolAndLose } from './chapters/enrol-and-lose.ts';
 import { waitForErasure } from './chapters/erasure.ts';
@@ -47,6 +48,7 @@ async function main(): Promise<void> {
   narrator.say('Stopped everything and removed every file. Every step held.');
 }
 
+exitWhenIdle();
 try {
   await main();
 } catch (error) {

@@ -43,10 +43,14 @@ export const errorCodes = {
   PIN_REFUSED: 'the token refused the PIN: check the PIN file before the token locks',
   KEY_MISSING: 'a key of the replica is not in the token, or is there twice: provision the token',
   TOKEN_UNFIT: 'the token cannot do what the vault needs, or allows what it must not',
-  STATEMENT_MISMATCH: 'the token’s keys are not those of the fleet statement',
+  STATEMENT_MISMATCH: 'the replica’s statement is not that of its token, of etcd or of who asks: give it the fleet’s newest',
   GUARD_MISSING: 'the guard store is not there: restore it, or create it with the explicit command',
   GUARD_MISMATCH: 'the guard store is another replica’s, a copy, or older than the token remembers',
   PORT_BUSY: 'the address is in use or cannot be bound: check `listen`',
+  // A witness and its log
+  LOG_MISSING: 'a file that the log’s directory must hold is not there: restore it, or make a log with the explicit command',
+  LOG_CORRUPT: 'the log does not hold what it signed, or a cosigner saw more: nothing is signed; an operator must look',
+  LOG_UNAVAILABLE: 'the log or a witness does not answer: try again later',
   // The client
   WRONG_CODE: 'the code is wrong: ask again, attempts left are given',
   CODE_REJECTED: 'the code has a typing error or is too weak: nothing was sent',

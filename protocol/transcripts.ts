@@ -42,14 +42,14 @@ export interface OfferFields extends ReplicaView {
 const offered = (o: OfferFields): Field[] => [...view(o), o.point, o.clientKey, o.publicKey, o.evaluated];
 
 /**
- * MACed by replica i: its OPRF key is for this generation, point and client key only, and only as long as no further generation of
- * the record has ended in its guard.
+ * MACed by replica i: its OPRF key is for this generation, point and client key only, and only as long as the record's live generation
+ * does not change in its guard, but to the one that is replaced.
  */
-export const ticketTranscript = (o: OfferFields, wrappedKey: Uint8Array, expiresAtMs: bigint, ended: bigint) =>
-  new Transcript('ticket', ...offered(o), wrappedKey, expiresAtMs, ended);
+export const ticketTranscript = (o: OfferFields, { wrappedKey, expiresAtMs, changes }: Omit<Ticket, '$typeName' | 'tag'>) =>
+  new Transcript('ticket', ...offered(o), wrappedKey, expiresAtMs, changes);
 
 export const ticketHashTranscript = (index: number, ticket: Ticket) =>
-  new Transcript('ticket-hash', index, ticket.wrappedKey, ticket.expiresAtMs, ticket.tag);
+  new Transcript('ticket-hash', index, ticket.wrappedKey, ticket.expiresAtMs, ticket.changes, ticket.tag);
 
 /** Signed by V_i. */
 export const offerTranscript = (o: OfferFields, ticketHash: Uint8Array) => new Transcript('offer', ...offered(o), ticketHash);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Millis } from '../../primitives/brand.ts';
-import { type Bytes, toHex, uint64 } from '../../primitives/bytes.ts';
+import { type Bytes, constantTimeEqual, toHex, uint64 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import {
   type Counted,
@@ -23,7 +23,7 @@ export type GuardIdentity = z.infer<typeof identitySchema>;
 // prep/<rid>/<g>      generations that may have been committed
 // h/<rid>/<k>         attempts counted
 // full/<rid>          every attempt of the live generation is counted
-// ended/<rid>         how many generations were live here and are no more
+// changes/<rid>       how often another generation, or none, became the one served
 const keys = {
   identity: 'identity',
   incarnation: 'store-incarnation', // of etcd, under which this replica served last
@@ -32,7 +32,7 @@ const keys = {
   prepared: (rid: string, g = '') => `prep/${rid}/${g}`,
   counted: (rid: string, attempt?: number) => `h/${rid}/${attempt === undefined ? '' : String(attempt).padStart(3, '0')}`,
   full: (rid: string) => `full/${rid}`,
-  ended: (rid: string) => `ended/${rid}`,
+  changes: (rid: string) => `changes/${rid}`,
 };
 
 /** The guard on disk: which key holds what. What may be written is decided in guard.ts. */
@@ -74,19 +74,20 @@ export class GuardStore {
     };
   }
 
-  async putPrepared(generation: Generation, evicted: readonly Generation[]): Promise<void> {
+  async putPrepared(generation: Generation, evicted: Generation | undefined): Promise<void> {
     const rid = toHex(generation.body.rid);
     await this.#store.write([
       { type: 'put', key: keys.prepared(rid, toHex(generation.body.g)), value: encodeGeneration(generation) },
-      ...evicted.map(({ body }): Operation => ({ type: 'del', key: keys.prepared(rid, toHex(body.g)) })),
+      ...(evicted ? [delPrepared(rid, evicted)] : []),
     ]);
   }
 
-  /** Makes `generation` the live one; nothing of another generation remains. */
+  /** Makes `generation` the live one. Of others only those remain that are prepared to replace it: etcd may have committed one already. */
   async replaceLive(generation: Generation, before: Guarded): Promise<void> {
-    const rid = toHex(generation.body.rid);
-    const ended = before.live ? [await this.#endOne(rid)] : [];
-    await this.#store.write([...clear(rid, before), ...ended, { type: 'put', key: keys.live(rid), value: encodeGeneration(generation) }]);
+    const { rid: ridBytes, g } = generation.body;
+    const rid = toHex(ridBytes);
+    const live: Operation = { type: 'put', key: keys.live(rid), value: encodeGeneration(generation) };
+    await this.#store.write([...clear(rid, before, g), await this.#countChange(rid), live]);
   }
 
   async putCounted(ridBytes: Uint8Array, attempt: number, counted: Counted, isLast: boolean): Promise<void> {
@@ -100,19 +101,21 @@ export class GuardStore {
     const { limit } = generation.body.policy;
     await this.#store.write([
       { type: 'put', key: keys.live(rid), value: encodeGeneration(generation) },
+      await this.#countChange(rid),
       ...points.map((pointHash, i) => putCounted(rid, i + 1, { pointHash, atMs })),
       ...(points.length >= limit ? [putFull(rid)] : []),
     ]);
   }
 
-  async remove(ridBytes: Uint8Array, before: Guarded): Promise<void> {
+  /** Drops the live generation. What is prepared to replace it stays. */
+  async remove(ridBytes: Uint8Array, live: Generation, before: Guarded): Promise<void> {
     const rid = toHex(ridBytes);
-    await this.#store.write([...clear(rid, before), await this.#endOne(rid), { type: 'del', key: keys.live(rid) }]);
+    await this.#store.write([...clear(rid, before, live.body.g), await this.#countChange(rid), { type: 'del', key: keys.live(rid) }]);
   }
 
-  /** How many generations of the record were live here and are no more. Only goes up, and stays when all else of the record is gone. */
-  async ended(rid: Uint8Array): Promise<bigint> {
-    return decodeNumber(await this.#store.get(keys.ended(toHex(rid))));
+  /** How often the record's live generation changed here. Only goes up, and stays when all else of the record is gone. */
+  async changes(rid: Uint8Array): Promise<bigint> {
+    return decodeNumber(await this.#store.get(keys.changes(toHex(rid))));
   }
 
   /** Record ids with a live generation, in pages; `full`: only those with every attempt counted. */
@@ -149,8 +152,8 @@ export class GuardStore {
     return this.#store.close();
   }
 
-  async #endOne(rid: string): Promise<Operation> {
-    return { type: 'put', key: keys.ended(rid), value: uint64((await this.ended(Buffer.from(rid, 'hex'))) + 1n) };
+  async #countChange(rid: string): Promise<Operation> {
+    return { type: 'put', key: keys.changes(rid), value: uint64((await this.changes(Buffer.from(rid, 'hex'))) + 1n) };
   }
 }
 
@@ -170,11 +173,15 @@ const putCounted = (rid: string, attempt: number, counted: Counted): Operation =
   value: encodeCounted(counted),
 });
 
+const delPrepared = (rid: string, { body }: Generation): Operation => ({ type: 'del', key: keys.prepared(rid, toHex(body.g)) });
+
 const putFull = (rid: string): Operation => ({ type: 'put', key: keys.full(rid), value: new Uint8Array(0) });
 
-function clear(rid: string, before: Guarded): Operation[] {
+/** All that is there but the live generation and what is prepared to replace `g`. */
+function clear(rid: string, before: Guarded, g: Uint8Array): Operation[] {
+  const dropped = before.prepared.filter(({ body }) => !constantTimeEqual(body.previous, g));
   return [
-    ...before.prepared.map(({ body }): Operation => ({ type: 'del', key: keys.prepared(rid, toHex(body.g)) })),
+    ...dropped.map((generation) => delPrepared(rid, generation)),
     ...[...before.counted.keys()].map((attempt): Operation => ({ type: 'del', key: keys.counted(rid, attempt) })),
     { type: 'del', key: keys.full(rid) },
   ];

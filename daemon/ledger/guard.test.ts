@@ -26,11 +26,15 @@ function generation(n: number, { limit = 2, coolDownMs = 0n, enrolledAtMs = BigI
     shares: [1, 2].map((index) => ({ index, publicKey: point, evaluated: point, ticketHash: fill(0, 32), x: index, mask: fill(0, 32) })),
     policy: { limit, coolDownMs },
     ownerKey: fill(0, 32),
+    previous: n > 1 ? fill(n - 1, 16) : new Uint8Array(0),
     payload: fill(0, 60),
     commit: fill(0, 32),
   });
   return { ...parseBody(body), subRecord: create(SubRecordSchema, { index: 1, enrolledAtMs, tag: fill(n, 32) }), number: 0n };
 }
+
+const notCommitted = async () => undefined;
+const namesPrepared = async () => (await guard.read(rid)).prepared.map(({ body }) => Number(body.g[0])).sort((a, b) => a - b);
 
 const attempt = (of: Generation, k: number, h: number) => ({
   fleet: 'test',
@@ -69,7 +73,7 @@ afterEach(async () => {
 });
 
 async function makeLive(which: Generation): Promise<Generation> {
-  await guard.prepare(rid, async () => which);
+  await guard.prepare(rid, async () => which, notCommitted);
   return guard.promote(rid, which.body.g, async () => BigInt(which.body.g[0] as number));
 }
 
@@ -138,7 +142,7 @@ describe('counting an attempt', () => {
 
   it('serves only what is live: not another g, not another body, not what is only prepared', async () => {
     const live = await makeLive(generation(1));
-    await guard.prepare(rid, async () => generation(2));
+    await guard.prepare(rid, async () => generation(2), notCommitted);
     expect(await codeOf(guard.count(attempt(generation(2), 1, 1), 0))).toBe('GENERATION_UNKNOWN');
     expect(await codeOf(guard.count({ ...attempt(live, 1, 1), bodyHash: fill(9, 32) }, 0))).toBe('GENERATION_UNKNOWN');
     expect(await codeOf(guard.count({ ...attempt(live, 1, 1), rid: fill(8, 32) }, 0))).toBe('GENERATION_UNKNOWN');
@@ -190,7 +194,7 @@ describe('promotion', () => {
   });
 
   it('needs a commit', async () => {
-    await guard.prepare(rid, async () => generation(1));
+    await guard.prepare(rid, async () => generation(1), notCommitted);
     expect(await codeOf(guard.promote(rid, fill(1, 16), async () => undefined))).toBe('GENERATION_UNKNOWN');
   });
 
@@ -204,24 +208,43 @@ describe('promotion', () => {
 
 describe('prepared generations', () => {
   it('are bounded: the oldest goes', async () => {
-    for (let n = 1; n <= 10; n++) await guard.prepare(rid, async () => generation(n));
-    const { prepared } = await guard.read(rid);
-    expect(prepared.map(({ body }) => body.g[0]).sort((a, b) => Number(a) - Number(b))).toEqual([3, 4, 5, 6, 7, 8, 9, 10]);
+    for (let n = 1; n <= 10; n++) await guard.prepare(rid, async () => generation(n), notCommitted);
+    expect(await namesPrepared()).toEqual([3, 4, 5, 6, 7, 8, 9, 10]);
+  });
+
+  it('are bounded, but one that etcd committed stays', async () => {
+    const committedAs = async ({ body }: Generation) => (body.g[0] === 1 ? 1n : undefined);
+    for (let n = 1; n <= 10; n++) await guard.prepare(rid, async () => generation(n), committedAs);
+    expect(await namesPrepared()).toEqual([1, 4, 5, 6, 7, 8, 9, 10]);
+  });
+
+  it('go when another one is promoted, but not those that replace it', async () => {
+    for (const n of [1, 2, 3]) await guard.prepare(rid, async () => generation(n), notCommitted);
+    await guard.promote(rid, fill(1, 16), async () => 1n);
+    expect(await namesPrepared()).toEqual([2]);
+  });
+
+  it('go with what is erased, but not those that replace it', async () => {
+    await makeLive(generation(1));
+    for (const n of [2, 3]) await guard.prepare(rid, async () => generation(n), notCommitted);
+    await guard.forget(rid, fill(1, 16));
+    expect(await namesPrepared()).toEqual([2]);
   });
 });
 
 describe('forgetting', () => {
-  it('counts what has ended, for ever', async () => {
+  it('counts how often another generation was served, for ever', async () => {
+    expect(await guard.changes(rid)).toBe(0n);
     await makeLive(generation(1));
-    expect(await guard.ended(rid)).toBe(0n);
+    expect(await guard.changes(rid)).toBe(1n);
     await makeLive(generation(2));
-    expect(await guard.ended(rid)).toBe(1n);
+    expect(await guard.changes(rid)).toBe(2n);
     await guard.forget(rid, generation(1).body.g);
-    expect(await guard.ended(rid)).toBe(1n);
+    expect(await guard.changes(rid)).toBe(2n);
     await guard.forget(rid, generation(2).body.g);
     await guard.close();
     guard = await open();
-    expect(await guard.ended(rid)).toBe(2n);
+    expect(await guard.changes(rid)).toBe(3n);
   });
 
   it('drops only the generation named', async () => {

@@ -12,6 +12,9 @@ import type { Counted, Generation, Guarded } from './guarded.ts';
 const MOST_PREPARED = 8; // enrolments that were begun and never finished, for each record
 const MOST_KNOWN = 1024; // a few KB each; a recovery asks for its record five times within a second
 
+/** The number that etcd committed a generation under, if it did. */
+type CommittedAs = (generation: Generation) => Promise<bigint | undefined>;
+
 /**
  * The white list that decides whether an attempt may happen: a replica serves the generations that its guard holds, counts every
  * attempt here before it votes, and trusts no number of etcd's. One change of a record at a time.
@@ -36,20 +39,20 @@ export class Guard {
 
   /**
    * Keeps what `make` returns as a prepared generation. `make` sees what is there and runs alone for this record; undefined keeps
-   * nothing. Beyond MOST_PREPARED the oldest goes: this replica never acknowledged it, so nothing acknowledged is lost.
+   * nothing. Beyond MOST_PREPARED the oldest goes that was not committed: nothing that anybody could be served is lost.
    */
-  prepare(rid: Uint8Array, make: (guarded: Guarded) => Promise<Generation | undefined>): Promise<void> {
+  prepare(rid: Uint8Array, make: (guarded: Guarded) => Promise<Generation | undefined>, committedAs: CommittedAs): Promise<void> {
     return this.#exclusively(rid, async (guarded) => {
       const generation = await make(guarded);
       if (!generation) return;
-      const byAge = [...guarded.prepared].sort((a, b) => Number(a.subRecord.enrolledAtMs - b.subRecord.enrolledAtMs));
+      const evicted = guarded.prepared.length < MOST_PREPARED ? undefined : await oldestUncommitted(guarded, committedAs);
       this.#known.delete(toHex(rid));
-      await this.#store.putPrepared(generation, byAge.slice(0, Math.max(0, byAge.length + 1 - MOST_PREPARED)));
+      await this.#store.putPrepared(generation, evicted);
     });
   }
 
   /** Makes a prepared generation live, if `committedAs` gives its number. Returns the live generation with this g. Throws GENERATION_UNKNOWN. */
-  promote(rid: Uint8Array, g: Uint8Array, committedAs: (generation: Generation) => Promise<bigint | undefined>): Promise<Generation> {
+  promote(rid: Uint8Array, g: Uint8Array, committedAs: CommittedAs): Promise<Generation> {
     return this.#exclusively(rid, async (guarded) => {
       if (guarded.live && constantTimeEqual(guarded.live.body.g, g)) return guarded.live;
       const prepared = guarded.prepared.find(({ body }) => constantTimeEqual(body.g, g));
@@ -91,13 +94,13 @@ export class Guard {
     return this.#exclusively(rid, async (guarded) => {
       if (!guarded.live || !constantTimeEqual(guarded.live.body.g, g)) return;
       this.#known.delete(toHex(rid));
-      await this.#store.remove(rid, guarded);
+      await this.#store.remove(rid, guarded.live, guarded);
     });
   }
 
-  /** Generations of the record that were live here and are no more: what is offered now is worth nothing once one more has ended. */
-  ended(rid: Uint8Array): Promise<bigint> {
-    return this.#store.ended(rid);
+  /** How often the record's live generation changed here: what is offered now is worth nothing once that happens again. */
+  changes(rid: Uint8Array): Promise<bigint> {
+    return this.#store.changes(rid);
   }
 
   rids(full: boolean): AsyncIterable<Uint8Array> {
@@ -138,6 +141,12 @@ export class Guard {
       if (!lock.isLocked()) this.#locks.delete(key);
     }
   }
+}
+
+async function oldestUncommitted({ prepared }: Guarded, committedAs: CommittedAs): Promise<Generation | undefined> {
+  for (const generation of [...prepared].sort((a, b) => Number(a.subRecord.enrolledAtMs - b.subRecord.enrolledAtMs)))
+    if ((await committedAs(generation)) === undefined) return generation;
+  return undefined;
 }
 
 function expectLive({ live }: Guarded, { g, bodyHash }: AttemptName): Generation {

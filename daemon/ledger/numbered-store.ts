@@ -22,7 +22,7 @@ export class NumberedStore {
   readonly #mark: Mark;
   readonly #writes: GroupCommit<Operation>;
   #sequence: bigint;
-  /** A write failed, and nothing was written since. */
+  /** A write failed: whether it is there, opening the store anew will show. Until then nothing is read or written. */
   #isInDoubt = false;
   #reopening: Promise<void> | undefined;
   #isClosed = false;
@@ -99,19 +99,22 @@ export class NumberedStore {
   async #commit(operations: readonly Operation[]): Promise<void> {
     if (this.#isInDoubt) await this.#reopenOnce();
     const sequence = this.#sequence + 1n;
-    this.#isInDoubt = true;
-    faultPoint('before-guard-write');
-    await this.#level.batch([...operations, { type: 'put', key: SEQUENCE, value: uint64(sequence) }], { sync: true }); // the default returns before the disk has it
-    this.#sequence = sequence;
-    faultPoint('between-guard-and-mark');
-    await this.#mark.write(sequence);
-    this.#isInDoubt = false;
-    faultPoint('after-guard-write');
+    try {
+      faultPoint('before-guard-write');
+      await this.#level.batch([...operations, { type: 'put', key: SEQUENCE, value: uint64(sequence) }], { sync: true }); // the default returns before the disk has it
+      this.#sequence = sequence;
+      faultPoint('between-guard-and-mark');
+      await this.#mark.write(sequence);
+      faultPoint('after-guard-write');
+    } catch (error) {
+      this.#isInDoubt = true;
+      throw error;
+    }
   }
 
   /** For reading: opens it again where that failed before, or waits until it is. */
   async #opened(): Promise<Level> {
-    if (this.#level.status !== 'open' && !this.#isClosed) await this.#reopenOnce();
+    if ((this.#isInDoubt || this.#level.status !== 'open') && !this.#isClosed) await this.#reopenOnce();
     return this.#level;
   }
 

@@ -69,7 +69,8 @@ describe('after a restore of etcd', () => {
   });
 
   it('no older code comes back: the later generation of any guard wins', () => {
-    const { attempts, record } = reconciled(snapshot(1, [1]), [guard(1, 2), guard(2, 1, { 1: 1 })]) ?? nothing;
+    const { attempts, record } =
+      reconciled(snapshot(1, [1]), [guard(1, 2), { ...guard(2, 1, { 1: 1 }), prepared: [generation(2, 2, 0)] }]) ?? nothing;
     expect(attempts?.g).toEqual(fill(2, 16));
     expect(attempts?.points).toEqual([]);
     expect(record?.body?.g).toEqual(fill(2, 16));
@@ -97,12 +98,24 @@ describe('after a restore of etcd', () => {
   });
 
   it('a record that was enrolled after its erasure is live', () => {
-    expect(reconciled(snapshot(1, [], RecordState.ERASED), [guard(1, 2), empty])?.attempts?.state).toBe(RecordState.LIVE);
+    expect(reconciled(snapshot(1, [], RecordState.ERASED), [guard(1, 2), guard(3, 2)])?.attempts?.state).toBe(RecordState.LIVE);
   });
 
-  it('a generation that fewer than t of all guards hold is erased: it can never be served', () => {
+  it('where fewer than t of those asked hold the latest, the others must be asked', () => {
+    expect(() => reconciled(snapshot(1, []), [guard(1, 2), guard(2, 1)])).toThrow(expect.objectContaining({ code: 'NOT_ENOUGH_REPLICAS' }));
+    expect(() => reconciled(snapshot(1, []), [guard(1, 1), empty])).toThrow(expect.objectContaining({ code: 'NOT_ENOUGH_REPLICAS' }));
+  });
+
+  it('where fewer than t of all hold the latest, the latest that t hold stands', () => {
+    const { attempts, record } = reconciled(snapshot(1, []), [guard(1, 2), guard(2, 1, { 1: 1 }), guard(3, 1)], true) ?? nothing;
+    expect(attempts?.g).toEqual(fill(1, 16));
+    expect(pointsOf(attempts)).toEqual([1]);
+    expect(attempts?.number).toBe(3n);
+    expect(record?.subRecords.map(({ index }) => index)).toEqual([1, 2, 3]);
+  });
+
+  it('a record of which t guards hold no generation is erased: it can never be served', () => {
     expect(reconciled(snapshot(1, []), [guard(1, 1), empty, empty], true)?.attempts?.state).toBe(RecordState.ERASED);
-    expect(reconciled(snapshot(1, []), [guard(1, 1), empty], false)?.attempts?.state).toBe(RecordState.LIVE);
   });
 
   it('numbers go on from the highest that was seen', () => {

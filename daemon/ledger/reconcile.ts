@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { VaultError } from '../../primitives/errors.ts';
 import {
   type Attempts,
   AttemptsSchema,
@@ -31,16 +32,18 @@ const BURNT = new Uint8Array(HASH_LENGTH);
 /**
  * RECONCILE: what etcd shall hold, from what at least n−t+1 guards remember. Any t guards that counted an attempt, or acknowledged a
  * generation, have one among them, so that no counter goes down and no older code comes back. Undefined where nobody knows the record.
+ * Throws NOT_ENOUGH_REPLICAS where only those that were not asked can tell.
  */
 export function reconcile(stored: Stored, recalled: readonly Guarded[], options: ReconcileOptions): Stored | undefined {
-  const remembered = remember(recalled);
-  const number = [stored.attempts?.number ?? 0n, ...recalled.map(({ live }) => live?.number ?? 0n)].reduce((a, b) => (b > a ? b : a)) + 1n;
+  const served = generationsServed(recalled);
+  const number = [stored.attempts?.number ?? 0n, ...served.map((generation) => generation.number)].reduce((a, b) => (b > a ? b : a)) + 1n;
   const incarnation = BigInt(options.incarnation);
-  if (!remembered || isGone(remembered.generation, stored, recalled, options)) {
-    const attempts = tombstoneOf(stored.attempts, remembered?.generation);
+  const generation = isErased(stored, served[0]) ? undefined : latestHeld(served, recalled, options);
+  if (!generation) {
+    const attempts = tombstoneOf(stored.attempts, served[0]);
     return attempts && { attempts: create(AttemptsSchema, { ...attempts, incarnation, number }), record: undefined };
   }
-  const { generation, points, lastAttemptMs } = remembered;
+  const { points, lastAttemptMs } = remember(generation, recalled);
   const { body, bodyHash } = generation;
   return {
     attempts: create(AttemptsSchema, {
@@ -58,40 +61,56 @@ export function reconcile(stored: Stored, recalled: readonly Guarded[], options:
   };
 }
 
-/** What guards together know of the latest generation that any of them serves. */
+/** What guards together know of a generation. */
 export interface Remembered {
-  readonly generation: Generation;
+  /** Those that serve it. */
+  readonly servers: readonly Guarded[];
   /** H, by attempt; BURNT for those that are used up without a point that is known. */
   readonly points: readonly Uint8Array[];
   readonly lastAttemptMs: Millis;
 }
 
-export function remember(recalled: readonly Guarded[]): Remembered | undefined {
-  const generation = latestLive(recalled);
-  if (!generation) return undefined;
-  const holders = recalled.filter(({ live }) => live && isSame(live, generation));
-  const times = holders.flatMap(({ counted }) => [...counted.values()].map(({ atMs }) => atMs));
-  return { generation, points: unionOf(holders), lastAttemptMs: Math.max(0, ...times) };
+export function remember(generation: Generation, recalled: readonly Guarded[]): Remembered {
+  const servers = recalled.filter(({ live }) => live && isSame(live, generation));
+  const times = servers.flatMap(({ counted }) => [...counted.values()].map(({ atMs }) => atMs));
+  return { servers, points: unionOf(servers), lastAttemptMs: Math.max(0, ...times) };
 }
 
 const isSame = (a: Generation, b: Generation): boolean => constantTimeEqual(a.bodyHash, b.bodyHash);
 
-function latestLive(recalled: readonly Guarded[]): Generation | undefined {
+/** The generations that guards serve, the latest first. Each guard may be at another one. */
+export function generationsServed(recalled: readonly Guarded[]): Generation[] {
   const live = recalled.map((guarded) => guarded.live).filter((generation) => generation !== undefined);
-  return live.reduce<Generation | undefined>((latest, each) => (latest && latest.number >= each.number ? latest : each), undefined);
+  return live.sort((a, b) => (a.number > b.number ? -1 : 1));
 }
 
-/** Erased, as etcd remembers; or held by so few of all replicas that it can never be served again. */
-function isGone(
-  latest: Generation,
-  { attempts }: Stored,
+const isErased = ({ attempts }: Stored, latest: Generation | undefined): boolean =>
+  attempts?.state === RecordState.ERASED && attempts.number >= (latest?.number ?? 0n);
+
+/**
+ * The latest generation, if t guards hold it: fewer can never serve anybody. Where all were asked and fewer hold it, the latest that t
+ * hold; where some were not asked, they may be its holders.
+ */
+function latestHeld(
+  served: readonly Generation[],
   recalled: readonly Guarded[],
   { threshold, isComplete }: ReconcileOptions,
-): boolean {
-  if (attempts?.state === RecordState.ERASED && attempts.number >= latest.number) return true;
-  const holding = recalled.filter(({ live, prepared }) => [...(live ? [live] : []), ...prepared].some((each) => isSame(each, latest)));
-  return isComplete && holding.length < threshold;
+): Generation | undefined {
+  for (const generation of served) {
+    if (recalled.filter((guarded) => copyOf(generation, guarded)).length >= threshold) return generation;
+    if (!isComplete)
+      throw new VaultError(
+        'NOT_ENOUGH_REPLICAS',
+        'After the restore of etcd, the replicas that answered cannot tell which enrolment stands; send the same bytes again later.',
+        { details: { replicasAnswered: recalled.length, replicasNeeded: recalled.length + 1 } },
+      );
+  }
+  return undefined;
 }
+
+/** What a guard has of a generation, served or prepared. */
+const copyOf = (generation: Generation, { live, prepared }: Guarded): Generation | undefined =>
+  [...(live ? [live] : []), ...prepared].find((each) => isSame(each, generation));
 
 function tombstoneOf(attempts: Attempts | undefined, latest: Generation | undefined) {
   if (!attempts && !latest) return undefined;
@@ -111,9 +130,7 @@ function unionOf(holders: readonly Guarded[]): Uint8Array[] {
 
 /** Each replica's own, where it was asked; what etcd had of the same body, where it was not. */
 function subRecordsOf(latest: Generation, { record }: Stored, recalled: readonly Guarded[]): SubRecord[] {
-  const own = recalled
-    .flatMap(({ live, prepared }) => [...(live ? [live] : []), ...prepared].filter((each) => isSame(each, latest)))
-    .map(({ subRecord }) => subRecord);
+  const own = recalled.map((guarded) => copyOf(latest, guarded)?.subRecord).filter((subRecord) => subRecord !== undefined);
   const sameBody = record?.body && constantTimeEqual(record.body.g, latest.body.g);
   const others = (sameBody ? record.subRecords : []).filter(({ index }) => !own.some((each) => each.index === index));
   return [...own, ...others].sort((a, b) => a.index - b.index);

@@ -14,6 +14,7 @@ const passing: ReadonlySet<ErrorCode> = new Set([
   'OUTCOME_UNKNOWN',
   'NOT_ENOUGH_REPLICAS',
   'STORE_UNAVAILABLE',
+  'STATEMENT_MISMATCH',
   'BUSY',
   'TOKEN_UNAVAILABLE',
   'TOKEN_FAULT',

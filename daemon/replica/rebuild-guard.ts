@@ -4,7 +4,7 @@ import { constantTimeEqual } from '../../primitives/bytes.ts';
 import type { Clock } from '../../primitives/clock.ts';
 import { RecallRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { GuardStore } from '../ledger/guard-store.ts';
-import { remember } from '../ledger/reconcile.ts';
+import { generationsServed, remember } from '../ledger/reconcile.ts';
 import type { Register } from '../ledger/register.ts';
 import { askAll, expectEnough } from './fan-out.ts';
 import type { Participant } from './participant.ts';
@@ -16,6 +16,8 @@ const PAGE = 100;
 export interface RebuildOptions {
   /** This replica, whose guard was lost. */
   readonly index: number;
+  /** Of the statement that names the new guard. The others must serve under it already. */
+  readonly epoch: bigint;
   readonly store: GuardStore;
   readonly register: Register;
   /** The others. */
@@ -43,20 +45,22 @@ export async function rebuildGuard(options: RebuildOptions): Promise<{ rebuilt: 
   return count;
 }
 
-async function rebuildRecord(rid: Uint8Array, { index, store, register, peers, needed, clock }: RebuildOptions): Promise<boolean> {
+async function rebuildRecord(rid: Uint8Array, { index, epoch, store, register, peers, needed, clock }: RebuildOptions): Promise<boolean> {
   const { record } = await register.read(rid);
   const subRecord = record?.subRecords.find((each) => each.index === index);
   if (!subRecord) return false;
-  const request = create(RecallRequestSchema, { rid });
+  const request = create(RecallRequestSchema, { rid, epoch });
   const answers = await askAll(peers, async (peer) => parseRecalled(await peer.calls.recall(request), peer.index), {
     enough: needed,
     grace: RECALL_GRACE,
     clock,
   });
   const recalled = expectEnough(answers, needed, peers.length);
-  const remembered = remember(recalled);
-  if (!remembered || !constantTimeEqual(remembered.generation.body.g, record?.body?.g ?? new Uint8Array(0))) return false;
+  const [generation] = generationsServed(recalled);
+  if (!generation || !constantTimeEqual(generation.body.g, record?.body?.g ?? new Uint8Array(0))) return false;
+  const { servers, points } = remember(generation, recalled);
+  if (servers.length < needed) return false; // another one of them may have lost, with its guard, what this one counted with it
   const { live } = await store.read(rid);
-  if (!live) await store.restore({ ...remembered.generation, subRecord }, remembered.points, clock.now()); // else a run was interrupted
+  if (!live) await store.restore({ ...generation, subRecord }, points, clock.now()); // else a run was interrupted
   return true;
 }

@@ -24,9 +24,9 @@ export async function reconciling<T>(fleet: Fleet, rid: Uint8Array, work: () => 
 
 /** Throws NOT_ENOUGH_REPLICAS: fewer than n−t+1 guards could have forgotten what the others acknowledged. */
 async function reconcileRecord({ vault, participants, events }: Fleet, rid: Uint8Array): Promise<void> {
-  const { threshold } = vault.statement;
+  const { threshold, epoch } = vault.statement;
   const needed = participants.length - threshold + 1;
-  const request = create(RecallRequestSchema, { rid });
+  const request = create(RecallRequestSchema, { rid, epoch: BigInt(epoch) });
   const answers = await askAll(participants, async ({ index, calls }) => parseRecalled(await calls.recall(request), index), {
     enough: needed,
     grace: RECALL_GRACE,

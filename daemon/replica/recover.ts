@@ -58,7 +58,7 @@ interface Paid {
 }
 
 async function collectVotes({ vault, participants }: Fleet, paid: Paid): Promise<Vote[]> {
-  const message = create(VoteRequestSchema, paid);
+  const message = create(VoteRequestSchema, { ...paid, epoch: BigInt(vault.statement.epoch) });
   const enough = vault.statement.threshold;
   const answers = await askAll(
     participants,

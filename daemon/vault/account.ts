@@ -21,3 +21,12 @@ export function parseAccount(vault: Vault, account: Pick<pb.Account, 'tenant' | 
   const recordId = parseRecordId(account.recordId);
   return { tenant, recordId, rid: recordTranscript(vault.statement.fleet, tenant, recordId).digest };
 }
+
+/**
+ * After a restore, what one epoch counted must not mix with what another one remembers: only replicas under the same statement work
+ * together. Throws STATEMENT_MISMATCH.
+ */
+export function expectSameEpoch({ statement }: Vault, epoch: bigint): void {
+  if (epoch !== BigInt(statement.epoch))
+    throw new VaultError('STATEMENT_MISMATCH', `This replica serves under epoch ${statement.epoch}, who asks it under ${epoch}.`);
+}

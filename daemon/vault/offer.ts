@@ -22,8 +22,9 @@ export async function offer(vault: Vault, request: OfferRequest): Promise<OfferR
   const { publicKey, wrappedKey, evaluated } = await token.newOprfKey(point);
   const fields = { fleet: statement.fleet, epoch: statement.epoch, index, rid, g, point, clientKey, publicKey, evaluated };
   const expiresAtMs = BigInt(Math.floor(vault.clock.now() + vault.ticketLife));
-  const tag = await token.mac(ticketTranscript(fields, wrappedKey, expiresAtMs, await vault.guard.ended(rid)).digest);
-  const ticket: Ticket = create(TicketSchema, { wrappedKey, expiresAtMs, tag });
+  const untagged = { wrappedKey, expiresAtMs, changes: await vault.guard.changes(rid) };
+  const tag = await token.mac(ticketTranscript(fields, untagged).digest);
+  const ticket: Ticket = create(TicketSchema, { ...untagged, tag });
   const signature = await token.sign(offerTranscript(fields, ticketHashTranscript(index, ticket).digest).digest);
   return create(OfferResponseSchema, { offer: { index, publicKey, evaluated, ticket, signature } });
 }

@@ -17,6 +17,7 @@ import type { Generation, Guarded } from '../ledger/guarded.ts';
 import { parseAccount } from './account.ts';
 import { forgetErased } from './forget.ts';
 import { expectMayReplace } from './ownership.ts';
+import { committedAs } from './promote.ts';
 import type { Vault } from './vault.ts';
 
 /** What the client handed over, of the right form and for this replica. */
@@ -51,13 +52,15 @@ export async function prepare(vault: Vault, request: PrepareRequest): Promise<Pr
   if (request.ownerSignature.length === 0 && body.previous.length > 0) await forgetErased(vault, body.rid);
 
   let subRecord: SubRecord | undefined;
-  await vault.guard.prepare(body.rid, async (guarded) => {
+  const make = async (guarded: Guarded): Promise<Generation | undefined> => {
     subRecord = findSame(guarded, handover);
     if (subRecord) return undefined;
     await expectMayReplace(vault, guarded, handover, request.ownerSignature);
+    await expectTicketHolds(vault, guarded, handover);
     subRecord = await takeOver(vault, handover);
     return { body, bodyHash, subRecord, number: 0n };
-  });
+  };
+  await vault.guard.prepare(body.rid, make, (generation) => committedAs(vault, generation));
   return create(PrepareResponseSchema, { subRecord: subRecord as SubRecord });
 }
 
@@ -92,6 +95,16 @@ function findSame({ live, prepared }: Guarded, { body, bodyHash }: HashedBody): 
   throw new VaultError('GENERATION_CONFLICT', 'This g came before with another body; start again with a fresh g.');
 }
 
+/**
+ * Whoever relayed an enrolment must not be able to send it again after its generation ended, and have its attempts back, if etcd
+ * lies (docs/adr/0011). Throws TICKET_REFUSED.
+ */
+async function expectTicketHolds({ guard }: Vault, { live }: Guarded, { body, ticket }: Handover): Promise<void> {
+  if (live && constantTimeEqual(live.body.g, body.previous)) return; // what it is for has not happened yet
+  if (ticket.changes === (await guard.changes(body.rid))) return;
+  throw new VaultError('TICKET_REFUSED', 'The record changed since BeginEnrollment; begin the enrolment again with a fresh g.');
+}
+
 async function takeOver(vault: Vault, handover: Handover): Promise<SubRecord> {
   const { body, bodyHash, share, ticket, deposit, point, clientKey } = handover;
   const { self, statement, token } = vault;
@@ -104,8 +117,6 @@ async function takeOver(vault: Vault, handover: Handover): Promise<SubRecord> {
 
   const name = { fleet: statement.fleet, epoch: statement.epoch, index, rid: body.rid, g: body.g };
   const { publicKey, evaluated } = share as Share & { publicKey: CompressedPoint; evaluated: CompressedPoint }; // parseBody checked them
-  // Else whoever relayed an enrolment could send it again after its generation ended, and have its attempts back, if etcd lies.
-  const ended = await vault.guard.ended(body.rid);
   const session = (purpose: SessionPurpose) =>
     sessionTranscript({
       ...name,
@@ -120,7 +131,7 @@ async function takeOver(vault: Vault, handover: Handover): Promise<SubRecord> {
     }).digest;
   const { wrappedAuth, wrappedRelease } = await token.adopt({
     ticket: {
-      digest: ticketTranscript({ ...name, point, clientKey, publicKey, evaluated }, ticket.wrappedKey, ticket.expiresAtMs, ended).digest,
+      digest: ticketTranscript({ ...name, point, clientKey, publicKey, evaluated }, ticket).digest,
       tag: ticket.tag,
     },
     clientKey,

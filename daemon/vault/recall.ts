@@ -4,11 +4,13 @@ import { GenerationSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type RecallRequest, type RecallResponse, RecallResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { HASH_LENGTH } from '../../protocol/body.ts';
 import type { Generation } from '../ledger/guarded.ts';
+import { expectSameEpoch } from './account.ts';
 import type { Vault } from './vault.ts';
 
 /** What this guard knows of a record, for a coordinator that makes good what etcd lost. Reads only. */
-export async function recall({ guard }: Vault, request: RecallRequest): Promise<RecallResponse> {
-  const { live, prepared, counted } = await guard.read(exactly(HASH_LENGTH, request.rid, 'rid'));
+export async function recall(vault: Vault, request: RecallRequest): Promise<RecallResponse> {
+  expectSameEpoch(vault, request.epoch);
+  const { live, prepared, counted } = await vault.guard.read(exactly(HASH_LENGTH, request.rid, 'rid'));
   return create(RecallResponseSchema, {
     ...(live ? { live: messageOf(live) } : {}),
     prepared: prepared.map(messageOf),

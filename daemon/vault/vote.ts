@@ -10,7 +10,7 @@ import { G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { type AttemptName, pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import { faultPoint } from '../fault-point.ts';
-import { parseAccount } from './account.ts';
+import { expectSameEpoch, parseAccount } from './account.ts';
 import { parseBlindedElement } from './curve-point.ts';
 import { promoteCommitted } from './promote.ts';
 import type { Vault } from './vault.ts';
@@ -23,6 +23,7 @@ export interface AuthorisedAttempt {
 
 /** VOTE: counts the attempt in this replica's own guard, durably, and signs that it did. */
 export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResponse> {
+  expectSameEpoch(vault, request.epoch);
   const { name } = await parseAttempt(vault, request);
   await promoteIfNotLive(vault, name);
   await vault.guard.count(name, vault.clock.now());

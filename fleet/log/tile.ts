@@ -66,7 +66,7 @@ export function parseEntries(bytes: Uint8Array, count: number): Bytes[] {
   while (at + 2 <= bytes.length) {
     const end = at + 2 + (((bytes[at] as number) << 8) | (bytes[at + 1] as number));
     if (end > bytes.length) break;
-    entries.push(bytes.slice(at + 2, end) as Bytes);
+    entries.push(new Uint8Array(bytes.subarray(at + 2, end))); // a copy: slice() of a Buffer is none
     at = end;
   }
   if (at !== bytes.length || entries.length !== count)

@@ -23,6 +23,8 @@ export const checkCodes = {
   'checkpoint-stale': 'The checkpoint is too old, or from the future.',
   'inclusion-proof': 'The log does not hold this statement.',
   'log-forked': 'The log shows another history than before.',
+  'checkpoint-malformed': 'What the log answers is not a checkpoint.',
+  'tree-mismatch': 'The entries and tiles of the log are not those of the tree that it signed.',
   'cosignatures-few': 'Too few other witnesses signed the checkpoint.',
   // The evidence
   'evidence-incomplete': 'A file that belongs to the evidence is missing.',

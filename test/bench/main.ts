@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { exitWhenIdle } from '../../primitives/exit.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { scratchDirectory } from '../harness/reaper.ts';
 import { figuresOf } from './figures.ts';
@@ -32,6 +33,7 @@ const plan: Plan = values.quick
 // Whatever ends this process, what lies below this directory is removed, and with it all that the parts leave there.
 process.env.TMPDIR = scratchDirectory('bench');
 
+exitWhenIdle();
 const progress = (step: string) => process.stderr.write(`bench: ${step}\n`);
 
 const bench = await TokenBench.open();

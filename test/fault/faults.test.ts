@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { packageRoot } from '../../primitives/package-root.ts';
 
 // FAULT_SECONDS: how long things go wrong. Unless told, as long as `make faults` takes by default.
@@ -10,5 +10,6 @@ const seconds = process.env.FAULT_SECONDS;
 test('no promise is broken while everything goes wrong', { timeout: 15 * 60_000 }, async () => {
   const program = join(packageRoot, 'dist/test/fault/main.js');
   const child = spawn(process.execPath, [program, ...(seconds ? ['--seconds', seconds] : [])], { stdio: 'inherit' });
+  onTestFinished(() => void child.kill('SIGKILL'));
   expect(await once(child, 'exit')).toEqual([0, null]);
 });

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { exitWhenIdle } from '../../primitives/exit.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { scratchDirectory } from '../harness/reaper.ts';
 import { run } from './run.ts';
@@ -9,13 +10,14 @@ import { schedule } from './schedule.ts';
 const { values } = parseArgs({
   options: {
     /** How long things go wrong. Start, healing and checking come on top: about half a minute. */
-    seconds: { type: 'string', default: '270' },
+    seconds: { type: 'string', default: '240' },
     minutes: { type: 'string' },
     seed: { type: 'string' },
     output: { type: 'string' },
   },
 });
 
+exitWhenIdle();
 const seconds = values.minutes === undefined ? Number(values.seconds) : Number(values.minutes) * 60;
 const seed = values.seed === undefined ? randomInt(2 ** 31) : Number(values.seed);
 if (!(seconds > 0) || !Number.isInteger(seed)) throw new RangeError('--seconds, --minutes and --seed take numbers');

@@ -46,7 +46,7 @@ const etcdLane: Lane = (random) => {
 
 const linkLane: Lane = (random, plan) => {
   const { from, to } = randomLink(random, plan);
-  const rest = random.integer(50, 300);
+  const rest = random.integer(200, 700);
   if (random.chance(0.4)) return { fault: { kind: 'reset-link', from, to }, for: random.chance(0.5) ? 0 : random.integer(200, 1500), rest };
   const direction = random.pick(['there', 'back'] as const);
   return { fault: { kind: 'cut-link', from, to, direction, thenBreak: random.chance(0.4) }, for: random.integer(100, 1800), rest };

@@ -54,10 +54,10 @@ export const goldenArguments: { [Name in keyof typeof transcripts]: Parameters<(
   stretchTranscript: [view.fleet, view.rid],
   pointTranscript: [point],
   beginEnrolmentTranscript: [point, clientKey],
-  ticketTranscript: [offer, wrapped.wrappedKey, 1_800_000_000_000n, 3n],
+  ticketTranscript: [offer, { wrappedKey: wrapped.wrappedKey, expiresAtMs: 1_800_000_000_000n, changes: 3n }],
   ticketHashTranscript: [
     index,
-    create(TicketSchema, { wrappedKey: wrapped.wrappedKey, expiresAtMs: 1_800_000_000_000n, tag: bytesFor('tag') }),
+    create(TicketSchema, { wrappedKey: wrapped.wrappedKey, expiresAtMs: 1_800_000_000_000n, changes: 3n, tag: bytesFor('tag') }),
   ],
   offerTranscript: [offer, bytesFor('ticket hash')],
   payloadDataTranscript: [goldenBody],

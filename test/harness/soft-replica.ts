@@ -94,7 +94,7 @@ export class SoftReplica {
     const { secretKey, publicKey } = p256_oprf.oprf.generateKeyPair();
     this.#oprfKeys.set(toHex(asked.g), secretKey);
     const evaluated = p256_oprf.oprf.blindEvaluate(secretKey, asked.point);
-    const ticket = create(TicketSchema, { wrappedKey: randomBytes(40), expiresAtMs: 1n, tag: randomBytes(32) });
+    const ticket = create(TicketSchema, { wrappedKey: randomBytes(40), expiresAtMs: 1n, changes: 0n, tag: randomBytes(32) });
     const { digest } = ticketHashTranscript(this.index, ticket);
     const signature = this.sign(offerTranscript({ fleet, epoch, index: this.index, ...asked, publicKey, evaluated }, digest));
     return create(OfferSchema, { index: this.index, publicKey, evaluated, ticket, signature });

@@ -1,5 +1,7 @@
+import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fromHex } from '../../primitives/bytes.ts';
+import { RecallRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { evaluateRequest, type Guess, guess, releaseRequest, voteRequest, votes } from './support/attempt.ts';
 import { CODE, type Draft, enrolled } from './support/draft.ts';
 import { type Rules, refusalOf, surprises } from './support/refusals.ts';
@@ -33,9 +35,18 @@ test('of a request for a vote', async () => {
   const message = voteRequest(draft, honest, 1);
   const { vote } = world.peer(1).calls;
   await vote(message);
-  const rules: Rules = [...granted, [/^attempt/, 'ATTEMPT_CONFLICT']];
+  const rules: Rules = [...granted, [/^attempt/, 'ATTEMPT_CONFLICT'], [/^epoch/, 'STATEMENT_MISMATCH']];
   expect(await surprises(message, vote, rules)).toEqual([]);
   expect(await refusalOf(vote(message))).toBe('ACCEPTED');
+});
+
+test('of a request to recall', async () => {
+  const { recall } = world.peer(1).calls;
+  const { rid } = draft;
+  const { epoch } = draft.body;
+  expect(await refusalOf(recall(create(RecallRequestSchema, { rid, epoch })))).toBe('ACCEPTED');
+  expect(await refusalOf(recall(create(RecallRequestSchema, { rid, epoch: epoch + 1n })))).toBe('STATEMENT_MISMATCH');
+  expect(await refusalOf(recall(create(RecallRequestSchema, { rid: rid.subarray(1), epoch })))).toBe('MALFORMED');
 });
 
 test('of votes', async () => {

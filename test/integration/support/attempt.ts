@@ -27,9 +27,9 @@ export async function guess(world: World, { file, recordId, g }: Draft, code: st
 }
 
 /** What a coordinator sends to count a guess as attempt k. */
-export function voteRequest({ file, recordId, g, bodyHash }: Draft, { blinded, grant }: Guess, attempt: number): VoteRequest {
+export function voteRequest({ file, recordId, g, bodyHash, body }: Draft, { blinded, grant }: Guess, attempt: number): VoteRequest {
   const account = { tenant: file.tenant, recordId };
-  return create(VoteRequestSchema, { account, g, bodyHash, attempt, point: blinded.point, grant });
+  return create(VoteRequestSchema, { account, g, bodyHash, attempt, point: blinded.point, grant, epoch: body.epoch });
 }
 
 export async function votes(world: World, request: VoteRequest, indices: readonly number[]): Promise<Vote[]> {
@@ -37,7 +37,7 @@ export async function votes(world: World, request: VoteRequest, indices: readonl
   return responses.map(({ vote }) => vote as Vote);
 }
 
-export const evaluateRequest = ({ $typeName: _, ...voted }: VoteRequest, collected: readonly Vote[]): EvaluateRequest =>
+export const evaluateRequest = ({ $typeName: _type, epoch: _epoch, ...voted }: VoteRequest, collected: readonly Vote[]): EvaluateRequest =>
   create(EvaluateRequestSchema, { ...voted, votes: [...collected], wantBody: false });
 
 /** What a coordinator sends for a device that knows the code. */
