@@ -98,7 +98,13 @@ function provisionArguments({ plan, path }: LoadedPlan, replica: PlannedReplica)
   const keys =
     replica.keys === 'keep'
       ? ['--keep-keys']
-      : ['--so-pin-file', path(replica.so_pin_file as string), ...(replica.initialise ? ['--init-token'] : [])];
+      : [
+          '--so-pin-file',
+          path(replica.so_pin_file as string),
+          '--guard-incarnation',
+          String(replica.guard_incarnation),
+          ...(replica.initialise ? ['--init-token'] : []),
+        ];
   return ['--fleet', plan.fleet, '--config', path(replica.config), ...keys];
 }
 

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { version } from '../primitives/package-root.ts';
 import { bundleVerifyCommand } from './bundle-verify.ts';
 import { ceremonyHoldCommand } from './ceremony-hold.ts';
+import { ceremonyKeyCommand } from './ceremony-key.ts';
 import { ceremonySealCommand } from './ceremony-seal.ts';
 import { ceremonySignCommand } from './ceremony-sign.ts';
 import { describeCommand } from './describe.ts';
@@ -55,6 +56,7 @@ function makeProgram(output: Output): Command {
   program.addCommand(
     group('ceremony', 'the making of a fleet before witnesses; `ceremony PLAN --out DIRECTORY` holds one')
       .addCommand(ceremonyHoldCommand(output), { isDefault: true })
+      .addCommand(ceremonyKeyCommand(output))
       .addCommand(ceremonySignCommand(output))
       .addCommand(ceremonySealCommand(output)),
   );
