@@ -9,7 +9,7 @@ export function roomScript({ plan, bytes }: LoadedPlan): string {
   const steps = [
     'Everyone in the room says their name and role. Cameras and recording: ______',
     `The operator reads the words of the plan’s hash aloud; everyone compares them with their own copy (bkvctl ceremony PLAN --script).`,
-    'Each participant compares the fingerprint of their own key with the list below.',
+    'Each participant compares the fingerprint of their own key with the list above.',
     `The operator shows the software’s digest, ${plan.software.digest}, and how it was rebuilt.`,
     'The operator starts the ceremony: bkvctl ceremony PLAN --out DIRECTORY. From here on nothing is typed in.',
     ...plan.replicas.map(({ name, keys }) =>
