@@ -92,7 +92,7 @@ export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolic
   });
   const checkpoint = list.run(
     'checkpoint',
-    'The log signed its checkpoint, lately, and enough others did',
+    'The log signed its checkpoint lately, and enough others did',
     [proof] as const,
     (one: LogProof) => {
       const trusted = verifyCheckpoint(one.note, log, now);

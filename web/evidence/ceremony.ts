@@ -74,7 +74,7 @@ function tell({ event, data }: TranscriptLine): string {
       return `${replica}: the attributes of every key are read back.`;
     case 'attestation': {
       const files = Object.keys((data.files ?? {}) as object);
-      return `${replica}: ${files.length > 0 ? `the vendor’s attestation is added (${files.length} files).` : String(data.none)}`;
+      return `${replica}: ${files.length > 0 ? `the vendor’s attestation is added (${files.length} files).` : `no attestation. ${data.none}`}`;
     }
     case 'deployment-described':
       return `The deployment is described: ${data.replicas} replicas, threshold ${data.threshold}.`;

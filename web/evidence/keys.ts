@@ -43,7 +43,7 @@ export function renderKeys({ statement, tokens, bundle }: EvidenceReport): HTMLE
     element('h3', {}, `${statement.replicas.length} replicas`),
     element(
       'div',
-      { class: 'columns' },
+      { class: 'columns thirds' },
       ...statement.document.replicas.map(({ name, token, session_key, receipt_key }, i) =>
         element(
           'div',
