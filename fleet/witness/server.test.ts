@@ -236,16 +236,31 @@ describe('a log that asks cosigners', () => {
     expect(cosigners()).toBeUndefined();
   });
 
-  test('publishes nothing when it was restored from an old copy, and a cosigner knows more', async () => {
-    await submit(evidence(), options());
-    const copy = logAt('copy');
-    copy.make(clock.now());
+  describe('and was restored from an old copy', () => {
     const fork = softStatement(undefined, { threshold: 3 });
     const corrupt = expect.objectContaining({ code: 'LOG_CORRUPT' });
-    await expect(refresh(options(copy))).rejects.toThrow(corrupt); // 0 entries, and the cosigner knows 1
-    await expect(submit(evidence(fork), options(copy))).rejects.toThrow(corrupt); // 1 entry, and another
-    await expect(submit(evidence(softStatement(fork)), options(copy))).rejects.toThrow(corrupt); // 2 that do not continue
-    expect(copy.published().size).toBe(0);
+    let copy: PublishedLog;
+
+    beforeEach(async () => {
+      copy = logAt('copy');
+      copy.make(clock.now());
+      await submit(evidence(), options());
+    });
+
+    test('takes no entry', async () => {
+      await expect(submit(evidence(fork), options(copy))).rejects.toThrow(corrupt);
+      expect(copy.entries()).toEqual([]);
+      await expect(refresh(options(copy))).rejects.toThrow(corrupt);
+    });
+
+    test('publishes no fork that is there already, as large or larger', async () => {
+      copy.append(0, fork.bytes);
+      await expect(refresh(options(copy))).rejects.toThrow(corrupt);
+      copy.append(1, softStatement(fork).bytes);
+      await expect(refresh(options(copy))).rejects.toThrow(corrupt);
+      expect(copy.published().size).toBe(0);
+      expect(cosigners()).toBe(clock.now() / 1000);
+    });
   });
 });
 

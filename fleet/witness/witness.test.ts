@@ -9,6 +9,7 @@ import { parseNote } from '../log/note.ts';
 import { verifyCheckpoint } from '../log/policy.ts';
 import { parseProof, provesEntry } from '../log/proof.ts';
 import { parseEntries } from '../log/tile.ts';
+import { leafHash } from '../log/tree.ts';
 import { PublishedLog } from './published-log.ts';
 import { StandingClock, softSigner, softStatement } from './testing.ts';
 import { type Judgement, refresh, submit, type WitnessOptions } from './witness.ts';
@@ -133,6 +134,13 @@ test('a checkpoint is made fresh without an entry', async () => {
   expect(() => checkpoint()).toThrow(refused('checkpoint-stale'));
   expect(await refresh(options)).toEqual({ size: 1, missing: [] });
   expect(checkpoint().signedAt).toBe(clock.now());
+});
+
+test('a tile that somebody changed is mended by the next publication', async () => {
+  await submit(evidence(first), options);
+  writeFileSync(publicFile('tile/0/000.p/1'), 'changed');
+  await refresh(options);
+  expect(new Uint8Array(readFileSync(publicFile('tile/0/000.p/1')))).toEqual(leafHash(first.bytes));
 });
 
 describe('a log signs nothing when', () => {
