@@ -54,7 +54,7 @@ export class PublishedLog {
   entries(): Bytes[] {
     const entries = this.#entries.read();
     const { size, root } = this.published();
-    if (size > entries.length || !constantTimeEqual(treeHash(entries.slice(0, size).map(leafHash)), root))
+    if (!constantTimeEqual(treeHash(entries.slice(0, size).map(leafHash)), root))
       throw new VaultError('LOG_CORRUPT', `The log signed a tree of ${size} entries that its directory does not hold.`);
     return entries;
   }

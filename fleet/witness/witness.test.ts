@@ -5,9 +5,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Statement } from '../../protocol/statement.ts';
-import { parseNote } from '../log/note.ts';
+import { formatNote, parseNote } from '../log/note.ts';
 import { verifyCheckpoint } from '../log/policy.ts';
 import { parseProof, provesEntry } from '../log/proof.ts';
+import { softCheckpoint, softKey } from '../log/testing.ts';
 import { parseEntries } from '../log/tile.ts';
 import { leafHash } from '../log/tree.ts';
 import { PublishedLog } from './published-log.ts';
@@ -186,4 +187,20 @@ describe('a log signs nothing when', () => {
     writeFileSync(publicFile('checkpoint'), text.replace('\n2\n', '\n1\n'));
     await nothing('LOG_CORRUPT');
   });
+
+  test('its checkpoint is right, and signed by another key', async () => {
+    const leaves = openLog().entries().map(leafHash);
+    const impostor = softKey('impostor');
+    const note = softCheckpoint({ ...impostor, key: { ...impostor.key, name: NAME } }, leaves, clock.now());
+    writeFileSync(publicFile('checkpoint'), formatNote(note));
+    await nothing('LOG_CORRUPT');
+  });
+});
+
+test('a process that is late publishes no smaller tree', async () => {
+  await submit(evidence(first), options);
+  const late = options.log.draft(clock.now());
+  await submit(evidence(second), options);
+  options.log.publish(late, []);
+  expect(checkpoint().size).toBe(2);
 });
