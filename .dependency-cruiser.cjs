@@ -6,7 +6,7 @@
 // `allow` states, for each folder, all that it may import of ours; what is not said is forbidden.
 // Tests (*.test.ts and test/) may import anything.
 
-const ours = '^(primitives|protocol|proto|grpc|daemon|fleet|client|frontend|cli|witness|demo|test)/';
+const ours = '^(primitives|protocol|proto|grpc|daemon|fleet|client|frontend|cli|witness|demo|web|test)/';
 const tests = '(^test/|\\.test\\.ts$)';
 
 const allow = (name, folder, allowed, comment) => ({
@@ -109,6 +109,13 @@ module.exports = {
       'Operator and witness sign in tokens too: through the one folder that knows PKCS#11, and with none of a replica’s keys.',
     ),
 
+    allow(
+      'page-verifies-only',
+      '^web/',
+      [...base, verify, '^fleet/log/'],
+      'The page does what everybody’s verifier does, with the same code.',
+    ),
+
     allow('client-imports-no-daemon', '^client/', base, 'The SDK runs on a device, and trusts nothing of the server’s.'),
     allow('frontend-relays', '^frontend/', [...base, grpc, '^client/'], 'The frontend library signs grants and relays messages.'),
     forbid(
@@ -161,7 +168,7 @@ module.exports = {
     ),
     forbid(
       'runs-in-a-browser',
-      { path: '^(client|protocol|primitives)/', pathNot: ['^primitives/package-root\\.ts$', tests] },
+      { path: '^(client|protocol|primitives|fleet/verify|fleet/log|web)/', pathNot: ['^primitives/package-root\\.ts$', tests] },
       { dependencyTypes: ['core'] },
       'The SDK and all it stands on run in a browser: no node: module.',
     ),

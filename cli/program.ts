@@ -1,8 +1,14 @@
 import { Command } from 'commander';
 import { version } from '../primitives/package-root.ts';
+import { bundleVerifyCommand } from './bundle-verify.ts';
+import { ceremonyHoldCommand } from './ceremony-hold.ts';
+import { ceremonyKeyCommand } from './ceremony-key.ts';
+import { ceremonySealCommand } from './ceremony-seal.ts';
+import { ceremonySignCommand } from './ceremony-sign.ts';
 import { describeCommand } from './describe.ts';
 import { enrollCommand } from './enroll.ts';
 import { eraseCommand } from './erase.ts';
+import { evidenceVerifyCommand } from './evidence-verify.ts';
 import { exitCodes } from './exit-codes.ts';
 import { fleetInitCommand } from './fleet-init.ts';
 import { fleetRestateCommand } from './fleet-restate.ts';
@@ -20,7 +26,8 @@ import { runProgram } from './run-program.ts';
 
 const exitCodeHelp = `
 Exit codes: ${exitCodes.OK} done, ${exitCodes.INTERNAL} fault of the software, ${exitCodes.USAGE} wrong arguments or code form, ${exitCodes.WRONG_CODE} wrong code, ${exitCodes.GONE} exhausted or erased, ${exitCodes.TRY_AGAIN} not known or not yet: try again,
-${exitCodes.UNAVAILABLE} too few replicas or no store, ${exitCodes.UNTRUSTED} not trusted, ${exitCodes.REFUSED} not allowed, ${exitCodes.CONFIGURATION} configuration, ${exitCodes.RECORD_STATE} no such record or another state.`;
+${exitCodes.UNAVAILABLE} too few replicas or no store, ${exitCodes.UNTRUSTED} not trusted, ${exitCodes.REFUSED} not allowed, ${exitCodes.CONFIGURATION} configuration, ${exitCodes.RECORD_STATE} no such record or another state,
+19 and above: which check of a bundle, of evidence or of a log failed (docs/AUDIT.md).`;
 
 function makeProgram(output: Output): Command {
   const program = new Command('bkvctl')
@@ -50,6 +57,15 @@ function makeProgram(output: Output): Command {
       .addCommand(logProveCommand(output)),
   );
   program.addCommand(group('receipt', 'what replicas signed of an attempt').addCommand(receiptVerifyCommand(output)));
+  program.addCommand(
+    group('ceremony', 'the making of a fleet before witnesses; `ceremony PLAN --out DIRECTORY` holds one')
+      .addCommand(ceremonyHoldCommand(output), { isDefault: true })
+      .addCommand(ceremonyKeyCommand(output))
+      .addCommand(ceremonySignCommand(output))
+      .addCommand(ceremonySealCommand(output)),
+  );
+  program.addCommand(group('evidence', 'what a ceremony left').addCommand(evidenceVerifyCommand(output)));
+  program.addCommand(group('bundle', 'what a vault sends to apps').addCommand(bundleVerifyCommand(output)));
   program.addCommand(group('replica', 'one replica').addCommand(replicaProvisionCommand(output)), { hidden: true });
 
   return program;

@@ -18,3 +18,5 @@ node_modules/.bin/tsc --project tsconfig.json
 for program in dist/daemon/main.js dist/cli/main.js dist/witness/main.js; do
   if [ -e "$program" ]; then chmod +x "$program"; fi
 done
+
+node scripts/page.mjs

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # command:Debian package
-tools='softhsm2-util:softhsm2 etcd:etcd-server etcdctl:etcd-client sqlite3:sqlite3 python3:python3 make:make g++:g++ gcc:gcc spin:spin faketime:faketime go:golang-go'
+tools='softhsm2-util:softhsm2 etcd:etcd-server etcdctl:etcd-client sqlite3:sqlite3 python3:python3 make:make g++:g++ gcc:gcc spin:spin faketime:faketime go:golang-go chromium:chromium jq:jq openssl:openssl'
 
 fail() {
   printf 'setup: %s\n' "$@" >&2
