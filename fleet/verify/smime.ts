@@ -26,7 +26,7 @@ export function parseSmime(bytes: Uint8Array): Bytes {
 }
 
 /** The inverse: opaque S/MIME around DER. */
-export function formatSmime(der: Uint8Array): string {
+function formatSmime(der: Uint8Array): string {
   const base64 = btoa(latin1(der));
   const lines = base64.match(new RegExp(`.{1,${LINE}}`, 'g')) ?? [];
   return `${HEADER}${lines.join('\n')}\n`;
