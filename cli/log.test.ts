@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { formatNote } from '../fleet/log/note.ts';
 import { formatNoteKey } from '../fleet/log/note-key.ts';
 import { cosign } from '../fleet/log/note-signature.ts';
+import { parseProof, provesEntry } from '../fleet/log/proof.ts';
 import { softCheckpoint, softKey } from '../fleet/log/testing.ts';
 import { leafHash } from '../fleet/log/tree.ts';
 import { Cosigner } from '../fleet/witness/cosigner.ts';
@@ -163,6 +164,25 @@ describe('a log is refused', () => {
     publish([first, softStatement(first, { threshold: 3 })]);
     await refused('audit', 'log-forked', 'continues', '--since', seen);
   });
+});
+
+test('a fresh proof is made of what the log serves', async () => {
+  const [statement, out] = [join(directory, 'statement.json'), join(directory, 'proof')];
+  writeFileSync(statement, first.bytes);
+  const prove = () => bkvctl('prove', '--statement', statement, '--out', out);
+  for (const statements of [[first], [first, second]]) {
+    publish(statements);
+    expect(await prove()).toMatchObject({ code: exitCodes.OK, document: { index: 0 } });
+    const proof = parseProof(readFileSync(out));
+    expect(provesEntry(proof, first.bytes)).toBe(true);
+    expect(formatNote(proof.note)).toEqual(new Uint8Array(readFileSync(file('checkpoint'))));
+  }
+  rmSync(out);
+  publish([]);
+  expect((await prove()).code).toBe(checkExitCodes['inclusion-proof']);
+  publish([first], Date.now() - 8 * 24 * 3600_000);
+  expect((await prove()).code).toBe(checkExitCodes['checkpoint-stale']);
+  expect(existsSync(out)).toBe(false);
 });
 
 test('a log that does not answer is no verdict', async () => {

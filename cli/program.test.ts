@@ -52,6 +52,10 @@ test.each([
   'ceremony seal',
   'evidence verify',
   'bundle verify',
+  'log',
+  'log verify',
+  'log audit',
+  'log prove',
 ])('bkvctl %s --help', async (command) => {
   const { code, stdout, stderr } = await bkvctl(...command.split(' ').filter(Boolean), '--help');
   expect({ code, stderr }).toEqual({ code: exitCodes.OK, stderr: '' });

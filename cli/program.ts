@@ -16,6 +16,7 @@ import { fleetStatusCommand } from './fleet-status.ts';
 import { guardCreateCommand } from './guard-create.ts';
 import { guardRebuildCommand } from './guard-rebuild.ts';
 import { logAuditCommand } from './log-audit.ts';
+import { logProveCommand } from './log-prove.ts';
 import { logVerifyCommand } from './log-verify.ts';
 import type { Output, Streams } from './output.ts';
 import { receiptVerifyCommand } from './receipt-verify.ts';
@@ -50,7 +51,10 @@ function makeProgram(output: Output): Command {
       .addCommand(guardRebuildCommand(output)),
   );
   program.addCommand(
-    group('log', "a witness's public log of fleet statements").addCommand(logVerifyCommand(output)).addCommand(logAuditCommand(output)),
+    group('log', "a witness's public log of fleet statements")
+      .addCommand(logVerifyCommand(output))
+      .addCommand(logAuditCommand(output))
+      .addCommand(logProveCommand(output)),
   );
   program.addCommand(group('receipt', 'what replicas signed of an attempt').addCommand(receiptVerifyCommand(output)));
   program.addCommand(

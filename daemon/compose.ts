@@ -16,6 +16,7 @@ import { Membership } from './replica/membership.ts';
 import { localParticipant } from './replica/participant.ts';
 import { connectPeer } from './replica/peer.ts';
 import { Space } from './replica/space.ts';
+import { StoreWatch } from './replica/store-watch.ts';
 import { expectReplica, tenantOf } from './rpc/caller.ts';
 import { serveMetrics } from './rpc/metrics.ts';
 import { replicaService } from './rpc/replica-service.ts';
@@ -62,7 +63,7 @@ export async function startReplica(
 }
 
 interface OpenFleet extends Fleet {
-  readonly membership: Membership;
+  readonly store: StoreWatch;
   readonly tenure: Tenure;
 }
 
@@ -111,10 +112,13 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   });
   membership.start();
   undo.push(() => membership.stop());
+  const watch = new StoreWatch(etcd, clock);
+  watch.start();
+  undo.push(() => watch.stop());
   const space = new Space(etcd, { quota: config.etcd.quota_bytes, clock, events });
   space.start();
   undo.push(() => space.stop());
-  return { vault, participants, present: () => membership.present(), hasRoom: () => !space.isShort, events, membership, tenure };
+  return { vault, participants, present: () => membership.present(), hasRoom: () => !space.isShort, events, store: watch, tenure };
 }
 
 async function openOwnToken(config: Config, fleet: string, events: Events, undo: Stop[]): Promise<TokenPort> {
@@ -167,7 +171,7 @@ async function openToOutside(
   const housekeeping = new Housekeeping(fleet, { grace: config.erase_grace_ms, interval: config.sweep_interval_ms });
   housekeeping.start();
   undo.push(() => housekeeping.stop());
-  const serving = new Serving({ health, events, clock, membership: fleet.membership, tenure: fleet.tenure, onLost });
+  const serving = new Serving({ health, events, clock, store: fleet.store, tenure: fleet.tenure, onLost });
   serving.start();
   undo.push(async () => serving.stop());
   events.started(version, { ...config.listen });

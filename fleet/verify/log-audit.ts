@@ -6,7 +6,7 @@ import { parseCheckpoint } from '../log/checkpoint.ts';
 import { type Note, parseNote } from '../log/note.ts';
 import { type LogPolicy, type TrustedCheckpoint, verifyCheckpoint } from '../log/policy.ts';
 import { entryBundlesOf, parseEntries, type Tile, tileHashes, tilePath, tilesOf } from '../log/tile.ts';
-import { leafHash, treeHash } from '../log/tree.ts';
+import { leafHash, type TreeHash, treeHash } from '../log/tree.ts';
 import type { RememberedCheckpoint } from './bundle.ts';
 import { type Checklist, refuse } from './checks.ts';
 import { readHistory } from './history.ts';
@@ -28,6 +28,26 @@ export function checkCheckpoint(list: Checklist, bytes: Uint8Array, policy: LogP
   });
 }
 
+export interface Tree {
+  readonly entries: readonly Uint8Array[];
+  readonly leaves: readonly TreeHash[];
+}
+
+/** The entries of a log, and that they are what it signed. */
+export function checkTree(list: Checklist, files: LogFiles, checkpoint: TrustedCheckpoint): Tree | undefined {
+  const entries = list.run('entries', 'It answers all of its entries', [], () => {
+    const read = entryBundlesOf(checkpoint.size).flatMap((tile) => readBundle(files, tile));
+    return [read, `${read.length} entries.`];
+  });
+  return list.run('tree', 'They are the tree that it signed', [entries], (read) => {
+    const leaves = read.map(leafHash);
+    const root = treeHash(leaves);
+    if (!constantTimeEqual(root, checkpoint.root))
+      throw refuse('tree-mismatch', `The entries make a tree with root ${toHex(root)}; the log signed ${toHex(checkpoint.root)}.`);
+    return [{ entries: read, leaves }, `Root ${toHex(root)}.`];
+  });
+}
+
 /** Everything that a log holds, held against what it signed and against the rules for statements. `remembered`: an older checkpoint. */
 export function checkLog(
   list: Checklist,
@@ -35,38 +55,28 @@ export function checkLog(
   checkpoint: TrustedCheckpoint,
   remembered: RememberedCheckpoint | undefined,
 ): readonly Statement[] | undefined {
-  const entries = list.run('entries', 'It answers all of its entries', [], () => {
-    const read = entryBundlesOf(checkpoint.size).flatMap((tile) => readBundle(files, tile));
-    return [read, `${read.length} entries.`];
-  });
-  const leaves = list.run('tree', 'They are the tree that it signed', [entries], (read) => {
-    const hashes = read.map(leafHash);
-    const root = treeHash(hashes);
-    if (!constantTimeEqual(root, checkpoint.root))
-      throw refuse('tree-mismatch', `The entries make a tree with root ${toHex(root)}; the log signed ${toHex(checkpoint.root)}.`);
-    return [hashes, `Root ${toHex(root)}.`];
-  });
-  list.run('tiles', 'Its tiles are those of this tree', [leaves], (hashes) => {
+  const tree = checkTree(list, files, checkpoint);
+  list.run('tiles', 'Its tiles are those of this tree', [tree], ({ leaves }) => {
     const tiles = tilesOf(checkpoint.size).filter((tile): tile is Tile & { readonly level: number } => tile.level !== 'entries');
-    const wrong = tiles.find((tile) => !constantTimeEqual(fileOf(files, tile), tileHashes(tile, hashes)));
+    const wrong = tiles.find((tile) => !constantTimeEqual(fileOf(files, tile), tileHashes(tile, leaves)));
     if (wrong) throw refuse('tree-mismatch', `${tilePath(wrong)} does not hold the hashes of the tree.`);
     return [true, `${tiles.length} tiles.`];
   });
-  list.run('continues', 'It continues what was seen of it before', [leaves], (hashes) => {
+  list.run('continues', 'It continues what was seen of it before', [tree], ({ leaves }) => {
     if (!remembered) return [true, 'Nothing was seen before.'];
     if (remembered.origin !== checkpoint.origin) throw refuse('log-forked', `What was seen before is of the log ${remembered.origin}.`);
     const { size, root } = remembered;
-    if (size > hashes.length) throw refuse('log-forked', `It had ${size} entries before, and has ${hashes.length} now.`);
-    if (!constantTimeEqual(treeHash(hashes.slice(0, size)), root))
+    if (size > leaves.length) throw refuse('log-forked', `It had ${size} entries before, and has ${leaves.length} now.`);
+    if (!constantTimeEqual(treeHash(leaves.slice(0, size)), root))
       throw refuse('log-forked', `Its first ${size} entries were others before.`);
     return [true, `Its first ${size} entries are the same.`];
   });
   return list.run(
     'statements',
     'Each statement follows the rules: epochs in order, each naming the one before, nothing twice',
-    [entries],
-    (read) => {
-      const { statements, flaw } = readHistory(read, parseStatement);
+    [tree],
+    ({ entries }) => {
+      const { statements, flaw } = readHistory(entries, parseStatement);
       if (flaw) throw atEntry(flaw.index, flaw.error);
       const fleets = new Map(statements.map(({ fleet, epoch }) => [fleet, epoch]));
       return [statements, [...fleets].map(([fleet, epoch]) => `${fleet}: epoch ${epoch}`).join('; ') || 'None.'];

@@ -8,7 +8,7 @@ import { parseNoteKey } from '../log/note-key.ts';
 /** What `bkv-witness init` writes into its directory as witness.yaml, and a person may change. Paths are relative to the directory. */
 const schema = z.strictObject({
   /** The log's name, and that under which the witness cosigns: a URL without its scheme. */
-  name: z.string().regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)+$/, 'must be host/path, as in witness.example/backup-key-vault'),
+  name: z.string().regex(/^[a-z0-9-]+(\.[a-z0-9-]+)+(\/[a-z0-9._-]+)+$/, 'must be host/path, as in witness.example/backup-key-vault'),
   token: z.strictObject({
     /** A file of hsm-config/ without its ending, or a path. */
     profile: z.string(),

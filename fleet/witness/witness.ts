@@ -51,6 +51,7 @@ export async function submit(files: EvidenceFiles, options: WitnessOptions): Pro
   const { log, judgement } = options;
   placeOf(statement, log.entries()); // first, since it is quick to say
   await judgement.verifyEvidence(files, statement);
+  await expectNotRolledBack(options);
   const { index, isNew } = append(statement, log);
   const { draft, missing, note } = await publish(options);
   return {
@@ -68,6 +69,14 @@ export async function submit(files: EvidenceFiles, options: WitnessOptions): Pro
 export async function refresh(options: Omit<WitnessOptions, 'judgement'>): Promise<Published> {
   const { draft, missing } = await publish(options);
   return { size: draft.checkpoint.size, missing };
+}
+
+/**
+ * A log that was restored from an old copy would put another entry where one was: its cosigners know, and are asked before. Signing the
+ * tree as it was is no fork. Throws LOG_CORRUPT.
+ */
+async function expectNotRolledBack({ log, cosigners, clock }: WitnessOptions): Promise<void> {
+  if (cosigners.length > 0) await collectCosignatures(log.draft(clock.now()), cosigners);
 }
 
 function append(statement: Statement, log: PublishedLog): { index: number; isNew: boolean } {

@@ -10,7 +10,7 @@ import { schedule } from './schedule.ts';
 const { values } = parseArgs({
   options: {
     /** How long things go wrong. Start, healing and checking come on top: about half a minute. */
-    seconds: { type: 'string', default: '240' },
+    seconds: { type: 'string', default: '250' },
     minutes: { type: 'string' },
     seed: { type: 'string' },
     output: { type: 'string' },

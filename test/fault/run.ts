@@ -74,8 +74,8 @@ export async function run(options: RunOptions): Promise<RunResult> {
     const rid = (recordId: string) => toHex(fleet.dev.rid(recordId));
     const device = (name: string, first: number, weights: typeof mischief | typeof honest) =>
       openDevice(fleet, history, { name, first, weights, random: random.fork(), rid, closers });
-    const devices = Array.from({ length: options.devices ?? 36 }, (_, i) => device(`device-${i + 1}`, i, mischief).device);
-    const workload = new Workload({ devices, random: random.fork(), rid, accountsAtOnce: options.accountsAtOnce ?? 32 });
+    const devices = Array.from({ length: options.devices ?? 16 }, (_, i) => device(`device-${i + 1}`, i, mischief).device);
+    const workload = new Workload({ devices, random: random.fork(), rid, accountsAtOnce: options.accountsAtOnce ?? 24 });
     const lie = new EtcdLie(fleet.dev.etcd, fleet.dev.client.fleet, random.fork());
     closers.push(() => lie.close());
     const injector = new Injector(fleet, history, async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { schedule } from './schedule.ts';
 
-const plan = (seed: number, seconds = 240) => schedule({ seed, length: seconds * 1000, replicas: 3, etcdMembers: 3 });
+const plan = (seed: number, seconds = 250) => schedule({ seed, length: seconds * 1000, replicas: 3, etcdMembers: 3 });
 
 describe('the plan of a run', () => {
   it('is the same for the same seed, and another for another', () => {
@@ -15,7 +15,7 @@ describe('the plan of a run', () => {
       const faults = plan(seed);
       expect(faults.length).toBeGreaterThanOrEqual(200);
       expect(new Set(faults.map(({ kind }) => kind)).size).toBe(12);
-      for (const fault of faults) expect(fault.at + fault.for).toBeLessThan(240_000);
+      for (const fault of faults) expect(fault.at + fault.for).toBeLessThan(250_000);
     },
   );
 

@@ -10,8 +10,9 @@ export interface Plan {
   readonly etcdMembers: number;
 }
 
-const WINDOW: Millis = 15_000;
-const CALM: Millis = 1000; // before a window: what the one before broke has healed
+const STORM: Millis = 10_000;
+const CALMER: Millis = 20_000;
+const PAUSE: Millis = 1000; // before each of them: what the one before broke has healed
 
 const points: readonly FaultPoint[] = [
   'before-commit',
@@ -46,7 +47,7 @@ const etcdLane: Lane = (random) => {
 
 const linkLane: Lane = (random, plan) => {
   const { from, to } = randomLink(random, plan);
-  const rest = random.integer(200, 700);
+  const rest = random.integer(50, 300);
   if (random.chance(0.4)) return { fault: { kind: 'reset-link', from, to }, for: random.chance(0.5) ? 0 : random.integer(200, 1500), rest };
   const direction = random.pick(['there', 'back'] as const);
   return { fault: { kind: 'cut-link', from, to, direction, thenBreak: random.chance(0.4) }, for: random.integer(100, 1800), rest };
@@ -69,7 +70,7 @@ const hostLane: Lane = (random, { replicas }) => {
   }
 };
 
-const storm: readonly Lane[] = [replicaLane, etcdLane, linkLane, hostLane];
+const storm: readonly Lane[] = [replicaLane, etcdLane, linkLane, linkLane, hostLane];
 
 /** Killed or stopped, one at a time, with time to see how soon the vault serves again. */
 const alone: Lane = (random, { replicas }) => {
@@ -85,10 +86,9 @@ const alone: Lane = (random, { replicas }) => {
 export function schedule(plan: Plan): Fault[] {
   const random = new Prng(plan.seed);
   const faults: Fault[] = [];
-  for (let start = CALM, i = 0; start < plan.length; start += WINDOW, i++) {
-    const end = Math.min(start + WINDOW, plan.length) - CALM;
-    const lanes = i % 2 === 1 ? [alone] : storm;
-    for (const lane of lanes) faults.push(...run(lane, start, end, random.fork(), plan));
+  for (let start = PAUSE, isStorm = true; start < plan.length; start += isStorm ? STORM : CALMER, isStorm = !isStorm) {
+    const end = Math.min(start + (isStorm ? STORM : CALMER), plan.length) - PAUSE;
+    for (const lane of isStorm ? storm : [alone]) faults.push(...run(lane, start, end, random.fork(), plan));
   }
   return faults.sort((a, b) => a.at - b.at);
 }
