@@ -1,12 +1,12 @@
 // Imports point one way:
 //
 //   primitives ← protocol ← token, ledger ← vault ← replica ← rpc ← compose        proto: generated, imports nothing of ours
-//   telemetry and fleet/verify stand beside token and ledger; client, frontend, cli and demo stand outside the daemon
+//   telemetry and fleet/verify stand beside token and ledger; client, frontend, cli, witness and demo stand outside the daemon
 //
 // `allow` states, for each folder, all that it may import of ours; what is not said is forbidden.
 // Tests (*.test.ts and test/) may import anything.
 
-const ours = '^(primitives|protocol|proto|grpc|daemon|fleet|client|frontend|cli|demo|test)/';
+const ours = '^(primitives|protocol|proto|grpc|daemon|fleet|client|frontend|cli|witness|demo|web|test)/';
 const tests = '(^test/|\\.test\\.ts$)';
 
 const allow = (name, folder, allowed, comment) => ({
@@ -110,6 +110,13 @@ module.exports = {
     ),
 
     allow(
+      'page-verifies-only',
+      '^web/',
+      [...base, verify, '^fleet/log/'],
+      'The page does what everybody’s verifier does, with the same code.',
+    ),
+
+    allow(
       'client-imports-no-daemon',
       '^client/',
       [...base, verify, '^fleet/log/'],
@@ -140,6 +147,13 @@ module.exports = {
       'Of the daemon, commands use its configuration and what makes a token, a guard store and what clients are handed: the daemon makes none.',
     ),
 
+    allow(
+      'witness-is-another-party',
+      '^witness/',
+      [...base, '^fleet/', '^cli/(arguments|output|run-program)\\.ts$', '^daemon/token/(init-token|profile)\\.ts$'],
+      'A witness runs this alone: it needs no replica, no client and none of the operator’s commands.',
+    ),
+
     forbid(
       'pkcs11-in-token-only',
       { path: ours, pathNot: ['^daemon/token/', tests] },
@@ -160,7 +174,7 @@ module.exports = {
     ),
     forbid(
       'runs-in-a-browser',
-      { path: '^(client|fleet/verify|fleet/log|protocol|primitives)/', pathNot: ['^primitives/package-root\\.ts$', tests] },
+      { path: '^(client|protocol|primitives|fleet/verify|fleet/log|web)/', pathNot: ['^primitives/package-root\\.ts$', tests] },
       { dependencyTypes: ['core'] },
       'The SDK and all it stands on run in a browser: no node: module.',
     ),

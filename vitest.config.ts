@@ -2,6 +2,9 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 const shared = { pool: 'forks', exclude: [...configDefaults.exclude, 'dist/**', 'build/**'] } as const;
 
+// They need a fleet of their own, and measure no time.
+const fleets = ['test/fault/dies-at-every-step.test.ts', 'test/fault/mutants.test.ts'];
+
 // Tests that start worker threads or daemons run what `make build` left in dist/.
 export default defineConfig({
   test: {
@@ -23,7 +26,7 @@ export default defineConfig({
           ...shared,
           name: 'system',
           include: ['test/**/*.test.ts'],
-          exclude: [...shared.exclude, 'test/integration/**'],
+          exclude: [...shared.exclude, 'test/integration/**', ...fleets],
           // One file at a time: each starts etcd, tokens and daemons, and some of them measure time.
           fileParallelism: false,
           maxWorkers: 1,
@@ -36,7 +39,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'integration',
-          include: ['test/integration/**/*.test.ts'],
+          include: ['test/integration/**/*.test.ts', ...fleets],
           globalSetup: ['test/integration/support/setup.ts'], // one fleet for most of the files
           maxWorkers: 2,
           maxConcurrency: 2,

@@ -13,6 +13,6 @@ export const guardRebuildCommand = (output: Output): Command =>
       const { rebuilt, left } = await rebuildOwnGuard(config);
       output.result(
         { guard: config.guard, rebuilt, left },
-        `Replica ${config.replica} serves ${rebuilt} records again. ${left} it does not hold: they get it back when they are enrolled again.`,
+        `Replica ${config.replica} serves ${rebuilt} records again. ${left} it does not hold: those that are not erased get it back when they are enrolled again.`,
       );
     });

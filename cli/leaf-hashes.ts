@@ -1,15 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TILE_WIDTH, type Tile, tilePath } from '../fleet/log/tile.ts';
 import { HASH_LENGTH } from '../fleet/log/tree.ts';
-import type { Millis } from '../primitives/brand.ts';
 import { VaultError } from '../primitives/errors.ts';
-
-const DEADLINE: Millis = 10_000;
+import { fetchFile, read } from './log-files.ts';
 
 /**
  * Hashes of the first `size` entries, from the tiles of level 0 (c2sp.org/tlog-tiles) at a URL or in a directory. Whether they are those
- * of a checkpoint is for whoever has one. Throws CONFIG_INVALID naming what cannot be read.
+ * of a checkpoint is for whoever has one. Throws CONFIG_INVALID, LOG_UNAVAILABLE naming what cannot be read.
  */
 export async function readLeafHashes(log: string, size: number): Promise<Uint8Array[]> {
   const hashes: Uint8Array[] = [];
@@ -34,12 +31,8 @@ async function readTile(log: string, tile: Tile): Promise<Uint8Array> {
 }
 
 async function readAt(log: string, path: string): Promise<Uint8Array> {
-  try {
-    if (!/^https?:/.test(log)) return new Uint8Array(readFileSync(join(log, path)));
-    const response = await fetch(`${log.replace(/\/$/, '')}/${path}`, { signal: AbortSignal.timeout(DEADLINE) });
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    return new Uint8Array(await response.arrayBuffer());
-  } catch (cause) {
-    throw new VaultError('CONFIG_INVALID', `Cannot read ${path} of the log ${log}: ${(cause as Error).message}.`, { cause });
-  }
+  if (!/^https?:/.test(log)) return new Uint8Array(read(join(log, path)));
+  const file = await fetchFile(log, path);
+  if (file) return file;
+  throw new VaultError('LOG_UNAVAILABLE', `The log ${log} has no ${path}.`);
 }

@@ -8,6 +8,7 @@ import type { TokenReading } from '../fleet/produce/statement.ts';
 import { readPin } from '../fleet/signing-token/pin-file.ts';
 import { toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
+import { integer } from './arguments.ts';
 import type { Output } from './output.ts';
 
 interface Options {
@@ -16,6 +17,7 @@ interface Options {
   readonly soPinFile?: string;
   readonly initToken?: true;
   readonly keepKeys?: true;
+  readonly guardIncarnation: number;
 }
 
 /** Not in the help: `fleet init` and `ceremony` run it, once for each replica. */
@@ -25,6 +27,7 @@ export const replicaProvisionCommand = (output: Output): Command =>
     .requiredOption('--config <file>', "the replica's configuration")
     .requiredOption('--fleet <name>', 'its fleet, of which there is no statement yet')
     .option('--so-pin-file <file>', "the security officer's PIN; needed unless keys are kept")
+    .option('--guard-incarnation <n>', 'how often its guard began anew, and once', integer, 1)
     .option('--keep-keys', 'make nothing: print the public part of the keys that are there')
     .option('--init-token', 'initialise a blank token first')
     .action((options: Options) => provision(options, output));
@@ -41,7 +44,7 @@ async function provision({ fleet, ...options }: Options, output: Output): Promis
   const pins = { pin, soPin: readPin(options.soPinFile) };
   if (options.initToken) initToken({ module, label: config.token.label, ...pins });
   const made = provisionReplica({ ...location, ...pins });
-  await GuardStore.create(config.guard, { fleet, replica: config.replica, incarnation: 1 });
+  await GuardStore.create(config.guard, { fleet, replica: config.replica, incarnation: options.guardIncarnation });
   output.result(publicPart(made, profile.sessionSuite), 'made keys and guard');
 }
 

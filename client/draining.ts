@@ -96,7 +96,7 @@ export async function drain({ draining }: Vault, { recordId, ownerKey, moved }: 
 }
 
 /** Returns the replicas that dropped it at once. */
-export async function eraseGeneration({ clock, transport }: Vault, recordId: string, g: Uint8Array): Promise<readonly number[]> {
+async function eraseGeneration({ clock, transport }: Vault, recordId: string, g: Uint8Array): Promise<readonly number[]> {
   const request = create(EraseRecordRequestSchema, { recordId, g });
   return (await insist(clock, () => transport.eraseRecord(request))).forgotten;
 }

@@ -17,6 +17,7 @@ import { Membership } from './replica/membership.ts';
 import { localParticipant } from './replica/participant.ts';
 import { connectPeer } from './replica/peer.ts';
 import { Space } from './replica/space.ts';
+import { StoreWatch } from './replica/store-watch.ts';
 import { expectReplica, tenantOf } from './rpc/caller.ts';
 import { serveMetrics } from './rpc/metrics.ts';
 import { replicaService } from './rpc/replica-service.ts';
@@ -63,7 +64,7 @@ export async function startReplica(
 }
 
 interface OpenFleet extends Fleet {
-  readonly membership: Membership;
+  readonly store: StoreWatch;
   readonly tenure: Tenure;
 }
 
@@ -112,6 +113,9 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   });
   membership.start();
   undo.push(() => membership.stop());
+  const watch = new StoreWatch(etcd, clock);
+  watch.start();
+  undo.push(() => watch.stop());
   const space = new Space(etcd, { quota: config.etcd.quota_bytes, clock, events });
   space.start();
   undo.push(() => space.stop());
@@ -120,7 +124,7 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   bundle.start();
   undo.push(() => bundle.stop());
   return {
-    ...{ vault, participants, events, membership, tenure },
+    ...{ vault, participants, events, store: watch, tenure },
     present: () => membership.present(),
     hasRoom: () => !space.isShort,
     bundle: () => bundle.current,
@@ -177,7 +181,7 @@ async function openToOutside(
   const housekeeping = new Housekeeping(fleet, { grace: config.erase_grace_ms, interval: config.sweep_interval_ms });
   housekeeping.start();
   undo.push(() => housekeeping.stop());
-  const serving = new Serving({ health, events, clock, membership: fleet.membership, tenure: fleet.tenure, onLost });
+  const serving = new Serving({ health, events, clock, store: fleet.store, tenure: fleet.tenure, onLost });
   serving.start();
   undo.push(async () => serving.stop());
   events.started(version, { ...config.listen });

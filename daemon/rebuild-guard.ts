@@ -17,7 +17,8 @@ export async function rebuildOwnGuard(config: Config, clock: Clock = systemClock
   const peers = config.peers.map((peer) => connectPeer({ fleet, ...peer, tls: config.tls.peer }));
   try {
     const register = new Register(etcd, document.store_incarnation, clock);
-    return await rebuildGuard({ index, epoch: BigInt(epoch), store, register, peers, needed: replicas.length - threshold + 1, clock });
+    const needed = replicas.length - threshold + 1;
+    return await rebuildGuard({ index, epoch: BigInt(epoch), store, register, peers, needed, threshold, clock });
   } finally {
     for (const peer of peers) peer.close();
     etcd.close();

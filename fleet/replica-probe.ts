@@ -5,6 +5,7 @@ import { service as health } from 'grpc-health-check';
 import { promiseClient } from '../grpc/bridge.ts';
 import type { Millis } from '../primitives/brand.ts';
 import { type GetFleetResponse, VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { allStoreFaults, healthServiceOf, type StoreFault, storeFaults } from '../protocol/store-fault.ts';
 import type { ClientFile } from './client-file.ts';
 
 /** What one address answers, asked without etcd and without the other replicas. */
@@ -34,9 +35,10 @@ export async function probeReplica(address: string, files: ClientFile['tls'], tr
   const client = new grpc.Client(address, credentials, { 'grpc.enable_retries': 0 });
   const options = () => ({ deadline: Date.now() + DEADLINE });
   try {
-    const status = await checkHealth(client, options());
+    const status = await checkHealth(client, '', options());
     const fleet = await promiseClient(VaultService, client).getFleet({ treeSize: BigInt(treeSize) }, options());
-    return { address, identity, health: status, fleet, problem: undefined };
+    const fault = status === 'NOT_SERVING' ? await storeFaultOf(client, options()) : undefined;
+    return { address, identity, health: status, fleet, problem: fault && storeFaults[fault] };
   } catch (error) {
     const { details, message } = error as grpc.ServiceError;
     return {
@@ -51,10 +53,17 @@ export async function probeReplica(address: string, files: ClientFile['tls'], tr
   }
 }
 
-function checkHealth(client: grpc.Client, options: grpc.CallOptions): Promise<'SERVING' | 'NOT_SERVING'> {
+async function storeFaultOf(client: grpc.Client, options: grpc.CallOptions): Promise<StoreFault | undefined> {
+  // A replica that is about to stop, or is of an earlier version, need not know these services.
+  const ask = (fault: StoreFault) => checkHealth(client, healthServiceOf(fault), options).catch(() => undefined);
+  const answers = await Promise.all(allStoreFaults.map(ask));
+  return allStoreFaults[answers.indexOf('NOT_SERVING')];
+}
+
+function checkHealth(client: grpc.Client, service: string, options: grpc.CallOptions): Promise<'SERVING' | 'NOT_SERVING'> {
   const check = health.Check as grpc.MethodDefinition<object, { status: string }>;
   return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(check.path, check.requestSerialize, check.responseDeserialize, { service: '' }, options, (error, reply) =>
+    client.makeUnaryRequest(check.path, check.requestSerialize, check.responseDeserialize, { service }, options, (error, reply) =>
       error ? reject(error) : resolve(reply?.status === 'SERVING' ? 'SERVING' : 'NOT_SERVING'),
     );
   });

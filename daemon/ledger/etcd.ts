@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { ConsecutiveBreaker, circuitBreaker, handleWhen, noop } from 'cockatiel';
+import { ConsecutiveBreaker, circuitBreaker, handleWhen, type IPolicy, noop } from 'cockatiel';
 import {
   Etcd3,
   GRPCResourceExhastedError,
@@ -13,7 +13,9 @@ import {
 import type { Millis } from '../../primitives/brand.ts';
 import type { Bytes } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
+import { storeFaults } from '../../protocol/store-fault.ts';
 import { faultPoint } from '../fault-point.ts';
+import { faultOf, type Member, refusals } from './etcd-fault.ts';
 
 /** A value with the revision of its last write. Revisions have 64 bits and stay decimal strings; they are compared by etcd alone. */
 export interface Versioned {
@@ -57,31 +59,17 @@ const DEADLINE: Millis = 700; // a stopped leader is replaced in about 1.5 s; a 
  */
 export class Etcd {
   readonly #client: Etcd3;
+  /** One client for each member, to ask it about itself. */
+  readonly #members: readonly Etcd3[];
   readonly #prefix: string;
 
   constructor(options: EtcdOptions) {
     this.#prefix = options.prefix;
-    this.#client = new Etcd3({
-      hosts: [...options.endpoints],
-      credentials: {
-        rootCertificate: readFileSync(options.tls.ca),
-        certChain: readFileSync(options.tls.cert),
-        privateKey: readFileSync(options.tls.key),
-      },
-      grpcOptions: {
-        'grpc.keepalive_time_ms': 5000,
-        'grpc.keepalive_timeout_ms': 1500,
-        'grpc.keepalive_permit_without_calls': 1,
-        'grpc.max_reconnect_backoff_ms': 1000,
-      },
-      defaultCallOptions: (call) => (call.isStream ? {} : { deadline: Date.now() + DEADLINE }),
-      faultHandling: {
-        global: noop, // the library's default replays transactions that were applied
-        host: () => circuitBreaker(handleWhen(isRecoverableError), { halfOpenAfter: 1000, breaker: new ConsecutiveBreaker(2) }),
-      },
-    });
+    this.#client = connect(options, options.endpoints, () =>
+      circuitBreaker(handleWhen(isMembersOwn), { halfOpenAfter: 1000, breaker: new ConsecutiveBreaker(2) }),
+    );
+    this.#members = options.endpoints.map((endpoint) => connect(options, [endpoint], () => noop));
   }
-
   /** Linearizable: several keys at one revision, in the order asked. */
   async read(...keys: string[]): Promise<(Versioned | undefined)[]> {
     const response = await reading(this.#client.kv.txn({ success: keys.map((key) => this.#get(key)) }));
@@ -106,8 +94,9 @@ export class Etcd {
         failure: otherwise.map((key) => this.#get(key)),
       });
     } catch (cause) {
-      if (cause instanceof GRPCResourceExhastedError)
-        throw new VaultError('STORE_UNAVAILABLE', 'etcd has no space left: compact, defragment, then disarm its alarm.', { cause });
+      const fault = faultOf(cause);
+      if (fault && refusals.has(fault)) throw new VaultError('STORE_UNAVAILABLE', `${storeFaults[fault]}.`, { cause });
+      if (cause instanceof GRPCResourceExhastedError) throw new VaultError('STORE_UNAVAILABLE', 'etcd has too much to do.', { cause });
       throw new VaultError('OUTCOME_UNKNOWN', 'etcd did not answer; send exactly the same bytes again.', { cause });
     }
     faultPoint('after-commit');
@@ -125,15 +114,43 @@ export class Etcd {
     await reading(lease.put(this.#key(key)).value(Buffer.from(value)).exec());
   }
 
-  /** Bytes of one member's file, and whether any member has run out of space. */
-  async usage(): Promise<{ readonly bytes: number; readonly isOutOfSpace: boolean }> {
-    const { maintenance } = this.#client;
-    const [{ dbSize }, { alarms }] = await reading(Promise.all([maintenance.status(), maintenance.alarm({})]));
-    return { bytes: Number(dbSize), isOutOfSpace: alarms.some(({ alarm }) => String(alarm).toUpperCase() === 'NOSPACE') };
+  /**
+   * Goes the way of an attempt and writes nothing, because its condition never holds: a majority agrees on it, with all that etcd asks
+   * of a write (rights, space). Makes no revision. Throws STORE_UNAVAILABLE.
+   */
+  async rehearse(): Promise<void> {
+    const key = this.#key('a/');
+    await reading(
+      this.#client.kv.txn({
+        compare: [{ key, result: 'Less', target: 'Version', version: '0' }],
+        success: [{ request_put: { key, value: Buffer.alloc(0) } }],
+        failure: [this.#get('a/')],
+      }),
+    );
+  }
+
+  /** What each member of the configuration says of itself, in its order. Never throws. */
+  members(): Promise<Member[]> {
+    return Promise.all(
+      this.#members.map(async ({ maintenance }): Promise<Member> => {
+        try {
+          const { leader, dbSize } = await maintenance.status();
+          return { answers: true, hasLeader: leader !== '0', bytes: Number(dbSize) };
+        } catch (error) {
+          return { answers: false, fault: faultOf(error) ?? 'unreachable' };
+        }
+      }),
+    );
+  }
+
+  /** Whether any member has run out of space. */
+  async isOutOfSpace(): Promise<boolean> {
+    const { alarms } = await reading(this.#client.maintenance.alarm({}));
+    return alarms.some(({ alarm }) => String(alarm).toUpperCase() === 'NOSPACE');
   }
 
   close(): void {
-    this.#client.close();
+    for (const client of [this.#client, ...this.#members]) client.close();
   }
 
   #key(key: string): Buffer {
@@ -158,11 +175,31 @@ export class Etcd {
   }
 }
 
+/** A failure that another member might not have: none of space, which the breaker would answer by stopping reads as well. */
+const isMembersOwn = (error: Error): boolean => isRecoverableError(error) && !(error instanceof GRPCResourceExhastedError);
+
+function connect({ tls }: EtcdOptions, hosts: readonly string[], host: () => IPolicy): Etcd3 {
+  return new Etcd3({
+    hosts: [...hosts],
+    credentials: { rootCertificate: readFileSync(tls.ca), certChain: readFileSync(tls.cert), privateKey: readFileSync(tls.key) },
+    grpcOptions: {
+      'grpc.keepalive_time_ms': 5000,
+      'grpc.keepalive_timeout_ms': 1500,
+      'grpc.keepalive_permit_without_calls': 1,
+      'grpc.max_reconnect_backoff_ms': 1000,
+    },
+    defaultCallOptions: (call) => (call.isStream ? {} : { deadline: Date.now() + DEADLINE }),
+    faultHandling: { global: noop, host }, // the library's default replays transactions that were applied
+  });
+}
+
 async function reading<T>(request: Promise<T>): Promise<T> {
   try {
     return await request;
   } catch (cause) {
-    throw new VaultError('STORE_UNAVAILABLE', 'etcd has no majority or cannot be reached; send the same bytes again later.', { cause });
+    const fault = faultOf(cause);
+    const why = fault ? storeFaults[fault] : 'etcd has no majority or cannot be reached';
+    throw new VaultError('STORE_UNAVAILABLE', `${why}; send the same bytes again later.`, { cause });
   }
 }
 

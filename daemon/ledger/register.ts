@@ -2,7 +2,14 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import type { Clock } from '../../primitives/clock.ts';
-import { type Attempts, type Record, RecordSchema, type SubRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import {
+  type Attempts,
+  AttemptsSchema,
+  type Record,
+  RecordSchema,
+  RecordState,
+  type SubRecord,
+} from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
 import * as attempts from './attempts.ts';
 import type { Etcd, Versioned, Write } from './etcd.ts';
@@ -103,6 +110,14 @@ export class Register {
     return entries.map(({ key }) => Buffer.from(key.slice(2), 'hex'));
   }
 
+  /** Which of the next `limit` records after `after` etcd shows erased, and the last one looked at, undefined at the end. */
+  async erased(limit: number, after?: Uint8Array): Promise<{ erased: Uint8Array[]; last: Uint8Array | undefined }> {
+    const entries = await this.#etcd.list('a/', limit, after && `a/${toHex(after)}`);
+    const ridOf = ({ key }: { key: string }) => Buffer.from(key.slice(2), 'hex');
+    const last = entries.at(-1);
+    return { erased: entries.filter(mayBeErased).map(ridOf), last: last && entries.length === limit ? ridOf(last) : undefined };
+  }
+
   /** RECONCILE with what n−t+1 guards or more remember. Returns whether there was something to write. */
   async reconcile(rid: Uint8Array, recalled: readonly Guarded[], options: Omit<ReconcileOptions, 'incarnation'>): Promise<boolean> {
     const key = toHex(rid);
@@ -118,6 +133,15 @@ export class Register {
       return { next, writes, result: next !== undefined };
     });
     return changed ?? false;
+  }
+}
+
+/** What cannot be read as well: whoever looks at it alone then says so, and it holds up no other. */
+function mayBeErased({ value }: { value: Uint8Array }): boolean {
+  try {
+    return decode(AttemptsSchema, value, 'a record’s register').state === RecordState.ERASED;
+  } catch {
+    return true;
   }
 }
 

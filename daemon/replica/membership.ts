@@ -18,9 +18,9 @@ export class Membership {
   readonly #about: Uint8Array;
   #lease: Lease | undefined;
   #present: ReadonlySet<number> = new Set();
+  #isFailing = false;
   #stopped = false;
   #loop: Promise<void> = Promise.resolve();
-  #lastSeen: Millis;
 
   constructor(etcd: Etcd, options: { readonly index: number; readonly about: object; readonly clock: Clock; readonly events: Events }) {
     this.#etcd = etcd;
@@ -28,17 +28,11 @@ export class Membership {
     this.#events = options.events;
     this.#index = options.index;
     this.#about = Buffer.from(JSON.stringify(options.about));
-    this.#lastSeen = options.clock.monotonic();
   }
 
   /** Replicas whose lease etcd holds. */
   present(): ReadonlySet<number> {
     return this.#present;
-  }
-
-  /** For how long etcd has not answered. */
-  etcdSilentFor(): Millis {
-    return this.#clock.monotonic() - this.#lastSeen;
   }
 
   start(): void {
@@ -57,10 +51,11 @@ export class Membership {
         await this.#announce();
         const members = await this.#etcd.list('m/', 64);
         this.#present = new Set(members.map(({ key }) => Number(key.slice(2))));
-        this.#lastSeen = this.#clock.monotonic();
+        this.#isFailing = false;
       } catch (error) {
         this.#present = new Set();
-        this.#events.membershipFailed(error);
+        if (!this.#isFailing) this.#events.membershipFailed(error); // once for each outage
+        this.#isFailing = true;
       }
       await this.#clock.sleep(REFRESH);
     }

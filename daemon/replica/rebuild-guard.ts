@@ -2,9 +2,11 @@ import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import type { Clock } from '../../primitives/clock.ts';
+import { isVaultError } from '../../primitives/errors.ts';
 import { RecallRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { GuardStore } from '../ledger/guard-store.ts';
-import { generationsServed, remember } from '../ledger/reconcile.ts';
+import type { Guarded } from '../ledger/guarded.ts';
+import { generationsServed, remember, type Stored } from '../ledger/reconcile.ts';
 import type { Register } from '../ledger/register.ts';
 import { askAll, expectEnough } from './fan-out.ts';
 import type { Participant } from './participant.ts';
@@ -24,13 +26,15 @@ export interface RebuildOptions {
   readonly peers: readonly Participant[];
   /** n−t+1: any t guards that counted an attempt have one among so many. */
   readonly needed: number;
+  readonly threshold: number;
   readonly clock: Clock;
 }
 
 /**
  * Fills the new guard of a replica that lost its own, from what the others remember: every attempt that one of them counted counts
- * here too, and those whose point is not known are burnt. Returns how many records this replica serves again, and of how many it
- * cannot: nobody holds them any more, or its share of them is not in etcd. Throws NOT_ENOUGH_REPLICAS; then it may be run again.
+ * here too, and those whose point is not known are burnt. What etcd has from before a restore is reconciled with the others first.
+ * Returns how many records this replica serves again, and of how many it cannot: fewer than n−t+1 others serve them, or its
+ * share of them is not in etcd. Throws NOT_ENOUGH_REPLICAS; then it may be run again.
  */
 export async function rebuildGuard(options: RebuildOptions): Promise<{ rebuilt: number; left: number }> {
   const { register } = options;
@@ -45,17 +49,12 @@ export async function rebuildGuard(options: RebuildOptions): Promise<{ rebuilt: 
   return count;
 }
 
-async function rebuildRecord(rid: Uint8Array, { index, epoch, store, register, peers, needed, clock }: RebuildOptions): Promise<boolean> {
-  const { record } = await register.read(rid);
+async function rebuildRecord(rid: Uint8Array, options: RebuildOptions): Promise<boolean> {
+  const { index, needed, store, clock } = options;
+  const { record } = (await readReconciled(rid, options)) ?? {};
   const subRecord = record?.subRecords.find((each) => each.index === index);
   if (!subRecord) return false;
-  const request = create(RecallRequestSchema, { rid, epoch });
-  const answers = await askAll(peers, async (peer) => parseRecalled(await peer.calls.recall(request), peer.index), {
-    enough: needed,
-    grace: RECALL_GRACE,
-    clock,
-  });
-  const recalled = expectEnough(answers, needed, peers.length);
+  const recalled = await recallFromPeers(rid, options);
   const [generation] = generationsServed(recalled);
   if (!generation || !constantTimeEqual(generation.body.g, record?.body?.g ?? new Uint8Array(0))) return false;
   const { servers, points } = remember(generation, recalled);
@@ -63,4 +62,28 @@ async function rebuildRecord(rid: Uint8Array, { index, epoch, store, register, p
   const { live } = await store.read(rid);
   if (!live) await store.restore({ ...generation, subRecord }, points, clock.now()); // else a run was interrupted
   return true;
+}
+
+async function recallFromPeers(rid: Uint8Array, { epoch, peers, needed, clock }: RebuildOptions): Promise<Guarded[]> {
+  const request = create(RecallRequestSchema, { rid, epoch });
+  const ask = async ({ calls, index }: Participant) => parseRecalled(await calls.recall(request), index);
+  return expectEnough(await askAll(peers, ask, { enough: needed, grace: RECALL_GRACE, clock }), needed, peers.length);
+}
+
+/** Undefined where all others together cannot tell which enrolment stands. */
+async function readReconciled(rid: Uint8Array, options: RebuildOptions): Promise<Stored | undefined> {
+  const { register, peers, threshold } = options;
+  try {
+    return await register.read(rid);
+  } catch (error) {
+    if (!isVaultError(error, 'RECORD_OUTDATED')) throw error;
+  }
+  const recalled = await recallFromPeers(rid, options);
+  try {
+    await register.reconcile(rid, recalled, { threshold, isComplete: false }); // the guard that was lost might have said more
+  } catch (error) {
+    if (isVaultError(error, 'NOT_ENOUGH_REPLICAS') && recalled.length === peers.length) return undefined;
+    throw error;
+  }
+  return register.read(rid);
 }

@@ -6,7 +6,7 @@ import type { Events } from '../telemetry/events.ts';
 const INTERVAL: Millis = 10_000;
 const FULL = 0.75; // of the quota: what is left is for attempts and erasures
 
-/** Watches how full etcd is. Out of space it takes neither attempts nor erasures, so new records are refused well before. */
+/** Watches how many members etcd has, and how full it is. Out of space it takes neither attempts nor erasures, so new records are refused well before. */
 export class Space {
   readonly #etcd: Etcd;
   readonly #quota: number;
@@ -46,11 +46,15 @@ export class Space {
         this.#wake = resolve;
       });
       try {
-        const { bytes, isOutOfSpace } = await this.#etcd.usage();
+        const members = await this.#etcd.members();
+        const answering = members.filter((member) => member.answers);
+        this.#events.storeMembers(answering.length, members.length);
+        const isOutOfSpace = await this.#etcd.isOutOfSpace();
+        const bytes = Math.max(0, ...answering.map((member) => member.bytes)); // each defragments alone: the fullest one counts
         this.#isShort = isOutOfSpace || bytes > FULL * this.#quota;
         this.#events.storeUsed(bytes, this.#quota, isOutOfSpace);
       } catch {
-        // Membership says that etcd does not answer, ten times as often.
+        // StoreWatch says why etcd does not answer, ten times as often.
       }
       await Promise.race([this.#clock.sleep(INTERVAL), woken]);
     }

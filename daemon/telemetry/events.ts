@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Millis } from '../../primitives/brand.ts';
 import { toHex } from '../../primitives/bytes.ts';
 import { isVaultError } from '../../primitives/errors.ts';
+import { allStoreFaults, type StoreFault } from '../../protocol/store-fault.ts';
 import type { Log } from './log.ts';
 
 /** One function for each thing worth telling: its log line and its metric together, and nothing in either that is not named here. */
@@ -39,12 +40,26 @@ export class Events {
     labelNames: ['kind'],
     registers: [this.registry],
   });
+  readonly #storeMembers = new Gauge({
+    name: 'bkv_store_members',
+    help: 'Members of etcd in the configuration, and those of them that answer.',
+    labelNames: ['kind'],
+    registers: [this.registry],
+  });
+  readonly #storeFault = new Gauge({
+    name: 'bkv_store_fault',
+    help: '1 while etcd takes no attempts for this cause.',
+    labelNames: ['cause'],
+    registers: [this.registry],
+  });
   #wasOutOfSpace = false;
   readonly #bundle = new Gauge({ name: 'bkv_bundle', help: '1 while this replica has a bundle to hand out.', registers: [this.registry] });
+  #membersAnswering: number | undefined;
   readonly #serving = new Gauge({ name: 'bkv_serving', help: '1 while this replica serves.', registers: [this.registry] });
 
   constructor(log: Log) {
     this.#log = log;
+    this.storeFault(undefined);
     collectDefaultMetrics({ register: this.registry });
   }
 
@@ -118,6 +133,25 @@ export class Events {
   bundleRefused(why: string): void {
     this.#bundle.set(0);
     this.#log.error('no bundle to hand out', { why });
+  }
+
+  storeMembers(answering: number, all: number): void {
+    this.#storeMembers.set({ kind: 'answering' }, answering);
+    this.#storeMembers.set({ kind: 'all' }, all);
+    if (answering === this.#membersAnswering) return;
+    if (answering < all) this.#log.warn('members of etcd do not answer', { answering, all });
+    else if (this.#membersAnswering !== undefined) this.#log.info('all members of etcd answer again', { all });
+    this.#membersAnswering = answering;
+  }
+
+  /** The replica's log line about it is that it does not serve. */
+  storeFault(fault: StoreFault | undefined): void {
+    for (const cause of allStoreFaults) this.#storeFault.set({ cause }, cause === fault ? 1 : 0);
+  }
+
+  /** Once after each start: what this replica missed while it was away is made good. */
+  settled(): void {
+    this.#log.info('settled');
   }
 
   sweepFailed(error: unknown): void {

@@ -14,7 +14,7 @@ export const signText = (text: string, { name, id }: NoteKey, sign: Sign): NoteS
 /** Does the note carry a right signature of this key (type 0x01), and no wrong one that claims to be of it? */
 export function isSigned(note: Note, key: NoteKey): boolean {
   const signatures = signaturesOf(note, key);
-  return key.type === 1 && signatures.length > 0 && signatures.every(({ signature }) => verifies(signature, utf8(note.text), key));
+  return signatures.length > 0 && signatures.every(({ signature }) => verifies(signature, utf8(note.text), key));
 }
 
 /**
@@ -29,7 +29,7 @@ export function cosign(text: string, key: NoteKey, time: number, sign: Sign): No
 /** When this key (type 0x04) last cosigned the note, in seconds; undefined if it did not, or if what claims to be of it is wrong. */
 export function cosignedAt(note: Note, key: NoteKey): number | undefined {
   const times = signaturesOf(note, key).map(({ signature }) => readCosignature(note.text, signature, key));
-  return key.type !== 4 || times.length === 0 || times.includes(Number.NaN) ? undefined : Math.max(...times);
+  return times.length === 0 || times.includes(Number.NaN) ? undefined : Math.max(...times);
 }
 
 /** NaN for one that does not verify. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
 import { asCosigner, noteKey } from './note-key.ts';
-import { signText } from './note-signature.ts';
+import { cosign, signText } from './note-signature.ts';
 import { type LogPolicy, verifyCheckpoint } from './policy.ts';
 import { softCheckpoint, softKey } from './testing.ts';
 import { leafHash } from './tree.ts';
@@ -30,6 +30,13 @@ test('one of another log, or not signed by it, is not', () => {
   const forged = { ...note, text: note.text.replace('\n1\n', '\n2\n') };
   for (const wrong of [softCheckpoint(stranger, leaves, NOW), forged, { ...note, signatures: note.signatures.slice(1) }])
     expect(() => verifyCheckpoint(wrong, policy, NOW)).toThrow(refused('checkpoint-signature'));
+});
+
+test('one of another origin is not, though the same key signed it', () => {
+  const renamed = softCheckpoint({ ...log, key: { ...log.key, name: 'log.example/b' } }, leaves, NOW);
+  const { text } = renamed;
+  const signatures = [signText(text, log.key, log.sign), cosign(text, log.key, NOW / 1000, log.sign)];
+  expect(() => verifyCheckpoint({ text, signatures }, policy, NOW)).toThrow(refused('checkpoint-signature'));
 });
 
 test('one that does not say when, signed, is not', () => {

@@ -69,6 +69,13 @@ test('every leaf of every tree has a proof that verifies, and for no other place
   );
 });
 
+test('a path that leads further than the tree is high proves nothing', () => {
+  const four = leavesOf(4);
+  const proof = makeInclusionProof(3, four);
+  expect(verifyInclusion({ index: 3, size: 4, leaf: four[3] as TreeHash, root: treeHash(four), proof })).toBe(true);
+  expect(verifyInclusion({ index: 1, size: 2, leaf: four[3] as TreeHash, root: treeHash(four), proof })).toBe(false);
+});
+
 test('every tree is consistent with its beginnings, and with nothing else', () => {
   fc.assert(
     fc.property(size, fc.nat(70), (n, place) => {
@@ -90,6 +97,13 @@ test('every tree is consistent with its beginnings, and with nothing else', () =
     }),
     { numRuns: 60 },
   );
+});
+
+test('a consistency proof between larger trees proves nothing of smaller ones', () => {
+  const eight = leavesOf(8);
+  const [oldRoot, root, proof] = [treeHash(eight.slice(0, 7)), treeHash(eight), makeConsistencyProof(7, eight)];
+  expect(verifyConsistency({ oldSize: 7, oldRoot, size: 8, root, proof })).toBe(true);
+  expect(verifyConsistency({ oldSize: 3, oldRoot, size: 4, root, proof })).toBe(false);
 });
 
 test('there is no proof for what was never there', () => {

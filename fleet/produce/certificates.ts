@@ -1,3 +1,5 @@
+// @peculiar/x509 stands on a container of dependencies that needs this, loaded before it.
+import 'reflect-metadata';
 import { ExtendedKeyUsage, type JsonGeneralName } from '@peculiar/x509';
 import { replicaHost, replicaUri, tenantUri } from '../../protocol/names.ts';
 import type { Subject } from './authority.ts';

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { p256 } from '@noble/curves/nist.js';
 import {
   Attribute,
@@ -21,7 +21,6 @@ import {
 } from '@peculiar/asn1-cms';
 import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
 import { Certificate, Time } from '@peculiar/asn1-x509';
-import { PemConverter } from '@peculiar/x509';
 import type { Millis } from '../../primitives/brand.ts';
 import type { Signer } from '../signing-token/signer.ts';
 
@@ -45,7 +44,7 @@ export const countersign = (witnessed: string, operator: BundleSigner, now: Mill
   signSmime(Buffer.from(witnessed, 'latin1'), operator, now);
 
 function signData(content: Uint8Array, signer: BundleSigner, now: Millis): Buffer {
-  const certificate = AsnConvert.parse(PemConverter.decodeFirst(signer.certificate), Certificate);
+  const certificate = AsnConvert.parse(new X509Certificate(signer.certificate).raw, Certificate);
   const signedAttrs = inDerOrder([
     attribute(CONTENT_TYPE, Buffer.from('06092a864886f70d010701', 'hex')), // id-data
     attribute(SIGNING_TIME, AsnConvert.serialize(new Time(new Date(now)))),

@@ -48,13 +48,20 @@ export interface VerifiedBundle {
 /** Throws FLEET_UNTRUSTED whose details name the first check that fails. */
 export function verifyBundle(bundle: Bundle, policy: BundlePolicy, now: Millis): VerifiedBundle {
   const list = new Checklist();
-  const verified = checkBundle(list, bundle, policy, now);
+  const { verified } = checkBundle(list, bundle, policy, now);
   list.throwIfRefused();
   return verified as VerifiedBundle;
 }
 
-/** The same, each check by itself. Undefined unless all hold. */
-export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolicy, now: Millis): VerifiedBundle | undefined {
+export interface CheckedBundle {
+  /** Undefined unless every check holds. */
+  readonly verified: VerifiedBundle | undefined;
+  /** What the bundle holds, to be shown: by itself it is to be trusted in nothing. */
+  readonly claimed: Statement | undefined;
+}
+
+/** The same, each check by itself. */
+export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolicy, now: Millis): CheckedBundle {
   const { authorities, log } = policy;
 
   const layers = list.run('layers', 'The bundle has two signatures, the witness’s inside the operator’s', [], () => [
@@ -85,12 +92,12 @@ export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolic
   });
   const checkpoint = list.run(
     'checkpoint',
-    'The log signed its checkpoint, lately, and enough others did',
+    'The log signed its checkpoint lately, and enough others did',
     [proof] as const,
     (one: LogProof) => {
       const trusted = verifyCheckpoint(one.note, log, now);
       const others = trusted.cosigners.length > 0 ? ` and ${trusted.cosigners.join(', ')}` : '';
-      return [trusted, `Signed by ${log.logKey.name}${others}, ${new Date(trusted.signedAt).toISOString()}.`];
+      return [trusted, `Signed by ${log.logKey.name}${others}, ${utc(trusted.signedAt)}.`];
     },
   );
   const included = list.run('inclusion', 'The log holds the statement', [layers, proof], (opened, one) => {
@@ -103,13 +110,17 @@ export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolic
     expectContinues(one, policy.remembered, bundle.consistency),
   ]);
 
-  if (!operator || !witness || !inForce || !recent || !proof || !checkpoint || !included || !consistent) return undefined;
-  return { statement: inForce, checkpoint, index: proof.index, witness, operator };
+  if (!operator || !witness || !inForce || !recent || !proof || !checkpoint || !included || !consistent)
+    return { verified: undefined, claimed: statement };
+  return { verified: { statement: inForce, checkpoint, index: proof.index, witness, operator }, claimed: statement };
 }
+
+/** Times of signatures are whole seconds. */
+const utc = (time: Millis): string => new Date(time).toISOString().replace('.000Z', 'Z');
 
 const told = (signed: SignedContent): [SignedContent, string] => [
   signed,
-  `Signed by “${signed.certificate.commonName}”, ${new Date(signed.signedAt).toISOString()}.`,
+  `Signed by “${signed.certificate.commonName}”, ${utc(signed.signedAt)}.`,
 ];
 
 function expectInForce({ document: { not_before, not_after } }: Statement, now: Millis): string {

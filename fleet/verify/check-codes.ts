@@ -7,8 +7,6 @@ export const checkCodes = {
   'duplicate-key': 'Two replicas have the same key.',
   'duplicate-serial': 'Two replicas name the same token.',
   'statement-not-in-force': 'The statement is not valid at this time.',
-  'statement-not-pinned': 'The statement is not one of those that are pinned.',
-  'fleet-differs': 'The statement is of another fleet.',
   'statement-older': 'The statement is of an older epoch than the lowest that is accepted.',
   'epoch-gap': 'The epoch does not follow the previous one.',
   'previous-mismatch': 'The statement does not name the previous statement by its hash.',
@@ -25,6 +23,8 @@ export const checkCodes = {
   'checkpoint-stale': 'The checkpoint is too old, or from the future.',
   'inclusion-proof': 'The log does not hold this statement.',
   'log-forked': 'The log shows another history than before.',
+  'checkpoint-malformed': 'What the log answers is not a checkpoint.',
+  'tree-mismatch': 'The entries and tiles of the log are not those of the tree that it signed.',
   'cosignatures-few': 'Too few other witnesses signed the checkpoint.',
   // The evidence
   'evidence-incomplete': 'A file that belongs to the evidence is missing.',
@@ -38,6 +38,9 @@ export const checkCodes = {
   'participant-signature': 'A participant’s signature is wrong.',
   'participant-disagrees': 'A participant does not agree.',
   'anchors-differ': 'The keys in the evidence are not those known from elsewhere.',
+  // What a client expects
+  'statement-not-pinned': 'The statement is not one of those that are pinned.',
+  'fleet-differs': 'The statement is of another fleet.',
 } as const;
 
 export type CheckCode = keyof typeof checkCodes;

@@ -100,6 +100,7 @@ function readAttributes(signer: SignerInfo): { signedAt: Millis; digest: Bytes }
     if (!attribute || second || attribute.attrValues.length !== 1) throw malformed(`The signed attribute ${type} is not there once.`);
     return attribute.attrValues[0] as ArrayBuffer;
   };
+  if (!constantTimeEqual(setOf(attributes), inOrder(attributes))) throw malformed('The signed attributes are not in the order of DER.');
   try {
     const idData = Uint8Array.of(0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01);
     if (!constantTimeEqual(new Uint8Array(value(CONTENT_TYPE)), idData)) throw malformed('The signed content type is not data.');
@@ -112,9 +113,15 @@ function readAttributes(signer: SignerInfo): { signedAt: Millis; digest: Bytes }
   }
 }
 
-/** DER SET OF, as it is signed (RFC 5652 §5.4): in the order of the encodings, whatever the order in the message was. */
-function setOf(attributes: readonly Attribute[]): Bytes {
-  const encoded = attributes.map((attribute) => new Uint8Array(AsnConvert.serialize(attribute))).sort(compareBytes);
+/** DER SET OF, as it is signed (RFC 5652 §5.4, X.690 §11.6): in the order of the encodings. */
+const setOf = (attributes: readonly Attribute[]): Bytes => asSet(attributes.map(encode).sort(compareBytes));
+
+/** The same in the order of the message. */
+const inOrder = (attributes: readonly Attribute[]): Bytes => asSet(attributes.map(encode));
+
+const encode = (attribute: Attribute): Uint8Array => new Uint8Array(AsnConvert.serialize(attribute));
+
+function asSet(encoded: readonly Uint8Array[]): Bytes {
   const body = concat(...encoded);
   const length = body.length < 0x80 ? [body.length] : [0x81, body.length]; // three short attributes: less than 256 bytes
   return concat(Uint8Array.of(0x31, ...length), body);

@@ -54,16 +54,21 @@ function checkSigned(
     'validation-bundle.txt and log-proof.txt.',
   ]);
   if (!part) return undefined;
-  const bundle = checkBundle(
+  const { verified, claimed } = checkBundle(
     list,
     part,
     { authorities, log: { ...log, cosignaturesLeast, checkpointAgeMost }, epochLeast: 1, remembered: undefined },
     now,
   );
-  list.run('same-statement', 'What operator and witness signed is the statement in the evidence', [bundle, statement], (signed, stated) => {
-    if (!constantTimeEqual(signed.statement.bytes, stated.bytes))
-      throw refuse('evidence-mismatch', 'The bundle is of another statement than the evidence.');
-    return [true, 'The same bytes.'];
-  });
-  return bundle;
+  list.run(
+    'same-statement',
+    'What operator and witness signed is the statement in the evidence',
+    [claimed, statement],
+    (signed, stated) => {
+      if (!constantTimeEqual(signed.bytes, stated.bytes))
+        throw refuse('evidence-mismatch', 'The bundle is of another statement than the evidence.');
+      return [true, 'The same bytes.'];
+    },
+  );
+  return verified;
 }

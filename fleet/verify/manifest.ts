@@ -16,7 +16,7 @@ export type Manifest = z.infer<typeof schema>;
 const LATER = /^(manifest\.json|statement\.json|validation-bundle\.txt|log-proof\.txt|index\.html|participants\/[^/]+|anchors\/[^/]+)$/;
 
 /** Whether the manifest is to name this file. */
-export const isManifested = (name: string): boolean => !LATER.test(name);
+const isManifested = (name: string): boolean => !LATER.test(name);
 
 /** Every file that the manifest names is there and unchanged, and no other is. Throws manifest-mismatch, evidence-incomplete. */
 export function verifyManifest(files: EvidenceFiles): Manifest {

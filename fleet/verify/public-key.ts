@@ -29,3 +29,9 @@ export function parsePublicKey(pem: string): PublicKey {
   }
   throw refuse('participant-signature', 'A participant’s key is not a P-256 public key in PEM.');
 }
+
+/** The same key, as openssl writes it. `point` is SEC1, uncompressed. */
+export function formatPublicKey(point: Uint8Array): string {
+  const base64 = btoa(String.fromCharCode(...PREFIX, ...point));
+  return `-----BEGIN PUBLIC KEY-----\n${base64.replace(/.{64}/g, '$&\n')}\n-----END PUBLIC KEY-----\n`;
+}

@@ -25,8 +25,8 @@ export function parseSmime(bytes: Uint8Array): Bytes {
   return der;
 }
 
-/** The inverse: opaque S/MIME around DER. */
-export function formatSmime(der: Uint8Array): string {
+/** The inverse. fleet/produce has its own: what verifies shares no code with what produces. */
+function formatSmime(der: Uint8Array): string {
   const base64 = btoa(latin1(der));
   const lines = base64.match(new RegExp(`.{1,${LINE}}`, 'g')) ?? [];
   return `${HEADER}${lines.join('\n')}\n`;

@@ -44,10 +44,9 @@ export class CosignerMemory {
   /** Undefined for a log that is not followed. Throws LOG_MISSING, LOG_CORRUPT. */
   read(origin: string): Remembered | undefined {
     if (!existsSync(this.#place(origin))) return undefined;
-    const records = this.#files(origin).read();
-    const last = records.at(-1);
+    const last = this.#files(origin).last();
     if (last === undefined) throw new VaultError('LOG_MISSING', `Nothing is remembered of ${origin}, which is followed: not even its key.`);
-    return { ...decode(last, origin), revision: records.length - 1 };
+    return { ...decode(last.data, origin), revision: last.number };
   }
 
   /** Durable when it returns. False if another request raised it in the meantime. */

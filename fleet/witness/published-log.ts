@@ -54,7 +54,7 @@ export class PublishedLog {
   entries(): Bytes[] {
     const entries = this.#entries.read();
     const { size, root } = this.published();
-    if (size > entries.length || !constantTimeEqual(treeHash(entries.slice(0, size).map(leafHash)), root))
+    if (!constantTimeEqual(treeHash(entries.slice(0, size).map(leafHash)), root))
       throw new VaultError('LOG_CORRUPT', `The log signed a tree of ${size} entries that its directory does not hold.`);
     return entries;
   }
@@ -122,13 +122,11 @@ export class PublishedLog {
 
   #writeTile(tile: Tile, entries: readonly Uint8Array[], leaves: readonly TreeHash[]): void {
     const path = join(this.#public, tilePath(tile));
-    if (existsSync(path)) return; // as tiles never change
     const first = tile.index * TILE_WIDTH;
     const { level } = tile;
+    const content = level === 'entries' ? formatEntries(entries.slice(first, first + tile.width)) : tileHashes({ ...tile, level }, leaves);
+    if (existsSync(path) && constantTimeEqual(readFileSync(path), content)) return; // tiles never change
     makeDirectoryDurably(dirname(path));
-    writeDurably(
-      path,
-      level === 'entries' ? formatEntries(entries.slice(first, first + tile.width)) : tileHashes({ ...tile, level }, leaves),
-    );
+    writeDurably(path, content);
   }
 }

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
 import { makeConsistencyProof } from '../log/consistency.ts';
 import { formatNote, type Note, parseNote, parseSignatures } from '../log/note.ts';
+import { formatNoteKey } from '../log/note-key.ts';
 import { cosignedAt } from '../log/note-signature.ts';
 import { type SoftKey, softCheckpoint, softKey } from '../log/testing.ts';
 import { leafHash, type TreeHash } from '../log/tree.ts';
@@ -182,10 +184,20 @@ describe('add-checkpoint', () => {
 
   test('signs nothing when its memory is not what it wrote', async () => {
     await add(0, five);
-    const [place] = await import('node:fs').then(({ readdirSync }) => readdirSync(join(directory, 'cosigned')));
+    const [place] = readdirSync(join(directory, 'cosigned'));
     rmSync(join(directory, 'cosigned', place as string, '000000'));
     expect(await add(5, eight)).toMatchObject({ status: 500 });
     expect(faults).toMatchObject([{ code: 'LOG_MISSING' }]);
+    writeFileSync(
+      join(directory, 'cosigned', place as string, '000000'),
+      readFileSync(join(directory, 'cosigned', place as string, '000001')),
+    );
+    writeFileSync(
+      join(directory, 'cosigned', place as string, '000001'),
+      `${JSON.stringify({ log: formatNoteKey(ours.key), size: 0, root: '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' })}\n`,
+    );
+    expect(await add(0, eight)).toMatchObject({ status: 500 });
+    expect(faults).toMatchObject([{ code: 'LOG_MISSING' }, { code: 'LOG_CORRUPT' }]);
     rmSync(join(directory, 'cosigned', place as string), { recursive: true });
     expect(await add(0, eight)).toMatchObject({ status: 404 });
   });
@@ -228,6 +240,13 @@ describe('a log that asks cosigners', () => {
     expect(await refresh(options())).toEqual({ size: 2, missing: [] });
   });
 
+  test('takes no signature that is not its cosigner’s', async () => {
+    const wrong = await serve({ sign: theirs.sign });
+    const { missing } = await submit(evidence(), options(log, wrong));
+    expect(missing[0]?.reason).toContain('without a right signature');
+    expect(log.publishedNote().signatures).toHaveLength(2);
+  });
+
   test('publishes without one that does not answer, or that does not follow it', async () => {
     const { missing } = await submit(evidence(), options(log, 'http://127.0.0.1:1'));
     expect(missing).toEqual([{ name: 'witness.example/ours', reason: expect.stringContaining('does not answer') }]);
@@ -236,16 +255,31 @@ describe('a log that asks cosigners', () => {
     expect(cosigners()).toBeUndefined();
   });
 
-  test('publishes nothing when it was restored from an old copy, and a cosigner knows more', async () => {
-    await submit(evidence(), options());
-    const copy = logAt('copy');
-    copy.make(clock.now());
+  describe('and was restored from an old copy', () => {
     const fork = softStatement(undefined, { threshold: 3 });
     const corrupt = expect.objectContaining({ code: 'LOG_CORRUPT' });
-    await expect(refresh(options(copy))).rejects.toThrow(corrupt); // 0 entries, and the cosigner knows 1
-    await expect(submit(evidence(fork), options(copy))).rejects.toThrow(corrupt); // 1 entry, and another
-    await expect(submit(evidence(softStatement(fork)), options(copy))).rejects.toThrow(corrupt); // 2 that do not continue
-    expect(copy.published().size).toBe(0);
+    let copy: PublishedLog;
+
+    beforeEach(async () => {
+      copy = logAt('copy');
+      copy.make(clock.now());
+      await submit(evidence(), options());
+    });
+
+    test('takes no entry', async () => {
+      await expect(submit(evidence(fork), options(copy))).rejects.toThrow(corrupt);
+      expect(copy.entries()).toEqual([]);
+      await expect(refresh(options(copy))).rejects.toThrow(corrupt);
+    });
+
+    test('publishes no fork that is there already, as large or larger', async () => {
+      copy.append(0, fork.bytes);
+      await expect(refresh(options(copy))).rejects.toThrow(corrupt);
+      copy.append(1, softStatement(fork).bytes);
+      await expect(refresh(options(copy))).rejects.toThrow(corrupt);
+      expect(copy.published().size).toBe(0);
+      expect(cosigners()).toBe(clock.now() / 1000);
+    });
   });
 });
 
@@ -286,6 +320,17 @@ describe('the public files', () => {
   ])('hold no %s', async (path) => {
     expect((await fetch(url + path)).status).toBe(404);
   });
+
+  // fetch() would clean such paths up; whoever attacks does not.
+  test.each(['/../entries/000000', '/tile/../../entries/000000', '//entries/000000', '/./checkpoint', 'checkpoint'])(
+    'are left by no %s',
+    async (path) => {
+      const status = await new Promise((resolve, reject) => {
+        get(url, { path }, (response) => resolve(response.resume().statusCode)).on('error', reject);
+      });
+      expect([400, 404]).toContain(status);
+    },
+  );
 
   test('cannot be written', async () => {
     expect((await fetch(`${url}/checkpoint`, { method: 'PUT', body: 'x' })).status).toBe(405);

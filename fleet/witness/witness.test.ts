@@ -5,10 +5,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Statement } from '../../protocol/statement.ts';
-import { parseNote } from '../log/note.ts';
+import { formatNote, parseNote } from '../log/note.ts';
 import { verifyCheckpoint } from '../log/policy.ts';
 import { parseProof, provesEntry } from '../log/proof.ts';
+import { softCheckpoint, softKey } from '../log/testing.ts';
 import { parseEntries } from '../log/tile.ts';
+import { leafHash } from '../log/tree.ts';
 import { PublishedLog } from './published-log.ts';
 import { StandingClock, softSigner, softStatement } from './testing.ts';
 import { type Judgement, refresh, submit, type WitnessOptions } from './witness.ts';
@@ -135,6 +137,13 @@ test('a checkpoint is made fresh without an entry', async () => {
   expect(checkpoint().signedAt).toBe(clock.now());
 });
 
+test('a tile that somebody changed is mended by the next publication', async () => {
+  await submit(evidence(first), options);
+  writeFileSync(publicFile('tile/0/000.p/1'), 'changed');
+  await refresh(options);
+  expect(new Uint8Array(readFileSync(publicFile('tile/0/000.p/1')))).toEqual(leafHash(first.bytes));
+});
+
 describe('a log signs nothing when', () => {
   beforeEach(async () => {
     await submit(evidence(first), options);
@@ -178,4 +187,20 @@ describe('a log signs nothing when', () => {
     writeFileSync(publicFile('checkpoint'), text.replace('\n2\n', '\n1\n'));
     await nothing('LOG_CORRUPT');
   });
+
+  test('its checkpoint is right, and signed by another key', async () => {
+    const leaves = openLog().entries().map(leafHash);
+    const impostor = softKey('impostor');
+    const note = softCheckpoint({ ...impostor, key: { ...impostor.key, name: NAME } }, leaves, clock.now());
+    writeFileSync(publicFile('checkpoint'), formatNote(note));
+    await nothing('LOG_CORRUPT');
+  });
+});
+
+test('a process that is late publishes no smaller tree', async () => {
+  await submit(evidence(first), options);
+  const late = options.log.draft(clock.now());
+  await submit(evidence(second), options);
+  options.log.publish(late, []);
+  expect(checkpoint().size).toBe(2);
 });

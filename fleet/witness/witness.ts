@@ -2,12 +2,10 @@ import { type Bytes, constantTimeEqual } from '../../primitives/bytes.ts';
 import type { Clock } from '../../primitives/clock.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { parseStatement, type Statement } from '../../protocol/statement.ts';
+import type { EvidenceFiles } from '../verify/files.ts';
 import { expectNext } from '../verify/history.ts';
 import { type Collected, type CosignerPlace, collectCosignatures } from './collect.ts';
 import type { Draft, PublishedLog } from './published-log.ts';
-
-/** An evidence directory: names with `/`, relative to it, and contents. */
-export type EvidenceFiles = ReadonlyMap<string, Uint8Array>;
 
 /** What a witness does to what it is given. Injected, so that the log's rules can be read, and tested, without them. */
 export interface Judgement {
@@ -53,6 +51,7 @@ export async function submit(files: EvidenceFiles, options: WitnessOptions): Pro
   const { log, judgement } = options;
   placeOf(statement, log.entries()); // first, since it is quick to say
   await judgement.verifyEvidence(files, statement);
+  await expectNotRolledBack(options);
   const { index, isNew } = append(statement, log);
   const { draft, missing, note } = await publish(options);
   return {
@@ -70,6 +69,14 @@ export async function submit(files: EvidenceFiles, options: WitnessOptions): Pro
 export async function refresh(options: Omit<WitnessOptions, 'judgement'>): Promise<Published> {
   const { draft, missing } = await publish(options);
   return { size: draft.checkpoint.size, missing };
+}
+
+/**
+ * A log that was restored from an old copy would put another entry where one was: its cosigners know, and are asked before. Signing the
+ * tree as it was is no fork. Throws LOG_CORRUPT.
+ */
+async function expectNotRolledBack({ log, cosigners, clock }: WitnessOptions): Promise<void> {
+  if (cosigners.length > 0) await collectCosignatures(log.draft(clock.now()), cosigners);
 }
 
 function append(statement: Statement, log: PublishedLog): { index: number; isNew: boolean } {

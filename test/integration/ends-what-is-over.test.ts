@@ -1,6 +1,8 @@
 import { randomBytes } from '@noble/hashes/utils.js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Register } from '../../daemon/ledger/register.ts';
 import type { Millis } from '../../primitives/brand.ts';
+import { systemClock } from '../../primitives/clock.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type Guess, guess, voteRequest } from './support/attempt.ts';
@@ -54,6 +56,16 @@ test('no guard keeps a generation that was erased, not even one of a replica tha
   await third.start();
   // Housekeeping at its start may come after it serves. Asking would count the attempt once and be free from then on.
   expect(await eventually('GENERATION_UNKNOWN', () => guardSays(3, draft, any))).toBe('GENERATION_UNKNOWN');
+});
+
+test('no guard keeps a generation that was erased while nobody told it', async () => {
+  const { world } = own;
+  const draft = await enrolled(world, 'untold');
+  const any = await guess(world, draft, 'a code');
+  // A coordinator that ends between the erasure and its word to the guards.
+  await new Register(world.etcd, 1, systemClock).erase(draft.rid, draft.g);
+  for (const index of [1, 2, 3])
+    expect(await eventually('GENERATION_UNKNOWN', () => guardSays(index, draft, any))).toBe('GENERATION_UNKNOWN');
 });
 
 test('what was enrolled anew is not swept away with what was spent before', async () => {

@@ -88,6 +88,7 @@ describe('both refuse', () => {
   test.each<[string, () => string, string]>([
     ['a statement changed inside', () => resigned(tamper(witnessed())), 'statement-tampered'],
     ['a bundle changed near its end', () => flipBase64(bundle, 0), 'statement-tampered'],
+    ['three layers', () => resigned(resigned(witnessed())), 'bundle-malformed'],
     ['a witness’s signature alone', () => witnessed(), 'signature-missing'],
     ['an operator’s signature alone', () => signSmime(statement, operator.signer, now), 'signature-missing'],
     ['no signature', () => statement.toString(), 'signature-missing'],

@@ -5,7 +5,7 @@ import type { BundleSigner } from '../../fleet/produce/cms.ts';
 import type { Signer } from '../../fleet/signing-token/signer.ts';
 
 /** A P-256 key in this process that signs as one in a token does. */
-export function softSigner(): Signer & { readonly pem: string } {
+export function softSigner(): Signer & { readonly pem: string; readonly privatePem: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const { x, y } = publicKey.export({ format: 'jwk' });
   return {
@@ -13,6 +13,7 @@ export function softSigner(): Signer & { readonly pem: string } {
     publicKey: new Uint8Array(Buffer.concat([Buffer.of(4), Buffer.from(x as string, 'base64url'), Buffer.from(y as string, 'base64url')])),
     sign: (message) => new Uint8Array(sign('sha256', message, { key: privateKey, dsaEncoding: 'ieee-p1363' })),
     pem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    privatePem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
   };
 }
 

@@ -1,0 +1,108 @@
+import { describe, expect, it, vi } from 'vitest';
+import { uint64 } from '../../primitives/bytes.ts';
+import { type Clock, systemClock } from '../../primitives/clock.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import type { Fleet } from './fleet.ts';
+import { Housekeeping } from './housekeeping.ts';
+
+const RECORDS = 1000;
+const A_CALL = 5;
+const rids = Array.from({ length: RECORDS }, (_, i) => uint64(i));
+
+/** A replica that holds many records, and an etcd that takes its time for each call. */
+function slowFleet(clock: Clock = systemClock) {
+  const call = async <T>(answer: T): Promise<T> => {
+    await systemClock.sleep(A_CALL);
+    return answer;
+  };
+  const register = {
+    read: vi.fn((_rid: Uint8Array) => call({})),
+    readCurrent: vi.fn(() => call({})),
+    exhausted: vi.fn(async () => rids.slice(0, 100).map((rid) => ({ rid, since: 0 }))),
+    eraseIfDue: vi.fn(() => call(false)),
+    erased: vi.fn(async (limit: number, after?: Uint8Array) => {
+      const from = after ? rids.findIndex((rid) => Buffer.compare(rid, after) > 0) : 0;
+      const page = rids.slice(from, from + limit);
+      return { erased: page.filter((rid) => rid[7] === 7), last: page.length === limit ? page.at(-1) : undefined };
+    }),
+  };
+  const events = { settled: vi.fn(), sweepFailed: vi.fn() };
+  const guard = {
+    read: async () => ({ live: {} }),
+    rids: async function* (full: boolean) {
+      if (!full) yield* rids;
+    },
+  };
+  const fleet = { vault: { register, guard, clock }, events } as unknown as Fleet;
+  return { register, events, housekeeping: new Housekeeping(fleet, { grace: 0, interval: 1000 }) };
+}
+
+const timed = async (work: Promise<void>): Promise<number> => {
+  const began = performance.now();
+  await work;
+  return performance.now() - began;
+};
+
+describe('stopping', () => {
+  it('does not wait for the records of a settlement that are left', async () => {
+    const { register, events, housekeeping } = slowFleet();
+    housekeeping.start();
+    await vi.waitFor(() => expect(register.read).toHaveBeenCalled());
+    expect(await timed(housekeeping.stop())).toBeLessThan(20 * A_CALL);
+    expect(register.read.mock.calls.length).toBeLessThan(RECORDS / 4);
+    expect(events.settled).not.toHaveBeenCalled();
+  });
+
+  it('does not wait for the exhausted records of a sweep that are left', async () => {
+    const { register, housekeeping } = slowFleet();
+    const sweep = housekeeping.sweep();
+    await vi.waitFor(() => expect(register.eraseIfDue).toHaveBeenCalled());
+    await housekeeping.stop();
+    expect(await timed(sweep)).toBeLessThan(20 * A_CALL);
+    expect(register.eraseIfDue.mock.calls.length).toBeLessThan(50);
+    expect(register.readCurrent).not.toHaveBeenCalled();
+  });
+});
+
+describe('what was erased behind the back of a replica that runs', () => {
+  /** Settled since its start, and with nothing exhausted. */
+  async function settled() {
+    const parts = slowFleet();
+    parts.register.exhausted.mockResolvedValue([]);
+    parts.register.read.mockResolvedValue({});
+    parts.register.readCurrent.mockResolvedValue({});
+    await parts.housekeeping.sweep();
+    expect(parts.events.settled).toHaveBeenCalledOnce();
+    parts.register.read.mockClear();
+    return parts;
+  }
+
+  it('is looked at by a sweep, and nothing else is', async () => {
+    const { register, housekeeping } = await settled();
+    await housekeeping.sweep();
+    expect(register.read.mock.calls.map(([rid]) => rid[7])).toEqual([7, 7, 7, 7]); // 7, 263, 519, 775
+  });
+
+  it('is looked at again in the next round, however many records there are', async () => {
+    const { register, housekeeping } = await settled();
+    for (let i = 0; i < 3; i++) await housekeeping.sweep();
+    expect(register.read).toHaveBeenCalledTimes(3 * 4);
+  });
+
+  it('is not held up by a record that fails', async () => {
+    const { register, housekeeping } = await settled();
+    register.read.mockRejectedValueOnce(new VaultError('STORE_CORRUPT', 'told to fail'));
+    await expect(housekeeping.sweep()).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+    expect(register.read).toHaveBeenCalledTimes(4);
+  });
+});
+
+it('settles every record at the start, although the first one fails', async () => {
+  const { register, housekeeping, events } = slowFleet();
+  register.exhausted.mockResolvedValue([]);
+  register.read.mockResolvedValue({}).mockRejectedValueOnce(new VaultError('STORE_CORRUPT', 'told to fail'));
+  register.readCurrent.mockResolvedValue({});
+  await expect(housekeeping.sweep()).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+  expect(register.read).toHaveBeenCalledTimes(RECORDS);
+  expect(events.settled).not.toHaveBeenCalled(); // it is tried again
+});

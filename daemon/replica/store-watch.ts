@@ -1,0 +1,60 @@
+import type { Millis } from '../../primitives/brand.ts';
+import type { Clock } from '../../primitives/clock.ts';
+import type { StoreFault } from '../../protocol/store-fault.ts';
+import type { Etcd } from '../ledger/etcd.ts';
+import { faultOf, faultOfMembers, refusals } from '../ledger/etcd-fault.ts';
+
+const INTERVAL: Millis = 1000;
+const AFTER_FAILURE: Millis = 200; // one stopped member of three must not look like the loss of a majority
+const PATIENCE: Millis = 3000; // an election of etcd's takes less
+
+/** Learns each second whether etcd takes attempts, and why not, by a rehearsal of one. Why this is not a watch: docs/adr/0013. */
+export class StoreWatch {
+  readonly #etcd: Pick<Etcd, 'rehearse' | 'members'>;
+  readonly #clock: Clock;
+  #lastTaken: Millis;
+  /** What the last rehearsal met; undefined where it succeeded. */
+  #fault: StoreFault | undefined;
+  #isStopped = false;
+  #loop: Promise<void> = Promise.resolve();
+
+  constructor(etcd: Pick<Etcd, 'rehearse' | 'members'>, clock: Clock) {
+    this.#etcd = etcd;
+    this.#clock = clock;
+    this.#lastTaken = clock.monotonic();
+  }
+
+  /** What etcd says of itself counts at once; silence only when it lasts longer than an election. */
+  fault(): StoreFault | undefined {
+    if (this.#fault && refusals.has(this.#fault)) return this.#fault;
+    const isSilent = this.#clock.monotonic() - this.#lastTaken > PATIENCE;
+    return isSilent ? (this.#fault ?? 'slow') : undefined;
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isStopped) {
+      await this.#look();
+      await this.#clock.sleep(this.#fault ? AFTER_FAILURE : INTERVAL);
+    }
+  }
+
+  async #look(): Promise<void> {
+    const members = this.#fault && this.#etcd.members(); // asked beside the next try, which they do not hold up
+    try {
+      await this.#etcd.rehearse();
+      this.#lastTaken = this.#clock.monotonic();
+      this.#fault = undefined;
+    } catch (error) {
+      this.#fault = faultOf(error) ?? (members ? faultOfMembers(await members) : 'slow');
+    }
+  }
+}

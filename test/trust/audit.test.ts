@@ -1,0 +1,113 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { checkExitCodes } from '../../cli/check-exit-codes.ts';
+import { type CheckCode, checkCodes } from '../../fleet/verify/check-codes.ts';
+import { packageRoot } from '../../primitives/package-root.ts';
+
+// `make trust-demo`, and every command of docs/AUDIT.md over what it leaves: with nothing of ours.
+
+const demo = join(packageRoot, 'build/trust');
+const anchors = join(demo, 'anchors');
+const document = readFileSync(join(packageRoot, 'docs/AUDIT.md'), 'utf8');
+/** By their headings and their place below them. */
+const blocks = new Map<string, string>(
+  document.split(/^## /m).flatMap((part) => {
+    const [heading = ''] = part.split('\n');
+    return [...part.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, script], i) => [`${heading} ${i + 1}`, script as string] as const);
+  }),
+);
+let scratch: string;
+let said: string;
+
+beforeAll(() => {
+  scratch = mkdtempSync(join(tmpdir(), 'bkv-audit-'));
+  said = execFileSync(process.execPath, [join(packageRoot, 'dist/demo/trust/main.js')], { cwd: packageRoot }).toString();
+}, 600_000);
+
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+function audit(name: string, directory: string) {
+  const script = blocks.get(name);
+  expect(script, name).toBeDefined();
+  return spawnSync('bash', ['-euo', 'pipefail', '-c', script as string], { cwd: directory, env: { ...process.env, ANCHORS: anchors } });
+}
+
+test('the demo’s last line says how to check it, and that holds', () => {
+  const command = said.trim().split('\n').at(-1) ?? '';
+  expect(command).toMatch(/^Check it: node dist\/cli\/main\.js evidence verify /);
+  const { status, stdout } = spawnSync('bash', ['-c', command.replace('Check it: ', '')], { cwd: packageRoot });
+  expect({ status, last: String(stdout).trim().split('\n').at(-1) }).toEqual({
+    status: 0,
+    last: expect.stringMatching(/^Trusted\. Fleet demo, epoch 2/),
+  });
+});
+
+test('there are commands for everything', () => {
+  expect([...blocks.keys()]).toMatchSnapshot();
+});
+
+describe.each(['epoch-1', 'epoch-2'])('%s', (epoch) => {
+  test.each([...blocks.keys()])('%s', (name) => {
+    const { status, stderr, stdout } = audit(name, join(demo, epoch));
+    expect(status, `${stdout}${stderr}`).toBe(0);
+  });
+});
+
+describe('what was tampered with fails, in the step that it breaks', () => {
+  const replace = (file: string, from: RegExp | string, to: string) => (directory: string) => {
+    const path = join(directory, file);
+    const before = readFileSync(path, 'latin1');
+    const after = before.replace(from, to);
+    expect(after).not.toBe(before);
+    writeFileSync(path, after, 'latin1');
+  };
+
+  test.each<[string, string, (directory: string) => void]>([
+    ['What you need 1', 'another anchor', replace('anchors/log.vkey', /\+\w{8}\+/, '+00000000+')],
+    ['The two signatures 1', 'the statement', replace('statement.json', '"threshold":2', '"threshold":3')],
+    ['The two signatures 1', 'the bundle', replace('validation-bundle.txt', /(\n[\w+/]{10})./, '$1A')],
+    ['The two signatures 2', 'the bundle’s headers', replace('validation-bundle.txt', 'Content-Type', 'Content-Tope')],
+    ['The statement 1', 'its form', replace('statement.json', '{"epoch"', '{ "epoch"')],
+    ['The statement 1', 'its threshold', replace('statement.json', '"threshold":2', '"threshold":1')],
+    ['The statement 2', 'its previous statement', replace('previous.json', '"threshold":2', '"threshold":3')],
+    ['The evidence 1', 'the manifest', replace('manifest.json', /"plan.yaml":"./, '"plan.yaml":"x')],
+    ['The evidence 1', 'a file', replace('tokens/replica-1.json', 'SoftHSM', 'HardHSM')],
+    ['The evidence 2', 'one file more', (directory) => writeFileSync(join(directory, 'note.txt'), 'trust me')],
+    ['The transcript 1', 'a line', replace('transcript.jsonl', 'replica-2', 'replica-3')],
+    ['The transcript 2', 'the plan', replace('plan.yaml', 'rehearsal', 'production')],
+    ['The transcript 2', 'attributes', replace('attributes/replica-2.json', '"extractable":false', '"extractable":true')],
+    ['The tokens and their keys 1', 'a key', replace('attributes/replica-2.json', /"session_key":"0[23]../, '"session_key":"0200')],
+    ['The tokens and their keys 2', 'an attribute', replace('attributes/replica-2.json', '"extractable":false', '"extractable":true')],
+    ['The tokens and their keys 2', 'a use', replace('attributes/replica-1.json', '"decrypt":false', '"decrypt":true')],
+    ['The participants 1', 'what one signed', replace('participants/auditor.json', '"agree"', '"AGREE"')],
+    [
+      'The participants 1',
+      'a signature',
+      (directory) => cpSync(join(directory, 'participants/operator.sig'), join(directory, 'participants/auditor.sig')),
+    ],
+    ['The participants 1', 'a signature that is not there', (directory) => rmSync(join(directory, 'participants/custodian-1.sig'))],
+    ['The log 1', 'the statement', replace('statement.json', '"threshold":2', '"threshold":3')],
+    ['The log 1', 'the index', replace('log-proof.txt', 'index 1', 'index 0')],
+    ['The log 2', 'the checkpoint', replace('log-proof.txt', '\n2\n', '\n3\n')],
+    ['The log 2', 'a cosignature', replace('log-proof.txt', /(second\.example\/witness .{30})./, '$1A')],
+    ['The software 1', 'its digest', replace('software.json', 'sha256:', 'sha256:0')],
+  ])('%s: %s', (name, _what, tamper) => {
+    const directory = mkdtempSync(join(scratch, 'evidence-'));
+    cpSync(join(demo, 'epoch-2'), directory, { recursive: true });
+    expect(audit(name, directory).status).toBe(0);
+    tamper(directory);
+    expect(audit(name, directory).status).not.toBe(0);
+  });
+});
+
+test('docs/AUDIT.md lists every check with its exit code', () => {
+  const rows = (Object.entries(checkCodes) as [CheckCode, string][]).map(
+    ([code, text]) => `| ${checkExitCodes[code]} | \`${code}\` | ${text} |`,
+  );
+  const table = ['| exit code | check | what is wrong |', '|---|---|---|', ...rows].join('\n');
+  const [, shown] = /<!-- checks:begin -->\n([\s\S]*)\n<!-- checks:end -->/.exec(document) ?? [];
+  expect(shown).toBe(table);
+});
