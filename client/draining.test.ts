@@ -243,6 +243,17 @@ describe('two devices', () => {
     expect((await device().recover(recovery)).backupKey.expose()).toEqual(input.backupKey.expose());
   });
 
+  test('of which one moves it between the two looks of the other', async () => {
+    await deviceOf(old).enroll(input);
+    const { describeRecord } = old;
+    old.describeRecord = async (request) => {
+      old.describeRecord = describeRecord;
+      await device().recover(recovery);
+      return describeRecord.call(old, request);
+    };
+    expect(await device().describe(RECORD)).toMatchObject({ state: 'live' });
+  });
+
   test('of which one moves it under the other’s hands', async () => {
     await deviceOf(old).enroll(input);
     const { beginRecovery } = old;

@@ -91,14 +91,25 @@ describe('a device that trusts a witness', () => {
     expect((await device().statement()).hash).toEqual(vault.statement.hash);
   });
 
-  test('lets two that learn at once remember the later of both', async () => {
+  test('lets two learn at once, of which the one that saw less is slower: the later is remembered', async () => {
     begin();
     await device().statement();
     vault.restate();
     publish();
-    const both = await Promise.all([device().statement(), device().statement()]);
-    expect(both.map(({ epoch }) => epoch)).toEqual([2, 2]);
-    expect(memory.remembered).toMatchObject({ epochLeast: 2, checkpoint: { size: 2 } });
+    const { getFleet } = vault;
+    vault.getFleet = async (request) => {
+      vault.getFleet = getFleet;
+      const reply = await getFleet.call(vault, request);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return reply;
+    };
+    const slow = device().statement();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    vault.restate();
+    publish();
+    const [before, after] = await Promise.all([slow, device().statement()]);
+    expect([before.epoch, after.epoch]).toEqual([2, 3]);
+    expect(memory.remembered).toMatchObject({ epochLeast: 3, checkpoint: { size: 3 } });
   });
 });
 

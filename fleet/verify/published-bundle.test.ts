@@ -4,6 +4,7 @@ import { type Bytes, utf8 } from '../../primitives/bytes.ts';
 import { type PublishedBundle, PublishedBundleSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { SoftNotary } from '../../test/harness/soft-notary.ts';
 import { verifyConsistency } from '../log/consistency.ts';
+import { formatProof, parseProof } from '../log/proof.ts';
 import { type TreeHash, treeHash } from '../log/tree.ts';
 import { encodePublished, PUBLISHED_MOST, parsePublished } from './published-bundle.ts';
 
@@ -34,6 +35,7 @@ test.each<[string, string, () => Partial<PublishedBundle>]>([
   ['without S/MIME', 'MALFORMED', () => ({ smime: statements[1] })],
   ['with one layer', 'MALFORMED', () => ({ smime: utf8('MIME-Version: 1.0\n') })],
   ['with a proof of another entry', 'MALFORMED', () => ({ logProof: notary.publish(statements[0], now).logProof })],
+  ['with a proof that leads elsewhere', 'MALFORMED', () => ({ logProof: elsewhere() })],
   ['without a proof', 'MALFORMED', () => ({ logProof: new Uint8Array(0) })],
   ['with too few leaves', 'MALFORMED', () => ({ leafHashes: notary.leaves.slice(0, 2) })],
   ['with leaves of another tree', 'MALFORMED', () => ({ leafHashes: notary.leaves.toReversed() })],
@@ -44,6 +46,11 @@ test.each<[string, string, () => Partial<PublishedBundle>]>([
   const bytes = encodePublished(create(PublishedBundleSchema, { ...published, ...changes() }));
   expect(() => parsePublished(bytes, statements[1])).toThrow(expect.objectContaining({ code }));
 });
+
+function elsewhere(): Uint8Array {
+  const { index, note, hashes } = parseProof(published.logProof);
+  return formatProof({ index, note, hashes: hashes.toReversed() });
+}
 
 test('what is no message, or larger than one may be, is refused before it is read', () => {
   expect(() => parsePublished(utf8('\xff\xff'), statements[1])).toThrow(expect.objectContaining({ code: 'MALFORMED' }));
