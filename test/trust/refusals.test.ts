@@ -97,6 +97,11 @@ describe('a bundle', () => {
     ],
     ['older epoch', 'statement-older', () => ({ policy: { epochLeast: 2 } })],
     [
+      'not in force yet',
+      'statement-not-in-force',
+      () => ({ bundle: bundleOver(changed(() => ({ not_before: '2098-01-01T00:00:00Z', not_after: '2099-01-01T00:00:00Z' }))) }),
+    ],
+    [
       'not in force any more',
       'statement-not-in-force',
       () => ({ bundle: bundleOver(changed(() => ({ not_after: '2020-01-01T00:00:00Z' }))) }),
@@ -355,6 +360,19 @@ describe('evidence', () => {
     const files: Files = new Map(second.files);
     put(files, 'statement.json', { ...json(files, 'statement.json'), previous: '00'.repeat(32) });
     expect(codes(files)).toContain('previous-mismatch');
+  });
+
+  test('a byte changed anywhere is refused, and by a refusal', () => {
+    for (const [name, bytes] of first.files) {
+      if (name === 'index.html') continue; // anybody may put another page there: it says so itself
+      for (const share of [0.05, 0.4, 0.8]) {
+        const at = Math.floor(share * bytes.length);
+        const changed = bytes.map((byte, i) => (i === at ? byte ^ 1 : byte));
+        const everySignature = { ...world.policy, cosignaturesLeast: 2 };
+        const report = verifyEvidence(new Map([...first.files, [name, changed]]), everySignature, world.now);
+        expect(report.verdict, `${name}, byte ${at}`).toBe('refused');
+      }
+    }
   });
 
   test('time is judged, too', () => {
