@@ -362,6 +362,20 @@ describe('evidence', () => {
     expect(codes(files)).toContain('previous-mismatch');
   });
 
+  const failedCheck = (files: Files, name: string) => judge(files).checks.find((check) => check.name === name)?.code;
+
+  test('a statement that names other evidence, in the check of its own', () => {
+    const files: Files = new Map(first.files);
+    put(files, 'statement.json', { ...json(files, 'statement.json'), evidence: '00'.repeat(32) });
+    expect(failedCheck(files, 'evidence')).toBe('evidence-mismatch');
+  });
+
+  test('a first statement that names a previous one', () => {
+    const files: Files = new Map(first.files);
+    put(files, 'statement.json', { ...json(files, 'statement.json'), previous: '00'.repeat(32) });
+    expect(failedCheck(files, 'previous')).toBe('previous-mismatch');
+  });
+
   test('a byte changed anywhere is refused, and by a refusal', () => {
     for (const [name, bytes] of first.files) {
       if (name === 'index.html') continue; // anybody may put another page there: it says so itself
