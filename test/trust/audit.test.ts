@@ -4,6 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkExitCodes } from '../../cli/check-exit-codes.ts';
+import { makeConsistencyProof } from '../../fleet/log/consistency.ts';
+import { parseNoteKey } from '../../fleet/log/note-key.ts';
+import { type LogProof, parseProof } from '../../fleet/log/proof.ts';
+import { leafHash } from '../../fleet/log/tree.ts';
 import { type CheckCode, checkCodes } from '../../fleet/verify/check-codes.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 
@@ -102,6 +106,32 @@ describe('what was tampered with fails, in the step that it breaks', () => {
     expect(audit(name, directory).status).not.toBe(0);
   });
 });
+
+test('Go’s own libraries accept checkpoint, inclusion and consistency of the log', () => {
+  const judge = join(scratch, 'judge');
+  execFileSync('go', ['build', '-o', judge, join(packageRoot, 'test/trust/log-judge/main.go')], {
+    env: { ...process.env, GOPATH: '/usr/share/gocode', GO111MODULE: 'off', GOFLAGS: '' },
+  });
+  const read = (...names: string[]) => readFileSync(join(demo, ...names));
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
+  const leaves = [1, 2].map((epoch) => leafHash(read(`epoch-${epoch}`, 'statement.json')));
+  const [first, second] = [1, 2].map((epoch) => parseProof(read(`epoch-${epoch}`, 'log-proof.txt'))) as [LogProof, LogProof];
+  const document = {
+    Vkey: read('anchors/log.vkey').toString().trim(),
+    Checkpoint: read('witness/public/checkpoint').toString(),
+    Inclusions: [{ Index: second.index, Entry: base64(read('epoch-2/statement.json')), Proof: second.hashes.map(base64) }],
+    Consistency: [
+      { OldSize: first.checkpoint.size, OldRoot: base64(first.checkpoint.root), Proof: makeConsistencyProof(1, leaves).map(base64) },
+    ],
+    Cosigners: ['log.vkey', 'cosigners.vkey'].map((file) => {
+      const { name, publicKey } = parseNoteKey(read('anchors', file).toString().trim());
+      return { Name: name, PublicKey: base64(publicKey) };
+    }),
+  };
+  expect(spawnSync(judge, { input: JSON.stringify(document), encoding: 'utf8' }).stdout).toBe('ok\n');
+  const forked = { ...document, Consistency: [{ ...document.Consistency[0], OldRoot: base64(new Uint8Array(32)) }] };
+  expect(spawnSync(judge, { input: JSON.stringify(forked), encoding: 'utf8' }).stdout).not.toBe('ok\n');
+}, 300_000);
 
 test('docs/AUDIT.md lists every check with its exit code', () => {
   const rows = (Object.entries(checkCodes) as [CheckCode, string][]).map(

@@ -76,7 +76,8 @@ describe('good evidence', () => {
     expect(await page.locator('[data-state="good"]').count()).toBeGreaterThan(22);
     expect(await page.locator('#statement-hash').textContent()).toContain(toHex(first.statement.hash));
     expect((await page.locator('#statement-hash .words li').allTextContents()).join(' ')).toBe(hashWords(first.statement.hash));
-    expect(await page.locator('blockquote').textContent()).toContain('camera');
+    expect(await page.locator('.notice blockquote').textContent()).toContain('camera');
+    expect(await page.locator('.card blockquote').textContent()).toContain('camera');
     expect(complaints).toEqual([]);
     expect(requests).toHaveLength(1); // itself
     // Nothing hangs over the side, on a phone least of all.

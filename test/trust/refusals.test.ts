@@ -370,6 +370,65 @@ describe('evidence', () => {
     expect(failedCheck(files, 'evidence')).toBe('evidence-mismatch');
   });
 
+  test('a plan with a word more than the transcript began with', () => {
+    const files: Files = new Map(first.files);
+    files.set('plan.yaml', utf8(`${new TextDecoder().decode(files.get('plan.yaml'))}# approved\n`));
+    refit(files);
+    expect(failedCheck(files, 'as-told')).toBe('evidence-mismatch');
+  });
+
+  test('software that the transcript tells of, and the plan does not', () => {
+    const files: Files = new Map(first.files);
+    put(files, 'software.json', { ...json(files, 'software.json'), version: '6.6.6' });
+    rewriteTranscript(files, (line) => {
+      if (line.event === 'software-named') line.data.sha256 = hexHash(files.get('software.json') as Uint8Array);
+    });
+    refit(files);
+    expect(failedCheck(files, 'transcript')).toBeNull();
+    expect(failedCheck(files, 'as-told')).toBe('plan-mismatch');
+  });
+
+  test('a transcript whose time goes back', () => {
+    const files: Files = new Map(first.files);
+    rewriteTranscript(files, (line, i) => {
+      if (i === 4) line.at = '2020-01-01T00:00:00.000Z';
+    });
+    expect(failedCheck(files, 'transcript')).toBe('transcript-broken');
+  });
+
+  test('a transcript that tells of a token twice', () => {
+    const files: Files = new Map(first.files);
+    rewriteTranscript(files, (line, i) => {
+      if (i === 4) line.event = 'token-read';
+    });
+    expect(failedCheck(files, 'as-told')).toBe('evidence-mismatch');
+  });
+
+  test('a manifest that names what comes after it', () => {
+    const files: Files = new Map(first.files);
+    const manifest = json(files, 'manifest.json');
+    manifest.files['index.html'] = hexHash(files.get('index.html') as Uint8Array);
+    put(files, 'manifest.json', manifest);
+    expect(failedCheck(files, 'manifest')).toBe('manifest-mismatch');
+  });
+
+  /** As somebody would who can do everything but sign: every line after the changed one fits again. */
+  function rewriteTranscript(
+    files: Files,
+    change: (line: { at: string; event: string; data: Record<string, unknown> }, i: number) => void,
+  ): void {
+    let prev = '0'.repeat(64);
+    const lines = new TextDecoder().decode(files.get('transcript.jsonl')).trimEnd().split('\n');
+    const rewritten = lines.map((text, i) => {
+      const line = JSON.parse(text);
+      change(line, i);
+      const bytes = encodeCanonical({ ...line, prev });
+      prev = hexHash(bytes);
+      return `${new TextDecoder().decode(bytes)}\n`;
+    });
+    files.set('transcript.jsonl', utf8(rewritten.join('')));
+  }
+
   test('a first statement that names a previous one', () => {
     const files: Files = new Map(first.files);
     put(files, 'statement.json', { ...json(files, 'statement.json'), previous: '00'.repeat(32) });
