@@ -291,11 +291,20 @@ describe('evidence', () => {
       'transcript-broken',
       (files) => {
         const text = new TextDecoder().decode(files.get('transcript.jsonl'));
-        files.set('transcript.jsonl', utf8(text.replace('"threshold":2', '"threshold":3')));
+        files.set('transcript.jsonl', utf8(text.replace('"token-read"', '"token-seen"')));
+        refit(files);
+      },
+    ],
+    [
+      'a line of the transcript left out',
+      'transcript-broken',
+      (files) => {
+        const text = new TextDecoder().decode(files.get('transcript.jsonl'));
         files.set('transcript.jsonl', utf8(text.split('\n').toSpliced(3, 1).join('\n')));
         refit(files);
       },
     ],
+    ['a signature of nobody', 'participant-signature', (files) => files.set('participants/nobody.sig', utf8('x'))],
     [
       'the last line of the transcript changed',
       'participant-signature',
@@ -393,6 +402,12 @@ describe('evidence', () => {
     rewriteTranscript(files, (line, i) => {
       if (i === 4) line.at = '2020-01-01T00:00:00.000Z';
     });
+    expect(failedCheck(files, 'transcript')).toBe('transcript-broken');
+  });
+
+  test('a transcript that counts wrongly', () => {
+    const files: Files = new Map(first.files);
+    rewriteTranscript(files, (line, i) => Object.assign(line, i === 4 ? { seq: 7 } : {}));
     expect(failedCheck(files, 'transcript')).toBe('transcript-broken');
   });
 
