@@ -405,6 +405,27 @@ describe('evidence', () => {
     expect(failedCheck(files, 'transcript')).toBe('transcript-broken');
   });
 
+  test('another transcript under the same statement', () => {
+    const files: Files = new Map(first.files);
+    rewriteTranscript(files, (line) => Object.assign(line, line.event === 'deployment-described' ? { data: { replicas: 9 } } : {}));
+    expect(failedCheck(files, 'transcript')).toBeNull();
+    expect(failedCheck(files, 'participants')).toBe('participant-signature');
+  });
+
+  test.each([['missing', { mac: undefined }] as const, ['more', { spare: { extractable: true } }] as const])(
+    'a key %s',
+    (_what, change) => {
+      const files: Files = new Map(first.files);
+      const [attributes, statement] = [json(files, 'attributes/replica-1.json'), json(files, 'statement.json')];
+      Object.assign(attributes.keys, change);
+      Object.assign(statement.replicas[0].key_attributes, change);
+      put(files, 'attributes/replica-1.json', JSON.parse(JSON.stringify(attributes)));
+      put(files, 'statement.json', JSON.parse(JSON.stringify(statement)));
+      expect(failedCheck(files, 'token-keys')).toBeNull();
+      expect(failedCheck(files, 'attributes')).toBe('attributes-unsafe');
+    },
+  );
+
   test('a transcript that counts wrongly', () => {
     const files: Files = new Map(first.files);
     rewriteTranscript(files, (line, i) => Object.assign(line, i === 4 ? { seq: 7 } : {}));
