@@ -12,10 +12,11 @@ import {
   id_kp_emailProtection,
   KeyUsage,
   KeyUsageFlags,
+  type Time,
 } from '@peculiar/asn1-x509';
 import type { Millis } from '../../primitives/brand.ts';
 import { type Bytes, constantTimeEqual } from '../../primitives/bytes.ts';
-import { refuse } from './checks.ts';
+import { refuse, refusing } from './checks.ts';
 
 // OBJECT IDENTIFIERs of RFC 5480 §2.1.1 and RFC 5758 §3.2
 const EC_PUBLIC_KEY = '1.2.840.10045.2.1';
@@ -42,8 +43,12 @@ export interface ParsedCertificate {
 }
 
 /** PEM (exactly one block) or DER. Throws certificate-untrusted for what is not a certificate of P-256 signed with ECDSA and SHA-256. */
-export function parseCertificate(input: string | Uint8Array): ParsedCertificate {
-  const der = typeof input === 'string' ? fromPem(input) : (input as Bytes);
+export const parseCertificate = (input: string | Uint8Array): ParsedCertificate =>
+  refusing('certificate-untrusted', 'It is not an X.509 certificate.', () =>
+    parse(typeof input === 'string' ? fromPem(input) : (input as Bytes)),
+  );
+
+function parse(der: Bytes): ParsedCertificate {
   const certificate = decode(der);
   const { tbsCertificate: tbs, signatureAlgorithm } = certificate;
   if (signatureAlgorithm.algorithm !== ECDSA_WITH_SHA256 || tbs.signature.algorithm !== ECDSA_WITH_SHA256)
@@ -63,8 +68,8 @@ export function parseCertificate(input: string | Uint8Array): ParsedCertificate 
     subject: bytesOf(AsnConvert.serialize(tbs.subject)),
     commonName: commonName(tbs.subject),
     serial: bytesOf(tbs.serialNumber),
-    notBefore: tbs.validity.notBefore.getTime().getTime(),
-    notAfter: tbs.validity.notAfter.getTime().getTime(),
+    notBefore: timeOf(tbs.validity.notBefore),
+    notAfter: timeOf(tbs.validity.notAfter),
     publicKey: bytesOf(subjectPublicKey),
     isAuthority: constraints?.cA === true,
     keyUsage: read(extensions, id_ce_keyUsage, KeyUsage)?.toNumber() ?? 0,
@@ -109,24 +114,23 @@ export function verifyEcdsa(signature: Uint8Array, message: Uint8Array, publicKe
 }
 
 function decode(der: Bytes): Certificate {
-  try {
-    const certificate = AsnConvert.parse(der, Certificate);
-    if (equal(AsnConvert.serialize(certificate), der)) return certificate;
-  } catch (cause) {
-    throw refuse('certificate-untrusted', 'It is not an X.509 certificate.', cause);
-  }
-  throw untrusted('It is not a certificate in DER.');
+  const certificate = AsnConvert.parse(der, Certificate);
+  if (!equal(AsnConvert.serialize(certificate), der)) throw untrusted('It is not a certificate in DER.');
+  return certificate;
 }
 
 function fromPem(text: string): Bytes {
   const blocks = [...text.matchAll(/-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)\s+-----END CERTIFICATE-----/g)];
   const [block] = blocks;
   if (!block || blocks.length > 1) throw untrusted('The file does not hold exactly one certificate in PEM.');
-  try {
-    return Uint8Array.from(atob((block[1] as string).replace(/\s/g, '')), (character) => character.charCodeAt(0));
-  } catch (cause) {
-    throw refuse('certificate-untrusted', 'The PEM is not base64.', cause);
-  }
+  return Uint8Array.from(atob((block[1] as string).replace(/\s/g, '')), (character) => character.charCodeAt(0));
+}
+
+/** Throws certificate-untrusted for a time that is none: no comparison with it would ever refuse. */
+export function timeOf(time: Time): Millis {
+  const millis = time.getTime().getTime();
+  if (!Number.isFinite(millis)) throw untrusted('A time in it is none.');
+  return millis;
 }
 
 function read<T>(extensions: readonly Extension[], id: string, type: new () => T): T | undefined {

@@ -23,6 +23,15 @@ export function refusalOf(error: unknown): CheckCode | undefined {
   return check !== undefined && Object.hasOwn(checkCodes, check) ? (check as CheckCode) : undefined;
 }
 
+/** Whatever a parser of others throws about bytes from outside is a refusal, too. */
+export function refusing<T>(check: CheckCode, detail: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (cause) {
+    throw refusalOf(cause) === undefined ? refuse(check, detail, cause) : cause;
+  }
+}
+
 const NOT_CHECKED = 'Not checked, because a check that it rests on failed.';
 
 /** Runs named checks one after another. A check that fails stops those that need its result, and no others. */

@@ -4,8 +4,8 @@ import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
 import { Time } from '@peculiar/asn1-x509';
 import type { Millis } from '../../primitives/brand.ts';
 import { type Bytes, concat, constantTimeEqual } from '../../primitives/bytes.ts';
-import { ECDSA_WITH_SHA256, type ParsedCertificate, parseCertificate, verifyEcdsa } from './certificate.ts';
-import { refuse } from './checks.ts';
+import { ECDSA_WITH_SHA256, type ParsedCertificate, parseCertificate, timeOf, verifyEcdsa } from './certificate.ts';
+import { refuse, refusing } from './checks.ts';
 
 // OBJECT IDENTIFIERs of RFC 5652 §4, §5.1, §11 and RFC 5754 §2.2
 const ID_DATA = '1.2.840.113549.1.7.1';
@@ -36,7 +36,9 @@ export interface ParsedLayer {
  * and serial number, SHA-256 with ECDSA, the three signed attributes and no unsigned ones. Throws bundle-malformed, signature-missing,
  * certificate-untrusted.
  */
-export function parseLayer(der: Bytes): ParsedLayer {
+export const parseLayer = (der: Bytes): ParsedLayer => refusing('bundle-malformed', 'A layer is not CMS SignedData.', () => parse(der));
+
+function parse(der: Bytes): ParsedLayer {
   const signed = decode(der);
   const { encapContentInfo, signerInfos, digestAlgorithms } = signed;
   if (signerInfos.length === 0) throw refuse('signature-missing', 'A layer of the bundle has no signer.');
@@ -69,17 +71,12 @@ export function verifyLayer(layer: ParsedLayer, whose: string): SignedContent {
 }
 
 function decode(der: Bytes): SignedData {
-  try {
-    const info = AsnConvert.parse(der, ContentInfo);
-    if (info.contentType === ID_SIGNED_DATA) {
-      const signed = AsnConvert.parse(info.content, SignedData);
-      const again = AsnConvert.serialize(new ContentInfo({ contentType: ID_SIGNED_DATA, content: AsnConvert.serialize(signed) }));
-      if (constantTimeEqual(new Uint8Array(again), der)) return signed;
-    }
-  } catch (cause) {
-    throw refuse('bundle-malformed', 'A layer is not CMS SignedData.', cause);
-  }
-  throw malformed('A layer is not CMS SignedData in DER.');
+  const info = AsnConvert.parse(der, ContentInfo);
+  if (info.contentType !== ID_SIGNED_DATA) throw malformed('A layer is not CMS SignedData.');
+  const signed = AsnConvert.parse(info.content, SignedData);
+  const again = AsnConvert.serialize(new ContentInfo({ contentType: ID_SIGNED_DATA, content: AsnConvert.serialize(signed) }));
+  if (!constantTimeEqual(new Uint8Array(again), der)) throw malformed('A layer is not CMS SignedData in DER.');
+  return signed;
 }
 
 function expectNames(signer: SignerInfo, certificate: ParsedCertificate): void {
@@ -101,16 +98,12 @@ function readAttributes(signer: SignerInfo): { signedAt: Millis; digest: Bytes }
     return attribute.attrValues[0] as ArrayBuffer;
   };
   if (!constantTimeEqual(setOf(attributes), inOrder(attributes))) throw malformed('The signed attributes are not in the order of DER.');
-  try {
-    const idData = Uint8Array.of(0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01);
-    if (!constantTimeEqual(new Uint8Array(value(CONTENT_TYPE)), idData)) throw malformed('The signed content type is not data.');
-    return {
-      signedAt: AsnConvert.parse(value(SIGNING_TIME), Time).getTime().getTime(),
-      digest: new Uint8Array(AsnConvert.parse(value(MESSAGE_DIGEST), OctetString).buffer),
-    };
-  } catch (cause) {
-    throw refuse('bundle-malformed', 'A signed attribute has another form than it should.', cause);
-  }
+  const idData = Uint8Array.of(0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01);
+  if (!constantTimeEqual(new Uint8Array(value(CONTENT_TYPE)), idData)) throw malformed('The signed content type is not data.');
+  return {
+    signedAt: timeOf(AsnConvert.parse(value(SIGNING_TIME), Time)),
+    digest: new Uint8Array(AsnConvert.parse(value(MESSAGE_DIGEST), OctetString).buffer),
+  };
 }
 
 /** DER SET OF, as it is signed (RFC 5652 §5.4, X.690 §11.6): in the order of the encodings. */

@@ -4,6 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkExitCodes } from '../../cli/check-exit-codes.ts';
+import { makeConsistencyProof } from '../../fleet/log/consistency.ts';
+import { parseNoteKey } from '../../fleet/log/note-key.ts';
+import { type LogProof, parseProof } from '../../fleet/log/proof.ts';
+import { leafHash } from '../../fleet/log/tree.ts';
 import { type CheckCode, checkCodes } from '../../fleet/verify/check-codes.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 
@@ -57,10 +61,13 @@ describe.each(['epoch-1', 'epoch-2'])('%s', (epoch) => {
 });
 
 describe('what was tampered with fails, in the step that it breaks', () => {
-  const replace = (file: string, from: RegExp | string, to: string) => (directory: string) => {
+  type Change = string | ((...found: string[]) => string);
+  /** For base64: the last letter found becomes another. */
+  const another = (found: string) => `${found.slice(0, -1)}${found.endsWith('A') ? 'B' : 'A'}`;
+  const replace = (file: string, from: RegExp | string, to: Change) => (directory: string) => {
     const path = join(directory, file);
     const before = readFileSync(path, 'latin1');
-    const after = before.replace(from, to);
+    const after = before.replace(from, to as string);
     expect(after).not.toBe(before);
     writeFileSync(path, after, 'latin1');
   };
@@ -68,7 +75,7 @@ describe('what was tampered with fails, in the step that it breaks', () => {
   test.each<[string, string, (directory: string) => void]>([
     ['What you need 1', 'another anchor', replace('anchors/log.vkey', /\+\w{8}\+/, '+00000000+')],
     ['The two signatures 1', 'the statement', replace('statement.json', '"threshold":2', '"threshold":3')],
-    ['The two signatures 1', 'the bundle', replace('validation-bundle.txt', /(\n[\w+/]{10})./, '$1A')],
+    ['The two signatures 1', 'the bundle', replace('validation-bundle.txt', /\n[\w+/]{11}/, another)],
     ['The two signatures 2', 'the bundle’s headers', replace('validation-bundle.txt', 'Content-Type', 'Content-Tope')],
     ['The statement 1', 'its form', replace('statement.json', '{"epoch"', '{ "epoch"')],
     ['The statement 1', 'its threshold', replace('statement.json', '"threshold":2', '"threshold":1')],
@@ -79,7 +86,7 @@ describe('what was tampered with fails, in the step that it breaks', () => {
     ['The transcript 1', 'a line', replace('transcript.jsonl', 'replica-2', 'replica-3')],
     ['The transcript 2', 'the plan', replace('plan.yaml', 'rehearsal', 'production')],
     ['The transcript 2', 'attributes', replace('attributes/replica-2.json', '"extractable":false', '"extractable":true')],
-    ['The tokens and their keys 1', 'a key', replace('attributes/replica-2.json', /"session_key":"0[23]../, '"session_key":"0200')],
+    ['The tokens and their keys 1', 'a key', replace('attributes/replica-2.json', /"session_key":"0[23]../, '"session_key":"zzzz')],
     ['The tokens and their keys 2', 'an attribute', replace('attributes/replica-2.json', '"extractable":false', '"extractable":true')],
     ['The tokens and their keys 2', 'a use', replace('attributes/replica-1.json', '"decrypt":false', '"decrypt":true')],
     ['The participants 1', 'what one signed', replace('participants/auditor.json', '"agree"', '"AGREE"')],
@@ -92,7 +99,7 @@ describe('what was tampered with fails, in the step that it breaks', () => {
     ['The log 1', 'the statement', replace('statement.json', '"threshold":2', '"threshold":3')],
     ['The log 1', 'the index', replace('log-proof.txt', 'index 1', 'index 0')],
     ['The log 2', 'the checkpoint', replace('log-proof.txt', '\n2\n', '\n3\n')],
-    ['The log 2', 'a cosignature', replace('log-proof.txt', /(second\.example\/witness .{30})./, '$1A')],
+    ['The log 2', 'a cosignature', replace('log-proof.txt', /second\.example\/witness .{31}/, another)],
     ['The software 1', 'its digest', replace('software.json', 'sha256:', 'sha256:0')],
   ])('%s: %s', (name, _what, tamper) => {
     const directory = mkdtempSync(join(scratch, 'evidence-'));
@@ -102,6 +109,32 @@ describe('what was tampered with fails, in the step that it breaks', () => {
     expect(audit(name, directory).status).not.toBe(0);
   });
 });
+
+test('Go’s own libraries accept checkpoint, inclusion and consistency of the log', () => {
+  const judge = join(scratch, 'judge');
+  execFileSync('go', ['build', '-o', judge, join(packageRoot, 'test/trust/log-judge/main.go')], {
+    env: { ...process.env, GOPATH: '/usr/share/gocode', GO111MODULE: 'off', GOFLAGS: '' },
+  });
+  const read = (...names: string[]) => readFileSync(join(demo, ...names));
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
+  const leaves = [1, 2].map((epoch) => leafHash(read(`epoch-${epoch}`, 'statement.json')));
+  const [first, second] = [1, 2].map((epoch) => parseProof(read(`epoch-${epoch}`, 'log-proof.txt'))) as [LogProof, LogProof];
+  const document = {
+    Vkey: read('anchors/log.vkey').toString().trim(),
+    Checkpoint: read('witness/public/checkpoint').toString(),
+    Inclusions: [{ Index: second.index, Entry: base64(read('epoch-2/statement.json')), Proof: second.hashes.map(base64) }],
+    Consistency: [
+      { OldSize: first.checkpoint.size, OldRoot: base64(first.checkpoint.root), Proof: makeConsistencyProof(1, leaves).map(base64) },
+    ],
+    Cosigners: ['log.vkey', 'cosigners.vkey'].map((file) => {
+      const { name, publicKey } = parseNoteKey(read('anchors', file).toString().trim());
+      return { Name: name, PublicKey: base64(publicKey) };
+    }),
+  };
+  expect(spawnSync(judge, { input: JSON.stringify(document), encoding: 'utf8' }).stdout).toBe('ok\n');
+  const forked = { ...document, Consistency: [{ ...document.Consistency[0], OldRoot: base64(new Uint8Array(32)) }] };
+  expect(spawnSync(judge, { input: JSON.stringify(forked), encoding: 'utf8' }).stdout).not.toBe('ok\n');
+}, 300_000);
 
 test('docs/AUDIT.md lists every check with its exit code', () => {
   const rows = (Object.entries(checkCodes) as [CheckCode, string][]).map(

@@ -124,9 +124,9 @@ describe('both refuse', () => {
   });
 });
 
-test('a change anywhere is refused', () => {
-  const at = Array.from({ length: 200 }, () => Math.floor(Math.random() * bundle.length));
-  for (const i of at) {
+test('a change anywhere is refused, and by a refusal', () => {
+  // A step that shares no factor with lines of 65 or groups of 4 visits every kind of place.
+  for (let i = 0; i < bundle.length; i += 7) {
     const changed = `${bundle.slice(0, i)}${bundle[i] === 'A' ? 'B' : 'A'}${bundle.slice(i + 1)}`;
     expect(ours(changed), `a change at ${i}`).toEqual(expect.any(String));
   }

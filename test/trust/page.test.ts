@@ -76,7 +76,8 @@ describe('good evidence', () => {
     expect(await page.locator('[data-state="good"]').count()).toBeGreaterThan(22);
     expect(await page.locator('#statement-hash').textContent()).toContain(toHex(first.statement.hash));
     expect((await page.locator('#statement-hash .words li').allTextContents()).join(' ')).toBe(hashWords(first.statement.hash));
-    expect(await page.locator('blockquote').textContent()).toContain('camera');
+    expect(await page.locator('.notice blockquote').textContent()).toContain('camera');
+    expect(await page.locator('.card blockquote').textContent()).toContain('camera');
     expect(complaints).toEqual([]);
     expect(requests).toHaveLength(1); // itself
     // Nothing hangs over the side, on a phone least of all.
@@ -120,8 +121,16 @@ describe('tampering is shown red, with its reason', () => {
     files.set(name, utf8(new TextDecoder().decode(files.get(name)).replace(from, to)));
   const json = (files: Files, name: string) => JSON.parse(new TextDecoder().decode(files.get(name)));
 
+  /** The point with the other y: a key that is well formed, and another. */
+  const otherKey = (files: Files) => {
+    const statement = json(files, 'statement.json');
+    const [sign, x] = [statement.replicas[0].receipt_key.slice(0, 2), statement.replicas[0].receipt_key.slice(2)];
+    statement.replicas[0].receipt_key = `${sign === '02' ? '03' : '02'}${x}`;
+    files.set('statement.json', encodeCanonical(statement));
+  };
+
   test.each<[string, CheckCode, (files: Files) => unknown, Look?]>([
-    ['statement', 'participant-signature', change('statement.json', '"receipt_key":"02', '"receipt_key":"03')],
+    ['statement', 'participant-signature', otherKey],
     ['missing-signature', 'signature-missing', (files) => files.set('validation-bundle.txt', files.get('statement.json') as Uint8Array)],
     [
       'bundle-of-another',

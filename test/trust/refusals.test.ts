@@ -97,6 +97,11 @@ describe('a bundle', () => {
     ],
     ['older epoch', 'statement-older', () => ({ policy: { epochLeast: 2 } })],
     [
+      'not in force yet',
+      'statement-not-in-force',
+      () => ({ bundle: bundleOver(changed(() => ({ not_before: '2098-01-01T00:00:00Z', not_after: '2099-01-01T00:00:00Z' }))) }),
+    ],
+    [
       'not in force any more',
       'statement-not-in-force',
       () => ({ bundle: bundleOver(changed(() => ({ not_after: '2020-01-01T00:00:00Z' }))) }),
@@ -286,11 +291,20 @@ describe('evidence', () => {
       'transcript-broken',
       (files) => {
         const text = new TextDecoder().decode(files.get('transcript.jsonl'));
-        files.set('transcript.jsonl', utf8(text.replace('"threshold":2', '"threshold":3')));
+        files.set('transcript.jsonl', utf8(text.replace('"token-read"', '"token-seen"')));
+        refit(files);
+      },
+    ],
+    [
+      'a line of the transcript left out',
+      'transcript-broken',
+      (files) => {
+        const text = new TextDecoder().decode(files.get('transcript.jsonl'));
         files.set('transcript.jsonl', utf8(text.split('\n').toSpliced(3, 1).join('\n')));
         refit(files);
       },
     ],
+    ['a signature of nobody', 'participant-signature', (files) => files.set('participants/nobody.sig', utf8('x'))],
     [
       'the last line of the transcript changed',
       'participant-signature',
@@ -355,6 +369,119 @@ describe('evidence', () => {
     const files: Files = new Map(second.files);
     put(files, 'statement.json', { ...json(files, 'statement.json'), previous: '00'.repeat(32) });
     expect(codes(files)).toContain('previous-mismatch');
+  });
+
+  const failedCheck = (files: Files, name: string) => judge(files).checks.find((check) => check.name === name)?.code;
+
+  test('a statement that names other evidence, in the check of its own', () => {
+    const files: Files = new Map(first.files);
+    put(files, 'statement.json', { ...json(files, 'statement.json'), evidence: '00'.repeat(32) });
+    expect(failedCheck(files, 'evidence')).toBe('evidence-mismatch');
+  });
+
+  test('a plan with a word more than the transcript began with', () => {
+    const files: Files = new Map(first.files);
+    files.set('plan.yaml', utf8(`${new TextDecoder().decode(files.get('plan.yaml'))}# approved\n`));
+    refit(files);
+    expect(failedCheck(files, 'as-told')).toBe('evidence-mismatch');
+  });
+
+  test('software that the transcript tells of, and the plan does not', () => {
+    const files: Files = new Map(first.files);
+    put(files, 'software.json', { ...json(files, 'software.json'), version: '6.6.6' });
+    rewriteTranscript(files, (line) => {
+      if (line.event === 'software-named') line.data.sha256 = hexHash(files.get('software.json') as Uint8Array);
+    });
+    refit(files);
+    expect(failedCheck(files, 'transcript')).toBeNull();
+    expect(failedCheck(files, 'as-told')).toBe('plan-mismatch');
+  });
+
+  test('a transcript whose time goes back', () => {
+    const files: Files = new Map(first.files);
+    rewriteTranscript(files, (line, i) => {
+      if (i === 4) line.at = '2020-01-01T00:00:00.000Z';
+    });
+    expect(failedCheck(files, 'transcript')).toBe('transcript-broken');
+  });
+
+  test('another transcript under the same statement', () => {
+    const files: Files = new Map(first.files);
+    rewriteTranscript(files, (line) => Object.assign(line, line.event === 'deployment-described' ? { data: { replicas: 9 } } : {}));
+    expect(failedCheck(files, 'transcript')).toBeNull();
+    expect(failedCheck(files, 'participants')).toBe('participant-signature');
+  });
+
+  test.each([['missing', { mac: undefined }] as const, ['more', { spare: { extractable: true } }] as const])(
+    'a key %s',
+    (_what, change) => {
+      const files: Files = new Map(first.files);
+      const [attributes, statement] = [json(files, 'attributes/replica-1.json'), json(files, 'statement.json')];
+      Object.assign(attributes.keys, change);
+      Object.assign(statement.replicas[0].key_attributes, change);
+      put(files, 'attributes/replica-1.json', JSON.parse(JSON.stringify(attributes)));
+      put(files, 'statement.json', JSON.parse(JSON.stringify(statement)));
+      expect(failedCheck(files, 'token-keys')).toBeNull();
+      expect(failedCheck(files, 'attributes')).toBe('attributes-unsafe');
+    },
+  );
+
+  test('a transcript that counts wrongly', () => {
+    const files: Files = new Map(first.files);
+    rewriteTranscript(files, (line, i) => Object.assign(line, i === 4 ? { seq: 7 } : {}));
+    expect(failedCheck(files, 'transcript')).toBe('transcript-broken');
+  });
+
+  test('a transcript that tells of a token twice', () => {
+    const files: Files = new Map(first.files);
+    rewriteTranscript(files, (line, i) => {
+      if (i === 4) line.event = 'token-read';
+    });
+    expect(failedCheck(files, 'as-told')).toBe('evidence-mismatch');
+  });
+
+  test('a manifest that names what comes after it', () => {
+    const files: Files = new Map(first.files);
+    const manifest = json(files, 'manifest.json');
+    manifest.files['index.html'] = hexHash(files.get('index.html') as Uint8Array);
+    put(files, 'manifest.json', manifest);
+    expect(failedCheck(files, 'manifest')).toBe('manifest-mismatch');
+  });
+
+  /** As somebody would who can do everything but sign: every line after the changed one fits again. */
+  function rewriteTranscript(
+    files: Files,
+    change: (line: { at: string; event: string; data: Record<string, unknown> }, i: number) => void,
+  ): void {
+    let prev = '0'.repeat(64);
+    const lines = new TextDecoder().decode(files.get('transcript.jsonl')).trimEnd().split('\n');
+    const rewritten = lines.map((text, i) => {
+      const line = JSON.parse(text);
+      change(line, i);
+      const bytes = encodeCanonical({ ...line, prev });
+      prev = hexHash(bytes);
+      return `${new TextDecoder().decode(bytes)}\n`;
+    });
+    files.set('transcript.jsonl', utf8(rewritten.join('')));
+  }
+
+  test('a first statement that names a previous one', () => {
+    const files: Files = new Map(first.files);
+    put(files, 'statement.json', { ...json(files, 'statement.json'), previous: '00'.repeat(32) });
+    expect(failedCheck(files, 'previous')).toBe('previous-mismatch');
+  });
+
+  test('a byte changed anywhere is refused, and by a refusal', () => {
+    for (const [name, bytes] of first.files) {
+      if (name === 'index.html') continue; // anybody may put another page there: it says so itself
+      for (const share of [0.05, 0.4, 0.8]) {
+        const at = Math.floor(share * bytes.length);
+        const changed = bytes.map((byte, i) => (i === at ? byte ^ 1 : byte));
+        const everySignature = { ...world.policy, cosignaturesLeast: 2 };
+        const report = verifyEvidence(new Map([...first.files, [name, changed]]), everySignature, world.now);
+        expect(report.verdict, `${name}, byte ${at}`).toBe('refused');
+      }
+    }
   });
 
   test('time is judged, too', () => {

@@ -4,7 +4,7 @@ import { day, element, mark } from './element.ts';
 
 /** Headline and verdict: the story in three sentences. */
 export function renderVerdict(report: EvidenceReport): DocumentFragment {
-  const { statement, plan, checks, verdict } = report;
+  const { statement, plan, checks, verdict, participants } = report;
   const failed = checks.filter(({ code }) => code !== null);
   const skipped = checks.filter(({ ok, code }) => !ok && code === null);
   const good = verdict !== 'refused';
@@ -28,7 +28,9 @@ export function renderVerdict(report: EvidenceReport): DocumentFragment {
         element(
           'span',
           { class: 'sum' },
-          good ? `All ${checks.length} checks hold. ` : `${failed.length} of ${checks.length} checks fail. `,
+          good
+            ? `All ${checks.length} checks hold. `
+            : `${failed.length} of ${checks.length} checks ${failed.length === 1 ? 'fails' : 'fail'}. `,
         ),
         good
           ? 'Whether the authorities below are the right ones is for you to compare: this page cannot know.'
@@ -44,6 +46,17 @@ export function renderVerdict(report: EvidenceReport): DocumentFragment {
         { class: 'notice' },
         element('strong', {}, 'This was a rehearsal. '),
         'The plan says so itself. Its tokens may be software, which keeps nothing from whoever runs the machine.',
+      ),
+    );
+  const exceptions = participants?.filter((one) => one.exceptions.length > 0) ?? [];
+  if (exceptions.length > 0)
+    fragment.append(
+      element(
+        'div',
+        { class: 'notice' },
+        element('strong', {}, 'Not everything went as planned. '),
+        'Who took part put on record:',
+        ...exceptions.flatMap((one) => one.exceptions.map((text) => element('blockquote', {}, `${text} (${one.name})`))),
       ),
     );
   return fragment;
