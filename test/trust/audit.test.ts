@@ -2,14 +2,21 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkExitCodes } from '../../cli/check-exit-codes.ts';
+import { readLeafHashes } from '../../cli/leaf-hashes.ts';
+import { trustIn } from '../../client/trust.ts';
 import { makeConsistencyProof } from '../../fleet/log/consistency.ts';
 import { parseNoteKey } from '../../fleet/log/note-key.ts';
 import { type LogProof, parseProof } from '../../fleet/log/proof.ts';
 import { leafHash } from '../../fleet/log/tree.ts';
 import { type CheckCode, checkCodes } from '../../fleet/verify/check-codes.ts';
+import { encodePublished, parsePublished } from '../../fleet/verify/published-bundle.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
+import { PublishedBundleSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { ValidationBundleSchema } from '../../proto/gen/backupvault/v1/vault_pb.ts';
+import { SoftMemory } from '../harness/soft-notary.ts';
 
 // `make trust-demo`, and every command of docs/AUDIT.md over what it leaves: with nothing of ours.
 
@@ -135,6 +142,33 @@ test('Go’s own libraries accept checkpoint, inclusion and consistency of the l
   const forked = { ...document, Consistency: [{ ...document.Consistency[0], OldRoot: base64(new Uint8Array(32)) }] };
   expect(spawnSync(judge, { input: JSON.stringify(forked), encoding: 'utf8' }).stdout).not.toBe('ok\n');
 }, 300_000);
+
+test('an app that trusts the demo’s witness goes from its first epoch to its second, as a vault hands them out', async () => {
+  const read = (name: string) => new Uint8Array(readFileSync(join(demo, name)));
+  const text = (name: string) => readFileSync(join(demo, name), 'utf8');
+  const trust = trustIn({
+    kind: 'witnessed',
+    operatorCa: text('anchors/operator-ca.pem'),
+    witnessCa: text('anchors/witness-ca.pem'),
+    logKey: text('anchors/log.vkey').trim(),
+    cosigners: text('anchors/cosigners.vkey').split('\n').filter(Boolean),
+    ...{ cosignaturesLeast: 1, epochLeast: 1, checkpointAgeMost: 3600 * 1000, memory: new SoftMemory() },
+  });
+  for (const epoch of [1, 2]) {
+    const of = (name: string) => read(`epoch-${epoch}/${name}`);
+    const [statement, smime, logProof] = [of('statement.json'), of('validation-bundle.txt'), of('log-proof.txt')];
+    const leafHashes = await readLeafHashes(join(demo, 'witness/public'), epoch);
+    const published = create(PublishedBundleSchema, { smime, logProof, leafHashes });
+    const { consistencyFrom, ...bundle } = parsePublished(encodePublished(published), statement);
+    const ask = async (treeSize: number) => ({
+      statement,
+      bundle: create(ValidationBundleSchema, { smime: bundle.smime, logProof: bundle.logProof }),
+      consistency: consistencyFrom(treeSize),
+    });
+    const { fleet } = JSON.parse(text('epoch-1/statement.json')) as { fleet: string };
+    expect((await trust.believe({ fleet, said: undefined, ask, now: Date.now() })).statement.epoch).toBe(epoch);
+  }
+});
 
 test('docs/AUDIT.md lists every check with its exit code', () => {
   const rows = (Object.entries(checkCodes) as [CheckCode, string][]).map(
