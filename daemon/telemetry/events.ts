@@ -53,6 +53,7 @@ export class Events {
     registers: [this.registry],
   });
   #wasOutOfSpace = false;
+  readonly #bundle = new Gauge({ name: 'bkv_bundle', help: '1 while this replica has a bundle to hand out.', registers: [this.registry] });
   #membersAnswering: number | undefined;
   readonly #serving = new Gauge({ name: 'bkv_serving', help: '1 while this replica serves.', registers: [this.registry] });
 
@@ -120,6 +121,18 @@ export class Events {
     if (isOutOfSpace && !this.#wasOutOfSpace)
       this.#log.error('etcd is out of space: compact, defragment, disarm its alarm', { bytes, quota });
     this.#wasOutOfSpace = isOutOfSpace;
+  }
+
+  /** Clients are handed this bundle from now on. */
+  bundleTaken(treeSize: number): void {
+    this.#bundle.set(1);
+    this.#log.info('bundle taken', { treeSize });
+  }
+
+  /** Clients are handed the bare statement, which those that trust a witness refuse. */
+  bundleRefused(why: string): void {
+    this.#bundle.set(0);
+    this.#log.error('no bundle to hand out', { why });
   }
 
   storeMembers(answering: number, all: number): void {
