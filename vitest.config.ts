@@ -8,6 +8,14 @@ const alone = ['test/fault/faults.test.ts', 'test/bench/**/*.test.ts', 'test/har
 // They need no fleet.
 const plain = ['test/golden/**/*.test.ts', 'test/docs/**/*.test.ts', 'test/fault/{checker,schedule}.test.ts'];
 
+const together = {
+  maxWorkers: 2,
+  maxConcurrency: 2,
+  sequence: { groupOrder: 2 },
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+} as const;
+
 // Tests that start worker threads or daemons run what `make build` left in dist/.
 export default defineConfig({
   test: {
@@ -38,15 +46,19 @@ export default defineConfig({
       {
         test: {
           ...shared,
+          ...together,
           name: 'system',
           include: ['test/**/*.test.ts'],
-          exclude: [...shared.exclude, ...alone, ...plain],
+          exclude: [...shared.exclude, ...alone, ...plain, 'test/integration/**'],
+        },
+      },
+      {
+        test: {
+          ...shared,
+          ...together,
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
           globalSetup: ['test/integration/support/setup.ts'], // one fleet for most of the files
-          maxWorkers: 2,
-          maxConcurrency: 2,
-          sequence: { groupOrder: 2 },
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
         },
       },
     ],
