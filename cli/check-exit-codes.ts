@@ -43,4 +43,5 @@ export const checkExitCodes = {
   // What a client expects
   'statement-not-pinned': 61,
   'fleet-differs': 62,
+  'fleet-not-older': 63,
 } as const satisfies Record<CheckCode, number>;

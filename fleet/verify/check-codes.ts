@@ -41,6 +41,7 @@ export const checkCodes = {
   // What a client expects
   'statement-not-pinned': 'The statement is not one of those that are pinned.',
   'fleet-differs': 'The statement is of another fleet.',
+  'fleet-not-older': 'What should be the fleet that is being replaced is the new one, or not older than it.',
 } as const;
 
 export type CheckCode = keyof typeof checkCodes;
