@@ -44,4 +44,5 @@ export const checkExitCodes = {
   'statement-not-pinned': 61,
   'fleet-differs': 62,
   'fleet-not-older': 63,
+  'memory-damaged': 64,
 } as const satisfies Record<CheckCode, number>;

@@ -176,6 +176,31 @@ describe('refused is', () => {
     memory.load = () => Promise.reject(new Error('damaged'));
     await expect(device().statement()).rejects.toThrow('damaged');
   });
+
+  const root = new Uint8Array(32);
+  const checkpoint = { origin: 'witness.example/backup-key-vault', size: 0, root };
+  test.each<[string, unknown]>([
+    ['an epoch that is no number', { epochLeast: Number.NaN, checkpoint }],
+    ['an epoch that is a text', { epochLeast: 'x', checkpoint }],
+    ['an epoch below 1', { epochLeast: 0, checkpoint }],
+    ['a broken epoch', { epochLeast: 1.5, checkpoint }],
+    ['no epoch', { checkpoint }],
+    ['no checkpoint', { epochLeast: 1 }],
+    ['a size that is no number', { epochLeast: 1, checkpoint: { ...checkpoint, size: Number.NaN } }],
+    ['a size below 0', { epochLeast: 1, checkpoint: { ...checkpoint, size: -1 } }],
+    ['a short root', { epochLeast: 1, checkpoint: { ...checkpoint, root: new Uint8Array(31) } }],
+    ['a root that is a text', { epochLeast: 1, checkpoint: { ...checkpoint, root: '0'.repeat(32) } }],
+    ['no origin', { epochLeast: 1, checkpoint: { size: 0, root } }],
+    ['null', null],
+    ['a text', 'x'],
+  ])('a memory with %s, by a draining fleet too, and nothing is saved over it', async (_what, damaged) => {
+    begin();
+    memory.remembered = damaged as typeof memory.remembered;
+    await expectRefused(device().statement(), 'memory-damaged');
+    const trust = trustInDraining(notary.policy({ memory }), 1);
+    await expectRefused(new Fleet(vault.name, trust, vault, new InstantClock()).statement(), 'memory-damaged');
+    expect(memory.remembered).toBe(damaged);
+  });
 });
 
 test('a draining fleet may be older than what was seen, shares the log’s history, and does not lower the epoch', async () => {

@@ -10,7 +10,7 @@ import type { Brand, Millis } from '../primitives/brand.ts';
 import type { ValidationBundle } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Statement } from '../protocol/statement.ts';
 import { trustPinned } from './trust-pinned.ts';
-import { expectEpoch, expectStrict, type Remembered, type TrustPolicy, type WitnessedPolicy } from './trust-policy.ts';
+import { expectEpoch, expectRemembered, expectStrict, type Remembered, type TrustPolicy, type WitnessedPolicy } from './trust-policy.ts';
 
 /** Comes from a Trust alone; nothing else of the client takes a fleet's keys. */
 export type TrustedStatement = Brand<Statement, 'TrustedStatement'>;
@@ -91,7 +91,7 @@ class WitnessedTrust implements Trust {
 
   async #believe({ fleet, said, ask, now }: Claim): Promise<Believed> {
     const { memory, checkpointAgeMost } = this.#policy;
-    const remembered = await memory.load();
+    const remembered = expectRemembered(await memory.load());
     const reply = said && !showsGrowth(said, remembered) ? said : await ask(remembered?.checkpoint.size ?? 0);
     const { bundle, consistency } = reply;
     if (!bundle) throw refuse('signature-missing', 'The vault gives a bare statement, which nobody signed.');

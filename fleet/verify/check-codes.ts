@@ -42,6 +42,7 @@ export const checkCodes = {
   'statement-not-pinned': 'The statement is not one of those that are pinned.',
   'fleet-differs': 'The statement is of another fleet.',
   'fleet-not-older': 'What should be the fleet that is being replaced is the new one, or not older than it.',
+  'memory-damaged': 'What the device remembers of the fleet is damaged.',
 } as const;
 
 export type CheckCode = keyof typeof checkCodes;
