@@ -23,6 +23,7 @@ export const checkExitCodes = {
   'proof-malformed': 40,
   'checkpoint-signature': 41,
   'checkpoint-stale': 42,
+  'log-shrank': 48,
   'inclusion-proof': 43,
   'log-forked': 44,
   'cosignatures-few': 45,

@@ -143,7 +143,7 @@ describe('refused is', () => {
         };
       },
     ],
-    ['a log that shrank', 'checkpoint-stale', () => remember(2, notary.leaves[0] as Uint8Array)],
+    ['a log that shrank', 'log-shrank', () => remember(2, notary.leaves[0] as Uint8Array)],
   ])('%s', async (_what, check, change) => {
     begin();
     const changes = (change() ?? {}) as Partial<WitnessedPolicy>;
@@ -200,6 +200,23 @@ describe('refused is', () => {
     const trust = trustInDraining(notary.policy({ memory }), 1);
     await expectRefused(new Fleet(vault.name, trust, vault, new InstantClock()).statement(), 'memory-damaged');
     expect(memory.remembered).toBe(damaged);
+  });
+
+  test('less of the log than the reply showed for which the proof was asked', async () => {
+    begin();
+    const known = device();
+    await known.statement();
+    const slower = vault.published;
+    const before = memory.remembered;
+    notary.append(utf8('next'));
+    publish();
+    const { smime, logProof } = vault.published as { smime: Uint8Array; logProof: Uint8Array };
+    vault.published = slower; // the replica that is asked did not take the newer bundle yet
+    const bundle = { $typeName: 'backupvault.v1.ValidationBundle', smime, logProof } as const;
+    await expectRefused(known.learn({ statement: vault.statement.bytes, bundle }), 'log-shrank');
+    expect(memory.remembered).toBe(before);
+    publish();
+    expect(await known.learn({ statement: vault.statement.bytes, bundle })).toMatchObject({ epoch: 1 });
   });
 });
 

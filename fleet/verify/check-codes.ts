@@ -21,6 +21,7 @@ export const checkCodes = {
   'proof-malformed': 'The proof from the log is not a tlog-proof.',
   'checkpoint-signature': 'The log did not sign the checkpoint.',
   'checkpoint-stale': 'The checkpoint is too old, or from the future.',
+  'log-shrank': 'The log shows fewer entries than before.',
   'inclusion-proof': 'The log does not hold this statement.',
   'log-forked': 'The log shows another history than before.',
   'checkpoint-malformed': 'What the log answers is not a checkpoint.',
