@@ -23,6 +23,7 @@ export const checkExitCodes = {
   'proof-malformed': 40,
   'checkpoint-signature': 41,
   'checkpoint-stale': 42,
+  'log-shrank': 48,
   'inclusion-proof': 43,
   'log-forked': 44,
   'cosignatures-few': 45,
@@ -43,4 +44,6 @@ export const checkExitCodes = {
   // What a client expects
   'statement-not-pinned': 61,
   'fleet-differs': 62,
+  'fleet-not-older': 63,
+  'memory-damaged': 64,
 } as const satisfies Record<CheckCode, number>;

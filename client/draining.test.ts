@@ -285,3 +285,85 @@ test('what only the old fleet has is described there', async () => {
   expect(await device().describe(RECORD)).toMatchObject({ state: 'live', attemptsLimit: 3 });
   await expect(device().describe('nobody')).rejects.toMatchObject({ code: 'RECORD_UNKNOWN' });
 });
+
+describe('where the old fleet’s address leads to the new one', () => {
+  const misled = (transport: VaultTransport = fresh, to: VaultTransport = fresh) =>
+    new VaultClient({ ...optionsOf(to), draining: { transport, epochLeast: 1 } });
+  const misdirected = { drained: { state: 'misdirected', error: { code: 'FLEET_UNTRUSTED', details: { check: 'fleet-not-older' } } } };
+
+  test('a recovery erases nothing there', async () => {
+    await deviceOf(fresh).enroll(input);
+    expect((await misled().recover(recovery)).renewal).toMatchObject({ state: 'renewed', result: misdirected });
+    expect(fresh.received('eraseRecord')).toEqual([]);
+    expect((await misled().recover(recovery)).backupKey.expose()).toEqual(input.backupKey.expose());
+  });
+
+  test('nor does an enrolment, the first or a later one', async () => {
+    for (const code of [CODE, '739162']) expect(await misled().enroll({ ...input, code })).toMatchObject(misdirected);
+    expect(await stateAt(fresh)).toBe('live');
+  });
+
+  test('nor is a generation erased that another device enrolled just afterwards', async () => {
+    await deviceOf(fresh).enroll(input);
+    const { finishEnrollment } = fresh;
+    fresh.finishEnrollment = async (request) => {
+      fresh.finishEnrollment = finishEnrollment;
+      const reply = await finishEnrollment.call(fresh, request);
+      await deviceOf(fresh).enroll({ ...input, code: '739162' });
+      return reply;
+    };
+    expect((await misled().recover(recovery)).renewal).toMatchObject({ result: misdirected });
+    expect(await stateAt(fresh)).toBe('live');
+  });
+
+  test('nor where it answers with an earlier statement of the new fleet', async () => {
+    const before = fresh.statement;
+    fresh.restate();
+    const statementHashes = [before.hash, fresh.statement.hash];
+    const options = { ...optionsOf(fresh), policy: { kind: 'pinned', statementHashes } as const };
+    const behind = new Proxy(fresh, {
+      get: (_target, name: keyof VaultTransport) => async (request: never) => {
+        const reply = await (fresh[name] as (message: never) => Promise<{ statement?: Uint8Array }>)(request);
+        return reply.statement && reply.statement.length > 0 ? { ...reply, statement: before.bytes } : reply;
+      },
+    }) as VaultTransport;
+    const one = new VaultClient({ ...options, draining: { transport: behind, epochLeast: 1 } });
+    expect(await one.enroll(input)).toMatchObject(misdirected);
+    expect(fresh.received('eraseRecord')).toEqual([]);
+  });
+
+  test('nor with both addresses taken for each other, and the record is found where it is', async () => {
+    await deviceOf(old).enroll(input);
+    expect((await misled(fresh, old).recover(recovery)).renewal).toMatchObject({ state: 'renewed', result: misdirected });
+    expect([await stateAt(old), await stateAt(fresh)]).toEqual(['live', 'unknown']);
+  });
+
+  test('an erasure is one, and a record that is unknown stays unknown', async () => {
+    await expect(misled().recover(recovery)).rejects.toMatchObject({ code: 'RECORD_UNKNOWN' });
+    await deviceOf(fresh).enroll(input);
+    expect(await misled().erase(RECORD)).toEqual([1, 2, 3]);
+    expect(await stateAt(fresh)).toBe('erased');
+  });
+
+  test('and once it is corrected, the same client moves what is left', async () => {
+    let transport: VaultTransport = fresh;
+    const one = misled(new Proxy(fresh, { get: (_target, name: keyof VaultTransport) => transport[name].bind(transport) }));
+    await deviceOf(old).enroll(input);
+    await expect(one.recover(recovery)).rejects.toMatchObject({ code: 'RECORD_UNKNOWN' });
+    transport = old;
+    expect((await one.recover(recovery)).renewal).toMatchObject({ result: { drained: { state: 'erased' } } });
+  });
+});
+
+test('the generation just enrolled is not erased, even where an older fleet’s statement stands beside it', async () => {
+  const liar = new Proxy(fresh, {
+    get: (_target, name: keyof VaultTransport) => async (request: never) => {
+      const reply = await (fresh[name] as (message: never) => Promise<{ statement?: Uint8Array }>)(request);
+      return reply.statement ? { ...reply, statement: old.statement.bytes } : reply;
+    },
+  }) as VaultTransport;
+  const one = new VaultClient({ ...optionsOf(fresh), draining: { transport: liar, epochLeast: 1 } });
+  await deviceOf(fresh).enroll(input);
+  expect((await one.recover(recovery)).renewal).toMatchObject({ result: { drained: { state: 'nothing' } } });
+  expect(fresh.received('eraseRecord')).toEqual([]);
+});

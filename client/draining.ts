@@ -1,12 +1,16 @@
 import { create } from '@bufbuild/protobuf';
+import { refusalOf, refuse } from '../fleet/verify/checks.ts';
 import { constantTimeEqual } from '../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../primitives/errors.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { EraseRecordRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import type { Statement } from '../protocol/statement.ts';
 import { ownerKey } from './derive.ts';
 import { type Description, describe, describeIfKnown } from './describe.ts';
+import type { Fleet } from './fleet.ts';
 import { insist } from './insist.ts';
 import type { VaultTransport } from './transport.ts';
+import type { Trust } from './trust.ts';
 import { ridOf, type Vault } from './vault.ts';
 
 // While one fleet replaces another, each record is in the old one, then in both, then in the new one alone, and never in none.
@@ -20,14 +24,51 @@ export interface DrainingFleet {
 
 /**
  * What became of the record in the fleet that is being replaced, once t replicas of the new one signed that they serve theirs.
- * `kept`: it holds another backup key, or was enrolled there anew meanwhile, and is left alone. `unknown`: the next recovery or
- * enrolment tries again.
+ * `kept`: it holds another backup key, or was enrolled there anew meanwhile, and is left alone. `misdirected`: what should be the old
+ * fleet is the new one, or not older than it; nothing was looked for there, correct its address. `unknown`: the next recovery or enrolment
+ * tries again.
  */
 export type Drained =
   | { readonly state: 'nothing' }
   | { readonly state: 'erased' }
   | { readonly state: 'kept' }
+  | { readonly state: 'misdirected'; readonly error: unknown }
   | { readonly state: 'unknown'; readonly error: unknown };
+
+/** Trust in a fleet only while it is one that `successor` replaces: what is erased there must never be erased at the successor. */
+export const trustReplaced = (trust: Trust, successor: Fleet): Trust => ({
+  async believe(claim) {
+    const believed = await trust.believe(claim);
+    const [there, here] = [believed.statement, await successor.statement()];
+    if (there.epoch >= here.epoch || shareKeys(there, here))
+      throw refuse(
+        'fleet-not-older',
+        `Where the fleet that is being replaced should be is one of epoch ${there.epoch}, and the new one is of epoch ${here.epoch}: correct its address.`,
+      );
+    return believed;
+  },
+});
+
+/** Then they are one fleet, whatever their epochs: another has tokens of its own. */
+function shareKeys(one: Statement, other: Statement): boolean {
+  const keysOf = ({ document }: Statement) => document.replicas.flatMap(({ session_key, receipt_key }) => [session_key, receipt_key]);
+  const known = new Set(keysOf(other));
+  return keysOf(one).some((key) => known.has(key));
+}
+
+const isMisdirected = (error: unknown): boolean => refusalOf(error) === 'fleet-not-older';
+
+/** What the old fleet has. A fleet that is not older is no old fleet, and has nothing. */
+async function describeLeft({ draining }: Vault, recordId: string): Promise<Located | undefined> {
+  if (!draining) return undefined;
+  try {
+    const current = await describeIfKnown(draining, recordId);
+    return current && { vault: draining, current };
+  } catch (error) {
+    if (isMisdirected(error)) return undefined;
+    throw error;
+  }
+}
 
 /** A record, and the fleet that has it. */
 export interface Located {
@@ -40,19 +81,18 @@ export interface Located {
  * the attempts of the old fleet. Throws RECORD_UNKNOWN.
  */
 export async function locate(vault: Vault, recordId: string): Promise<Located> {
-  const { draining } = vault;
-  if (!draining) return { vault, current: await describe(vault, recordId) };
+  if (!vault.draining) return { vault, current: await describe(vault, recordId) };
   const look = async (): Promise<Located | undefined> => {
     const current = await describeIfKnown(vault, recordId);
     return current && { vault, current };
   };
   const moved = await look();
   if (moved) return moved;
-  const left = await describeIfKnown(draining, recordId);
-  if (left && left.state !== 'erased') return { vault: draining, current: left };
+  const left = await describeLeft(vault, recordId);
+  if (left && left.current.state !== 'erased') return left;
   const justMoved = await look(); // by another device, between the two looks
   if (justMoved) return justMoved;
-  if (left) return { vault: draining, current: left };
+  if (left) return left;
   throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');
 }
 
@@ -61,7 +101,7 @@ export async function locate(vault: Vault, recordId: string): Promise<Located> {
  * Throws OWNER_REFUSED where it was enrolled with another backup key, as the new fleet would.
  */
 export async function toBeMoved(vault: Vault, recordId: string, backupKey: SecretBytes): Promise<Uint8Array | undefined> {
-  const left = vault.draining && (await describeIfKnown(vault.draining, recordId));
+  const left = (await describeLeft(vault, recordId))?.current;
   if (!left || left.state === 'erased') return undefined;
   if (!constantTimeEqual(left.ownerKey, ownerKey(backupKey, ridOf(vault, recordId)).publicKey))
     throw new VaultError(
@@ -74,6 +114,8 @@ export async function toBeMoved(vault: Vault, recordId: string, backupKey: Secre
 /** The new fleet's record, as it is served now. */
 interface Served {
   readonly recordId: string;
+  /** The generation that was just enrolled. */
+  readonly g: Uint8Array;
   /** Only whoever holds the backup key can have made it. */
   readonly ownerKey: Uint8Array;
   /** The old fleet's generation that was moved, where that is known: a later one is another enrolment. */
@@ -81,17 +123,17 @@ interface Served {
 }
 
 /** Never throws: the new fleet has the record. */
-export async function drain({ draining }: Vault, { recordId, ownerKey, moved }: Served): Promise<Drained> {
+export async function drain({ draining }: Vault, { recordId, g, ownerKey, moved }: Served): Promise<Drained> {
   if (!draining) return { state: 'nothing' };
   try {
     const left = await describeIfKnown(draining, recordId);
-    if (!left || left.state === 'erased') return { state: 'nothing' };
+    if (!left || left.state === 'erased' || constantTimeEqual(left.g, g)) return { state: 'nothing' };
     const isSame = constantTimeEqual(left.ownerKey, ownerKey) && (moved === undefined || constantTimeEqual(left.g, moved));
     if (!isSame) return { state: 'kept' };
     await eraseGeneration(draining, recordId, left.g);
     return { state: 'erased' };
   } catch (error) {
-    return { state: 'unknown', error };
+    return { state: isMisdirected(error) ? 'misdirected' : 'unknown', error };
   }
 }
 
@@ -103,8 +145,8 @@ async function eraseGeneration({ clock, transport }: Vault, recordId: string, g:
 
 /** In both fleets, the old one first: else a recovery in between would move it back. Throws RECORD_UNKNOWN if neither has it. */
 export async function eraseEverywhere(vault: Vault, recordId: string): Promise<readonly number[]> {
-  const left = vault.draining && (await describeIfKnown(vault.draining, recordId));
-  const forgotten = vault.draining && left ? await eraseGeneration(vault.draining, recordId, left.g) : undefined;
+  const left = await describeLeft(vault, recordId);
+  const forgotten = left && (await eraseGeneration(left.vault, recordId, left.current.g));
   try {
     const { g } = await describe(vault, recordId);
     return await eraseGeneration(vault, recordId, g);

@@ -60,8 +60,8 @@ export class Enrolment {
       const { enrolled } = await this.#vault.transport.finishEnrollment(this.#request);
       return this.#verify(enrolled);
     });
-    const { ownerKey } = this.#generation.body;
-    return { ...result, drained: await drain(this.#vault, { recordId: this.#request.recordId, ownerKey, moved: this.#moved }) };
+    const { g, ownerKey } = this.#generation.body;
+    return { ...result, drained: await drain(this.#vault, { recordId: this.#request.recordId, g, ownerKey, moved: this.#moved }) };
   }
 
   async #verify(enrolled: readonly Enrolled[]): Promise<Omit<EnrolmentResult, 'drained'>> {

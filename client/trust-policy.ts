@@ -1,3 +1,4 @@
+import { refuse } from '../fleet/verify/checks.ts';
 import type { Millis } from '../primitives/brand.ts';
 import { VaultError } from '../primitives/errors.ts';
 
@@ -58,5 +59,25 @@ export function expectStrict({ cosignaturesLeast, epochLeast, checkpointAgeMost,
 export function expectEpoch(epochLeast: number): void {
   if (!Number.isSafeInteger(epochLeast) || epochLeast < 1) throw malformed('epochLeast must be a whole number from 1');
 }
+
+/** What an app's store gives back. A number that is none would let every epoch pass. Throws FLEET_UNTRUSTED. */
+export function expectRemembered(loaded: unknown): Remembered | undefined {
+  if (loaded === undefined) return undefined;
+  const { epochLeast, checkpoint } = (loaded ?? {}) as Partial<Remembered>;
+  const { origin, size, root } = (checkpoint ?? {}) as Partial<Remembered['checkpoint']>;
+  if (!isWhole(epochLeast, 1)) throw damaged('its epoch is no whole number from 1');
+  if (typeof origin !== 'string') throw damaged('its checkpoint names no log');
+  if (!isWhole(size, 0)) throw damaged('the size of its checkpoint is no whole number');
+  if (!(root instanceof Uint8Array) || root.length !== 32) throw damaged('the root of its checkpoint is not 32 bytes');
+  return { epochLeast, checkpoint: { origin, size, root } };
+}
+
+const isWhole = (value: unknown, least: number): value is number => Number.isSafeInteger(value) && (value as number) >= least;
+
+const damaged = (why: string) =>
+  refuse(
+    'memory-damaged',
+    `What the device remembers of the fleet is damaged: ${why}. Restore it; if it must be removed, look why first: then whatever the policy's lowest epoch allows is accepted again.`,
+  );
 
 const malformed = (why: string) => new VaultError('MALFORMED', `The trust policy is wrong: ${why}.`);

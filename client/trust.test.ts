@@ -143,7 +143,7 @@ describe('refused is', () => {
         };
       },
     ],
-    ['a log that shrank', 'checkpoint-stale', () => remember(2, notary.leaves[0] as Uint8Array)],
+    ['a log that shrank', 'log-shrank', () => remember(2, notary.leaves[0] as Uint8Array)],
   ])('%s', async (_what, check, change) => {
     begin();
     const changes = (change() ?? {}) as Partial<WitnessedPolicy>;
@@ -175,6 +175,48 @@ describe('refused is', () => {
     begin();
     memory.load = () => Promise.reject(new Error('damaged'));
     await expect(device().statement()).rejects.toThrow('damaged');
+  });
+
+  const root = new Uint8Array(32);
+  const checkpoint = { origin: 'witness.example/backup-key-vault', size: 0, root };
+  test.each<[string, unknown]>([
+    ['an epoch that is no number', { epochLeast: Number.NaN, checkpoint }],
+    ['an epoch that is a text', { epochLeast: 'x', checkpoint }],
+    ['an epoch below 1', { epochLeast: 0, checkpoint }],
+    ['a broken epoch', { epochLeast: 1.5, checkpoint }],
+    ['no epoch', { checkpoint }],
+    ['no checkpoint', { epochLeast: 1 }],
+    ['a size that is no number', { epochLeast: 1, checkpoint: { ...checkpoint, size: Number.NaN } }],
+    ['a size below 0', { epochLeast: 1, checkpoint: { ...checkpoint, size: -1 } }],
+    ['a short root', { epochLeast: 1, checkpoint: { ...checkpoint, root: new Uint8Array(31) } }],
+    ['a root that is a text', { epochLeast: 1, checkpoint: { ...checkpoint, root: '0'.repeat(32) } }],
+    ['no origin', { epochLeast: 1, checkpoint: { size: 0, root } }],
+    ['null', null],
+    ['a text', 'x'],
+  ])('a memory with %s, by a draining fleet too, and nothing is saved over it', async (_what, damaged) => {
+    begin();
+    memory.remembered = damaged as typeof memory.remembered;
+    await expectRefused(device().statement(), 'memory-damaged');
+    const trust = trustInDraining(notary.policy({ memory }), 1);
+    await expectRefused(new Fleet(vault.name, trust, vault, new InstantClock()).statement(), 'memory-damaged');
+    expect(memory.remembered).toBe(damaged);
+  });
+
+  test('less of the log than the reply showed for which the proof was asked', async () => {
+    begin();
+    const known = device();
+    await known.statement();
+    const slower = vault.published;
+    const before = memory.remembered;
+    notary.append(utf8('next'));
+    publish();
+    const { smime, logProof } = vault.published as { smime: Uint8Array; logProof: Uint8Array };
+    vault.published = slower; // the replica that is asked did not take the newer bundle yet
+    const bundle = { $typeName: 'backupvault.v1.ValidationBundle', smime, logProof } as const;
+    await expectRefused(known.learn({ statement: vault.statement.bytes, bundle }), 'log-shrank');
+    expect(memory.remembered).toBe(before);
+    publish();
+    expect(await known.learn({ statement: vault.statement.bytes, bundle })).toMatchObject({ epoch: 1 });
   });
 });
 

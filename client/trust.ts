@@ -10,7 +10,7 @@ import type { Brand, Millis } from '../primitives/brand.ts';
 import type { ValidationBundle } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Statement } from '../protocol/statement.ts';
 import { trustPinned } from './trust-pinned.ts';
-import { expectEpoch, expectStrict, type Remembered, type TrustPolicy, type WitnessedPolicy } from './trust-policy.ts';
+import { expectEpoch, expectRemembered, expectStrict, type Remembered, type TrustPolicy, type WitnessedPolicy } from './trust-policy.ts';
 
 /** Comes from a Trust alone; nothing else of the client takes a fleet's keys. */
 export type TrustedStatement = Brand<Statement, 'TrustedStatement'>;
@@ -91,8 +91,9 @@ class WitnessedTrust implements Trust {
 
   async #believe({ fleet, said, ask, now }: Claim): Promise<Believed> {
     const { memory, checkpointAgeMost } = this.#policy;
-    const remembered = await memory.load();
-    const reply = said && !showsGrowth(said, remembered) ? said : await ask(remembered?.checkpoint.size ?? 0);
+    const remembered = expectRemembered(await memory.load());
+    const grown = said && growthIn(said, remembered);
+    const reply = said && grown === undefined ? said : await ask(remembered?.checkpoint.size ?? 0);
     const { bundle, consistency } = reply;
     if (!bundle) throw refuse('signature-missing', 'The vault gives a bare statement, which nobody signed.');
     // The list of checks is fleet/verify/bundle.ts, the same for everybody who verifies.
@@ -101,6 +102,8 @@ class WitnessedTrust implements Trust {
       { ...this.#anchors, epochLeast: this.#epochLeast(remembered), remembered: remembered?.checkpoint },
       now,
     );
+    if (grown !== undefined && checkpoint.size < grown)
+      throw refuse('log-shrank', `The log shows ${checkpoint.size} entries; a reply just before had ${grown}. Try again in a minute.`);
     const trusted = ofFleet(statement, fleet); // before anything is remembered of it
     await this.#remember(remembered, trusted, checkpoint);
     return { statement: trusted, freshUntil: checkpoint.signedAt + checkpointAgeMost };
@@ -118,13 +121,14 @@ class WitnessedTrust implements Trust {
   }
 }
 
-/** Then what was said is not enough: that the log continues what was seen must be shown. */
-function showsGrowth({ bundle }: FleetReply, remembered: Remembered | undefined): boolean {
-  if (!bundle || !remembered) return false;
+/** The size of a log that grew. Then what was said is not enough: that the log continues what was seen must be shown. */
+function growthIn({ bundle }: FleetReply, remembered: Remembered | undefined): number | undefined {
+  if (!bundle || !remembered) return undefined;
   try {
-    return parseProof(bundle.logProof).checkpoint.size > remembered.checkpoint.size;
+    const { size } = parseProof(bundle.logProof).checkpoint;
+    return size > remembered.checkpoint.size ? size : undefined;
   } catch {
-    return false; // the checks say what is wrong with it
+    return undefined; // the checks say what is wrong with it
   }
 }
 

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../primitives/clock.ts';
 import { parseRecordId } from '../protocol/record-id.ts';
 import type { Description } from './describe.ts';
-import { type DrainingFleet, eraseEverywhere, locate } from './draining.ts';
+import { type DrainingFleet, eraseEverywhere, locate, trustReplaced } from './draining.ts';
 import { type EnrolInput, prepareEnrolment } from './enrol.ts';
 import type { Enrolment, EnrolmentResult } from './enrolment.ts';
 import { Fleet } from './fleet.ts';
@@ -44,12 +44,13 @@ export class VaultClient {
     draining,
   }: VaultClientOptions) {
     const common = { tenant, argon2id, made: new MadeAttempts(), clock, onReceipts };
-    const vaultAt = (to: VaultTransport, trust: Trust, old: Vault | undefined): Vault => {
+    const vaultAt = (to: VaultTransport, trust: Trust): Vault => {
       const typed = withTypedErrors(to);
-      return { ...common, transport: typed, fleet: new Fleet(fleet, trust, typed, clock), draining: old };
+      return { ...common, transport: typed, fleet: new Fleet(fleet, trust, typed, clock), draining: undefined };
     };
-    const old = draining && vaultAt(draining.transport, trustInDraining(policy, draining.epochLeast), undefined);
-    this.#vault = vaultAt(transport, trustIn(policy), old);
+    const served = vaultAt(transport, trustIn(policy));
+    const old = draining && vaultAt(draining.transport, trustReplaced(trustInDraining(policy, draining.epochLeast), served.fleet));
+    this.#vault = { ...served, draining: old };
     this.#recoveries = new Recoveries(this.#vault);
   }
 

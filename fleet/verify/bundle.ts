@@ -142,7 +142,7 @@ function expectContinues(
   if (!before) return 'No checkpoint was seen before.';
   const { origin, size, root } = checkpoint;
   if (origin !== before.origin) throw refuse('log-forked', `The log is called ${origin}, and was ${before.origin}.`);
-  if (size < before.size) throw refuse('checkpoint-stale', `The checkpoint has ${size} entries; one with ${before.size} was seen already.`);
+  if (size < before.size) throw refuse('log-shrank', `The log shows ${size} entries; ${before.size} were seen already.`);
   if (size > before.size && !proof)
     throw refuse('log-forked', `Nothing shows that the log continues the ${before.size} entries seen before.`);
   const old = { oldSize: before.size, oldRoot: before.root as TreeHash };

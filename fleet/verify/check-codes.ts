@@ -21,6 +21,7 @@ export const checkCodes = {
   'proof-malformed': 'The proof from the log is not a tlog-proof.',
   'checkpoint-signature': 'The log did not sign the checkpoint.',
   'checkpoint-stale': 'The checkpoint is too old, or from the future.',
+  'log-shrank': 'The log shows fewer entries than before.',
   'inclusion-proof': 'The log does not hold this statement.',
   'log-forked': 'The log shows another history than before.',
   'checkpoint-malformed': 'What the log answers is not a checkpoint.',
@@ -41,6 +42,8 @@ export const checkCodes = {
   // What a client expects
   'statement-not-pinned': 'The statement is not one of those that are pinned.',
   'fleet-differs': 'The statement is of another fleet.',
+  'fleet-not-older': 'What should be the fleet that is being replaced is the new one, or not older than it.',
+  'memory-damaged': 'What the device remembers of the fleet is damaged.',
 } as const;
 
 export type CheckCode = keyof typeof checkCodes;

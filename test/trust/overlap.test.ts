@@ -113,6 +113,21 @@ test('the old fleet’s limit holds for the old generation', async () => {
   expect(await stateAt(fresh, 'dave')).toBeUndefined();
 });
 
+test('an address of the old fleet that leads to the new one erases nothing', async () => {
+  const { fleet, tenant } = old.client;
+  const misled = new VaultClient({
+    ...{ fleet, tenant, argon2id: quickHash, transport: fresh.open().transport },
+    policy: notary.policy({ epochLeast: 2, memory }),
+    draining: { transport: fresh.open().transport, epochLeast: 1 },
+  });
+  const backupKey = new SecretBytes(randomBytes(32));
+  const policy = { limit: 5, coolDownMs: 0 };
+  expect(await misled.enroll({ recordId: 'erin', code: CODE, backupKey, policy })).toMatchObject({ drained: { state: 'misdirected' } });
+  const { renewal } = await misled.recover({ recordId: 'erin', code: CODE });
+  expect(renewal).toMatchObject({ state: 'renewed', result: { drained: { state: 'misdirected' } } });
+  expect(await stateAt(fresh, 'erin')).toBe(RecordState.LIVE);
+});
+
 test('a device that must not accept the old fleet’s epoch is told so, and nothing moves', async () => {
   const { fleet, tenant } = old.client;
   const strict = new VaultClient({

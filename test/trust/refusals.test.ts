@@ -147,7 +147,7 @@ describe('a bundle', () => {
     ],
     [
       'a checkpoint smaller than one seen before',
-      'checkpoint-stale',
+      'log-shrank',
       () => ({ policy: { remembered: { origin: world.log.key.name, size: 2, root: treeHash(world.entries.map(leafHash)) } } }),
     ],
     [
