@@ -5,7 +5,7 @@ import { makeConsistencyProof } from '../log/consistency.ts';
 import { type NoteSignature, parseSignatures, signaturesOf } from '../log/note.ts';
 import type { NoteKey } from '../log/note-key.ts';
 import { cosignedAt } from '../log/note-signature.ts';
-import { readAtMost } from '../log/read-at-most.ts';
+import { readUpTo } from '../log/read-up-to.ts';
 import { formatAddCheckpoint } from './add-checkpoint.ts';
 import type { Draft } from './published-log.ts';
 
@@ -77,7 +77,9 @@ async function post({ note, leaves }: Draft, oldSize: number, place: CosignerPla
       signal: AbortSignal.timeout(DEADLINE),
       redirect: 'error',
     });
-    return { status: response.status, body: new TextDecoder().decode(await readAtMost(response, BYTES_MOST)) };
+    const answer = await readUpTo(response, BYTES_MOST);
+    if (answer.length > BYTES_MOST) throw new Error(`its answer has more than ${BYTES_MOST} bytes`);
+    return { status: response.status, body: new TextDecoder().decode(answer) };
   } catch (cause) {
     throw unavailable(place, `does not answer: ${(cause as Error).message}`, cause);
   }
