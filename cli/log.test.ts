@@ -1,12 +1,13 @@
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import type { Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { formatCheckpoint } from '../fleet/log/checkpoint.ts';
 import { formatNote } from '../fleet/log/note.ts';
 import { formatNoteKey } from '../fleet/log/note-key.ts';
-import { cosign } from '../fleet/log/note-signature.ts';
+import { cosign, signText } from '../fleet/log/note-signature.ts';
 import { parseProof, provesEntry } from '../fleet/log/proof.ts';
 import { softCheckpoint, softKey } from '../fleet/log/testing.ts';
 import { leafHash } from '../fleet/log/tree.ts';
@@ -115,6 +116,39 @@ describe('a log is refused', () => {
     writeFileSync(file('checkpoint'), 'moved\n');
     await refused('verify', 'checkpoint-malformed', 'checkpoint');
     await refused('audit', 'checkpoint-malformed', 'checkpoint');
+  });
+
+  test('when it says that it has more entries than anybody could read', async () => {
+    const text = formatCheckpoint({ origin: NAME, size: Number.MAX_SAFE_INTEGER, root: leafHash(first.bytes), extensions: [] });
+    const signatures = [signText(text, log.key, log.sign), cosign(text, log.key, Math.floor(Date.now() / 1000), log.sign)];
+    writeFileSync(file('checkpoint'), formatNote({ text, signatures }));
+    await refused('verify', 'checkpoint-malformed', 'checkpoint');
+    await refused('audit', 'checkpoint-malformed', 'checkpoint');
+  });
+
+  test('when a file of it has no end', async () => {
+    let sent = 0;
+    const endless = createServer((request, response) => {
+      if (request.url === '/checkpoint') return response.end(readFileSync(file('checkpoint')));
+      const flood = () => {
+        do sent += 65536;
+        while (sent < 1 << 28 && response.write(Buffer.alloc(65536)));
+        if (sent >= 1 << 28) response.end();
+      };
+      response.on('drain', flood);
+      flood();
+    });
+    await new Promise<void>((resolve) => endless.listen(0, '127.0.0.1', resolve));
+    const honest = url;
+    url = `http://127.0.0.1:${(endless.address() as AddressInfo).port}`;
+    try {
+      await refused('audit', 'tree-mismatch', 'entries');
+      expect(sent).toBeLessThan(1 << 27);
+    } finally {
+      url = honest;
+      endless.closeAllConnections();
+      endless.close();
+    }
   });
 
   test('when its checkpoint is old', async () => {

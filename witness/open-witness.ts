@@ -7,9 +7,9 @@ import { type BundleSigner, signSmime } from '../fleet/produce/cms.ts';
 import { readPin } from '../fleet/signing-token/pin-file.ts';
 import type { Signer } from '../fleet/signing-token/signer.ts';
 import { SigningToken } from '../fleet/signing-token/signing-token.ts';
-import { verifyDeployment } from '../fleet/verify/deployment.ts';
 import { loadWitnessConfig, type WitnessConfig } from '../fleet/witness/config.ts';
 import { PublishedLog } from '../fleet/witness/published-log.ts';
+import { type Room, verifyFromRoom } from '../fleet/witness/room.ts';
 import type { Judgement, WitnessOptions } from '../fleet/witness/witness.ts';
 import { systemClock } from '../primitives/clock.ts';
 import { VaultError } from '../primitives/errors.ts';
@@ -17,7 +17,8 @@ import { profilePath } from '../primitives/package-root.ts';
 
 /** A witness whose token is open. */
 export interface OpenWitness {
-  readonly options: WitnessOptions;
+  readonly options: Omit<WitnessOptions, 'judgement'>;
+  readonly judgement: (room: Room) => Judgement;
   /** Ed25519: signs notes. */
   readonly logSigner: Signer;
 }
@@ -41,22 +42,20 @@ export async function withWitness<T>(directory: string, use: (witness: OpenWitne
   try {
     const labels = keyLabels(config.name);
     const logSigner = token.signer('ed25519', labels.log);
-    const options: WitnessOptions = {
+    const signer = { certificate: read(join(directory, CERTIFICATE_FILE)), key: token.signer('p256', labels.bundle) };
+    const options = {
       log: new PublishedLog(directory, config.name, logSigner),
-      judgement: judgement({ certificate: read(join(directory, CERTIFICATE_FILE)), key: token.signer('p256', labels.bundle) }),
       cosigners: config.cosigners.map(({ vkey, url }) => ({ key: parseNoteKey(vkey), url })),
       clock: systemClock,
     };
-    return await use({ options, logSigner });
+    return await use({ options, judgement: (room) => judgementFrom(room, signer), logSigner });
   } finally {
     token.close();
   }
 }
 
-const judgement = (signer: BundleSigner): Judgement => ({
-  verifyEvidence: (files) => {
-    verifyDeployment(files);
-  },
+const judgementFrom = (room: Room, signer: BundleSigner): Judgement => ({
+  verifyEvidence: (files, statement) => verifyFromRoom(files, statement, room),
   signBundle: (statement) => signSmime(statement, signer, systemClock.now()),
 });
 

@@ -21,7 +21,8 @@ test.each(['', 'init', 'submit', 'refresh', 'follow', 'serve'])('bkv-witness %s 
 
 test.each([
   ['no directory', ['refresh'], '--dir'],
-  ['no evidence', ['--dir', 'd', 'submit', '--out', 'o'], 'evidence'],
+  ['no evidence', ['--dir', 'd', 'submit', '--out', 'o', '--statement', 'ab'.repeat(32)], 'evidence'],
+  ['no hash from the room', ['--dir', 'd', 'submit', 'e', '--out', 'o'], '--statement'],
   ['no name', ['--dir', 'd', 'init', '--token-label', 't', '--pin-file', 'p'], '--name'],
   ['an address that is none', ['--dir', 'd', 'serve', '--listen', '8080'], 'host:port'],
 ])('wrong arguments: %s', async (_what, args, named) => {

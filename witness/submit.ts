@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import type { Output } from '../cli/output.ts';
 import { readEvidence } from '../fleet/ceremony/read-evidence.ts';
 import { writeDurably } from '../fleet/witness/durable-file.ts';
@@ -9,15 +9,25 @@ import { toHex, utf8 } from '../primitives/bytes.ts';
 import { directoryOf, withWitness } from './open-witness.ts';
 import { tellMissing } from './tell-missing.ts';
 
+interface Options {
+  readonly out: string;
+  readonly statement: string;
+  readonly rehearsal?: boolean;
+}
+
 export const submitCommand = (output: Output): Command =>
   new Command('submit')
     .description('judge evidence, put its statement into the log, sign it; the same again makes a fresh proof and no second entry')
     .argument('<evidence>', "the ceremony's directory")
     .requiredOption('--out <directory>', 'where witnessed.txt and log-proof.txt go, for the operator; they are replaced')
-    .action(async (evidence: string, { out }: { readonly out: string }, command: Command) => {
+    .requiredOption('--statement <hash>', "the statement's hash as it was read aloud in the room, in hexadecimal", parseStatementHash)
+    .option('--rehearsal', 'sign a rehearsal, too')
+    .action(async (evidence: string, { out, statement, rehearsal = false }: Options, command: Command) => {
       output.step('verifying the evidence');
       const files = readEvidence(evidence);
-      const done = await withWitness(directoryOf(command), ({ options }) => submit(files, options));
+      const done = await withWitness(directoryOf(command), ({ options, judgement }) =>
+        submit(files, { ...options, judgement: judgement({ statement, rehearsal }) }),
+      );
       mkdirSync(out, { recursive: true });
       writeDurably(join(out, 'witnessed.txt'), utf8(done.bundle));
       writeDurably(join(out, 'log-proof.txt'), done.proof);
@@ -31,3 +41,11 @@ export const submitCommand = (output: Output): Command =>
         ].join('\n'),
       );
     });
+
+/** As people write it down: in groups, or in capitals. */
+function parseStatementHash(text: string): string {
+  const hash = text.replaceAll(/\s/g, '').toLowerCase();
+  if (!/^[0-9a-f]{64}$/.test(hash))
+    throw new InvalidArgumentError('It has 64 hexadecimal digits: `bkvctl ceremony` printed it for the room.');
+  return hash;
+}

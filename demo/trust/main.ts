@@ -117,7 +117,8 @@ async function epoch(
 
   const out = at('witnessed', `epoch-${number}`);
   const witness = { SOFTHSM2_CONF: at('tokens', 'witness', 'softhsm2.conf') };
-  const logged = await run('bkv-witness', ['--dir', at('witness'), 'submit', evidence, '--out', out], witness);
+  const heard = ['--statement', String(held.statement_hash)];
+  const logged = await run('bkv-witness', ['--dir', at('witness'), 'submit', evidence, '--out', out, ...heard, '--rehearsal'], witness);
   narrator.say(`Epoch ${number}: the witness verified it, put it into its log as entry ${logged.index} and signed; the second cosigned.`);
 
   const operator = participants.get('operator') as TokenPlace;

@@ -72,6 +72,20 @@ test('a token whose keys may leave makes no statement', async () => {
   expect(existsSync(join(directory, 'statement.json'))).toBe(false);
 });
 
+test('what no client would accept as a statement is told, too, and nothing is sealed', async () => {
+  const directory = newDirectory();
+  const one = softReading(1);
+  await expect(
+    hold(directory, async (_, index) => (index === 1 ? one : { ...softReading(index), token: one.token })),
+  ).rejects.toMatchObject({
+    code: 'FLEET_UNTRUSTED',
+    details: { check: 'duplicate-serial' },
+  });
+  const { lines } = verifyTranscript(readFileSync(join(directory, 'transcript.jsonl')));
+  expect(lines.at(-1)).toMatchObject({ event: 'ceremony-failed', data: { why: expect.stringContaining('token serial') } });
+  expect(existsSync(join(directory, 'manifest.json'))).toBe(false);
+});
+
 test('a participant signs once, with the planned key, and agrees to nothing that is broken', async () => {
   const directory = newDirectory();
   await hold(directory);

@@ -36,6 +36,8 @@ export class EvidenceWriter {
 
   /** Adds a line to the transcript. Time never goes back in it, whatever the machine's clock does. */
   tell(event: string, data: TranscriptLine['data']): void {
+    // Its descriptor may be another file's by now.
+    if (this.#hashes.has(TRANSCRIPT)) throw new VaultError('INTERNAL', 'the transcript is sealed: nothing can be told any more');
     this.#at = Math.max(this.#at, this.#clock.now());
     const line = encodeCanonical({ seq: this.#text.length + 1, at: new Date(this.#at).toISOString(), event, data, prev: this.#head });
     const written = Buffer.concat([line, Buffer.from('\n')]);
@@ -60,8 +62,8 @@ export class EvidenceWriter {
   /** Ends the transcript and writes the manifest over every file; returns its SHA-256, which the statement names. */
   seal(): string {
     if (this.#hashes.has(TRANSCRIPT)) throw new VaultError('INTERNAL', 'the evidence is sealed already');
-    closeSync(this.#transcript);
     this.#hashes.set(TRANSCRIPT, hexHash(Buffer.concat(this.#text)));
+    closeSync(this.#transcript);
     const manifest = encodeCanonical({ type: MANIFEST_TYPE, files: Object.fromEntries(this.#hashes) });
     writeNew(join(this.directory, 'manifest.json'), manifest, PUBLIC);
     return hexHash(manifest);

@@ -46,6 +46,7 @@ export async function holdCeremony(ceremony: Ceremony): Promise<Held> {
       writeReplica(writer, loaded, replica, i + 1, reading);
     }
     progress('writing the statement');
+    describe(loaded, readings, NOT_YET); // while what no client would accept can still be told
     writer.tell('deployment-described', { replicas: readings.length, threshold: loaded.plan.threshold });
     const statement = describe(loaded, readings, writer.seal());
     writeNew(join(directory, 'statement.json'), statement.bytes, PUBLIC);
@@ -55,6 +56,9 @@ export async function holdCeremony(ceremony: Ceremony): Promise<Held> {
     throw error;
   }
 }
+
+/** In place of the evidence's hash, which exists once the transcript is closed. */
+const NOT_YET = '0'.repeat(64);
 
 function begin(writer: EvidenceWriter, { plan, bytes, previous }: LoadedPlan): void {
   for (const folder of ['attributes', 'tokens', 'attestation', 'participants', 'anchors']) writer.folder(folder);
@@ -102,6 +106,6 @@ function tellFailure(writer: EvidenceWriter, error: Error): void {
   try {
     writer.tell('ceremony-failed', { why: error.message, error: hexHash(Buffer.from(error.message)) });
   } catch {
-    // The disk is full, or the transcript was closed: the error itself is what counts.
+    // The disk is full, or the transcript is sealed: the error itself is what counts.
   }
 }

@@ -6,6 +6,8 @@ import { type TreeHash, treeHash } from './tree.ts';
 
 export const TILE_WIDTH = 256;
 const ENTRY_MOST = 0xffff;
+/** Of a bundle of entries, each with its length: no file of a log is larger. */
+export const BUNDLE_BYTES_MOST = TILE_WIDTH * (2 + ENTRY_MOST);
 
 export interface Tile {
   /** `entries` is beside level 0: the entries themselves. */

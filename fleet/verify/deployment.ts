@@ -5,6 +5,7 @@ import { type EvidenceFiles, encodeCanonical, hexHash, need } from './files.ts';
 import { verifyManifest } from './manifest.ts';
 import { expectAgreement, type SignedParticipant, verifyParticipants } from './participants.ts';
 import { type CeremonyPlan, parsePlan } from './plan.ts';
+import { parsePublicKey } from './public-key.ts';
 import { type ReplicaAttributes, type TokenDescription, verifyAttributes, verifyKeys, verifyToken, verifyTold } from './replica-files.ts';
 import { only, type Transcript, verifyTranscript } from './transcript.ts';
 
@@ -124,15 +125,27 @@ function expectPlanned({ document }: Statement, plan: CeremonyPlan): string {
 }
 
 function expectTold(files: EvidenceFiles, transcript: Transcript, plan: CeremonyPlan): string {
-  const begun = only(transcript, 'ceremony-begun');
-  if (transcript.lines[0]?.event !== 'ceremony-begun' || begun.plan !== hexHash(need(files, 'plan.yaml')))
-    throw refuse('evidence-mismatch', 'The transcript does not begin with this plan.');
-  if (only(transcript, 'software-named').sha256 !== hexHash(need(files, 'software.json')))
-    throw refuse('evidence-mismatch', 'The file software.json is not the one that the transcript tells of.');
+  const { fleet, epoch, purpose, threshold, participants, replicas } = plan;
   const { version, digest, rebuild } = plan.software;
+  const failed = transcript.lines.find(({ event }) => event === 'ceremony-failed');
+  if (failed) throw refuse('evidence-mismatch', `The transcript tells that the ceremony failed: ${String(failed.data.why)}`);
+  const named = participants.map(({ name, role, public_key }) => ({ name, role, key: parsePublicKey(public_key).fingerprint }));
+  const told = {
+    'ceremony-begun': { plan: hexHash(need(files, 'plan.yaml')), fleet, epoch, purpose },
+    ...(epoch > 1 && { 'previous-statement': { sha256: hexHash(need(files, 'previous.json')), epoch: epoch - 1 } }),
+    'participants-named': { participants: named },
+    'software-named': { sha256: hexHash(need(files, 'software.json')), version, digest },
+    'deployment-described': { replicas: replicas.length, threshold },
+  };
+  if (transcript.lines[0]?.event !== 'ceremony-begun') throw refuse('evidence-mismatch', 'The transcript does not begin with the plan.');
+  for (const [event, data] of Object.entries(told))
+    if (!same(only(transcript, event), data))
+      throw refuse('evidence-mismatch', `What the transcript tells in "${event}" is not what plan and files say.`);
   if (String(encodeCanonical({ version, digest, rebuild })) !== String(need(files, 'software.json')))
     throw refuse('plan-mismatch', 'The file software.json is not what the plan says.');
-  for (const { name } of plan.replicas) verifyTold(files, name, transcript);
+  const lines = replicas.reduce((sum, replica) => sum + verifyTold(files, replica, transcript), Object.keys(told).length);
+  if (transcript.lines.length !== lines)
+    throw refuse('evidence-mismatch', `The transcript has ${transcript.lines.length} lines, and this plan makes ${lines}.`);
   return `Plan, software, and the tokens and keys of ${plan.replicas.length} replicas.`;
 }
 

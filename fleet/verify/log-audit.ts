@@ -14,11 +14,16 @@ import { readHistory } from './history.ts';
 /** A log's files by their paths below its URL. */
 export type LogFiles = ReadonlyMap<string, Uint8Array>;
 
+/** A fleet makes a statement when its tokens or its software change. Far more than that is an attempt to keep an auditor busy. */
+const ENTRIES_MOST = 1 << 16;
+
 /** Is the checkpoint one to rely on? */
 export function checkCheckpoint(list: Checklist, bytes: Uint8Array, policy: LogPolicy, now: Millis): TrustedCheckpoint | undefined {
   const note = list.run('checkpoint', 'The log answers a checkpoint', [], () => {
     const read = readNote(bytes);
     const { origin, size } = parseCheckpoint(read.text);
+    if (size > ENTRIES_MOST)
+      throw refuse('checkpoint-malformed', `It says ${size} entries; a log of fleet statements has ${ENTRIES_MOST} at most.`);
     return [read, `${origin}, ${size} entries.`];
   });
   return list.run('signed', 'The log signed it, lately, and enough others did', [note], (read) => {

@@ -3,6 +3,7 @@ import { keyRules, mayBeMissing } from '../../protocol/key-rules.ts';
 import { type StatementDocument, statementSchema } from '../../protocol/statement.ts';
 import { refuse } from './checks.ts';
 import { type EvidenceFiles, encodeCanonical, hexHash, need, parseCanonical } from './files.ts';
+import type { PlannedReplica } from './plan.ts';
 import { only, type Transcript } from './transcript.ts';
 
 type StatedReplica = StatementDocument['replicas'][number];
@@ -43,7 +44,7 @@ export function verifyKeys(files: EvidenceFiles, replica: StatedReplica): Replic
 
 /** The token is the one in the statement. Throws evidence-mismatch. */
 export function verifyToken(files: EvidenceFiles, replica: StatedReplica): TokenDescription {
-  const token = parseCanonical(need(files, tokenFile(replica.name)), tokenSchema, 'evidence-mismatch', `The token of ${replica.name}`);
+  const token = readToken(files, replica.name);
   const { mechanisms: _listed, ...identity } = token;
   if (!same(identity, replica.token)) throw refuse('evidence-mismatch', `The token of ${replica.name} is not the one in the statement.`);
   return token;
@@ -64,19 +65,33 @@ export function verifyAttributes({ name: replica, keys }: ReplicaAttributes): vo
   if (stranger) throw refuse('attributes-unsafe', `${replica} has a key ${stranger} that nobody knows.`);
 }
 
-/** The transcript tells of exactly these files. Throws evidence-mismatch. */
-export function verifyTold(files: EvidenceFiles, name: string, transcript: Transcript): void {
+/** The transcript tells of exactly these files, and what is in them; returns in how many lines. Throws evidence-mismatch. */
+export function verifyTold(files: EvidenceFiles, { name, keys }: PlannedReplica, transcript: Transcript): number {
   for (const [event, file] of [
     ['token-read', tokenFile(name)],
     ['attributes-read', attributesFile(name)],
   ] as const)
     if (only(transcript, event, name).sha256 !== hexHash(need(files, file)))
       throw refuse('evidence-mismatch', `The file ${file} is not the one that the transcript tells of.`);
+  const { mechanisms: _listed, ...token } = readToken(files, name);
+  const { sha256: _compared, ...read } = only(transcript, 'token-read', name);
+  if (!same(read, { replica: name, ...token }))
+    throw refuse('evidence-mismatch', `The transcript tells of another token of ${name} than the file ${tokenFile(name)}.`);
+  const { session_key, receipt_key } = readAttributes(files, name);
+  if (!same(only(transcript, keys === 'make' ? 'keys-made' : 'keys-kept', name), { replica: name, session_key, receipt_key }))
+    throw refuse('evidence-mismatch', `The transcript tells of other keys of ${name} than the file ${attributesFile(name)}.`);
   const kept = [...files.keys()].filter((file) => file.startsWith(attestationFolder(name)));
   const told = only(transcript, 'attestation', name).files;
   const expected = Object.fromEntries(kept.map((file) => [file, hexHash(need(files, file))]));
   if (!same(told, expected)) throw refuse('evidence-mismatch', `The attestation of ${name} is not the one that the transcript tells of.`);
+  return LINES_OF_REPLICA;
 }
+
+/** Token, keys, attributes, attestation. */
+const LINES_OF_REPLICA = 4;
+
+const readToken = (files: EvidenceFiles, name: string): TokenDescription =>
+  parseCanonical(need(files, tokenFile(name)), tokenSchema, 'evidence-mismatch', `The token of ${name}`);
 
 const readAttributes = (files: EvidenceFiles, name: string): ReplicaAttributes =>
   parseCanonical(need(files, attributesFile(name)), attributesSchema, 'evidence-mismatch', `The list of keys of ${name}`);

@@ -5,6 +5,7 @@ import { makeConsistencyProof } from '../log/consistency.ts';
 import { type NoteSignature, parseSignatures, signaturesOf } from '../log/note.ts';
 import type { NoteKey } from '../log/note-key.ts';
 import { cosignedAt } from '../log/note-signature.ts';
+import { readUpTo } from '../log/read-up-to.ts';
 import { formatAddCheckpoint } from './add-checkpoint.ts';
 import type { Draft } from './published-log.ts';
 
@@ -23,6 +24,8 @@ export interface Collected {
 }
 
 const DEADLINE: Millis = 10_000;
+/** Of an answer. A cosignature takes some two hundred. */
+const BYTES_MOST = 4096;
 
 /**
  * Asks every cosigner at once. One that does not answer is missing, and that is all. One that knows another tree is an alarm: throws
@@ -32,7 +35,7 @@ export async function collectCosignatures(draft: Draft, places: readonly Cosigne
   const answers = await Promise.all(
     places.map(async (place) => {
       try {
-        return { place, cosignatures: await cosignatureOf(draft, place) };
+        return { place, cosignatures: [await cosignatureOf(draft, place)] };
       } catch (error) {
         if (!isVaultError(error) || error.code === 'LOG_CORRUPT') throw error;
         return { place, reason: error.message };
@@ -45,7 +48,7 @@ export async function collectCosignatures(draft: Draft, places: readonly Cosigne
   };
 }
 
-async function cosignatureOf(draft: Draft, place: CosignerPlace): Promise<NoteSignature[]> {
+async function cosignatureOf(draft: Draft, place: CosignerPlace): Promise<NoteSignature> {
   const { size } = draft.checkpoint;
   let oldSize = draft.published.size;
   let answer = await post(draft, oldSize, place);
@@ -57,9 +60,12 @@ async function cosignatureOf(draft: Draft, place: CosignerPlace): Promise<NoteSi
   if (answer.status === 422 || (answer.status === 409 && oldSize === size))
     throw corrupt(place, `knows another tree of ${oldSize} entries`);
   if (answer.status !== 200) throw unavailable(place, `answers ${answer.status}: ${answer.body.slice(0, 200).trim()}`);
+  // One, and the latest, of however many: a note with too many signatures could not be read again.
   const answered = { text: draft.note.text, signatures: parseSignatures(answer.body) };
-  if (cosignedAt(answered, place.key) === undefined) throw unavailable(place, 'answers without a right signature of its key');
-  return signaturesOf(answered, place.key);
+  const time = cosignedAt(answered, place.key);
+  const latest = signaturesOf(answered, place.key).find((one) => cosignedAt({ ...answered, signatures: [one] }, place.key) === time);
+  if (time === undefined || latest === undefined) throw unavailable(place, 'answers without a right signature of its key');
+  return latest;
 }
 
 async function post({ note, leaves }: Draft, oldSize: number, place: CosignerPlace): Promise<{ status: number; body: string }> {
@@ -71,7 +77,9 @@ async function post({ note, leaves }: Draft, oldSize: number, place: CosignerPla
       signal: AbortSignal.timeout(DEADLINE),
       redirect: 'error',
     });
-    return { status: response.status, body: await response.text() };
+    const answer = await readUpTo(response, BYTES_MOST);
+    if (answer.length > BYTES_MOST) throw new Error(`its answer has more than ${BYTES_MOST} bytes`);
+    return { status: response.status, body: new TextDecoder().decode(answer) };
   } catch (cause) {
     throw unavailable(place, `does not answer: ${(cause as Error).message}`, cause);
   }

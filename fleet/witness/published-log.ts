@@ -96,12 +96,14 @@ export class PublishedLog {
   }
 
   /**
-   * Makes a draft public, with what cosigners added; not in place of a larger tree that another process published meanwhile. (Should
+   * Makes a draft public, with what cosigners added. Throws MALFORMED for more signatures than a note may have. Not in place of a larger tree that another process published meanwhile. (Should
    * that happen between the look and the write, the smaller one shows until the next publication: both are true.)
    */
   publish({ checkpoint, note }: Draft, cosignatures: readonly NoteSignature[]): Note {
     const cosigned = { text: note.text, signatures: [...note.signatures, ...cosignatures] };
-    if (this.published().size <= checkpoint.size) writeDurably(this.#checkpointFile, formatNote(cosigned));
+    const bytes = formatNote(cosigned);
+    parseNote(bytes); // as everyone will: what nobody can read would be the end of the log
+    if (this.published().size <= checkpoint.size) writeDurably(this.#checkpointFile, bytes);
     return cosigned;
   }
 

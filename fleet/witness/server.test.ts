@@ -1,17 +1,17 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { get } from 'node:http';
+import { createServer, get } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
 import { makeConsistencyProof } from '../log/consistency.ts';
-import { formatNote, type Note, parseNote, parseSignatures } from '../log/note.ts';
+import { formatNote, formatSignature, type Note, parseNote, parseSignatures } from '../log/note.ts';
 import { formatNoteKey } from '../log/note-key.ts';
-import { cosignedAt } from '../log/note-signature.ts';
+import { cosign, cosignedAt } from '../log/note-signature.ts';
 import { type SoftKey, softCheckpoint, softKey } from '../log/testing.ts';
 import { leafHash, type TreeHash } from '../log/tree.ts';
-import { formatAddCheckpoint } from './add-checkpoint.ts';
+import { formatAddCheckpoint, parseAddCheckpoint } from './add-checkpoint.ts';
 import { Cosigner } from './cosigner.ts';
 import { CosignerMemory } from './memory.ts';
 import { PublishedLog } from './published-log.ts';
@@ -253,6 +253,94 @@ describe('a log that asks cosigners', () => {
     rmSync(join(directory, 'cosigned'), { recursive: true });
     expect((await refresh(options())).missing[0]?.reason).toContain('404');
     expect(cosigners()).toBeUndefined();
+  });
+
+  /** A cosigner that answers what it likes. */
+  async function hostile(answer: (request: Uint8Array) => string | undefined): Promise<{ url: string; sent: () => number }> {
+    let sent = 0;
+    const server = createServer(async (request, response) => {
+      const body = new Uint8Array(Buffer.concat(await request.toArray()));
+      const text = answer(body);
+      if (text !== undefined) return response.end(text);
+      const flood = () => {
+        do sent += 65536;
+        while (sent < 1 << 26 && response.write('x'.repeat(65536)));
+        if (sent >= 1 << 26) response.end();
+      };
+      response.on('drain', flood);
+      flood();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    closers.push(
+      () => server.close(),
+      () => server.closeAllConnections(),
+    );
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, sent: () => sent };
+  }
+
+  test('takes one signature of each, however many it answers, and can be read afterwards', async () => {
+    const now = clock.now() / 1000;
+    const many = (count: number) => (request: Uint8Array) => {
+      const { text } = parseAddCheckpoint(request).note;
+      return Array.from({ length: count }, (_, i) => formatSignature(cosign(text, ours.key, now - i, ours.sign))).join('');
+    };
+    for (const [count, taken] of [
+      [2, 1],
+      [99, 0],
+    ] as const) {
+      const { missing } = await submit(evidence(), options(log, (await hostile(many(count))).url));
+      expect(missing).toHaveLength(1 - taken);
+      expect(log.publishedNote().signatures).toHaveLength(2 + taken);
+      expect(cosigners()).toBe(taken === 0 ? undefined : now);
+    }
+    expect((await submit(evidence(), options())).missing).toEqual([]);
+  });
+
+  test('reads no more of an answer than a cosignature takes', async () => {
+    const { url: flood, sent } = await hostile(() => undefined);
+    const { missing } = await submit(evidence(), options(log, flood));
+    expect(missing[0]?.reason).toContain('bytes');
+    expect(sent()).toBeLessThan(1 << 25);
+  });
+
+  test('publishes nothing that nobody could read', () => {
+    const draft = log.draft(clock.now());
+    const before = log.publishedNote();
+    const cosignature = cosign(draft.note.text, ours.key, clock.now() / 1000, ours.sign);
+    expect(() =>
+      log.publish(
+        draft,
+        Array.from({ length: 99 }, () => cosignature),
+      ),
+    ).toThrow(expect.objectContaining({ code: 'MALFORMED' }));
+    expect(log.publishedNote()).toEqual(before);
+  });
+
+  test('is not rolled back because another process of it was quicker', async () => {
+    await submit(evidence(), options());
+    class LateLog extends PublishedLog {
+      raced = false;
+      override draft(now: number) {
+        const draft = super.draft(now);
+        if (!this.raced) {
+          this.raced = true;
+          const { note } = raceWith(now);
+          expect(note.text).toContain('\n2\n');
+        }
+        return draft;
+      }
+    }
+    const late = new LateLog(join(directory, 'log'), theirs.key.name, softSigner(theirs.key.name));
+    // What `submit` does beside: appends, and its cosigner knows before the other asks.
+    const raceWith = (now: number) => {
+      log.append(1, second.bytes);
+      const draft = log.draft(now);
+      const old = memory.read(theirs.key.name);
+      expect(old && memory.raise(old, 2, draft.checkpoint.root)).toBe(true);
+      return draft;
+    };
+    expect(await refresh(options(late))).toEqual({ size: 2, missing: [] });
+    expect(late.published().size).toBe(2);
   });
 
   describe('and was restored from an old copy', () => {

@@ -1,6 +1,6 @@
 import { type Bytes, constantTimeEqual } from '../../primitives/bytes.ts';
 import type { Clock } from '../../primitives/clock.ts';
-import { VaultError } from '../../primitives/errors.ts';
+import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import { parseStatement, type Statement } from '../../protocol/statement.ts';
 import type { EvidenceFiles } from '../verify/files.ts';
 import { expectNext } from '../verify/history.ts';
@@ -75,8 +75,8 @@ export async function refresh(options: Omit<WitnessOptions, 'judgement'>): Promi
  * A log that was restored from an old copy would put another entry where one was: its cosigners know, and are asked before. Signing the
  * tree as it was is no fork. Throws LOG_CORRUPT.
  */
-async function expectNotRolledBack({ log, cosigners, clock }: WitnessOptions): Promise<void> {
-  if (cosigners.length > 0) await collectCosignatures(log.draft(clock.now()), cosigners);
+async function expectNotRolledBack(options: WitnessOptions): Promise<void> {
+  if (options.cosigners.length > 0) await draftCosigned(options);
 }
 
 function append(statement: Statement, log: PublishedLog): { index: number; isNew: boolean } {
@@ -96,12 +96,21 @@ function placeOf(statement: Statement, entries: readonly Bytes[]): { index: numb
   return { index: entries.length, isNew: true };
 }
 
-async function publish({
-  log,
-  cosigners,
-  clock,
-}: Omit<WitnessOptions, 'judgement'>): Promise<{ draft: Draft; missing: Collected['missing']; note: Draft['note'] }> {
-  const draft = log.draft(clock.now());
-  const { cosignatures, missing } = await collectCosignatures(draft, cosigners);
-  return { draft, missing, note: log.publish(draft, cosignatures) };
+async function publish(
+  options: Omit<WitnessOptions, 'judgement'>,
+): Promise<{ draft: Draft; missing: Collected['missing']; note: Draft['note'] }> {
+  const { draft, cosignatures, missing } = await draftCosigned(options);
+  return { draft, missing, note: options.log.publish(draft, cosignatures) };
+}
+
+/** A cosigner may know a larger tree from another process of this log that was quicker: no alarm, where its entries are here as well. */
+async function draftCosigned({ log, cosigners, clock }: Omit<WitnessOptions, 'judgement'>): Promise<Collected & { draft: Draft }> {
+  for (;;) {
+    const draft = log.draft(clock.now());
+    try {
+      return { draft, ...(await collectCosignatures(draft, cosigners)) };
+    } catch (error) {
+      if (!isVaultError(error, 'LOG_CORRUPT') || log.entries().length <= draft.checkpoint.size) throw error;
+    }
+  }
 }

@@ -426,6 +426,51 @@ describe('evidence', () => {
     },
   );
 
+  type Line = { event: string; data: Record<string, unknown> };
+  const change = (event: string, data: object) => (line: Line) => {
+    if (line.event === event) Object.assign(line.data, data);
+  };
+  test.each<[string, (line: Line, i: number) => void]>([
+    ['another fleet', change('ceremony-begun', { fleet: 'east' })],
+    ['another epoch', change('ceremony-begun', { epoch: 7 })],
+    ['another purpose than the plan', change('ceremony-begun', { purpose: 'production' })],
+    ['other participants', change('participants-named', { participants: [] })],
+    ['other software', change('software-named', { digest: 'sha256:00' })],
+    ['another manufacturer', change('token-read', { manufacturer: 'Dear Modules Inc.' })],
+    ['another serial', change('token-read', { serial: '4711' })],
+    ['a word more of a token', change('token-read', { certified: 'FIPS 140-3' })],
+    ['keys kept that were to be made', (line) => Object.assign(line, line.event === 'keys-made' ? { event: 'keys-kept' } : {})],
+    ['other keys', change('keys-made', { session_key: `02${'11'.repeat(32)}` })],
+    ['another threshold', change('deployment-described', { threshold: 3 })],
+  ])('a transcript that tells of %s', (_what, rewrite) => {
+    const files: Files = new Map(first.files);
+    rewriteTranscript(files, rewrite as Parameters<typeof rewriteTranscript>[1]);
+    expect(failedCheck(files, 'transcript')).toBeNull();
+    expect(failedCheck(files, 'as-told')).toBe('evidence-mismatch');
+  });
+
+  test.each(['ceremony-failed', 'keys-kept', 'previous-statement', 'door-opened'])('a transcript with a line %s more', (event) => {
+    const files: Files = new Map(first.files);
+    const lines = new TextDecoder().decode(files.get('transcript.jsonl')).trimEnd().split('\n');
+    const more = {
+      ...JSON.parse(lines.at(-1) as string),
+      seq: lines.length + 1,
+      event,
+      data: { replica: 'replica-1', why: 'the door was open' },
+    };
+    files.set('transcript.jsonl', utf8(`${[...lines, JSON.stringify(more)].join('\n')}\n`));
+    rewriteTranscript(files, () => {});
+    expect(failedCheck(files, 'transcript')).toBeNull();
+    expect(failedCheck(files, 'as-told')).toBe('evidence-mismatch');
+  });
+
+  test('a transcript of another previous statement', () => {
+    const files: Files = new Map(second.files);
+    expect(failedCheck(files, 'as-told')).toBeNull();
+    rewriteTranscript(files, (line) => Object.assign(line.data, line.event === 'previous-statement' ? { sha256: '00'.repeat(32) } : {}));
+    expect(failedCheck(files, 'as-told')).toBe('evidence-mismatch');
+  });
+
   test('a transcript that counts wrongly', () => {
     const files: Files = new Map(first.files);
     rewriteTranscript(files, (line, i) => Object.assign(line, i === 4 ? { seq: 7 } : {}));

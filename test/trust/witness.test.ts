@@ -7,6 +7,7 @@ import { exitCodes } from '../../cli/exit-codes.ts';
 import { run as runBkvctl } from '../../cli/program.ts';
 import { makeSoftHsmDirectory } from '../../daemon/token/softhsm-directory.ts';
 import { parseProof, provesEntry } from '../../fleet/log/proof.ts';
+import { toHex } from '../../primitives/bytes.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { run } from '../../witness/program.ts';
 import { capture } from '../harness/capture.ts';
@@ -41,6 +42,10 @@ async function witness(dir: string, ...args: string[]) {
   const code = await run(['--dir', at(dir), '--json', ...args], streams);
   return { code, document: JSON.parse(written.stdout || '{}') };
 }
+
+/** After a rehearsal whose statement was read aloud. */
+const submit = (dir: string, { directory: evidence, statement }: Awaited<ReturnType<typeof softCeremony>>, out: string) =>
+  witness(dir, 'submit', evidence, '--out', at(out), '--statement', toHex(statement.hash), '--rehearsal');
 
 const token = (label: string) => ['--token-label', label, '--pin-file', at('pin')];
 const initialise = (dir: string, label: string) =>
@@ -88,7 +93,11 @@ describe('init', () => {
 });
 
 test('the other commands make no log', async () => {
-  for (const command of [['refresh'], ['submit', at('evidence'), '--out', at('out')], ['follow', made.document.log_key]]) {
+  for (const command of [
+    ['refresh'],
+    ['submit', at('evidence'), '--out', at('out'), '--statement', 'ab'.repeat(32)],
+    ['follow', made.document.log_key],
+  ]) {
     const { code } = await witness('nowhere', ...command);
     expect(code).toBe(exitCodes.CONFIGURATION);
   }
@@ -99,8 +108,9 @@ test('the other commands make no log', async () => {
 
 describe('submit', () => {
   test('logs and signs a statement whose evidence holds, as openssl sees it', async () => {
-    const { directory: evidence, statement } = await softCeremony(world);
-    const done = await witness(dir, 'submit', evidence, '--out', at('out'));
+    const held = await softCeremony(world);
+    const { statement } = held;
+    const done = await submit(dir, held, 'out');
     expect(done).toMatchObject({ code: exitCodes.OK, document: { epoch: 1, index: 0, new: true, size: 1, missing: [] } });
     const proof = parseProof(readFileSync(at('out/log-proof.txt')));
     expect(provesEntry(proof, statement.bytes)).toBe(true);
@@ -110,23 +120,50 @@ describe('submit', () => {
       { stdio: ['ignore', 'pipe', 'ignore'] },
     );
     expect(new Uint8Array(printed)).toEqual(statement.bytes);
-    expect(await witness(dir, 'submit', evidence, '--out', at('out'))).toMatchObject({ document: { index: 0, new: false, size: 1 } });
+    expect(await submit(dir, held, 'out')).toMatchObject({ document: { index: 0, new: false, size: 1 } });
   });
 
   test('refuses evidence that does not hold, and another statement of the same epoch', async () => {
-    const { directory: disputed } = await softCeremony(world, { disagree: 'custodian-2' });
-    expect(await witness(dir, 'submit', disputed, '--out', at('refused'))).toMatchObject({
+    const disputed = await softCeremony(world, { disagree: 'custodian-2' });
+    expect(await submit(dir, disputed, 'refused')).toMatchObject({
       code: exitCodes.UNTRUSTED,
       document: { error: { code: 'FLEET_UNTRUSTED', check: 'participant-disagrees' } },
     });
-    const { directory: one } = await softCeremony(world);
-    const { directory: two } = await softCeremony(world, { exceptions: ['The room was cold.'], plan: { threshold: 3 } });
-    expect((await witness(dir, 'submit', one, '--out', at('out'))).code).toBe(exitCodes.OK);
-    expect(await witness(dir, 'submit', two, '--out', at('refused'))).toMatchObject({
+    const one = await softCeremony(world);
+    const two = await softCeremony(world, { exceptions: ['The room was cold.'], plan: { threshold: 3 } });
+    expect((await submit(dir, one, 'out')).code).toBe(exitCodes.OK);
+    expect(await submit(dir, two, 'refused')).toMatchObject({
       code: exitCodes.UNTRUSTED,
       document: { error: { check: 'statement-older' } },
     });
     expect(existsSync(at('refused'))).toBe(false);
+  });
+});
+
+describe('submit holds the evidence against the room', () => {
+  const signed = () => [readdirSync(at(`${dir}/entries`)), existsSync(at('refused'))];
+  const untrusted = (check: string) => ({ code: exitCodes.UNTRUSTED, document: { error: { code: 'FLEET_UNTRUSTED', check } } });
+
+  test('and refuses a statement that nobody read aloud, however right it is', async () => {
+    const [heard, invented] = [await softCeremony(world), await softCeremony(world)];
+    expect(await submit(dir, { ...invented, statement: heard.statement }, 'refused')).toMatchObject(untrusted('statement-not-pinned'));
+    expect(signed()).toEqual([[], false]);
+  });
+
+  test('and refuses a rehearsal, unless it is told of one', async () => {
+    const { directory: evidence, statement } = await softCeremony(world);
+    const heard = ['--statement', toHex(statement.hash).toUpperCase()];
+    expect(await witness(dir, 'submit', evidence, '--out', at('refused'), ...heard)).toMatchObject(untrusted('plan-mismatch'));
+    expect(signed()).toEqual([[], false]);
+    const real = await softCeremony(world, { plan: { purpose: 'production' } });
+    const as = ['--statement', toHex(real.statement.hash)];
+    expect((await witness(dir, 'submit', real.directory, '--out', at('out'), ...as)).code).toBe(exitCodes.OK);
+  });
+
+  test('and begins with none that is not a hash', async () => {
+    const { directory: evidence } = await softCeremony(world);
+    for (const statement of [[], ['--statement', 'abandon ability able']])
+      expect((await witness(dir, 'submit', evidence, '--out', at('refused'), ...statement)).code).toBe(exitCodes.USAGE);
   });
 });
 
@@ -172,14 +209,14 @@ describe('two witnesses, each served by a process of its own', () => {
 
     rmSync(at('copy'), { recursive: true, force: true });
     cpSync(at(dir), at('copy'), { recursive: true });
-    const { directory: evidence } = await softCeremony(world);
-    expect(await witness(dir, 'submit', evidence, '--out', at('out'))).toMatchObject({ document: { size: 1, missing: [] } });
+    const held = await softCeremony(world);
+    expect(await submit(dir, held, 'out')).toMatchObject({ document: { size: 1, missing: [] } });
 
     await cosigner.process.kill();
     await cosigner.process.start();
     // Restored from an old copy, the log would sign another first entry: the cosigner knows better.
-    const { directory: fork } = await softCeremony(world, { plan: { threshold: 3 } });
-    expect(await witness('copy', 'submit', fork, '--out', at('refused'))).toMatchObject({
+    const fork = await softCeremony(world, { plan: { threshold: 3 } });
+    expect(await submit('copy', fork, 'refused')).toMatchObject({
       code: exitCodes.UNTRUSTED,
       document: { error: { code: 'LOG_CORRUPT' } },
     });
