@@ -55,8 +55,8 @@ function footer(): HTMLElement {
       'pre',
       { tabindex: '0' },
       [
-        'openssl cms -verify -binary -CAfile operator-ca.pem -in validation-bundle.txt \\',
-        '  | openssl cms -verify -binary -CAfile witness-ca.pem > statement.out',
+        'openssl cms -verify -binary -no-CApath -no-CAstore -CAfile operator-ca.pem -in validation-bundle.txt \\',
+        '  | openssl cms -verify -binary -no-CApath -no-CAstore -CAfile witness-ca.pem > statement.out',
         'cmp statement.out statement.json',
         'sha256sum statement.json manifest.json',
         'bkvctl evidence verify . --anchors DIRECTORY-WITH-KEYS-FROM-ELSEWHERE',
