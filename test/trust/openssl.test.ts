@@ -65,7 +65,7 @@ test.each(['cms', 'smime'] as const)('openssl %s -verify, twice in a pipe, print
 });
 
 describe('an authority that the auditor’s system trusts', () => {
-  const [documented] = /^openssl cms -verify[^]*?(?=^```)/m.exec(readFileSync(join(packageRoot, 'docs/AUDIT.md'), 'utf8')) ?? [];
+  const [documented] = /^openssl cms -verify[\s\S]*?(?=^```)/m.exec(readFileSync(join(packageRoot, 'docs/AUDIT.md'), 'utf8')) ?? [];
   const commands = (documented as string).split(/(?<=cmp - statement\.json)\n/).filter(Boolean);
 
   /** A pipe of docs/AUDIT.md, on a system that trusts the stranger's authority. */
