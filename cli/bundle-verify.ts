@@ -22,7 +22,7 @@ export const bundleVerifyCommand = (output: Output): Command =>
       .requiredOption('--proof <file>', 'log-proof.txt')
       .requiredOption('--anchors <directory>', 'operator-ca.pem, witness-ca.pem, log.vkey and cosigners.vkey as known from elsewhere')
       .option('--epoch-least <epoch>', 'the lowest epoch that is accepted', integer, 1),
-    7,
+    { days: 7 },
   ).action((file: string, options: Options) => verify(file, options, output));
 
 function verify(file: string, options: Options, output: Output): void {

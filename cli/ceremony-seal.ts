@@ -25,7 +25,7 @@ export const ceremonySealCommand = (output: Output): Command =>
         .requiredOption('--certificate <file>', "the operator's certificate for the key")
         .requiredOption('--anchors <directory>', 'operator-ca.pem, witness-ca.pem, log.vkey and cosigners.vkey'),
     ),
-    1,
+    { days: 1, cosignatures: 0 },
   ).action((directory: string, options: Options) =>
     withSigner(options, (key) => {
       const { statement } = seal({

@@ -22,7 +22,7 @@ export const evidenceVerifyCommand = (output: Output): Command =>
         '--anchors <directory>',
         'operator-ca.pem, witness-ca.pem, log.vkey and cosigners.vkey as known from elsewhere; trusted only with it',
       ),
-    366,
+    { days: 366, cosignatures: 0 },
   ).action((directory: string, options: Options) => verify(directory, options, output));
 
 function verify(directory: string, options: Options, output: Output): void {

@@ -98,6 +98,7 @@ describe('bundle verify', () => {
       join(directory, 'log-proof.txt'),
       '--anchors',
       anchors,
+      ...(more.includes('--cosignatures') ? [] : ['--cosignatures', '1']),
       ...more,
     );
 
@@ -114,6 +115,12 @@ describe('bundle verify', () => {
     const bare = copy((files) => files.set('validation-bundle.txt', files.get('statement.json') as Uint8Array));
     expect((await verify(bare)).code).toBe(checkExitCodes['signature-missing']);
   });
+});
+
+test('bundle verify has no number of cosignatures of its own', async () => {
+  const { directory } = evidence;
+  const files = [join(directory, 'validation-bundle.txt'), '--proof', join(directory, 'log-proof.txt'), '--anchors', anchors];
+  expect((await bkvctl('bundle', 'verify', ...files)).code).toBe(exitCodes.USAGE);
 });
 
 describe('ceremony', () => {

@@ -15,9 +15,12 @@ export interface StrictnessOptions {
   readonly at?: Date;
 }
 
-export const withStrictness = (command: Command, days: number): Command =>
-  command
-    .option('--cosignatures <k>', 'how many other witnesses must have signed the checkpoint', integer, 0)
+/** `cosignatures` is the number without the option; where there is none, the option must be given. */
+export const withStrictness = (command: Command, { days, cosignatures }: { days: number; cosignatures?: number }): Command =>
+  (cosignatures === undefined
+    ? command.requiredOption('--cosignatures <k>', 'how many other witnesses must have signed the checkpoint; 0 for none', integer)
+    : command.option('--cosignatures <k>', 'how many other witnesses must have signed the checkpoint', integer, cosignatures)
+  )
     .option('--checkpoint-age <days>', 'how old the checkpoint may be', integer, days)
     .option('--at <time>', 'judge as of then instead of now (ISO 8601)', instant);
 

@@ -56,7 +56,10 @@ export function expectSameAnchors(own: Anchors, known: Anchors): string {
   if (!same(own.authorities.operator.der, known.authorities.operator.der)) throw differ('operator’s authority');
   if (!same(own.authorities.witness.der, known.authorities.witness.der)) throw differ('witness’s authority');
   if (formatNoteKey(own.log.logKey) !== formatNoteKey(known.log.logKey)) throw differ('log’s key');
-  return 'Authorities and log key are those known from elsewhere.';
+  const cosigners = ({ log }: Anchors) => [...new Set(log.cosigners.map(formatNoteKey))].sort().join('\n');
+  if (cosigners(own) !== cosigners(known))
+    throw refuse('anchors-differ', 'The cosigners in the evidence are not those known from elsewhere.');
+  return 'Authorities, log key and cosigners are those known from elsewhere.';
 }
 
 const differ = (what: string) => refuse('anchors-differ', `The ${what} in the evidence is not the one known from elsewhere.`);

@@ -92,12 +92,15 @@ export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolic
   });
   const checkpoint = list.run(
     'checkpoint',
-    'The log signed its checkpoint lately, and enough others did',
+    `The log signed its checkpoint lately, and ${log.cosignaturesLeast > 0 ? 'enough others did' : 'others may have'}`,
     [proof] as const,
     (one: LogProof) => {
       const trusted = verifyCheckpoint(one.note, log, now);
       const others = trusted.cosigners.length > 0 ? ` and ${trusted.cosigners.join(', ')}` : '';
-      return [trusted, `Signed by ${log.logKey.name}${others}, ${utc(trusted.signedAt)}.`];
+      return [
+        trusted,
+        `Signed by ${log.logKey.name}${others}, ${utc(trusted.signedAt)}. Of others’ signatures ${log.cosignaturesLeast} demanded, ${trusted.cosigners.length} found.`,
+      ];
     },
   );
   const included = list.run('inclusion', 'The log holds the statement', [layers, proof], (opened, one) => {

@@ -1,6 +1,6 @@
 import { toHex } from '../../primitives/bytes.ts';
 import { parseStatement, type Statement } from '../../protocol/statement.ts';
-import { Checklist, refuse } from './checks.ts';
+import { Checklist, refuse, refusing } from './checks.ts';
 import { type EvidenceFiles, encodeCanonical, hexHash, need } from './files.ts';
 import { verifyManifest } from './manifest.ts';
 import { expectAgreement, type SignedParticipant, verifyParticipants } from './participants.ts';
@@ -17,6 +17,9 @@ export interface Deployment {
   readonly participants: readonly SignedParticipant[] | undefined;
   readonly tokens: readonly TokenDescription[] | undefined;
 }
+
+/** YAML can spell half a character, which has no canonical form. */
+const NO_TEXT = 'The plan holds what is not text.';
 
 /** Throws FLEET_UNTRUSTED whose details name the first check that fails. For whoever is asked to sign the statement. */
 export function verifyDeployment(files: EvidenceFiles): Deployment {
@@ -55,14 +58,17 @@ export function checkDeployment(list: Checklist, files: EvidenceFiles): Deployme
     const parsed = parsePlan(need(files, 'plan.yaml'));
     return [parsed, `A ${parsed.purpose} of ${parsed.replicas.length} replicas, with ${parsed.participants.length} participants.`];
   });
-  list.run('as-planned', 'The statement says what was planned', [plan, statement], (planned, one) => [true, expectPlanned(one, planned)]);
+  list.run('as-planned', 'The statement says what was planned', [plan, statement], (planned, one) => [
+    true,
+    refusing('plan-mismatch', NO_TEXT, () => expectPlanned(one, planned)),
+  ]);
   const transcript = list.run('transcript', 'The transcript of the ceremony is one unbroken chain', [], () => {
     const verified = verifyTranscript(need(files, 'transcript.jsonl'));
     return [verified, `${verified.lines.length} lines, the last with hash ${verified.head}.`];
   });
   list.run('as-told', 'The transcript tells of these very files', [transcript, plan], (told, planned) => [
     true,
-    expectTold(files, told, planned),
+    refusing('plan-mismatch', NO_TEXT, () => expectTold(files, told, planned)),
   ]);
 
   const keys = list.run('token-keys', 'Each token holds the keys that the statement says', [statement], ({ document }) => {

@@ -30,13 +30,15 @@ export function decodeText(bytes: Uint8Array, code: CheckCode, what: string): st
 export function parseCanonical<T>(bytes: Uint8Array, schema: z.ZodType<T>, code: CheckCode, what: string): T {
   const text = decodeText(bytes, code, what);
   let document: T;
+  let canonical: Bytes;
   try {
     document = schema.parse(JSON.parse(text));
+    canonical = encodeCanonical(document); // throws for half a character, which JSON can spell
   } catch (cause) {
     const why = cause instanceof z.ZodError ? ` (${cause.issues[0]?.path.join('.')}: ${cause.issues[0]?.message})` : '';
     throw refuse(code, `${what} does not have the form that it should${why}.`, cause);
   }
-  if (!constantTimeEqual(encodeCanonical(document), bytes)) throw refuse(code, `${what} is not in canonical form (RFC 8785).`);
+  if (!constantTimeEqual(canonical, bytes)) throw refuse(code, `${what} is not in canonical form (RFC 8785).`);
   return document;
 }
 

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,6 +9,7 @@ import { countersign, signSmime } from '../../fleet/produce/cms.ts';
 import { parseCertificate } from '../../fleet/verify/certificate.ts';
 import { refusalOf } from '../../fleet/verify/checks.ts';
 import { type Authorities, openLayers, statementBytes, verifyOperator, verifyWitness } from '../../fleet/verify/layers.ts';
+import { packageRoot } from '../../primitives/package-root.ts';
 import { makeParty, type Party } from './parties.ts';
 
 // OpenSSL and the project's own verifier judge the same bundles, and must agree.
@@ -41,8 +42,8 @@ afterAll(() => rmSync(directory, { recursive: true }));
 /** Both verifications in a pipe, as docs/AUDIT.md has them; undefined if one fails. */
 function openssl(command: 'cms' | 'smime', smime: string): Buffer | undefined {
   writeFileSync(join(directory, 'validation-bundle.txt'), smime);
-  const first = `openssl ${command} -verify -binary -CAfile operator-ca.pem -in validation-bundle.txt`;
-  const script = `set -o pipefail; ${first} | openssl ${command} -verify -binary -CAfile witness-ca.pem`;
+  const first = `openssl ${command} -verify -binary -no-CApath -no-CAstore -CAfile operator-ca.pem -in validation-bundle.txt`;
+  const script = `set -o pipefail; ${first} | openssl ${command} -verify -binary -no-CApath -no-CAstore -CAfile witness-ca.pem`;
   const { status, stdout } = spawnSync('bash', ['-c', script], { cwd: directory });
   return status === 0 ? stdout : undefined;
 }
@@ -61,6 +62,31 @@ function ours(smime: string): string | Buffer | undefined {
 
 test.each(['cms', 'smime'] as const)('openssl %s -verify, twice in a pipe, prints the statement to the byte', (command) => {
   expect(openssl(command, bundle)).toEqual(statement);
+});
+
+describe('an authority that the auditor’s system trusts', () => {
+  const [documented] = /^openssl cms -verify[\s\S]*?(?=^```)/m.exec(readFileSync(join(packageRoot, 'docs/AUDIT.md'), 'utf8')) ?? [];
+  const commands = (documented as string).split(/(?<=cmp - statement\.json)\n/).filter(Boolean);
+
+  /** A pipe of docs/AUDIT.md, on a system that trusts the stranger's authority. */
+  const run = (command: string, smime: string, content: Buffer) => {
+    const certificates = join(directory, 'system');
+    mkdirSync(certificates, { recursive: true });
+    writeFileSync(join(certificates, 'stranger.pem'), stranger.ca);
+    execFileSync('openssl', ['rehash', certificates]);
+    writeFileSync(join(directory, 'validation-bundle.txt'), smime);
+    writeFileSync(join(directory, 'statement.json'), content);
+    const env = { ...process.env, ANCHORS: directory, SSL_CERT_DIR: certificates, SSL_CERT_FILE: join(certificates, 'stranger.pem') };
+    return spawnSync('bash', ['-euo', 'pipefail', '-c', command], { cwd: directory, env }).status;
+  };
+
+  test.each(commands)('signs nothing for %s', (command) => {
+    const forged = Buffer.from('{"type":"backup-key-vault/fleet-statement/v1","with":"keys of a stranger"}');
+    expect(run(command, bundle, statement)).toBe(0);
+    expect(run(command, countersign(signSmime(forged, stranger.signer, now), stranger.signer, now), forged)).not.toBe(0);
+  });
+
+  test('is asked about two pipes', () => expect(commands).toHaveLength(2));
 });
 
 test('so does our own verifier', () => {

@@ -1,11 +1,12 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildPage, pageTemplate } from '../../fleet/produce/page.ts';
 import type { CheckCode } from '../../fleet/verify/check-codes.ts';
-import { encodeCanonical } from '../../fleet/verify/files.ts';
+import { encodeCanonical, hexHash } from '../../fleet/verify/files.ts';
 import { hashWords } from '../../fleet/verify/words.ts';
 import { toHex, utf8 } from '../../primitives/bytes.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
@@ -173,12 +174,48 @@ describe('tampering is shown red, with its reason', () => {
     await page.close();
   });
 
+  test.each<[string, string, string]>([
+    ['half-a-character', '"\\ud800"', 'transcript-broken'],
+    ['an-object-as-text', '{"toString":1}', 'participant-signature'],
+  ])('JSON that no ceremony writes: %s', async (name, value, code) => {
+    const files = new Map(first.files);
+    let prev = '0'.repeat(64);
+    const lines = new TextDecoder().decode(files.get('transcript.jsonl')).trimEnd().split('\n');
+    const rewritten = lines.map((line) => {
+      const text = line.replace(/"prev":"\w+"/, `"prev":"${prev}"`).replace(/"purpose":"\w+"/, `"purpose":${value}`);
+      prev = hexHash(utf8(text));
+      return `${text}\n`;
+    });
+    files.set('transcript.jsonl', utf8(rewritten.join('')));
+    const { page, complaints } = await visit(files, `tampered-${name}`);
+    expect(await verdictOf(page)).toBe('refused');
+    expect(await failing(page)).toContain(code);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
   test('nothing at all', async () => {
     const { page } = await visit(new Map(), 'tampered-everything');
     expect(await verdictOf(page)).toBe('refused');
     await page.close();
   });
 });
+
+test('the page’s own commands run, and refuse what was tampered with', async () => {
+  const { page } = await visit(first.files, 'footer');
+  expect(await page.locator('footer').textContent()).toContain('not the files beside it');
+  const commands = ((await page.locator('footer pre').textContent()) ?? '').replace(/^bkvctl /m, `'${process.execPath}' '${bkvctl}' `);
+  const run = (directory: string) =>
+    spawnSync('bash', ['-eu', '-c', commands], { cwd: directory, env: { ...process.env, ANCHORS: join(directory, 'anchors') } });
+  const { status, stdout, stderr } = run(first.directory);
+  expect(status, `${stdout}${stderr}`).toBe(0);
+  const copy = join(world.directory, 'footer-tampered');
+  cpSync(first.directory, copy, { recursive: true });
+  writeFileSync(join(copy, 'statement.json'), second.statement.bytes);
+  expect(run(copy).status).not.toBe(0);
+  await page.close();
+});
+const bkvctl = join(packageRoot, 'dist/cli/main.js');
 
 test('a page without evidence says so', async () => {
   const page = await browser.newPage();

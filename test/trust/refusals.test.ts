@@ -1,15 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readEvidence } from '../../fleet/ceremony/read-evidence.ts';
 import { makeConsistencyProof } from '../../fleet/log/consistency.ts';
+import { formatNoteKey } from '../../fleet/log/note-key.ts';
 import { softKey } from '../../fleet/log/testing.ts';
 import { leafHash, treeHash } from '../../fleet/log/tree.ts';
 import { validityFrom } from '../../fleet/produce/authority.ts';
 import { bundleSignerSubject } from '../../fleet/produce/certificates.ts';
 import { countersign, signSmime, toDer } from '../../fleet/produce/cms.ts';
 import type { Anchors } from '../../fleet/verify/anchors.ts';
-import { type Bundle, type BundlePolicy, verifyBundle } from '../../fleet/verify/bundle.ts';
+import { type Bundle, type BundlePolicy, checkBundle, verifyBundle } from '../../fleet/verify/bundle.ts';
 import { type CheckCode, checkCodes } from '../../fleet/verify/check-codes.ts';
-import { refusalOf } from '../../fleet/verify/checks.ts';
+import { Checklist, refusalOf } from '../../fleet/verify/checks.ts';
 import { verifyDeployment } from '../../fleet/verify/deployment.ts';
 import { verifyEvidence } from '../../fleet/verify/evidence.ts';
 import { encodeCanonical, hexHash } from '../../fleet/verify/files.ts';
@@ -194,6 +195,23 @@ describe('a bundle', () => {
   ])('%s', (_what, code, make) => {
     const { bundle = bundleOf(first), policy: changes = {}, now = world.now } = make();
     expectRefusal(code, () => verifyBundle(bundle, { ...policy, ...changes }, now));
+  });
+
+  test('of a log that was called otherwise before', () => {
+    const remembered = { origin: 'old.example/log', size: 1, root: leafHash(utf8('another')) };
+    expect(() => verifyBundle(bundleOf(first), { ...policy, remembered }, world.now)).toThrow(
+      `The log is called ${world.log.key.name}, and was old.example/log.`,
+    );
+  });
+
+  test.each([
+    [0, 'The log signed its checkpoint lately, and others may have', '0 demanded, 2 found.'],
+    [2, 'The log signed its checkpoint lately, and enough others did', '2 demanded, 2 found.'],
+  ])('says how many cosignatures were demanded and found: %i', (cosignaturesLeast, title, numbers) => {
+    const list = new Checklist();
+    checkBundle(list, bundleOf(first), { ...policy, log: { ...policy.log, cosignaturesLeast } }, world.now);
+    const check = list.checks.find(({ name }) => name === 'checkpoint');
+    expect(check).toMatchObject({ title, detail: expect.stringContaining(numbers) });
   });
 
   test('a certificate of another authority', async () => {
@@ -527,6 +545,88 @@ describe('evidence', () => {
         expect(report.verdict, `${name}, byte ${at}`).toBe('refused');
       }
     }
+  });
+
+  test.each<[string, string, CheckCode]>([
+    ['transcript.jsonl', 'transcript', 'transcript-broken'],
+    ['participants/witness.json', 'participants', 'participant-signature'],
+    ['tokens/replica-1.json', 'tokens', 'evidence-mismatch'],
+    ['attributes/replica-1.json', 'token-keys', 'evidence-mismatch'],
+  ])('half a character in %s is refused, and by a refusal', (name, check, code) => {
+    const files: Files = new Map(first.files);
+    const text = new TextDecoder().decode(files.get(name));
+    // A key of the map of attributes, and else the first value that may be any string.
+    files.set(name, utf8(text.replace(/("purpose"|"exceptions"|"manufacturer"|"label"):("[^"]*"|\[[^\]]*\])/, halfOf)));
+    expect(files.get(name)).not.toEqual(utf8(text));
+    if (name.startsWith('participants/')) {
+      const { sign } = world.participants.get('witness') as { sign(m: Uint8Array): Uint8Array };
+      files.set('participants/witness.sig', toDer(sign(files.get(name) as Uint8Array)));
+    }
+    expect(failedCheck(files, check)).toBe(code);
+  });
+  const halfOf = (_found: string, key: string, value: string) => `${key}:${value.startsWith('[') ? '["\\ud800"]' : '"\\ud800"'}`;
+
+  const sentences = (files: Files, code: CheckCode) =>
+    judge(files)
+      .checks.filter((check) => check.code === code)
+      .map(({ detail }) => detail);
+  const DIFFERS = 'in the evidence is not the one known from elsewhere.';
+
+  test.each<[string, CheckCode, string, (files: Files) => unknown]>([
+    [
+      'another log key',
+      'anchors-differ',
+      `The log’s key ${DIFFERS}`,
+      (files) => files.set('anchors/log.vkey', utf8(`${formatNoteKey(softKey('other.example').key)}\n`)),
+    ],
+    [
+      'a cosigner more',
+      'anchors-differ',
+      'The cosigners in the evidence are not those known from elsewhere.',
+      (files) => {
+        const before = new TextDecoder().decode(files.get('anchors/cosigners.vkey'));
+        files.set('anchors/cosigners.vkey', utf8(`${before}${formatNoteKey(softKey('three.example').cosigner)}\n`));
+      },
+    ],
+    [
+      'another token',
+      'evidence-mismatch',
+      'The token of replica-1 is not the one in the statement.',
+      (files) => put(files, 'tokens/replica-1.json', { ...json(files, 'tokens/replica-1.json'), serial: 'another' }),
+    ],
+    [
+      'an attestation that nobody told of',
+      'evidence-mismatch',
+      'The attestation of replica-1 is not the one that the transcript tells of.',
+      (files) => files.set('attestation/replica-1/chain.pem', utf8('chain')),
+    ],
+    ...(['name', 'role'] as const).map((field): [string, CheckCode, string, (files: Files) => unknown] => [
+      `a signature under another ${field}`,
+      'participant-signature',
+      'What witness signed names somebody else.',
+      (files) => {
+        put(files, 'participants/witness.json', { ...json(files, 'participants/witness.json'), [field]: 'operator' });
+        const { sign } = world.participants.get('witness') as { sign(m: Uint8Array): Uint8Array };
+        files.set('participants/witness.sig', toDer(sign(files.get('participants/witness.json') as Uint8Array)));
+      },
+    ]),
+  ])('with %s, in these words', (_what, code, sentence, change) => {
+    const files: Files = new Map(first.files);
+    change(files);
+    expect(sentences(files, code)).toContain(sentence);
+  });
+
+  test('a previous statement of another fleet, that the statement names', () => {
+    const files: Files = new Map(second.files);
+    put(files, 'previous.json', { ...json(files, 'previous.json'), fleet: 'east' });
+    put(files, 'statement.json', { ...json(files, 'statement.json'), previous: hexHash(files.get('previous.json') as Uint8Array) });
+    expect(sentences(files, 'previous-mismatch')).toEqual(['The statement does not name the statement before it by its hash.']);
+  });
+
+  test('a plan with half a character', () => {
+    const files: Files = new Map(first.files);
+    files.set('plan.yaml', utf8(new TextDecoder().decode(files.get('plan.yaml')).replace('- make build', '- "\\uD800"')));
+    expect(judge(files).verdict).toBe('refused');
   });
 
   test('time is judged, too', () => {

@@ -54,18 +54,18 @@ export function renderTranscript({ transcript }: EvidenceReport): HTMLElement | 
 }
 
 function tell({ event, data }: TranscriptLine): string {
-  const replica = String(data.replica ?? '');
+  const replica = say(data.replica ?? '');
   switch (event) {
     case 'ceremony-begun':
-      return `The ceremony begins: a ${data.purpose} for fleet ${data.fleet}, epoch ${data.epoch}.`;
+      return `The ceremony begins: a ${say(data.purpose)} for fleet ${say(data.fleet)}, epoch ${say(data.epoch)}.`;
     case 'previous-statement':
-      return `It follows the statement of epoch ${data.epoch}.`;
+      return `It follows the statement of epoch ${say(data.epoch)}.`;
     case 'participants-named':
       return `The participants are named, with their keys: ${names(data.participants)}.`;
     case 'software-named':
-      return `The software is version ${data.version}, ${data.digest}.`;
+      return `The software is version ${say(data.version)}, ${say(data.digest)}.`;
     case 'token-read':
-      return `${replica}: the token says that it is ${data.manufacturer} ${data.model}, serial ${data.serial}.`;
+      return `${replica}: the token says that it is ${say(data.manufacturer)} ${say(data.model)}, serial ${say(data.serial)}.`;
     case 'keys-made':
       return `${replica}: keys are made in the token.`;
     case 'keys-kept':
@@ -74,14 +74,17 @@ function tell({ event, data }: TranscriptLine): string {
       return `${replica}: the attributes of every key are read back.`;
     case 'attestation': {
       const files = Object.keys((data.files ?? {}) as object);
-      return `${replica}: ${files.length > 0 ? `the vendor’s attestation is added (${files.length} files).` : `no attestation. ${data.none}`}`;
+      return `${replica}: ${files.length > 0 ? `the vendor’s attestation is added (${files.length} files).` : `no attestation. ${say(data.none)}`}`;
     }
     case 'deployment-described':
-      return `The deployment is described: ${data.replicas} replicas, threshold ${data.threshold}.`;
+      return `The deployment is described: ${say(data.replicas)} replicas, threshold ${say(data.threshold)}.`;
     default:
       return `${event}: ${JSON.stringify(data)}`;
   }
 }
 
+/** A transcript may hold any JSON in any place; an object may even bring a `toString` that is none. */
+const say = (value: unknown): string => (typeof value === 'string' || typeof value === 'number' ? String(value) : JSON.stringify(value));
+
 const names = (participants: unknown): string =>
-  Array.isArray(participants) ? participants.map((one: { name?: unknown }) => String(one?.name)).join(', ') : '';
+  Array.isArray(participants) ? participants.map((one: { name?: unknown }) => say(one?.name)).join(', ') : '';

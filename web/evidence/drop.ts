@@ -17,10 +17,20 @@ export function renderDrop(statement: Statement, anchors: Anchors): HTMLElement 
     input,
   );
   const result = element('div', { 'aria-live': 'polite', id: 'comparison' });
+  let asked = 0; // a file dropped later may be read sooner
   const take = async (file: File | undefined) => {
     if (!file) return;
-    const comparison = compare(new Uint8Array(await file.arrayBuffer()), statement, anchors, Date.now());
-    result.replaceChildren(...renderComparison(file.name, comparison, statement));
+    const mine = ++asked;
+    result.replaceChildren();
+    let shown: HTMLElement[];
+    try {
+      const comparison = compare(new Uint8Array(await file.arrayBuffer()), statement, anchors, Date.now());
+      shown = renderComparison(file.name, comparison, statement);
+    } catch (error) {
+      const why = `${file.name} cannot be compared: ${error instanceof Error ? error.message : 'nobody knows why'}.`;
+      shown = [element('p', { class: 'verdict refused', 'data-comparison': 'differs' }, why)];
+    }
+    if (mine === asked) result.replaceChildren(...shown);
   };
   input.addEventListener('change', () => void take(input.files?.[0]));
   for (const event of ['dragenter', 'dragover'])

@@ -15,7 +15,18 @@ const STRICTNESS = { cosignaturesLeast: 0, checkpointAgeMost: 366 * 24 * 3600 * 
 
 const page = document.getElementById('page') as HTMLElement;
 const files = embeddedFiles();
-page.replaceChildren(...(files ? render(files) : [withoutEvidence()]));
+page.replaceChildren(...(files ? renderSafely(files) : [withoutEvidence()]));
+
+/** Whatever goes wrong is shown: a blank page says nothing, and half a page too much. */
+function renderSafely(evidence: EvidenceFiles): Node[] {
+  try {
+    return render(evidence);
+  } catch (error) {
+    document.title = 'Refused: evidence that cannot be shown';
+    const why = `This evidence cannot be verified here: ${error instanceof Error ? error.message : 'nobody knows why'}.`;
+    return [element('p', { class: 'verdict refused', role: 'status', 'data-verdict': 'refused' }, why), footer()];
+  }
+}
 
 function render(evidence: EvidenceFiles): Node[] {
   const report = verifyEvidence(evidence, { anchors: undefined, ...STRICTNESS }, Date.now());
@@ -49,17 +60,17 @@ function footer(): HTMLElement {
     element(
       'p',
       {},
-      'Do not take this page’s word for it: whoever can change the evidence can change the page. The same checks with tools of others, in the directory that this page came in:',
+      'Do not take this page’s word for it: whoever can change the evidence can change the page. It verified what is embedded in it, and not the files beside it. The same checks with tools of others, in the directory that this page came in, with $ANCHORS naming a directory of keys that you know from elsewhere (docs/AUDIT.md says which), and as many cosignatures as you demand:',
     ),
     element(
       'pre',
       { tabindex: '0' },
       [
-        'openssl cms -verify -binary -CAfile operator-ca.pem -in validation-bundle.txt \\',
-        '  | openssl cms -verify -binary -CAfile witness-ca.pem > statement.out',
-        'cmp statement.out statement.json',
+        'set -o pipefail',
+        'openssl cms -verify -binary -no-CApath -no-CAstore -CAfile "$ANCHORS/operator-ca.pem" -in validation-bundle.txt |',
+        '  openssl cms -verify -binary -no-CApath -no-CAstore -CAfile "$ANCHORS/witness-ca.pem" | cmp - statement.json',
         'sha256sum statement.json manifest.json',
-        'bkvctl evidence verify . --anchors DIRECTORY-WITH-KEYS-FROM-ELSEWHERE',
+        'bkvctl evidence verify . --anchors "$ANCHORS" --cosignatures 1',
       ].join('\n'),
     ),
     element(
