@@ -5,15 +5,23 @@ import { readUpTo } from '../fleet/log/read-up-to.ts';
 import { BUNDLE_BYTES_MOST } from '../fleet/log/tile.ts';
 import { refuse } from '../fleet/verify/checks.ts';
 import type { Millis } from '../primitives/brand.ts';
+import { systemClock } from '../primitives/clock.ts';
 import { isVaultError, VaultError } from '../primitives/errors.ts';
+import { type RetryPolicy, retry } from '../primitives/retry.ts';
 
 const DEADLINE: Millis = 10_000;
 const AT_ONCE = 8;
 /** Of all files together. */
 const BYTES_MOST = 1 << 28;
 
+/** Servers close connections that rest, and a request may be on its way then. */
+const retries: RetryPolicy = { pauses: [100], again: (error) => isVaultError(error, 'LOG_UNAVAILABLE') };
+
 /** One file of a log over HTTP; cut off where it is longer than any such file, so that no parser takes it. Undefined where there is none; throws LOG_UNAVAILABLE. */
-export async function fetchFile(log: string, path: string): Promise<Uint8Array | undefined> {
+export const fetchFile = (log: string, path: string): Promise<Uint8Array | undefined> =>
+  retry(() => fetchOnce(log, path), retries, systemClock);
+
+async function fetchOnce(log: string, path: string): Promise<Uint8Array | undefined> {
   const url = `${log.replace(/\/+$/, '')}/${path}`;
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(DEADLINE) });

@@ -34,7 +34,7 @@ export class FaultFleet {
   }
 
   static async start({ daemon, progress, ...watcher }: FaultFleetOptions): Promise<FaultFleet> {
-    const dev = await DevFleet.start({ fleet: 'fault', settings: { log_level: 'warn' }, progress });
+    const dev = await DevFleet.start({ fleet: 'fault', settings: { log_level: 'warn', bounds: { limit_most: 50 } }, progress });
     const links = new Map<string, Link>();
     try {
       progress('putting links, shims and clocks in between');

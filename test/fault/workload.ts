@@ -11,7 +11,7 @@ export interface WorkloadOptions {
   readonly accountsAtOnce: number;
 }
 
-const actions = { guess: 100, again: 8, recover: 6, wrong: 3, enrol: 2, enrolAgain: 3, look: 2 } as const;
+const actions = { guess: 100, again: 8, recover: 5, wrong: 3, enrol: 2, enrolAgain: 3, look: 2 } as const;
 
 /** Users and their devices: right codes, wrong codes, changes of code, and the same bytes again, several devices to an account. */
 export class Workload {
@@ -47,7 +47,7 @@ export class Workload {
 
   async #open(device: Device, random: Prng): Promise<void> {
     const recordId = `account-${this.accounts.length + 1}`;
-    const limit = random.pick([1, 3, 5, 8, 10, 10, 10]);
+    const limit = random.pick([1, 3, 5, 10, 50, 50, 50, 50]);
     const account = new Account(recordId, this.#options.rid(recordId), { limit, coolDownMs: random.chance(0.1) ? 60 : 0 });
     this.accounts.push(account);
     this.#active.push(account);
