@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
@@ -91,6 +91,7 @@ describe('what was tampered with fails, in the step that it breaks', () => {
     ['The evidence 1', 'a file', replace('tokens/replica-1.json', 'SoftHSM', 'HardHSM')],
     ['The evidence 2', 'one file more', (directory) => writeFileSync(join(directory, 'note.txt'), 'trust me')],
     ['The transcript 1', 'a line', replace('transcript.jsonl', 'replica-2', 'replica-3')],
+    ['The transcript 1', 'a last line without its end', (directory) => appendFileSync(join(directory, 'transcript.jsonl'), '{}')],
     ['The transcript 2', 'the plan', replace('plan.yaml', 'rehearsal', 'production')],
     ['The transcript 2', 'attributes', replace('attributes/replica-2.json', '"extractable":false', '"extractable":true')],
     ['The tokens and their keys 1', 'a key', replace('attributes/replica-2.json', /"session_key":"0[23]../, '"session_key":"zzzz')],
@@ -103,10 +104,12 @@ describe('what was tampered with fails, in the step that it breaks', () => {
       (directory) => cpSync(join(directory, 'participants/operator.sig'), join(directory, 'participants/auditor.sig')),
     ],
     ['The participants 1', 'a signature that is not there', (directory) => rmSync(join(directory, 'participants/custodian-1.sig'))],
+    ['The participants 1', 'a role in the plan', replace('plan.yaml', 'role: auditor', 'role: observer')],
     ['The log 1', 'the statement', replace('statement.json', '"threshold":2', '"threshold":3')],
     ['The log 1', 'the index', replace('log-proof.txt', 'index 1', 'index 0')],
     ['The log 2', 'the checkpoint', replace('log-proof.txt', '\n2\n', '\n3\n')],
     ['The log 2', 'a cosignature', replace('log-proof.txt', /second\.example\/witness .{31}/, another)],
+    ['The log 2', 'a cosigner’s line', replace('log-proof.txt', /\n[^\n]*second\.example\/witness .*/, '')],
     ['The software 1', 'its digest', replace('software.json', 'sha256:', 'sha256:0')],
   ])('%s: %s', (name, _what, tamper) => {
     const directory = mkdtempSync(join(scratch, 'evidence-'));
