@@ -11,7 +11,7 @@ export interface Plan {
 }
 
 const STORM: Millis = 10_000;
-const CALMER: Millis = 20_000;
+const CALMER: Millis = 23_000;
 const PAUSE: Millis = 1000; // before each of them: what the one before broke has healed
 
 const points: readonly FaultPoint[] = [

@@ -11,7 +11,7 @@ export interface WorkloadOptions {
   readonly accountsAtOnce: number;
 }
 
-const actions = { guess: 100, again: 8, recover: 5, wrong: 3, enrol: 2, enrolAgain: 3, look: 2 } as const;
+const actions = { guess: 100, again: 6, recover: 5, wrong: 3, enrol: 2, enrolAgain: 3, look: 2 } as const;
 
 /** Users and their devices: right codes, wrong codes, changes of code, and the same bytes again, several devices to an account. */
 export class Workload {
