@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { exactly } from '../../primitives/bytes.ts';
+import { isVaultError } from '../../primitives/errors.ts';
 import { type Ticket, TicketSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type OfferRequest, type OfferResponse, OfferResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { G_LENGTH } from '../../protocol/body.ts';
@@ -21,7 +22,8 @@ export async function offer(vault: Vault, request: OfferRequest): Promise<OfferR
   await vault.grants.verify(request.grant, { fleet: statement.fleet, tenant, operation: 'begin-enrolment', recordId, g, authorises });
 
   // What this replica missed shall not happen between the offer and its acceptance: the ticket would be worth nothing.
-  if ((await vault.guard.read(rid)).live) await forgetErased(vault, rid);
+  // An offer needs no etcd: where it does not answer, no more is lost by it than this attempt to enrol.
+  if ((await vault.guard.read(rid)).live) await forgetErased(vault, rid).catch(expectStoreAway);
 
   const { publicKey, wrappedKey, evaluated } = await token.newOprfKey(point);
   const fields = { fleet: statement.fleet, epoch: statement.epoch, index, rid, g, point, clientKey, publicKey, evaluated };
@@ -31,4 +33,8 @@ export async function offer(vault: Vault, request: OfferRequest): Promise<OfferR
   const ticket: Ticket = create(TicketSchema, { ...untagged, tag });
   const signature = await token.sign(offerTranscript(fields, ticketHashTranscript(index, ticket).digest).digest);
   return create(OfferResponseSchema, { offer: { index, publicKey, evaluated, ticket, signature } });
+}
+
+function expectStoreAway(error: unknown): void {
+  if (!isVaultError(error, 'STORE_UNAVAILABLE')) throw error;
 }
