@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { loadConfig } from '../daemon/config.ts';
 import { GuardStore } from '../daemon/ledger/guard-store.ts';
 import { initToken } from '../daemon/token/init-token.ts';
-import { loadProfile, modulePath } from '../daemon/token/profile.ts';
+import { initParametersFor, loadProfile, modulePath } from '../daemon/token/profile.ts';
 import { provisionReplica, type Provisioned as TokenKeys } from '../daemon/token/provision.ts';
 import type { Provisioned } from '../fleet/produce/statement.ts';
 import { toHex } from '../primitives/bytes.ts';
@@ -33,8 +33,13 @@ async function provision({ fleet, ...options }: Options, output: Output): Promis
   const profile = loadProfile(config.token.profile);
   const module = modulePath(profile, config.token.module);
   const pins = { pin: readPin(config.token.pin_file), soPin: readPin(options.soPinFile) };
-  if (options.initToken) initToken({ module, label: config.token.label, ...pins });
-  const location = { profile, module, tokenLabel: config.token.label, fleet, index: config.replica };
+  const { label, directory } = config.token;
+  const initParameters = initParametersFor(profile, { directory, label });
+  if (options.initToken) {
+    if (directory !== undefined) mkdirSync(directory, { mode: 0o700 }); // the keys lie here, under the PIN
+    initToken({ module, initParameters, initialise: profile.initialise, label, ...pins });
+  }
+  const location = { profile, module, initParameters, tokenLabel: label, fleet, index: config.replica };
   const made = provisionReplica({ ...location, ...pins });
   await GuardStore.create(config.guard, { fleet, replica: config.replica, incarnation: 1 });
   output.result(publicPart(made, profile.sessionSuite), 'made keys and guard');

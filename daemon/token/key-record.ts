@@ -52,9 +52,10 @@ export function deviations(token: ReplicaToken, name: KeyName): string[] {
     return JSON.stringify(actual) !== JSON.stringify(expected[attribute]);
   });
   // Not in a template, and what the templates are for: the key was born here, and never could leave.
-  const history = (['local', 'alwaysSensitive', 'neverExtractable'] as const).filter(
-    (flag) => token.session.read(token.keys[name], flag) !== true,
-  );
+  const said = token.profile.local
+    ? (['local', 'alwaysSensitive', 'neverExtractable'] as const)
+    : (['alwaysSensitive', 'neverExtractable'] as const);
+  const history = said.filter((flag) => token.session.read(token.keys[name], flag) !== true);
   return [...differing, ...history];
 }
 

@@ -30,9 +30,9 @@ export interface ProvisionOptions extends ReplicaLocation {
  * out, and finalises the module.
  */
 export function provisionReplica(options: ProvisionOptions): Provisioned {
-  const slot = inspectModule(options.module).slots.find(({ label }) => label === options.tokenLabel);
+  const slot = inspectModule(options.module, options.initParameters).slots.find(({ label }) => label === options.tokenLabel);
   if (slot !== undefined) requireMechanisms(slot, options.profile);
-  const module = openModule(options.module);
+  const module = openModule(options.module, options.initParameters);
   try {
     const session = new TokenSession(module, findSlot(module, options.tokenLabel));
     session.login(options.profile.userType, options.pin);
@@ -110,7 +110,7 @@ function makeOtherKeys(session: TokenSession, options: ProvisionOptions, made: K
     made.push(pair.publicKey, pair.privateKey);
   }
   made.push(session.generateKey(plain(CKM.GENERIC_SECRET_KEY_GEN), { ...macKey(profile), label: keyLabel(options, 'mac') }));
-  made.push(session.create(bootObject(bootLabel(options))));
+  made.push(session.create(bootObject(profile.bootRecord, bootLabel(options))));
 }
 
 function undo(session: TokenSession, made: readonly KeyHandle[]): void {

@@ -7,7 +7,7 @@ import type { Profile } from './profile.ts';
  * Every attribute of every key, and why. Private everywhere: SoftHSM keeps public objects in clear on its disk, and other tokens show
  * them without a PIN. Uses are all written out, since tokens differ in what they allow by default (SoftHSM: decrypt, after an unwrap).
  */
-const noUse = {
+export const noUse = {
   encrypt: false,
   decrypt: false,
   sign: false,
@@ -183,6 +183,31 @@ export const readableX: Template = {
   extractable: true,
 };
 
+/** x(k·P) where the token shows no value of a key: it may leave under `throwAwayKey`. */
+export const wrappableX: Template = {
+  class: pkcs11js.CKO_SECRET_KEY,
+  keyType: pkcs11js.CKK_GENERIC_SECRET,
+  valueLength: 32, // with leading zeros
+  token: false,
+  private: true,
+  sensitive: true,
+  extractable: true,
+};
+
+/** Wraps two values and decrypts them again, and is gone with the call. What it opens, the host was to see anyway. */
+export const throwAwayKey: Template = {
+  class: pkcs11js.CKO_SECRET_KEY,
+  keyType: pkcs11js.CKK_AES,
+  valueLength: 32,
+  token: false,
+  private: true,
+  sensitive: true,
+  extractable: false,
+  ...noUse,
+  wrap: true,
+  decrypt: true,
+};
+
 /** Session suite A, first step: the shared x as a key that can only derive. */
 export const sharedSecret: Template = {
   class: pkcs11js.CKO_SECRET_KEY,
@@ -197,7 +222,7 @@ export const sharedSecret: Template = {
   modifiable: false,
 };
 
-/** Session suite A, second step: the key that wraps and unwraps one secret of 32 bytes. */
+/** The key of a session, by either suite: it wraps and unwraps one secret of 32 bytes. */
 export const sessionWrapKey = (profile: Profile): Template => ({
   class: pkcs11js.CKO_SECRET_KEY,
   keyType: pkcs11js.CKK_AES,

@@ -5,10 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { utf8 } from '../../primitives/bytes.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { initToken } from './init-token.ts';
-import { loadProfile, modulePath, type Profile } from './profile.ts';
+import { initParametersFor, loadProfile, modulePath, type Profile } from './profile.ts';
 import { type Provisioned, provisionReplica } from './provision.ts';
 import type { ReplicaLocation } from './replica.ts';
 import { makeSoftHsmDirectory } from './softhsm-directory.ts';
+import { type TestTokenName, testTokens } from './test-tokens.ts';
 
 // For tests. The sources are two folders below the root, the compiled tests one more.
 const root = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../..' : '../../..', import.meta.url));
@@ -23,17 +24,28 @@ export interface TestToken {
   readonly provisioned: Provisioned;
 }
 
+/** The token that this process tests: test/token-suite/ runs every test once for each. */
+export const tokenUnderTest = (process.env.BKV_TEST_TOKEN ?? 'softhsm2') as TestTokenName;
+
 /**
- * A fresh SoftHSM2 with one provisioned replica, removed by what `atEnd` (Vitest's afterAll) is given. Once per process: the library
- * reads SOFTHSM2_CONF when it is loaded.
+ * A fresh token with one provisioned replica, removed by what `atEnd` (Vitest's afterAll) is given. Once per process: SoftHSM2 reads
+ * SOFTHSM2_CONF when it is loaded.
  */
 export function makeTestToken(atEnd: (remove: () => void) => void, changes: Partial<Profile> = {}): TestToken {
   const directory = mkdtempSync(join(tmpdir(), 'bkv-token-'));
   atEnd(() => rmSync(directory, { recursive: true, force: true }));
   process.env.SOFTHSM2_CONF = makeSoftHsmDirectory(directory, join(root, 'softhsm/softhsm2.conf'));
-  const profile = { ...softHsmProfile(), ...changes };
-  const module = modulePath(profile);
-  const location = { profile, module, tokenLabel: 'test', fleet: 'fleet', index: 1 };
-  initToken({ module, label: location.tokenLabel, soPin: soPin(), pin: pin() });
+  const location = makeBlankToken(directory, tokenUnderTest, changes);
   return { location, directory, provisioned: provisionReplica({ ...location, pin: pin(), soPin: soPin() }) };
+}
+
+/** A token with its PINs and nothing in it, in `directory`. */
+export function makeBlankToken(directory: string, name: TestTokenName, changes: Partial<Profile> = {}): ReplicaLocation {
+  const kind = testTokens[name];
+  const profile = { ...loadProfile(join(root, `hsm-config/${kind.profile}.yaml`)), ...kind.changes, ...changes };
+  const module = modulePath(profile);
+  const label = 'test';
+  const initParameters = initParametersFor(profile, { directory, label });
+  initToken({ module, initParameters, initialise: profile.initialise, label, soPin: soPin(), pin: pin() });
+  return { profile, module, initParameters, tokenLabel: label, fleet: 'fleet', index: 1 };
 }
