@@ -1,6 +1,7 @@
 import { configDefaults, defineConfig } from 'vitest/config';
+import { tokenProjects, tokenTests } from './test/token-suite/projects.ts';
 
-const shared = { pool: 'forks', exclude: [...configDefaults.exclude, 'dist/**', 'build/**'] } as const;
+const shared = { pool: 'forks' as const, exclude: [...configDefaults.exclude, 'dist/**', 'build/**'] };
 
 // They need a fleet of their own, and measure no time.
 const fleets = ['test/fault/dies-at-every-step.test.ts', 'test/fault/mutants.test.ts'];
@@ -10,12 +11,13 @@ export default defineConfig({
   test: {
     reporters: ['default', './test/harness/summary-reporter.ts'],
     projects: [
+      ...tokenProjects(shared),
       {
         test: {
           ...shared,
           name: 'unit',
           include: ['**/*.test.ts'],
-          exclude: [...shared.exclude, 'test/**'],
+          exclude: [...shared.exclude, 'test/**', ...tokenTests],
           maxWorkers: 2,
           testTimeout: 20_000, // property tests, on a machine that does other things too
           sequence: { groupOrder: 0 },

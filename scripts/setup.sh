@@ -36,6 +36,9 @@ for tool in $tools; do
   command -v "${tool%%:*}" >/dev/null || missing+=("${tool##*:}")
 done
 
+# A module is no command. The token suite runs against NSS softokn too, which most desktops have.
+compgen -G '/usr/lib/*/libsoftokn3.so' >/dev/null || compgen -G '/usr/lib*/libsoftokn3.so' >/dev/null || missing+=(libnss3)
+
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
     fail "missing: ${missing[*]} (names of the Debian packages)" 'Install them by the means of this system, then try again.'
