@@ -120,7 +120,7 @@ module.exports = {
         '^daemon/rebuild-guard\\.ts$',
         '^frontend/',
         '^fleet/',
-        '^daemon/token/(provision|init-token|profile|softhsm-directory)\\.ts$',
+        '^daemon/token/(provision|init-token|profile|softhsm-directory|hsm-probe|suggest-profile)\\.ts$',
         guardStore,
         config,
       ],

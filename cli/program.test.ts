@@ -34,7 +34,7 @@ test('--version', async () => {
   expect(await bkvctl('--version')).toEqual({ code: exitCodes.OK, stdout: `${version}\n`, stderr: '' });
 });
 
-test.each(['', 'fleet', 'fleet init', 'fleet status', 'enroll', 'recover', 'describe', 'erase', 'guard', 'guard create'])(
+test.each(['', 'fleet', 'fleet init', 'fleet status', 'enroll', 'recover', 'describe', 'erase', 'guard', 'guard create', 'hsm probe'])(
   'bkvctl %s --help',
   async (command) => {
     const { code, stdout, stderr } = await bkvctl(...command.split(' ').filter(Boolean), '--help');

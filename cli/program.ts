@@ -9,6 +9,7 @@ import { fleetRestateCommand } from './fleet-restate.ts';
 import { fleetStatusCommand } from './fleet-status.ts';
 import { guardCreateCommand } from './guard-create.ts';
 import { guardRebuildCommand } from './guard-rebuild.ts';
+import { hsmProbeCommand } from './hsm-probe.ts';
 import { Output, type Streams } from './output.ts';
 import { receiptVerifyCommand } from './receipt-verify.ts';
 import { recoverCommand } from './recover.ts';
@@ -39,6 +40,7 @@ function makeProgram(output: Output, { stdout }: Streams): Command {
       .addCommand(guardCreateCommand(output))
       .addCommand(guardRebuildCommand(output)),
   );
+  program.addCommand(group('hsm', 'tokens, before they are part of a fleet').addCommand(hsmProbeCommand(output)));
   program.addCommand(group('receipt', 'what replicas signed of an attempt').addCommand(receiptVerifyCommand(output)));
   program.addCommand(group('replica', 'one replica').addCommand(replicaProvisionCommand(output)), { hidden: true });
 

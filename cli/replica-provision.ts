@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { Command } from 'commander';
 import { loadConfig } from '../daemon/config.ts';
 import { GuardStore } from '../daemon/ledger/guard-store.ts';
@@ -7,9 +7,8 @@ import { initParametersFor, loadProfile, modulePath } from '../daemon/token/prof
 import { provisionReplica, type Provisioned as TokenKeys } from '../daemon/token/provision.ts';
 import type { Provisioned } from '../fleet/produce/statement.ts';
 import { toHex } from '../primitives/bytes.ts';
-import { VaultError } from '../primitives/errors.ts';
-import { SecretBytes } from '../primitives/secret-bytes.ts';
 import type { Output } from './output.ts';
+import { readPin } from './pin-file.ts';
 
 interface Options {
   readonly fleet: string;
@@ -36,7 +35,7 @@ async function provision({ fleet, ...options }: Options, output: Output): Promis
   const { label, directory } = config.token;
   const initParameters = initParametersFor(profile, { directory, label });
   if (options.initToken) {
-    if (directory !== undefined) mkdirSync(directory, { mode: 0o700 }); // the keys lie here, under the PIN
+    if (initParameters?.includes(directory)) mkdirSync(directory, { mode: 0o700 }); // the keys lie here, under the PIN
     initToken({ module, initParameters, initialise: profile.initialise, label, ...pins });
   }
   const location = { profile, module, initParameters, tokenLabel: label, fleet, index: config.replica };
@@ -60,12 +59,4 @@ function publicPart({ identity, keys }: TokenKeys, suite: Provisioned['session_s
       ]),
     ),
   };
-}
-
-function readPin(file: string): SecretBytes {
-  try {
-    return new SecretBytes(Buffer.from(readFileSync(file, 'utf8').trim()));
-  } catch (cause) {
-    throw new VaultError('CONFIG_INVALID', `Cannot read the PIN file ${file}: ${(cause as Error).message}`, { cause });
-  }
 }

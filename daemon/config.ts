@@ -46,7 +46,7 @@ const schema = z.strictObject({
     /** The PKCS#11 module, where it is not at one of the profile's places. */
     module: z.string().optional(),
     /** Where the module keeps its tokens, for a profile whose module is told at its initialisation (NSS softokn). */
-    directory: z.string().optional(),
+    directory: z.string().default('token'),
     label: z.string(),
     /** A file with the user PIN; `credential:NAME` reads systemd's $CREDENTIALS_DIRECTORY/NAME. */
     pin_file: z.string(),
@@ -107,7 +107,7 @@ function withPaths(config: Config, base: string): Config {
     etcd: { ...config.etcd, tls: tlsPaths(config.etcd.tls) },
     token: {
       ...token,
-      ...(token.directory === undefined ? {} : { directory: path(token.directory) }),
+      directory: path(token.directory),
       profile: token.profile.includes('/') ? path(token.profile) : profilePath(token.profile),
       pin_file: token.pin_file.startsWith('credential:') ? token.pin_file : path(token.pin_file),
     },

@@ -14,7 +14,7 @@ type Kind = Profile['bootRecord'];
 const LENGTH = 32;
 const MOST_OBJECTS = 16; // one, and what crashes left
 
-const places = {
+export const bootPlaces = {
   data: { class: pkcs11js.CKO_DATA, attribute: 'value' },
   'key-id': { class: pkcs11js.CKO_SECRET_KEY, attribute: 'id' },
 } as const satisfies Record<Kind, { class: number; attribute: 'value' | 'id' }>;
@@ -52,7 +52,7 @@ export function writeBootRecord(token: ReplicaToken, record: Uint8Array): void {
 }
 
 function findRecords({ session, profile, bootLabel: label }: ReplicaToken): { object: KeyHandle; value: Bytes }[] {
-  const place = places[profile.bootRecord];
+  const place = bootPlaces[profile.bootRecord];
   return session.find({ class: place.class, label }, MOST_OBJECTS).map((object) => {
     const value = session.read(object, place.attribute);
     if (value?.length !== LENGTH) throw new VaultError('TOKEN_FAULT', `The object ${label} does not have its length.`);

@@ -66,7 +66,7 @@ export function newOprfKey(
 }
 
 /** x(k·P) of both points, 32 bytes each, on the way that the profile's `rawEcdh` names. */
-function rawEcdh(token: ReplicaToken, key: KeyHandle, [first, second]: readonly [AffinePoint, AffinePoint]): [Bytes, Bytes] {
+export function rawEcdh(token: ReplicaToken, key: KeyHandle, [first, second]: readonly [AffinePoint, AffinePoint]): [Bytes, Bytes] {
   if (token.profile.rawEcdh === 'direct') return [readX(token, key, first), readX(token, key, second)];
   return token.session.withTemporary((keep) => {
     const throwAway = keep(token.session.generateKey(plain(CKM.AES_KEY_GEN), throwAwayKey));

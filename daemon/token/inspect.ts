@@ -5,12 +5,15 @@ import { initialiseOptions } from './module.ts';
 import type { Profile } from './profile.ts';
 
 export interface SlotReport {
+  readonly id: number;
   readonly description: string;
   readonly label: string;
   readonly manufacturer: string;
   readonly model: string;
   readonly serial: string;
   readonly initialised: boolean;
+  /** Has it a user's PIN? NSS softokn has a slot for what needs none. */
+  readonly hasPin: boolean;
   /** By number, ascending. */
   readonly mechanisms: readonly number[];
 }
@@ -73,12 +76,14 @@ function report(slot: graphene.Slot): SlotReport {
   const token = slot.getToken();
   const mechanisms = slot.getMechanisms();
   return {
+    id: Number(slot.handle.readBigUInt64LE()),
     description: slot.slotDescription.trim(),
     label: token.label.trim(),
     manufacturer: token.manufacturerID.trim(),
     model: token.model.trim(),
     serial: token.serialNumber.trim(),
     initialised: (token.flags & graphene.TokenFlag.TOKEN_INITIALIZED) !== 0,
+    hasPin: (token.flags & graphene.TokenFlag.USER_PIN_INITIALIZED) !== 0,
     mechanisms: Array.from({ length: mechanisms.length }, (_, i) => mechanisms.items(i).type).sort((a, b) => a - b),
   };
 }

@@ -104,7 +104,7 @@ export function modulePath(profile: Profile, configured?: string): string {
 }
 
 /** What C_Initialize gets for this token, or undefined where the module wants nothing. Throws CONFIG_INVALID. */
-export function initParametersFor(profile: Profile, token: { directory?: string | undefined; label: string }): string | undefined {
+export function initParametersFor(profile: Profile, token: { directory?: string; label: string }): string | undefined {
   const { initParameters } = profile;
   if (initParameters === undefined) return undefined;
   const values = { '@DIRECTORY@': token.directory, '@LABEL@': token.label };

@@ -7,11 +7,10 @@ import { inspectModule, requireMechanisms } from './inspect.ts';
 import { type KeyRecord, readKeys } from './key-record.ts';
 import { CKM, plain } from './mechanisms.ts';
 import { findSlot, openModule } from './module.ts';
-import { nestedTemplate } from './nested.ts';
 import type { TokenIdentity } from './port.ts';
 import { bootLabel, keyLabel, keyNames, openReplica, type ReplicaLocation } from './replica.ts';
 import { type KeyHandle, TokenSession } from './session.ts';
-import { isTrusted, type KekPurpose, kek, macKey, publicKey, receiptKey, sessionKey, stored } from './templates.ts';
+import { isTrusted, type KekPurpose, kekWithTemplate, macKey, publicKey, receiptKey, sessionKey } from './templates.ts';
 
 export interface Provisioned {
   readonly identity: TokenIdentity;
@@ -63,14 +62,10 @@ function requireNoKeys(session: TokenSession, location: ReplicaLocation): void {
 
 const purposes: readonly KekPurpose[] = ['oprf', 'auth', 'release'];
 
-function kekWithTemplate(purpose: KekPurpose, options: ProvisionOptions): Template {
-  const { profile } = options;
-  return {
-    ...kek(purpose, profile),
-    ...(profile.unwrapTemplate ? { unwrapTemplate: nestedTemplate(stored(purpose, profile)) } : {}),
-    label: keyLabel(options, `kek-${purpose}`),
-  };
-}
+const labelledKek = (purpose: KekPurpose, options: ProvisionOptions): Template => ({
+  ...kekWithTemplate(purpose, options.profile),
+  label: keyLabel(options, `kek-${purpose}`),
+});
 
 /**
  * CKA_TRUSTED may be set by the security officer only (PKCS#11 2.40 §4.4), who in turn has no access to private objects. So the officer
@@ -89,7 +84,7 @@ function makeTrustedKeks(session: TokenSession, options: ProvisionOptions): KeyH
   session.logout();
   session.login(pkcs11js.CKU_SO, soPin);
   const drafts = trusted.map((purpose) =>
-    session.generateKey(plain(CKM.AES_KEY_GEN), { ...kekWithTemplate(purpose, options), token: false, private: false, modifiable: true }),
+    session.generateKey(plain(CKM.AES_KEY_GEN), { ...labelledKek(purpose, options), token: false, private: false, modifiable: true }),
   );
   session.logout();
   session.login(profile.userType, pin);
@@ -101,7 +96,7 @@ function makeTrustedKeks(session: TokenSession, options: ProvisionOptions): KeyH
 function makeOtherKeys(session: TokenSession, options: ProvisionOptions, made: KeyHandle[]): void {
   const { profile } = options;
   for (const purpose of purposes.filter((name) => !isTrusted(name, profile)))
-    made.push(session.generateKey(plain(CKM.AES_KEY_GEN), kekWithTemplate(purpose, options)));
+    made.push(session.generateKey(plain(CKM.AES_KEY_GEN), labelledKek(purpose, options)));
   for (const name of ['session', 'receipt'] as const) {
     const label = keyLabel(options, name);
     const open = { ...publicKey(true, name === 'receipt'), label, modifiable: false };

@@ -1,6 +1,7 @@
 import pkcs11js from 'pkcs11js';
 import type { Template } from './attributes.ts';
 import { CKM } from './mechanisms.ts';
+import { nestedTemplate } from './nested.ts';
 import type { Profile } from './profile.ts';
 
 /**
@@ -135,7 +136,7 @@ export const kekMechanism = (purpose: KekPurpose, profile: Profile): number =>
 /** KEKs whose blobs hold what must never be wrapped by anything else. What KEK_release holds must be. */
 export const isTrusted = (purpose: KekPurpose, profile: Profile): boolean => profile.trusted !== 'none' && purpose !== 'release';
 
-/** Where the token enforces it, provision.ts adds `stored(purpose)` as CKA_UNWRAP_TEMPLATE. */
+/** Without its UNWRAP_TEMPLATE, which cannot be read back (attributes.ts). */
 export const kek = (purpose: KekPurpose, profile: Profile): Template => ({
   class: pkcs11js.CKO_SECRET_KEY,
   keyType: pkcs11js.CKK_AES,
@@ -150,6 +151,12 @@ export const kek = (purpose: KekPurpose, profile: Profile): Template => ({
   ...(isTrusted(purpose, profile) ? { trusted: true } : {}),
   ...allowed(profile, kekMechanism(purpose, profile)),
   modifiable: false, // else the host switches decrypt on, or replaces the template
+});
+
+/** A KEK as it is made: where the token enforces it, what it unwraps is what `stored` says. */
+export const kekWithTemplate = (purpose: KekPurpose, profile: Profile): Template => ({
+  ...kek(purpose, profile),
+  ...(profile.unwrapTemplate ? { unwrapTemplate: nestedTemplate(stored(purpose, profile)) } : {}),
 });
 
 /** A record's OPRF key between its birth and its wrapping. */
