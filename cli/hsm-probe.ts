@@ -6,6 +6,7 @@ import { initParametersFor, loadProfile, modulePath } from '../daemon/token/prof
 import { suggestProfile } from '../daemon/token/suggest-profile.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { profilePath } from '../primitives/package-root.ts';
+import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { integer } from './arguments.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Output } from './output.ts';
@@ -38,18 +39,32 @@ was refused; ${exitCodes.UNAVAILABLE} the token went away.`,
     .action((options: Options) => probe(options, output));
 
 function probe(options: Options, output: Output): void {
-  const { slot, label, directory } = options;
-  const common = { slot, label, pin: readPin(options.pinFile) };
-  if (options.profile !== undefined) {
-    const profile = loadProfile(options.profile.includes('/') ? options.profile : profilePath(options.profile));
-    const initParameters = initParametersFor(profile, { ...(directory === undefined ? {} : { directory }), label: label ?? '' });
-    tell(output, probeToken({ ...common, module: modulePath(profile, options.module), initParameters, profile }));
-    return;
+  const pin = readPin(options.pinFile);
+  try {
+    const { report, suggestion } = options.profile === undefined ? suggested(options, pin) : probed(options.profile, options, pin);
+    output.result({ ...report, ...(suggestion === undefined ? {} : { suggestion }) }, inWords(report, suggestion));
+    output.exitCode = verdictCodes[report.verdict];
+  } finally {
+    pin.wipe();
   }
-  if (options.module === undefined) throw new VaultError('CONFIG_INVALID', 'Give --module, --profile, or both.');
-  const { report, by } = suggestProfile({ ...common, module: options.module, directory }, everyProfile());
+}
+
+interface Answer {
+  readonly report: ProbeReport;
+  readonly suggestion?: string;
+}
+
+function probed(name: string, { module, slot, label, directory }: Options, pin: SecretBytes): Answer {
+  const profile = loadProfile(name.includes('/') ? name : profilePath(name));
+  const initParameters = initParametersFor(profile, { ...(directory === undefined ? {} : { directory }), label: label ?? '' });
+  return { report: probeToken({ slot, label, pin, module: modulePath(profile, module), initParameters, profile }) };
+}
+
+function suggested({ module, slot, label, directory }: Options, pin: SecretBytes): Answer {
+  if (module === undefined) throw new VaultError('CONFIG_INVALID', 'Give --module, --profile, or both.');
+  const { report, by } = suggestProfile({ slot, label, pin, module, directory }, everyProfile());
   const how = by === 'name' ? 'by what the token says of itself' : 'by trying all';
-  tell(output, report, `No profile was named; ${how}, ${report.profile} is the one to try.`);
+  return { report, suggestion: `No profile was named; ${how}, ${report.profile} is the one to try.` };
 }
 
 const everyProfile = () =>
@@ -62,11 +77,6 @@ const verdictCodes: Record<Verdict, number> = {
   'fit with risks': exitCodes.FIT_WITH_RISKS,
   'not fit': exitCodes.NOT_FIT,
 };
-
-function tell(output: Output, report: ProbeReport, suggestion?: string): void {
-  output.result({ ...report, ...(suggestion === undefined ? {} : { suggestion }) }, inWords(report, suggestion));
-  output.exitCode = verdictCodes[report.verdict];
-}
 
 function inWords(report: ProbeReport, suggestion?: string): string {
   const { token, operations, attacks, because, risks, notTried, objects } = report;

@@ -116,3 +116,6 @@ export function initParametersFor(profile: Profile, token: { directory?: string;
     return value;
   });
 }
+
+/** The same for other programs: hsm-config/profile.schema.json. */
+export const profileJsonSchema = (): object => z.toJSONSchema(schema);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,8 @@ import { type TestTokenName, testTokens } from './test-tokens.ts';
 // For tests. The sources are two folders below the root, the compiled tests one more.
 const root = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../..' : '../../..', import.meta.url));
 
-export const softHsmProfile = (): Profile => loadProfile(join(root, 'hsm-config/softhsm2.yaml'));
+const profileNamed = (name: string): Profile => loadProfile(join(root, `hsm-config/${name}.yaml`));
+export const softHsmProfile = (): Profile => profileNamed('softhsm2');
 export const pin = (): SecretBytes => new SecretBytes(utf8('user-pin-1234'));
 export const soPin = (): SecretBytes => new SecretBytes(utf8('officer-pin-1234'));
 
@@ -32,20 +33,29 @@ export const tokenUnderTest = (process.env.BKV_TEST_TOKEN ?? 'softhsm2') as Test
  * SOFTHSM2_CONF when it is loaded.
  */
 export function makeTestToken(atEnd: (remove: () => void) => void, changes: Partial<Profile> = {}): TestToken {
-  const directory = mkdtempSync(join(tmpdir(), 'bkv-token-'));
-  atEnd(() => rmSync(directory, { recursive: true, force: true }));
-  process.env.SOFTHSM2_CONF = makeSoftHsmDirectory(directory, join(root, 'softhsm/softhsm2.conf'));
-  const location = makeBlankToken(directory, tokenUnderTest, changes);
+  const { location, directory } = makeBlankToken(atEnd, tokenUnderTest, changes);
   return { location, directory, provisioned: provisionReplica({ ...location, pin: pin(), soPin: soPin() }) };
 }
 
-/** A token with its PINs and nothing in it, in `directory`. */
-export function makeBlankToken(directory: string, name: TestTokenName, changes: Partial<Profile> = {}): ReplicaLocation {
+/** The same without keys: a token with its PINs and nothing in it. */
+export function makeBlankToken(
+  atEnd: (remove: () => void) => void,
+  name: TestTokenName = tokenUnderTest,
+  changes: Partial<Profile> = {},
+): Omit<TestToken, 'provisioned'> {
+  const directory = mkdtempSync(join(tmpdir(), 'bkv-token-'));
+  atEnd(() => rmSync(directory, { recursive: true, force: true }));
   const kind = testTokens[name];
-  const profile = { ...loadProfile(join(root, `hsm-config/${kind.profile}.yaml`)), ...kind.changes, ...changes };
+  if (kind.profile === 'softhsm2') process.env.SOFTHSM2_CONF = makeSoftHsmDirectory(directory, join(root, 'softhsm/softhsm2.conf'));
+  if (kind.profile === 'kryoptic') writeKryopticConf(directory);
+  const profile = { ...profileNamed(kind.profile), ...kind.changes, ...changes };
   const module = modulePath(profile);
-  const label = 'test';
-  const initParameters = initParametersFor(profile, { directory, label });
-  initToken({ module, initParameters, initialise: profile.initialise, label, soPin: soPin(), pin: pin() });
-  return { profile, module, initParameters, tokenLabel: label, fleet: 'fleet', index: 1 };
+  const tokenLabel = 'test';
+  const initParameters = initParametersFor(profile, { directory, label: tokenLabel });
+  initToken({ module, initParameters, initialise: profile.initialise, label: tokenLabel, soPin: soPin(), pin: pin() });
+  return { directory, location: { profile, module, initParameters, tokenLabel, fleet: 'fleet', index: 1 } };
 }
+
+/** As its User_Guide.md has it (kryoptic-lib 1.5.1). */
+const writeKryopticConf = (directory: string): void =>
+  writeFileSync(join(directory, 'token.conf'), `[[slots]]\nslot = 1\ndbtype = "sqlite"\ndbargs = "${join(directory, 'token.sql')}"\n`);

@@ -2,7 +2,7 @@ import type { TestProjectConfiguration } from 'vitest/config';
 import { isPresent, testTokenNames } from '../../daemon/token/test-tokens.ts';
 
 /** The tests that need a token, whichever it is. */
-export const tokenTests = ['inspect', 'open-token', 'operations', 'pool', 'provision', 'rfc9497', 'self-test', 'session'].map(
+export const tokenTests = ['hsm-probe', 'inspect', 'open-token', 'operations', 'pool', 'provision', 'rfc9497', 'self-test', 'session'].map(
   (name) => `daemon/token/${name}.test.ts`,
 );
 
