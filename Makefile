@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test token-suite model faults demo bench image proto proto-check proto-baseline clean
+.PHONY: help setup build check test token-suite model faults demo trust-demo bench image proto proto-check proto-baseline clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -27,13 +27,16 @@ model: setup ## check the model of attempts and generations exhaustively, and th
 	@test/model/run.sh $(if $(QUICK),--quick)
 
 token-suite: build ## every token test against every token that is installed (SoftHSM2, NSS softokn, kryoptic); lists them
-	@node_modules/.bin/vitest run --project 'token *' --project system daemon/token test/token-suite
+	@node_modules/.bin/vitest run --project 'token *' --project unit 'daemon/token/' 'test/token-suite/'
 
 faults: build ## inject faults into a live fleet and hold its history against the promises (MINUTES=60, SECONDS=30, SEED=1)
 	@node dist/test/fault/main.js $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 demo: build ## the whole story on this machine, with software tokens (KEEP=1 leaves it running)
 	@node dist/demo/main.js $(if $(KEEP),--keep)
+
+trust-demo: build ## two ceremonies with software tokens, a witness and its log; leaves all of it in build/trust/
+	@node dist/demo/trust/main.js
 
 bench: build ## measure
 	@node dist/test/bench/main.js

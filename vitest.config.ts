@@ -3,8 +3,16 @@ import { tokenProjects, tokenTests } from './test/token-suite/projects.ts';
 
 const shared = { pool: 'forks' as const, exclude: [...configDefaults.exclude, 'dist/**', 'build/**'] };
 
-// They need a fleet of their own, and measure no time.
-const fleets = ['test/fault/dies-at-every-step.test.ts', 'test/fault/mutants.test.ts'];
+// They measure time, or take the whole machine.
+const alone = ['test/fault/faults.test.ts', 'test/bench/**/*.test.ts', 'test/harness/**/*.test.ts'];
+
+// They need no fleet.
+const plain = [
+  'test/golden/**/*.test.ts',
+  'test/docs/**/*.test.ts',
+  'test/token-suite/**/*.test.ts',
+  'test/fault/{checker,schedule}.test.ts',
+];
 
 // Tests that start worker threads or daemons run what `make build` left in dist/.
 export default defineConfig({
@@ -16,8 +24,8 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'unit',
-          include: ['**/*.test.ts'],
-          exclude: [...shared.exclude, 'test/**', ...tokenTests],
+          include: ['!(test)/**/*.test.ts', ...plain],
+          exclude: [...shared.exclude, ...tokenTests],
           maxWorkers: 2,
           testTimeout: 20_000, // property tests, on a machine that does other things too
           sequence: { groupOrder: 0 },
@@ -26,10 +34,8 @@ export default defineConfig({
       {
         test: {
           ...shared,
-          name: 'system',
-          include: ['test/**/*.test.ts'],
-          exclude: [...shared.exclude, 'test/integration/**', ...fleets],
-          // One file at a time: each starts etcd, tokens and daemons, and some of them measure time.
+          name: 'alone',
+          include: alone,
           fileParallelism: false,
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
@@ -40,8 +46,9 @@ export default defineConfig({
       {
         test: {
           ...shared,
-          name: 'integration',
-          include: ['test/integration/**/*.test.ts', ...fleets],
+          name: 'system',
+          include: ['test/**/*.test.ts'],
+          exclude: [...shared.exclude, ...alone, ...plain],
           globalSetup: ['test/integration/support/setup.ts'], // one fleet for most of the files
           maxWorkers: 2,
           maxConcurrency: 2,

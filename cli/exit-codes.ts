@@ -15,6 +15,8 @@ export const exitCodes = {
   RECORD_STATE: 10, // the record is not there, or not what the command thought: describe it, then decide
   FIT_WITH_RISKS: 11, // hsm probe: the token will do, if the risks that it names are acceptable
   NOT_FIT: 12, // hsm probe: the token will not do, and the output says why
+  CONSISTENT: 19, // evidence agrees with itself, and nothing from elsewhere says that it is right: give --anchors
+  // 20 and above: which check failed (check-exit-codes.ts)
 } as const;
 
 type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
@@ -42,10 +44,12 @@ const byError = {
   RECORD_OUTDATED: UNAVAILABLE,
   TOKEN_UNAVAILABLE: UNAVAILABLE,
   TOKEN_FAULT: UNAVAILABLE,
+  LOG_UNAVAILABLE: UNAVAILABLE,
 
   FLEET_UNTRUSTED: UNTRUSTED,
   REPLY_UNTRUSTED: UNTRUSTED,
   STORE_CORRUPT: UNTRUSTED,
+  LOG_CORRUPT: UNTRUSTED,
   MAC_REFUSED: UNTRUSTED,
   VOTES_REFUSED: UNTRUSTED,
   ATTEMPT_CONFLICT: UNTRUSTED,
@@ -67,6 +71,7 @@ const byError = {
   TOKEN_UNFIT: CONFIGURATION,
   STATEMENT_MISMATCH: CONFIGURATION,
   GUARD_MISSING: CONFIGURATION,
+  LOG_MISSING: CONFIGURATION,
   GUARD_MISMATCH: CONFIGURATION,
   PORT_BUSY: CONFIGURATION,
 

@@ -4,13 +4,13 @@ import { Command } from 'commander';
 import { type ProbeReport, probeToken, type Verdict } from '../daemon/token/hsm-probe.ts';
 import { initParametersFor, loadProfile, modulePath } from '../daemon/token/profile.ts';
 import { suggestProfile } from '../daemon/token/suggest-profile.ts';
+import { readPin } from '../fleet/signing-token/pin-file.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { profilePath } from '../primitives/package-root.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { integer } from './arguments.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Output } from './output.ts';
-import { readPin } from './pin-file.ts';
 
 interface Options {
   readonly module?: string;

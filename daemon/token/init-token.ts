@@ -10,7 +10,8 @@ const LABEL_LENGTH = 32; // C_InitToken reads exactly 32 bytes, whatever it is g
 interface InitOptions {
   readonly module: string;
   readonly initParameters?: string | undefined;
-  readonly initialise: Profile['initialise'];
+  /** C_InitToken unless told. */
+  readonly initialise?: Profile['initialise'];
   readonly label: string;
   /** Unused by `init-pin`: such a token has no officer, whoever comes first sets the PIN. */
   readonly soPin: SecretBytes;
@@ -22,14 +23,15 @@ interface InitOptions {
  * machine. Refuses a label that exists; never touches an initialised token.
  */
 export function initToken(options: InitOptions): void {
-  if (options.initialise === 'by-vendor')
+  const { initialise = 'init-token' } = options;
+  if (initialise === 'by-vendor')
     throw new VaultError('CONFIG_INVALID', 'Tokens of this profile are initialised with the vendor’s own tools.');
   const label = Buffer.from(options.label, 'utf8');
   if (label.length === 0 || label.length > LABEL_LENGTH)
     throw new VaultError('CONFIG_INVALID', `A token label has 1 to ${LABEL_LENGTH} bytes.`);
   const module = openModule(options.module, options.initParameters);
   try {
-    if (options.initialise === 'init-token') {
+    if (initialise === 'init-token') {
       requireAbsent(module, options.label);
       const soPin = new TextDecoder().decode(options.soPin.expose());
       attempt('C_InitToken', () => module.C_InitToken(blankSlot(module), soPin, padded(options.label, label.length)));

@@ -62,7 +62,14 @@ export function missingMechanisms({ mechanisms }: Pick<SlotReport, 'mechanisms'>
   return missing.map(([name, mechanism]) => `${name} (0x${mechanism.toString(16)})`);
 }
 
-const { AES_ECB: _forProbesOnly, AES_CBC: _whereTheProfileSays, AES_CBC_ENCRYPT_DATA, ...neededByAll } = CKM;
+const {
+  AES_ECB: _forProbesOnly,
+  AES_CBC: _whereTheProfileSays,
+  EC_EDWARDS_KEY_PAIR_GEN: _forParties,
+  EDDSA: _forPartiesToo,
+  AES_CBC_ENCRYPT_DATA,
+  ...neededByAll
+} = CKM;
 
 function load(path: string): graphene.Module {
   try {

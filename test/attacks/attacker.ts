@@ -1,3 +1,5 @@
+import { createECDH } from 'node:crypto';
+import { create, type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
 import { p256, p256_hasher } from '@noble/curves/nist.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { maskKey } from '../../client/derive.ts';
@@ -5,9 +7,15 @@ import { combineShares, type Share } from '../../client/shares.ts';
 import { stretch } from '../../client/stretch.ts';
 import { VaultClient } from '../../client/vault-client.ts';
 import { type Bytes, concat, utf8, xor } from '../../primitives/bytes.ts';
-import { type FinishRecoveryRequest, FinishRecoveryRequestSchema } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import { type Body, shareOf } from '../../protocol/body.ts';
-import { recordTranscript } from '../../protocol/transcripts.ts';
+import { AttemptsSchema, RecordSchema, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import {
+  BeginRecoveryRequestSchema,
+  type FinishRecoveryRequest,
+  FinishRecoveryRequestSchema,
+  VaultService,
+} from '../../proto/gen/backupvault/v1/vault_pb.ts';
+import { type Body, type HashedBody, shareOf } from '../../protocol/body.ts';
+import { pointTranscript, recordTranscript } from '../../protocol/transcripts.ts';
 import { enrolInput, InstantClock, quickHash, RECORD } from '../harness/soft-client.ts';
 import { SoftFleet } from '../harness/soft-fleet.ts';
 import type { SoftReplica } from '../harness/soft-replica.ts';
@@ -26,6 +34,10 @@ export interface Evidence {
   readonly finish: FinishRecoveryRequest;
   /** Every byte string of every message between the client and the vault, of an enrolment and two recoveries. */
   readonly known: readonly Uint8Array[];
+  /** The same as it was heard, which no flaw of a record changes. */
+  readonly traffic: readonly Uint8Array[];
+  /** All that there is to search: the messages as they were encoded, what etcd holds, and the hostile replicas' state. */
+  readonly everything: readonly Uint8Array[];
 }
 
 /** What a code is by itself: the record's name is the same in every trial, so this is computed once. */
@@ -52,7 +64,7 @@ export async function makeCandidate(code: string): Promise<Candidate> {
 export interface Evaluated extends Candidate {
   /** y_i of the hostile replicas. */
   readonly outputs: readonly Bytes[];
-  /** The element under every scalar at hand, compressed. */
+  /** The element under every scalar at hand, compressed; under session keys, either that or its negative. */
   readonly points: readonly Uint8Array[];
 }
 
@@ -60,7 +72,12 @@ export function evaluate(candidate: Candidate, hostile: Evidence['hostile']): Ev
   const { input, element, selfBlinded } = candidate;
   const under = (key: Uint8Array) => element.multiplyUnsafe(p256.Point.Fn.fromBytes(key)).toBytes();
   const evaluations = hostile.map(({ oprfKey }) => under(oprfKey));
-  const sessions = hostile.map(({ sessionKey }) => under(sessionKey));
+  const uncompressed = element.toBytes(false);
+  const sessions = hostile.map(({ sessionKey }) => {
+    const ecdh = createECDH('prime256v1'); // three times as fast, and gives x only
+    ecdh.setPrivateKey(sessionKey);
+    return concat(Uint8Array.of(2), ecdh.computeSecret(uncompressed));
+  });
   return {
     ...candidate,
     outputs: evaluations.map((point) => finalHash(input, point)),
@@ -99,16 +116,41 @@ export async function attack(code: string, wrong: string, hostileReplicas: numbe
   const fleet = new SoftFleet({ replicas: 4 });
   const known: Uint8Array[] = [];
   const { name, policy } = fleet;
-  const transport = overheard(fleet, ({ message }) => known.push(...byteStringsIn(message)));
+  const messages: Uint8Array[] = [];
+  const transport = overheard(fleet, ({ message }) => {
+    known.push(...byteStringsIn(message));
+    messages.push(encoded(message));
+  });
   const clock = new InstantClock();
   const client = new VaultClient({ transport, policy, fleet: name, tenant: SoftFleet.tenant, clock, argon2id: quickHash });
   await client.enroll(enrolInput({ code }));
   await client.recover({ recordId: RECORD, code: wrong }).catch(() => {}); // WRONG_CODE
   await client.recover({ recordId: RECORD, code, renew: false });
-  const { body } = fleet.bodyOf(RECORD);
+  const { body, bodyHash } = fleet.bodyOf(RECORD);
   const hostile = fleet.replicas.slice(0, hostileReplicas).map((replica) => replica.stateOf(body.g));
   const releaseSecret = await combineShares(hostile.map(({ index, release }) => ({ x: shareIn(body, index).x, y: release })));
-  return { body, hostile, releaseSecret, finish: fleet.lastReceived('finishRecovery', FinishRecoveryRequestSchema), known };
+  const finish = fleet.lastReceived('finishRecovery', FinishRecoveryRequestSchema);
+  const states = hostile.flatMap(({ oprfKey, sessionKey, auth, release }) => [oprfKey, sessionKey, auth, release]);
+  const everything = [...messages, ...known, ...inEtcd(fleet, { body, bodyHash }), ...states, releaseSecret];
+  return { body, hostile, releaseSecret, finish, known, traffic: known, everything };
+}
+
+/** As a daemon would write it. Sub-records are left out: their blobs and MACs are made in a token, and the soft replica has none. */
+function inEtcd(fleet: SoftFleet, { body, bodyHash }: HashedBody): Uint8Array[] {
+  const requests = fleet.received('beginRecovery').map((bytes) => fromBinary(BeginRecoveryRequestSchema, bytes));
+  const points = requests.map(({ point }) => pointTranscript(point).digest);
+  const { limit, coolDownMs } = body.policy;
+  const state = RecordState.LIVE;
+  const attempts = create(AttemptsSchema, { incarnation: 1n, g: body.g, bodyHash, limit, coolDownMs, points, state, number: 1n });
+  return [toBinary(AttemptsSchema, attempts), toBinary(RecordSchema, create(RecordSchema, { body }))];
+}
+
+function encoded(message: object): Uint8Array {
+  const { $typeName } = message as Message;
+  const schema = Object.values(VaultService.method)
+    .flatMap(({ input, output }): DescMessage[] => [input, output])
+    .find(({ typeName }) => typeName === $typeName);
+  return toBinary(schema as DescMessage, message as Message);
 }
 
 function byteStringsIn(value: unknown): Uint8Array[] {

@@ -22,7 +22,10 @@ export const distinguishers: readonly Distinguisher[] = [
   {
     looksFor: 'the replica’s number in an x under the mask',
     score: ({ outputs }, { body, hostile }) => count(hostile, ({ index }, i) => (shareIn(body, index).x ^ byte(outputs[i], 0)) === index),
-    flaw: (evidence, { outputs }) => withShares(evidence, (_, i) => ({ x: (evidence.hostile[i]?.index as number) ^ byte(outputs[i], 0) })),
+    flaw: (evidence, { outputs }) => {
+      const xs = evidence.hostile.map(({ index }, i) => index ^ byte(outputs[i], 0));
+      return new Set(xs).size < xs.length ? evidence : withShares(evidence, (_, i) => ({ x: xs[i] as number })); // no x comes twice
+    },
   },
   {
     looksFor: 'zero bytes in a share',

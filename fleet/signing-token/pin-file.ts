@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { VaultError } from '../primitives/errors.ts';
-import { SecretBytes } from '../primitives/secret-bytes.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import { SecretBytes } from '../../primitives/secret-bytes.ts';
 
-/** A PIN alone in a file, with or without a line end. */
+/** A PIN comes from a file: an argument or a variable would show it to others. Throws CONFIG_INVALID. */
 export function readPin(file: string): SecretBytes {
   try {
     return new SecretBytes(Buffer.from(readFileSync(file, 'utf8').trim()));
