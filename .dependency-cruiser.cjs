@@ -139,7 +139,7 @@ module.exports = {
         '^daemon/rebuild-guard\\.ts$',
         '^frontend/',
         '^fleet/',
-        '^daemon/token/(provision|init-token|profile|softhsm-directory)\\.ts$',
+        '^daemon/token/(provision|init-token|profile|softhsm-directory|hsm-probe|suggest-profile)\\.ts$',
         guardStore,
         '^daemon/ledger/(etcd|bundles)\\.ts$',
         config,

@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test model faults demo trust-demo bench image proto proto-check proto-baseline clean
+.PHONY: help setup build check test token-suite model faults demo trust-demo bench image proto proto-check proto-baseline clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ test: ## check, then every test; the last line reads "N passed, N failed"
 
 model: setup ## check the model of attempts and generations exhaustively, and that each rule taken away is missed (QUICK=1: not the large parts)
 	@test/model/run.sh $(if $(QUICK),--quick)
+
+token-suite: build ## every token test against every token that is installed (SoftHSM2, NSS softokn, kryoptic); lists them
+	@node_modules/.bin/vitest run --project 'token *' --project unit 'daemon/token/' 'test/token-suite/'
 
 faults: build ## inject faults into a live fleet and hold its history against the promises (MINUTES=60, SECONDS=30, SEED=1)
 	@node dist/test/fault/main.js $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))

@@ -1,12 +1,18 @@
 import { configDefaults, defineConfig } from 'vitest/config';
+import { tokenProjects, tokenTests } from './test/token-suite/projects.ts';
 
-const shared = { pool: 'forks', exclude: [...configDefaults.exclude, 'dist/**', 'build/**'] } as const;
+const shared = { pool: 'forks' as const, exclude: [...configDefaults.exclude, 'dist/**', 'build/**'] };
 
 // They measure time, or take the whole machine.
 const alone = ['test/fault/faults.test.ts', 'test/bench/**/*.test.ts', 'test/harness/**/*.test.ts'];
 
 // They need no fleet.
-const plain = ['test/golden/**/*.test.ts', 'test/docs/**/*.test.ts', 'test/fault/{checker,schedule}.test.ts'];
+const plain = [
+  'test/golden/**/*.test.ts',
+  'test/docs/**/*.test.ts',
+  'test/token-suite/**/*.test.ts',
+  'test/fault/{checker,schedule}.test.ts',
+];
 
 const together = {
   maxWorkers: 2,
@@ -21,11 +27,13 @@ export default defineConfig({
   test: {
     reporters: ['default', './test/harness/summary-reporter.ts'],
     projects: [
+      ...tokenProjects(shared),
       {
         test: {
           ...shared,
           name: 'unit',
           include: ['!(test)/**/*.test.ts', ...plain],
+          exclude: [...shared.exclude, ...tokenTests],
           maxWorkers: 2,
           testTimeout: 20_000, // property tests, on a machine that does other things too
           sequence: { groupOrder: 0 },

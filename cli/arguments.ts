@@ -5,6 +5,13 @@ export function integer(value: string): number {
   return Number(value);
 }
 
+/** An option that may be given again, as `index=name`. */
+export function replicaProfile(value: string, before: Record<number, string>): Record<number, string> {
+  const [, index, name] = /^([1-9])=(.+)$/.exec(value) ?? [];
+  if (index === undefined || name === undefined) throw new InvalidArgumentError('It must be index=name, as 2=nss-softokn.');
+  return { ...before, [index]: name };
+}
+
 export function urls(value: string): string[] {
   return value.split(',').map((url) => {
     if (!/^https:\/\/[^/\s]+$/.test(url)) throw new InvalidArgumentError('Each must be https://host:port, separated by commas.');

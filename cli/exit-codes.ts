@@ -13,6 +13,8 @@ export const exitCodes = {
   REFUSED: 8, // grant, certificate, owner or policy does not allow it: get permission
   CONFIGURATION: 9, // a file, token or address is not as it must be: the message names it
   RECORD_STATE: 10, // the record is not there, or not what the command thought: describe it, then decide
+  FIT_WITH_RISKS: 11, // hsm probe: the token will do, if the risks that it names are acceptable
+  NOT_FIT: 12, // hsm probe: the token will not do, and the output says why
   CONSISTENT: 19, // evidence agrees with itself, and nothing from elsewhere says that it is right: give --anchors
   // 20 and above: which check failed (check-exit-codes.ts)
 } as const;

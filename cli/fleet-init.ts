@@ -5,7 +5,7 @@ import { produceFleet } from '../fleet/produce/fleet.ts';
 import type { Ports } from '../fleet/produce/fleet-plan.ts';
 import { toHex } from '../primitives/bytes.ts';
 import { packageRoot, version } from '../primitives/package-root.ts';
-import { integer, urls } from './arguments.ts';
+import { integer, replicaProfile, urls } from './arguments.ts';
 import type { Output } from './output.ts';
 import { provisionInChild } from './provision-in-child.ts';
 
@@ -17,6 +17,8 @@ interface Options {
   readonly tenant: string;
   readonly etcd: string[];
   readonly basePort: number;
+  readonly profile: string;
+  readonly replicaProfile: Record<number, string>;
 }
 
 export const fleetInitCommand = (output: Output): Command =>
@@ -29,6 +31,8 @@ export const fleetInitCommand = (output: Output): Command =>
     .option('--tenant <name>', 'the backup service that will use it', 'demo')
     .option('--etcd <url,...>', 'where etcd serves its clients', urls, ['https://localhost:2379'])
     .option('--base-port <port>', "the first replica's first port; each replica takes three", integer, 7400)
+    .option('--profile <name>', 'of the replicas’ tokens: a file of hsm-config/, or a path', 'softhsm2')
+    .option('--replica-profile <i=name>', 'of replica i alone; may be given again', replicaProfile, {})
     .action((options: Options) => init(options, output));
 
 async function init(options: Options, output: Output): Promise<void> {
@@ -39,7 +43,8 @@ async function init(options: Options, output: Output): Promise<void> {
     threshold: options.threshold ?? Math.floor(options.replicas / 2) + 1,
     ports: Array.from({ length: options.replicas }, (_, i) => portsFrom(options.basePort + 3 * i)),
     etcdEndpoints: options.etcd,
-    profile: 'softhsm2',
+    profile: asConfigured(options.profile),
+    otherProfiles: Object.fromEntries(Object.entries(options.replicaProfile).map(([index, name]) => [index, asConfigured(name)])),
     settings: {},
     software: { version, digest: 'development' },
     provision: provisionInChild,
@@ -73,5 +78,8 @@ async function init(options: Options, output: Output): Promise<void> {
     ].join('\n'),
   );
 }
+
+/** A path is written into configurations that are read from elsewhere. */
+const asConfigured = (profile: string): string => (profile.includes('/') ? resolve(profile) : profile);
 
 const portsFrom = (first: number): Ports => ({ frontend: first, peer: first + 1, metrics: first + 2 });

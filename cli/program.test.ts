@@ -53,6 +53,7 @@ test.each([
   'evidence verify',
   'bundle verify',
   'bundle publish',
+  'hsm probe',
   'log',
   'log verify',
   'log audit',

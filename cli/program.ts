@@ -16,6 +16,7 @@ import { fleetRestateCommand } from './fleet-restate.ts';
 import { fleetStatusCommand } from './fleet-status.ts';
 import { guardCreateCommand } from './guard-create.ts';
 import { guardRebuildCommand } from './guard-rebuild.ts';
+import { hsmProbeCommand } from './hsm-probe.ts';
 import { logAuditCommand } from './log-audit.ts';
 import { logProveCommand } from './log-prove.ts';
 import { logVerifyCommand } from './log-verify.ts';
@@ -51,6 +52,7 @@ function makeProgram(output: Output): Command {
       .addCommand(guardCreateCommand(output))
       .addCommand(guardRebuildCommand(output)),
   );
+  program.addCommand(group('hsm', 'tokens, before they are part of a fleet').addCommand(hsmProbeCommand(output)));
   program.addCommand(
     group('log', "a witness's public log of fleet statements")
       .addCommand(logVerifyCommand(output))

@@ -1,8 +1,9 @@
+import { mkdirSync } from 'node:fs';
 import { Command } from 'commander';
 import { loadConfig } from '../daemon/config.ts';
 import { GuardStore } from '../daemon/ledger/guard-store.ts';
 import { initToken } from '../daemon/token/init-token.ts';
-import { loadProfile, modulePath } from '../daemon/token/profile.ts';
+import { initParametersFor, loadProfile, modulePath } from '../daemon/token/profile.ts';
 import { provisionReplica, readReplica, type Provisioned as TokenKeys } from '../daemon/token/provision.ts';
 import type { TokenReading } from '../fleet/produce/statement.ts';
 import { readPin } from '../fleet/signing-token/pin-file.ts';
@@ -36,13 +37,18 @@ async function provision({ fleet, ...options }: Options, output: Output): Promis
   const config = loadConfig(options.config);
   const profile = loadProfile(config.token.profile);
   const module = modulePath(profile, config.token.module);
+  const { label, directory } = config.token;
+  const initParameters = initParametersFor(profile, { directory, label });
   const pin = readPin(config.token.pin_file);
-  const location = { profile, module, tokenLabel: config.token.label, fleet, index: config.replica };
+  const location = { profile, module, initParameters, tokenLabel: label, fleet, index: config.replica };
   if (options.keepKeys) return output.result(publicPart(readReplica(location, pin), profile.sessionSuite), 'read the keys');
   if (options.soPinFile === undefined)
     throw new VaultError('CONFIG_INVALID', 'Keys are made with the security officer’s PIN: give --so-pin-file.');
   const pins = { pin, soPin: readPin(options.soPinFile) };
-  if (options.initToken) initToken({ module, label: config.token.label, ...pins });
+  if (options.initToken) {
+    if (initParameters?.includes(directory)) mkdirSync(directory, { mode: 0o700 }); // the keys lie here, under the PIN
+    initToken({ module, initParameters, initialise: profile.initialise, label, ...pins });
+  }
   const made = provisionReplica({ ...location, ...pins });
   await GuardStore.create(config.guard, { fleet, replica: config.replica, incarnation: options.guardIncarnation });
   output.result(publicPart(made, profile.sessionSuite), 'made keys and guard');

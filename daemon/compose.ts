@@ -28,7 +28,7 @@ import type { Events } from './telemetry/events.ts';
 import { Tenure } from './tenure.ts';
 import { openToken } from './token/open-token.ts';
 import type { TokenPort } from './token/port.ts';
-import { loadProfile } from './token/profile.ts';
+import { initParametersFor, loadProfile } from './token/profile.ts';
 import { GrantVerifier } from './vault/grants.ts';
 import { receiptKeys } from './vault/receipt-keys.ts';
 import type { Vault } from './vault/vault.ts';
@@ -132,10 +132,12 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
 }
 
 async function openOwnToken(config: Config, fleet: string, events: Events, undo: Stop[]): Promise<TokenPort> {
-  const { profile, module, label } = config.token;
+  const { module, label } = config.token;
+  const profile = loadProfile(config.token.profile);
   const token = await openToken({
-    profile: loadProfile(profile),
+    profile,
     ...(module ? { module } : {}),
+    initParameters: initParametersFor(profile, config.token),
     tokenLabel: label,
     pin: readPin(config), // wiped when the token is closed
     fleet,

@@ -45,6 +45,8 @@ const schema = z.strictObject({
     profile: z.string(),
     /** The PKCS#11 module, where it is not at one of the profile's places. */
     module: z.string().optional(),
+    /** Where the module keeps its tokens, for a profile whose module is told at its initialisation (NSS softokn). */
+    directory: z.string().default('token'),
     label: z.string(),
     /** A file with the user PIN; `credential:NAME` reads systemd's $CREDENTIALS_DIRECTORY/NAME. */
     pin_file: z.string(),
@@ -110,6 +112,7 @@ function withPaths(config: Config, base: string): Config {
     etcd: { ...config.etcd, tls: tlsPaths(config.etcd.tls) },
     token: {
       ...token,
+      directory: path(token.directory),
       profile: token.profile.includes('/') ? path(token.profile) : profilePath(token.profile),
       pin_file: token.pin_file.startsWith('credential:') ? token.pin_file : path(token.pin_file),
     },

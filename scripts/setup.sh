@@ -38,6 +38,9 @@ done
 # A library, and so no command to look for: Go's judge of transparency logs (test/trust/log-judge).
 [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb ] || missing+=(golang-golang-x-mod-dev)
 
+# A module is no command. The token suite runs against NSS softokn too, which most desktops have.
+compgen -G '/usr/lib/*/libsoftokn3.so' >/dev/null || compgen -G '/usr/lib*/libsoftokn3.so' >/dev/null || missing+=(libnss3)
+
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
     fail "missing: ${missing[*]} (names of the Debian packages)" 'Install them by the means of this system, then try again.'

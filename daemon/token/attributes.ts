@@ -7,6 +7,7 @@ const attributes = {
   token: { type: pkcs11js.CKA_TOKEN, kind: 'bool' },
   private: { type: pkcs11js.CKA_PRIVATE, kind: 'bool' },
   label: { type: pkcs11js.CKA_LABEL, kind: 'text' },
+  id: { type: pkcs11js.CKA_ID, kind: 'bytes' },
   value: { type: pkcs11js.CKA_VALUE, kind: 'bytes' },
   valueLength: { type: pkcs11js.CKA_VALUE_LEN, kind: 'ulong' },
   ecParams: { type: pkcs11js.CKA_EC_PARAMS, kind: 'bytes' },
@@ -27,6 +28,8 @@ const attributes = {
   wrapWithTrusted: { type: 0x210, kind: 'bool' },
   unwrapTemplate: { type: 0x40000212, kind: 'template' },
   allowedMechanisms: { type: 0x40000600, kind: 'mechanisms' },
+  /** Mozilla's own. */
+  nssDb: { type: 0xd5a0db00, kind: 'bytes' },
   modifiable: { type: pkcs11js.CKA_MODIFIABLE, kind: 'bool' },
 } as const;
 

@@ -2,42 +2,60 @@ import pkcs11js from 'pkcs11js';
 import { type Bytes, constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Template } from './attributes.ts';
+import type { Profile } from './profile.ts';
 import type { ReplicaToken } from './replica.ts';
 import type { KeyHandle } from './session.ts';
+import { noUse } from './templates.ts';
 
-/** Bytes that the token keeps for the daemon, in a data object: who served last. What they mean is daemon/tenure.ts's. */
+// Bytes that the token keeps for the daemon, in an object: who served last. What they mean is daemon/tenure.ts's.
+
+type Kind = Profile['bootRecord'];
+
 const LENGTH = 32;
 const MOST_OBJECTS = 16; // one, and what crashes left
 
+export const bootPlaces = {
+  data: { class: pkcs11js.CKO_DATA, attribute: 'value' },
+  'key-id': { class: pkcs11js.CKO_SECRET_KEY, attribute: 'id' },
+} as const satisfies Record<Kind, { class: number; attribute: 'value' | 'id' }>;
+
 /** Not a secret; PRIVATE so that nobody replaces it without the PIN. */
-export const bootObject = (label: string, value: Uint8Array = new Uint8Array(LENGTH)): Template => ({
-  class: pkcs11js.CKO_DATA,
+export const bootObject = (kind: Kind, label: string, record: Uint8Array = new Uint8Array(LENGTH)): Template => ({
+  ...(kind === 'data' ? { class: pkcs11js.CKO_DATA, value: record } : { ...uselessKey, id: record }),
   token: true,
   private: true,
   label,
-  value,
 });
+
+/** For a token without data objects, which reads no value of a key either: its name is the record. */
+const uselessKey: Template = {
+  class: pkcs11js.CKO_SECRET_KEY,
+  keyType: pkcs11js.CKK_GENERIC_SECRET,
+  value: new Uint8Array(LENGTH),
+  ...noUse,
+};
 
 /** TokenPort.readBootRecord. Of several, which only a crash leaves behind, the greatest counts: the record begins with its counters. */
 export function readBootRecord(token: ReplicaToken): Bytes {
   const records = findRecords(token).map(({ value }) => value);
   const [first, ...others] = records;
-  if (first === undefined) throw new VaultError('KEY_MISSING', `The token holds no data object ${token.bootLabel}.`);
+  if (first === undefined) throw new VaultError('KEY_MISSING', `The token holds no object ${token.bootLabel}.`);
   return others.reduce((greatest, record) => (Buffer.compare(record, greatest) > 0 ? record : greatest), first);
 }
 
 /** TokenPort.writeBootRecord: a new object, then away with the others, since SoftHSM lets nobody change the value of one. Takes some 10 ms. */
 export function writeBootRecord(token: ReplicaToken, record: Uint8Array): void {
-  const { session, bootLabel: label } = token;
-  const made = session.create(bootObject(label, exactly(LENGTH, record, 'the boot record')));
+  const { session, profile, bootLabel: label } = token;
+  const made = session.create(bootObject(profile.bootRecord, label, exactly(LENGTH, record, 'the boot record')));
   for (const { object, value } of findRecords(token))
     if (!object.equals(made) && !constantTimeEqual(value, record)) session.destroy(object);
 }
 
-function findRecords({ session, bootLabel: label }: ReplicaToken): { object: KeyHandle; value: Bytes }[] {
-  return session.find({ class: pkcs11js.CKO_DATA, label }, MOST_OBJECTS).map((object) => {
-    const value = session.read(object, 'value');
-    if (value?.length !== LENGTH) throw new VaultError('TOKEN_FAULT', `The data object ${label} does not have its length.`);
+function findRecords({ session, profile, bootLabel: label }: ReplicaToken): { object: KeyHandle; value: Bytes }[] {
+  const place = bootPlaces[profile.bootRecord];
+  return session.find({ class: place.class, label }, MOST_OBJECTS).map((object) => {
+    const value = session.read(object, place.attribute);
+    if (value?.length !== LENGTH) throw new VaultError('TOKEN_FAULT', `The object ${label} does not have its length.`);
     return { object, value: value as Bytes };
   });
 }

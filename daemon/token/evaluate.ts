@@ -2,12 +2,19 @@ import { type Bytes, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
 import { type AffinePoint, addGenerator, decompress, generator, recoverSign, uncompressed } from './curve.ts';
-import { CKM, ecdh, plain } from './mechanisms.ts';
+import { CKM, cbc, ecdh, plain } from './mechanisms.ts';
 import type { TokenPort } from './port.ts';
 import { type ReplicaToken, readPoint } from './replica.ts';
 import type { KeyHandle } from './session.ts';
-import { unwrapStored, WRAPPED_KEY_MAX } from './stored.ts';
-import { kekMechanism, newOprfKey as newOprfKeyTemplate, publicKey as publicKeyTemplate, readableX } from './templates.ts';
+import { unwrapOprfKey, WRAPPED_KEY_MAX } from './stored.ts';
+import {
+  kekMechanism,
+  newOprfKey as newOprfKeyTemplate,
+  publicKey as publicKeyTemplate,
+  readableX,
+  throwAwayKey,
+  wrappableX,
+} from './templates.ts';
 import { requireMac } from './verify.ts';
 
 type Request<Name extends 'evaluate' | 'newOprfKey'> = Parameters<TokenPort[Name]>[0];
@@ -21,8 +28,7 @@ export function blindEvaluate(token: ReplicaToken, key: KeyHandle, publicKey: Co
     if (element.y === generator.y) return publicKey;
     throw new VaultError('MALFORMED', 'The blinded element is the negated generator.');
   }
-  const xOfProduct = rawEcdh(token, key, element);
-  const xOfSum = rawEcdh(token, key, addGenerator(element));
+  const [xOfProduct, xOfSum] = rawEcdh(token, key, [element, addGenerator(element)]);
   return recoverSign(xOfProduct, xOfSum, ownKey);
 }
 
@@ -39,7 +45,7 @@ export function evaluateStored(
   publicKey: CompressedPoint,
   point: CompressedPoint,
 ): CompressedPoint {
-  return token.session.withTemporary((keep) => blindEvaluate(token, keep(unwrapStored(token, 'oprf', wrappedKey)), publicKey, point));
+  return token.session.withTemporary((keep) => blindEvaluate(token, keep(unwrapOprfKey(token, wrappedKey, publicKey)), publicKey, point));
 }
 
 /** TokenPort.newOprfKey */
@@ -59,14 +65,35 @@ export function newOprfKey(
   });
 }
 
-/** x(k·P), 32 bytes. Profile `rawEcdh: direct`: the derived value is made readable and read. */
-function rawEcdh(token: ReplicaToken, key: KeyHandle, point: AffinePoint): Bytes {
+/** x(k·P) of both points, 32 bytes each, on the way that the profile's `rawEcdh` names. */
+export function rawEcdh(token: ReplicaToken, key: KeyHandle, [first, second]: readonly [AffinePoint, AffinePoint]): [Bytes, Bytes] {
+  if (token.profile.rawEcdh === 'direct') return [readX(token, key, first), readX(token, key, second)];
+  return token.session.withTemporary((keep) => {
+    const throwAway = keep(token.session.generateKey(plain(CKM.AES_KEY_GEN), throwAwayKey));
+    return [unwrapX(token, key, first, throwAway), unwrapX(token, key, second, throwAway)];
+  });
+}
+
+/** `direct`: the derived value is made readable and read. */
+function readX(token: ReplicaToken, key: KeyHandle, point: AffinePoint): Bytes {
   return token.session.withTemporary((keep) => {
     const derived = keep(token.session.derive(ecdh(publicData(token, point)), key, readableX));
-    const x = token.session.read(derived, 'value');
-    if (x?.length !== 32) throw new VaultError('TOKEN_FAULT', 'The token’s ECDH did not give an x coordinate of 32 bytes.');
-    return exactly(32, x, 'x');
+    return asX(token.session.read(derived, 'value'));
   });
+}
+
+/** `wrap-and-decrypt`: where no key may be read, it leaves under a key of the token that was made to decrypt it again. */
+function unwrapX(token: ReplicaToken, key: KeyHandle, point: AffinePoint, throwAway: KeyHandle): Bytes {
+  const { session } = token;
+  return session.withTemporary((keep) => {
+    const derived = keep(session.derive(ecdh(publicData(token, point)), key, wrappableX));
+    return asX(session.decrypt(cbc(), throwAway, session.wrap(cbc(), throwAway, derived, 64)));
+  });
+}
+
+function asX(value: Uint8Array | undefined): Bytes {
+  if (value?.length !== 32) throw new VaultError('TOKEN_FAULT', 'The token’s ECDH did not give an x coordinate of 32 bytes.');
+  return exactly(32, value, 'x');
 }
 
 /** A point as this token's ECDH takes it. */

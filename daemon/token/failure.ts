@@ -4,11 +4,12 @@ import { VaultError } from '../../primitives/errors.ts';
 export const CKR = {
   ATTRIBUTE_SENSITIVE: 0x11,
   ATTRIBUTE_TYPE_INVALID: 0x12,
-  SIGNATURE_INVALID: 0xc0,
-  SIGNATURE_LEN_RANGE: 0xc1,
   USER_ALREADY_LOGGED_IN: 0x100,
   CRYPTOKI_ALREADY_INITIALIZED: 0x191,
 } as const;
+
+/** Of a call for which the token did nothing at all. */
+export const sessionGone: readonly number[] = [0xb0, 0xb3, 0x101, 0x190]; // SESSION_CLOSED, SESSION_HANDLE_INVALID, USER_NOT_LOGGED_IN, NOT_INITIALIZED
 
 const unavailable = new Set([
   0x02, // HOST_MEMORY

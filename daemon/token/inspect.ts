@@ -1,15 +1,19 @@
 import graphene from 'graphene-pk11';
 import { VaultError } from '../../primitives/errors.ts';
 import { CKM } from './mechanisms.ts';
-import { OS_LOCKING } from './module.ts';
+import { initialiseOptions } from './module.ts';
 import type { Profile } from './profile.ts';
 
 export interface SlotReport {
+  readonly id: number;
   readonly description: string;
   readonly label: string;
+  readonly manufacturer: string;
   readonly model: string;
   readonly serial: string;
   readonly initialised: boolean;
+  /** Has it a user's PIN? NSS softokn has a slot for what needs none. */
+  readonly hasPin: boolean;
   /** By number, ascending. */
   readonly mechanisms: readonly number[];
 }
@@ -24,10 +28,10 @@ export interface ModuleReport {
  * What a module and its tokens say of themselves, without logging in: for operators, and before provisioning. Not for a process that
  * serves, since it finalises the module.
  */
-export function inspectModule(path: string): ModuleReport {
+export function inspectModule(path: string, parameters?: string): ModuleReport {
   const module = load(path);
   try {
-    module.initialize(OS_LOCKING);
+    module.initialize(initialiseOptions(parameters));
     const slots = module.getSlots(true);
     return {
       library: module.libraryDescription.trim(),
@@ -41,14 +45,31 @@ export function inspectModule(path: string): ModuleReport {
 
 /** Throws TOKEN_UNFIT naming the mechanisms that the vault needs and the token does not list. */
 export function requireMechanisms(slot: SlotReport, profile: Profile): void {
-  const needed = { ...neededByAll, 'wrapping of EC private keys': profile.wrap.ecPrivateKey, 'wrapping of secrets': profile.wrap.secret };
-  const missing = Object.entries(needed).filter(([, mechanism]) => !slot.mechanisms.includes(mechanism));
-  if (missing.length === 0) return;
-  const names = missing.map(([name, mechanism]) => `${name} (0x${mechanism.toString(16)})`);
-  throw new VaultError('TOKEN_UNFIT', `Token ${slot.label} does not list ${names.join(', ')}.`);
+  const missing = missingMechanisms(slot, profile);
+  if (missing.length > 0) throw new VaultError('TOKEN_UNFIT', `Token ${slot.label} does not list ${missing.join(', ')}.`);
 }
 
-const { AES_ECB: _forProbesOnly, ...neededByAll } = CKM;
+export function missingMechanisms({ mechanisms }: Pick<SlotReport, 'mechanisms'>, profile: Profile): string[] {
+  const { wrap, rawEcdh, sessionSuite } = profile;
+  const needed: Record<string, number> = {
+    ...neededByAll,
+    ...(sessionSuite === 'A' ? { AES_CBC_ENCRYPT_DATA } : {}),
+    'wrapping of EC private keys': wrap.ecPrivateKey,
+    'wrapping of secrets': wrap.secret,
+    ...(rawEcdh === 'wrap-and-decrypt' ? { 'wrapping of derived values': wrap.derived } : {}),
+  };
+  const missing = Object.entries(needed).filter(([, mechanism]) => !mechanisms.includes(mechanism));
+  return missing.map(([name, mechanism]) => `${name} (0x${mechanism.toString(16)})`);
+}
+
+const {
+  AES_ECB: _forProbesOnly,
+  AES_CBC: _whereTheProfileSays,
+  EC_EDWARDS_KEY_PAIR_GEN: _forParties,
+  EDDSA: _forPartiesToo,
+  AES_CBC_ENCRYPT_DATA,
+  ...neededByAll
+} = CKM;
 
 function load(path: string): graphene.Module {
   try {
@@ -62,11 +83,14 @@ function report(slot: graphene.Slot): SlotReport {
   const token = slot.getToken();
   const mechanisms = slot.getMechanisms();
   return {
+    id: Number(slot.handle.readBigUInt64LE()),
     description: slot.slotDescription.trim(),
     label: token.label.trim(),
+    manufacturer: token.manufacturerID.trim(),
     model: token.model.trim(),
     serial: token.serialNumber.trim(),
     initialised: (token.flags & graphene.TokenFlag.TOKEN_INITIALIZED) !== 0,
+    hasPin: (token.flags & graphene.TokenFlag.USER_PIN_INITIALIZED) !== 0,
     mechanisms: Array.from({ length: mechanisms.length }, (_, i) => mechanisms.items(i).type).sort((a, b) => a - b),
   };
 }

@@ -44,17 +44,18 @@ function readKey(session: TokenSession, name: KeyName, key: KeyHandle): KeyRecor
   };
 }
 
-/** What the template of `name` asks for and the token does not say of the key. Empty if all is well. */
-export function deviations(token: ReplicaToken, name: KeyName): string[] {
-  const expected = expectedTemplate(token, name);
+/** What the template of `name`, but for `changes`, asks for and the token does not say of the key. Empty if all is well. */
+export function deviations(token: ReplicaToken, name: KeyName, changes: Template = {}): string[] {
+  const expected = { ...expectedTemplate(token, name), ...changes };
   const differing = (Object.keys(expected) as AttributeName[]).filter((attribute) => {
     const actual = token.session.read(token.keys[name], attribute);
     return JSON.stringify(actual) !== JSON.stringify(expected[attribute]);
   });
   // Not in a template, and what the templates are for: the key was born here, and never could leave.
-  const history = (['local', 'alwaysSensitive', 'neverExtractable'] as const).filter(
-    (flag) => token.session.read(token.keys[name], flag) !== true,
-  );
+  const said = token.profile.local
+    ? (['local', 'alwaysSensitive', 'neverExtractable'] as const)
+    : (['alwaysSensitive', 'neverExtractable'] as const);
+  const history = said.filter((flag) => token.session.read(token.keys[name], flag) !== true);
   return [...differing, ...history];
 }
 

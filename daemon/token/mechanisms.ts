@@ -14,6 +14,7 @@ export const CKM = {
   EDDSA: 0x1057, // without a parameter: Ed25519 of RFC 8032
   AES_KEY_GEN: pkcs11js.CKM_AES_KEY_GEN, // 0x1080
   AES_ECB: pkcs11js.CKM_AES_ECB, // 0x1081: for probes only
+  AES_CBC: pkcs11js.CKM_AES_CBC, // 0x1082
   AES_CBC_ENCRYPT_DATA: pkcs11js.CKM_AES_CBC_ENCRYPT_DATA, // 0x1105
   GENERIC_SECRET_KEY_GEN: pkcs11js.CKM_GENERIC_SECRET_KEY_GEN, // 0x350
   SHA256_HMAC: pkcs11js.CKM_SHA256_HMAC, // 0x251
@@ -26,6 +27,20 @@ export function ecdh(publicData: Uint8Array): Mechanism {
   const parameter: pkcs11js.ECDH1 = { type: pkcs11js.CK_PARAMS_EC_DH, kdf: pkcs11js.CKD_NULL, publicData: Buffer.from(publicData) };
   return { mechanism: CKM.ECDH1_DERIVE, parameter };
 }
+
+/** ECDH and ANSI X9.63 with SHA-256 in one step: SHA-256(x ‖ 00000001 ‖ shared), 32 bytes (SEC 1 §3.6.1). */
+export function ecdhSha256(publicData: Uint8Array, shared: Uint8Array): Mechanism {
+  const parameter: pkcs11js.ECDH1 = {
+    type: pkcs11js.CK_PARAMS_EC_DH,
+    kdf: pkcs11js.CKD_SHA256_KDF,
+    publicData: Buffer.from(publicData),
+    sharedData: Buffer.from(shared),
+  };
+  return { mechanism: CKM.ECDH1_DERIVE, parameter };
+}
+
+/** AES-CBC with IV 0: for a key that encrypts once. */
+export const cbc = (): Mechanism => ({ mechanism: CKM.AES_CBC, parameter: Buffer.alloc(16) });
 
 /** Derives a key as the AES-CBC encryption of `data` under the base key (CK_AES_CBC_ENCRYPT_DATA_PARAMS). */
 export function cbcEncryptData(iv: Uint8Array, data: Uint8Array): Mechanism {

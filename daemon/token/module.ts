@@ -6,10 +6,20 @@ export type Module = pkcs11js.PKCS11;
 export type SlotId = Buffer;
 
 // CKF_OS_LOCKING_OK: pkcs11js passes 0 by default, and SoftHSM then runs without mutexes (four worker threads crash it).
-export const OS_LOCKING = { flags: 2 };
+const OS_LOCKING = { flags: 2 };
+
+export interface InitialiseOptions {
+  readonly flags: number;
+  readonly libraryParameters?: string;
+}
+
+/** What C_Initialize gets. `parameters` is a module's own string (pReserved), which only NSS is known to want. */
+export const initialiseOptions = (parameters?: string): InitialiseOptions =>
+  // pkcs11js drops the last character of the string.
+  parameters === undefined ? OS_LOCKING : { ...OS_LOCKING, libraryParameters: `${parameters} ` };
 
 /** Loads and initialises a module. Another thread of this process may have initialised it already. */
-export function openModule(path: string): Module {
+export function openModule(path: string, parameters?: string): Module {
   const module = new pkcs11js.PKCS11();
   try {
     module.load(path);
@@ -17,7 +27,7 @@ export function openModule(path: string): Module {
     throw new VaultError('MODULE_MISSING', `The PKCS#11 module ${path} cannot be loaded: ${(cause as Error).message}`, { cause });
   }
   try {
-    module.C_Initialize(OS_LOCKING);
+    module.C_Initialize(initialiseOptions(parameters));
   } catch (error) {
     if (returnValue(error) !== CKR.CRYPTOKI_ALREADY_INITIALIZED) throw tokenError(error, 'C_Initialize');
   }

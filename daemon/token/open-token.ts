@@ -7,6 +7,8 @@ export interface OpenTokenOptions {
   readonly profile: Profile;
   /** Path of the PKCS#11 module, where the vendor's usual ones do not fit. */
   readonly module?: string;
+  /** What the module wants to be told (profile.ts, `initParametersFor`). */
+  readonly initParameters?: string | undefined;
   readonly tokenLabel: string;
   /** Taken over: kept for logging in again, wiped by `close`. */
   readonly pin: SecretBytes;
@@ -17,9 +19,9 @@ export interface OpenTokenOptions {
 
 /** Opens and tests a replica's token. Throws MODULE_MISSING, TOKEN_MISSING, PIN_REFUSED, KEY_MISSING, TOKEN_UNFIT. */
 export async function openToken(options: OpenTokenOptions): Promise<TokenPort> {
-  const { profile, tokenLabel, fleet, index, pin, onEvent = () => {} } = options;
+  const { profile, initParameters, tokenLabel, fleet, index, pin, onEvent = () => {} } = options;
   const module = modulePath(profile, options.module);
-  const pool = new WorkerPool({ profile, module, tokenLabel, fleet, index }, pin, onEvent);
+  const pool = new WorkerPool({ profile, module, initParameters, tokenLabel, fleet, index }, pin, onEvent);
   const identity = await pool.start();
   return {
     identity,

@@ -19,7 +19,7 @@ const born = newOprfKey(token, multiple(2n));
 const { publicKey, wrappedKey } = born;
 const digest = randomBytes(32);
 const check = { digest, tag: mac(token, digest) };
-const client = new ReferenceClient();
+const client = new ReferenceClient(token.profile.sessionSuite);
 const [auth, share, authTranscript, shareTranscript, proofTranscript, replyTranscript] = Array.from({ length: 6 }, () =>
   randomBytes(32),
 ) as [Buffer, Buffer, Buffer, Buffer, Buffer, Buffer];
@@ -108,7 +108,7 @@ describe('adopting', () => {
     ['auth under the transcript of release', { auth: { ...enrolment.auth, sessionTranscript: shareTranscript } }, 'SEAL_REFUSED'],
     ['release under another body’s transcript', { release: { ...enrolment.release, sessionTranscript: randomBytes(32) } }, 'SEAL_REFUSED'],
     ['a seal corrupted', { auth: { ...enrolment.auth, sealed: flip(enrolment.auth.sealed) } }, 'SEAL_REFUSED'],
-    ['another E', { clientKey: new ReferenceClient().publicKey }, 'SEAL_REFUSED'],
+    ['another E', { clientKey: new ReferenceClient(token.profile.sessionSuite).publicKey }, 'SEAL_REFUSED'],
     ['an offer that was another', { evaluated: multiple(9n) }, 'TOKEN_FAULT'],
     ['a point that was another', { point: multiple(3n) }, 'TOKEN_FAULT'],
     ['a secret of 24 bytes', { auth: seal(authTranscript, randomBytes(24)) }, 'MALFORMED'],

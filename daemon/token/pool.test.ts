@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { openModule } from './module.ts';
+import { findSlot, openModule } from './module.ts';
 import { openToken } from './open-token.ts';
 import type { TokenEvent } from './pool.ts';
 import type { TokenPort } from './port.ts';
@@ -45,12 +45,15 @@ it('a worker that dies takes its calls along, and is replaced', async () => {
 it('a PIN once refused is not tried again, lest the token lock it', async () => {
   const [old, changed] = ['user-pin-1234', 'another-pin'];
   const module = openModule(location.module);
-  const [slot] = module.C_GetSlotList(true) as [Buffer];
+  const slot = findSlot(module, location.tokenLabel);
   const session = module.C_OpenSession(slot, 6); // read/write; the application is logged in
   module.C_SetPIN(session, old, changed);
   module.C_CloseAllSessions(slot);
   await expect(port.mac(randomBytes(32))).rejects.toMatchObject({ code: 'PIN_REFUSED' });
-  module.C_SetPIN(module.C_OpenSession(slot, 6), changed, old);
+  const again = module.C_OpenSession(slot, 6);
+  module.C_Login(again, 1, changed);
+  module.C_SetPIN(again, changed, old);
+  module.C_CloseAllSessions(slot);
   await expect(port.mac(randomBytes(32))).rejects.toMatchObject({ code: 'PIN_REFUSED' });
 
   // A fresh worker tries the PIN once, and it is right again.

@@ -1,11 +1,16 @@
 import type { ReplicaToken } from './replica.ts';
 import type { KeyHandle } from './session.ts';
 
+/** What keeps a token from doing something: a rule of PKCS#11 that some tokens do not follow. */
+export type Guard = 'attributes' | 'extractable' | 'copy' | 'derive' | 'unwrapTemplate' | 'allowedMechanisms' | 'trusted';
+
 /** Something a hostile host, logged in with the PIN, may try. A fit token refuses. */
 export interface Probe {
   readonly name: string;
   /** What stops it. */
-  readonly stoppedBy: 'attributes' | 'unwrapTemplate' | 'allowedMechanisms' | 'trusted';
+  readonly stoppedBy: Guard;
+  /** A token that accepts makes an object that outlives the session. */
+  readonly makesTokenObject?: boolean;
   /** Throws if the token refuses. Objects given to `keep` are destroyed afterwards. */
   readonly attempt: (token: ReplicaToken, keep: (key: KeyHandle) => KeyHandle) => unknown;
 }

@@ -1,13 +1,14 @@
 import { VaultError } from '../../primitives/errors.ts';
 import { returnValue } from './failure.ts';
 import { keyProbes } from './key-probes.ts';
-import type { Probe } from './probe.ts';
+import type { Guard, Probe } from './probe.ts';
+import type { Profile } from './profile.ts';
 import type { ReplicaToken } from './replica.ts';
 import { trustProbes, unwrapProbes } from './wrap-probes.ts';
 
 export interface ProbeResult {
   readonly name: string;
-  readonly stoppedBy: Probe['stoppedBy'];
+  readonly stoppedBy: Guard;
   readonly refused: boolean;
   /** The CK_RV, or `accepted`. */
   readonly answer: string;
@@ -15,19 +16,22 @@ export interface ProbeResult {
   readonly required: boolean;
 }
 
+export const allProbes: readonly Probe[] = [...keyProbes, ...unwrapProbes, ...trustProbes];
+
+/** What the profile says that its token enforces. */
+export const isEnforced = (guard: Guard, profile: Profile): boolean =>
+  guard === 'attributes' || (guard === 'trusted' ? profile.trusted !== 'none' : profile[guard]);
+
 /** Tries everything. Session objects only; a token that accepts one of the probes of `beginDecrypt` leaves its session in that operation. */
-export function runProbes(token: ReplicaToken): ProbeResult[] {
-  const { profile } = token;
-  const has = {
-    attributes: true,
-    unwrapTemplate: profile.unwrapTemplate,
-    allowedMechanisms: profile.allowedMechanisms,
-    trusted: profile.trusted !== 'none',
-  };
-  return [...keyProbes, ...unwrapProbes, ...trustProbes].map(({ name, stoppedBy, attempt }) => {
-    const answer = token.session.withTemporary((keep) => answerTo(() => attempt(token, keep)));
-    return { name, stoppedBy, refused: answer !== 'accepted', answer, required: has[stoppedBy] };
-  });
+export const runProbes = (token: ReplicaToken): ProbeResult[] => allProbes.map((probe) => runProbe(token, probe));
+
+/** Those that the token must refuse: what it is known to accept would only take time, and leave traces. */
+export const runRequiredProbes = (token: ReplicaToken): ProbeResult[] =>
+  allProbes.filter(({ stoppedBy }) => isEnforced(stoppedBy, token.profile)).map((probe) => runProbe(token, probe));
+
+export function runProbe(token: ReplicaToken, { name, stoppedBy, attempt }: Probe): ProbeResult {
+  const answer = token.session.withTemporary((keep) => answerTo(() => attempt(token, keep)));
+  return { name, stoppedBy, refused: answer !== 'accepted', answer, required: isEnforced(stoppedBy, token.profile) };
 }
 
 function answerTo(attempt: () => unknown): string {

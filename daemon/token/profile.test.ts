@@ -21,7 +21,7 @@ describe('a vendor profile', () => {
 
   it.each([
     ['an unknown field', { enclave: true }, /enclave/],
-    ['a strategy nobody wrote', { rawEcdh: 'wrap-and-decrypt' }, /rawEcdh/],
+    ['a strategy nobody wrote', { rawEcdh: 'by-post' }, /rawEcdh/],
     ['no workers', { workers: 0 }, /workers/],
     ['a relative module path', { modulePaths: ['lib.so'] }, /modulePaths/],
   ])('is refused with %s, by name', (_, changes, message) => {

@@ -7,11 +7,10 @@ import { inspectModule, requireMechanisms } from './inspect.ts';
 import { type KeyRecord, readKeys } from './key-record.ts';
 import { CKM, plain } from './mechanisms.ts';
 import { findSlot, openModule } from './module.ts';
-import { nestedTemplate } from './nested.ts';
 import type { TokenIdentity } from './port.ts';
 import { bootLabel, keyLabel, keyNames, openReplica, type ReplicaLocation } from './replica.ts';
 import { type KeyHandle, TokenSession } from './session.ts';
-import { isTrusted, type KekPurpose, kek, macKey, publicKey, receiptKey, sessionKey, stored } from './templates.ts';
+import { isTrusted, type KekPurpose, kekWithTemplate, macKey, publicKey, receiptKey, sessionKey } from './templates.ts';
 
 export interface Provisioned {
   readonly identity: TokenIdentity;
@@ -32,9 +31,9 @@ export interface ProvisionOptions extends ReplicaLocation {
  * out, and finalises the module.
  */
 export function provisionReplica(options: ProvisionOptions): Provisioned {
-  const slot = inspectModule(options.module).slots.find(({ label }) => label === options.tokenLabel);
+  const slot = inspectModule(options.module, options.initParameters).slots.find(({ label }) => label === options.tokenLabel);
   if (slot !== undefined) requireMechanisms(slot, options.profile);
-  const module = openModule(options.module);
+  const module = openModule(options.module, options.initParameters);
   try {
     const session = new TokenSession(module, findSlot(module, options.tokenLabel));
     session.login(options.profile.userType, options.pin);
@@ -57,8 +56,8 @@ export function provisionReplica(options: ProvisionOptions): Provisioned {
 
 /** A replica's keys that were made before, as their token describes them now. Throws KEY_MISSING. Not for a process that serves. */
 export function readReplica(location: ReplicaLocation, pin: SecretBytes): Provisioned {
-  const slot = inspectModule(location.module).slots.find(({ label }) => label === location.tokenLabel);
-  const module = openModule(location.module);
+  const slot = inspectModule(location.module, location.initParameters).slots.find(({ label }) => label === location.tokenLabel);
+  const module = openModule(location.module, location.initParameters);
   try {
     return describe(location, pin, slot?.mechanisms ?? []);
   } finally {
@@ -80,14 +79,10 @@ function requireNoKeys(session: TokenSession, location: ReplicaLocation): void {
 
 const purposes: readonly KekPurpose[] = ['oprf', 'auth', 'release'];
 
-function kekWithTemplate(purpose: KekPurpose, options: ProvisionOptions): Template {
-  const { profile } = options;
-  return {
-    ...kek(purpose, profile),
-    ...(profile.unwrapTemplate ? { unwrapTemplate: nestedTemplate(stored(purpose, profile)) } : {}),
-    label: keyLabel(options, `kek-${purpose}`),
-  };
-}
+const labelledKek = (purpose: KekPurpose, options: ProvisionOptions): Template => ({
+  ...kekWithTemplate(purpose, options.profile),
+  label: keyLabel(options, `kek-${purpose}`),
+});
 
 /**
  * CKA_TRUSTED may be set by the security officer only (PKCS#11 2.40 §4.4), who in turn has no access to private objects. So the officer
@@ -106,7 +101,7 @@ function makeTrustedKeks(session: TokenSession, options: ProvisionOptions): KeyH
   session.logout();
   session.login(pkcs11js.CKU_SO, soPin);
   const drafts = trusted.map((purpose) =>
-    session.generateKey(plain(CKM.AES_KEY_GEN), { ...kekWithTemplate(purpose, options), token: false, private: false, modifiable: true }),
+    session.generateKey(plain(CKM.AES_KEY_GEN), { ...labelledKek(purpose, options), token: false, private: false, modifiable: true }),
   );
   session.logout();
   session.login(profile.userType, pin);
@@ -118,7 +113,7 @@ function makeTrustedKeks(session: TokenSession, options: ProvisionOptions): KeyH
 function makeOtherKeys(session: TokenSession, options: ProvisionOptions, made: KeyHandle[]): void {
   const { profile } = options;
   for (const purpose of purposes.filter((name) => !isTrusted(name, profile)))
-    made.push(session.generateKey(plain(CKM.AES_KEY_GEN), kekWithTemplate(purpose, options)));
+    made.push(session.generateKey(plain(CKM.AES_KEY_GEN), labelledKek(purpose, options)));
   for (const name of ['session', 'receipt'] as const) {
     const label = keyLabel(options, name);
     const open = { ...publicKey(true, name === 'receipt'), label, modifiable: false };
@@ -127,7 +122,7 @@ function makeOtherKeys(session: TokenSession, options: ProvisionOptions, made: K
     made.push(pair.publicKey, pair.privateKey);
   }
   made.push(session.generateKey(plain(CKM.GENERIC_SECRET_KEY_GEN), { ...macKey(profile), label: keyLabel(options, 'mac') }));
-  made.push(session.create(bootObject(bootLabel(options))));
+  made.push(session.create(bootObject(profile.bootRecord, bootLabel(options))));
 }
 
 function undo(session: TokenSession, made: readonly KeyHandle[]): void {

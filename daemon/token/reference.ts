@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createECDH, createHmac } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createECDH, createHash, createHmac } from 'node:crypto';
 import { p256 } from '@noble/curves/nist.js';
 import type { Bytes } from '../../primitives/bytes.ts';
 import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
@@ -8,14 +8,16 @@ import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
 /** An ephemeral key pair E. */
 export class ReferenceClient {
   readonly #ecdh = createECDH('prime256v1');
+  readonly #suite: 'A' | 'B';
   readonly publicKey: CompressedPoint;
 
-  constructor() {
+  constructor(suite: 'A' | 'B') {
+    this.#suite = suite;
     this.#ecdh.generateKeys();
     this.publicKey = parsePoint(new Uint8Array(this.#ecdh.getPublicKey(null, 'compressed')), 'E');
   }
 
-  /** Seals (AES-KW, RFC 3394) a secret for the holder of `sessionKey`, under session suite A. */
+  /** Seals (AES-KW, RFC 3394) a secret for the holder of `sessionKey`. */
   seal(sessionKey: CompressedPoint, transcript: Uint8Array, secret: Uint8Array): Bytes {
     const cipher = createCipheriv('id-aes256-wrap', this.#key(sessionKey, transcript), KW_IV);
     return new Uint8Array(Buffer.concat([cipher.update(secret), cipher.final()]));
@@ -27,7 +29,14 @@ export class ReferenceClient {
   }
 
   #key(sessionKey: CompressedPoint, transcript: Uint8Array): Buffer {
-    const cipher = createCipheriv('aes-256-cbc', this.#ecdh.computeSecret(sessionKey), Buffer.alloc(16)).setAutoPadding(false);
+    const x = this.#ecdh.computeSecret(sessionKey);
+    if (this.#suite === 'B')
+      return createHash('sha256')
+        .update(x)
+        .update(Uint8Array.of(0, 0, 0, 1))
+        .update(transcript)
+        .digest();
+    const cipher = createCipheriv('aes-256-cbc', x, Buffer.alloc(16)).setAutoPadding(false);
     return Buffer.concat([cipher.update(transcript), cipher.final()]);
   }
 }

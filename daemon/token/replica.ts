@@ -13,6 +13,8 @@ export interface ReplicaLocation {
   readonly profile: Profile;
   /** Path of the PKCS#11 module. */
   readonly module: string;
+  /** What the module wants to be told at C_Initialize (profile.ts). */
+  readonly initParameters?: string | undefined;
   readonly tokenLabel: string;
   readonly fleet: string;
   readonly index: number;
@@ -48,7 +50,7 @@ export interface ReplicaToken {
 
 /** Loads the module, logs in, finds every key. Throws MODULE_MISSING, TOKEN_MISSING, PIN_REFUSED, KEY_MISSING. */
 export function openReplica(location: ReplicaLocation, pin: SecretBytes): ReplicaToken {
-  const module = openModule(location.module);
+  const module = openModule(location.module, location.initParameters);
   const slot = findSlot(module, location.tokenLabel);
   const session = new TokenSession(module, slot);
   try {

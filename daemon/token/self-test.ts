@@ -6,7 +6,7 @@ import type { CompressedPoint } from '../../protocol/point.ts';
 import { adopt } from './adopt.ts';
 import { evaluate, newOprfKey } from './evaluate.ts';
 import { deviations } from './key-record.ts';
-import { runProbes } from './probes.ts';
+import { runRequiredProbes } from './probes.ts';
 import { hmac, multiple, multiply, ReferenceClient, scalarWithLeadingZero } from './reference.ts';
 import { release } from './release.ts';
 import { keyNames, type ReplicaToken } from './replica.ts';
@@ -39,7 +39,7 @@ function checkReceiptKey(token: ReplicaToken): void {
 
 /** One record's life, with the client played by software. */
 function checkOperations(token: ReplicaToken): void {
-  const client = new ReferenceClient();
+  const client = new ReferenceClient(token.profile.sessionSuite);
   const born = newOprfKey(token, multiple(2n));
   const stored = { wrappedKey: born.wrappedKey, publicKey: born.publicKey };
   const digest = randomBytes(32);
@@ -104,7 +104,7 @@ function checkOperations(token: ReplicaToken): void {
 }
 
 function checkProbes(token: ReplicaToken): void {
-  const accepted = runProbes(token).filter(({ required, refused }) => required && !refused);
+  const accepted = runRequiredProbes(token).filter(({ refused }) => !refused);
   if (accepted.length > 0) throw unfit(`it allows a hostile host to: ${accepted.map(({ name }) => name).join('; ')}.`);
 }
 

@@ -3,7 +3,7 @@ import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { decompress } from './curve.ts';
 import { publicData } from './evaluate.ts';
-import { cbcEncryptData, ecdh, plain } from './mechanisms.ts';
+import { cbcEncryptData, ecdh, ecdhSha256, plain } from './mechanisms.ts';
 import type { Sealed } from './port.ts';
 import type { ReplicaToken } from './replica.ts';
 import type { KeyHandle } from './session.ts';
@@ -12,11 +12,16 @@ import { opened, sessionWrapKey, sharedSecret } from './templates.ts';
 
 const ZERO_IV = new Uint8Array(16); // the data is one hash, never twice under one key: E is fresh
 
-/** Session suite A: ECDH by CKD_NULL, then AES-CBC of the transcript under the shared x. The host sees neither. */
+/**
+ * Suite A: ECDH by CKD_NULL, then AES-CBC of the transcript under the shared x. Suite B: ECDH by CKD_SHA256_KDF, with the transcript as
+ * shared info. The host sees neither x nor key.
+ */
 export function deriveSessionKey(token: ReplicaToken, clientKey: CompressedPoint, transcript: Uint8Array): KeyHandle {
   const { session, profile, keys } = token;
   const point = decompress(clientKey, 'the client’s ephemeral key');
   exactly(32, transcript, 'the session transcript');
+  if (profile.sessionSuite === 'B')
+    return session.derive(ecdhSha256(publicData(token, point), transcript), keys.session, sessionWrapKey(profile));
   return session.withTemporary((keep) => {
     const shared = keep(session.derive(ecdh(publicData(token, point)), keys.session, sharedSecret));
     return session.derive(cbcEncryptData(ZERO_IV, transcript), shared, sessionWrapKey(profile));

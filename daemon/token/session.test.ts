@@ -38,6 +38,6 @@ describe('temporary keys', () => {
 
 it('verifies a signature of the wrong length as wrong, not as a fault', () => {
   const key = make('mac');
-  expect(session.verify(plain(CKM.SHA256_HMAC), key, new Uint8Array(32), new Uint8Array(31))).toBe(false);
-  expect(session.verify(plain(CKM.SHA256_HMAC), key, new Uint8Array(32), new Uint8Array(32))).toBe(false);
+  expect(session.verify(plain(CKM.SHA256_HMAC), key, new Uint8Array(32), new Uint8Array(31), profile.wrongSignature)).toBe(false);
+  expect(session.verify(plain(CKM.SHA256_HMAC), key, new Uint8Array(32), new Uint8Array(32), profile.wrongSignature)).toBe(false);
 });

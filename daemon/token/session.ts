@@ -4,9 +4,11 @@ import type { Bytes } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { type AttributeName, type AttributeValue, attributeType, decodeValue, encodeTemplate, type Template } from './attributes.ts';
-import { CKR, returnValue, tokenError } from './failure.ts';
+import { CKR, returnValue, sessionGone, tokenError } from './failure.ts';
 import type { Mechanism } from './mechanisms.ts';
 import { attempt, type Module, type SlotId } from './module.ts';
+
+type WrongSignature = readonly number[] | 'any';
 
 export type KeyHandle = Brand<Buffer, 'KeyHandle'>;
 
@@ -87,6 +89,14 @@ export class TokenSession {
     );
   }
 
+  decrypt(mechanism: Mechanism, key: KeyHandle, encrypted: Uint8Array): Bytes {
+    attempt('C_DecryptInit', () => this.#module.C_DecryptInit(this.#handle, mechanism, key));
+    return attempt(
+      'C_Decrypt',
+      () => new Uint8Array(this.#module.C_Decrypt(this.#handle, Buffer.from(encrypted), Buffer.alloc(encrypted.length + 16))),
+    );
+  }
+
   sign(mechanism: Mechanism, key: KeyHandle, data: Uint8Array, length: number): Bytes {
     attempt('C_SignInit', () => this.#module.C_SignInit(this.#handle, mechanism, key));
     const signature = attempt('C_Sign', () => this.#module.C_Sign(this.#handle, Buffer.from(data), Buffer.alloc(length)));
@@ -94,14 +104,15 @@ export class TokenSession {
     return new Uint8Array(signature);
   }
 
-  verify(mechanism: Mechanism, key: KeyHandle, data: Uint8Array, signature: Uint8Array): boolean {
+  /** `wrong`: the return values by which this token says so. Any other failure is one of the token. */
+  verify(mechanism: Mechanism, key: KeyHandle, data: Uint8Array, signature: Uint8Array, wrong: WrongSignature): boolean {
     attempt('C_VerifyInit', () => this.#module.C_VerifyInit(this.#handle, mechanism, key));
     try {
       this.#module.C_Verify(this.#handle, Buffer.from(data), Buffer.from(signature));
       return true;
     } catch (error) {
       const value = returnValue(error);
-      if (value === CKR.SIGNATURE_INVALID || value === CKR.SIGNATURE_LEN_RANGE) return false;
+      if (value !== undefined && (wrong === 'any' ? !sessionGone.includes(value) : wrong.includes(value))) return false;
       throw tokenError(error, 'C_Verify');
     }
   }

@@ -1,13 +1,14 @@
 import pkcs11js from 'pkcs11js';
 import type { Template } from './attributes.ts';
 import { CKM } from './mechanisms.ts';
+import { nestedTemplate } from './nested.ts';
 import type { Profile } from './profile.ts';
 
 /**
  * Every attribute of every key, and why. Private everywhere: SoftHSM keeps public objects in clear on its disk, and other tokens show
  * them without a PIN. Uses are all written out, since tokens differ in what they allow by default (SoftHSM: decrypt, after an unwrap).
  */
-const noUse = {
+export const noUse = {
   encrypt: false,
   decrypt: false,
   sign: false,
@@ -139,7 +140,7 @@ export const kekMechanism = (purpose: KekPurpose, profile: Profile): number =>
 /** KEKs whose blobs hold what must never be wrapped by anything else. What KEK_release holds must be. */
 export const isTrusted = (purpose: KekPurpose, profile: Profile): boolean => profile.trusted !== 'none' && purpose !== 'release';
 
-/** Where the token enforces it, provision.ts adds `stored(purpose)` as CKA_UNWRAP_TEMPLATE. */
+/** Without its UNWRAP_TEMPLATE, which cannot be read back (attributes.ts). */
 export const kek = (purpose: KekPurpose, profile: Profile): Template => ({
   class: pkcs11js.CKO_SECRET_KEY,
   keyType: pkcs11js.CKK_AES,
@@ -154,6 +155,12 @@ export const kek = (purpose: KekPurpose, profile: Profile): Template => ({
   ...(isTrusted(purpose, profile) ? { trusted: true } : {}),
   ...allowed(profile, kekMechanism(purpose, profile)),
   modifiable: false, // else the host switches decrypt on, or replaces the template
+});
+
+/** A KEK as it is made: where the token enforces it, what it unwraps is what `stored` says. */
+export const kekWithTemplate = (purpose: KekPurpose, profile: Profile): Template => ({
+  ...kek(purpose, profile),
+  ...(profile.unwrapTemplate ? { unwrapTemplate: nestedTemplate(stored(purpose, profile)) } : {}),
 });
 
 /** A record's OPRF key between its birth and its wrapping. */
@@ -187,6 +194,31 @@ export const readableX: Template = {
   extractable: true,
 };
 
+/** x(k·P) where the token shows no value of a key: it may leave under `throwAwayKey`. */
+export const wrappableX: Template = {
+  class: pkcs11js.CKO_SECRET_KEY,
+  keyType: pkcs11js.CKK_GENERIC_SECRET,
+  valueLength: 32, // with leading zeros
+  token: false,
+  private: true,
+  sensitive: true,
+  extractable: true,
+};
+
+/** Wraps two values and decrypts them again, and is gone with the call. What it opens, the host was to see anyway. */
+export const throwAwayKey: Template = {
+  class: pkcs11js.CKO_SECRET_KEY,
+  keyType: pkcs11js.CKK_AES,
+  valueLength: 32,
+  token: false,
+  private: true,
+  sensitive: true,
+  extractable: false,
+  ...noUse,
+  wrap: true,
+  decrypt: true,
+};
+
 /** Session suite A, first step: the shared x as a key that can only derive. */
 export const sharedSecret: Template = {
   class: pkcs11js.CKO_SECRET_KEY,
@@ -201,7 +233,7 @@ export const sharedSecret: Template = {
   modifiable: false,
 };
 
-/** Session suite A, second step: the key that wraps and unwraps one secret of 32 bytes. */
+/** The key of a session, by either suite: it wraps and unwraps one secret of 32 bytes. */
 export const sessionWrapKey = (profile: Profile): Template => ({
   class: pkcs11js.CKO_SECRET_KEY,
   keyType: pkcs11js.CKK_AES,

@@ -15,13 +15,13 @@ export const mac = (token: ReplicaToken, digest: Uint8Array): Bytes =>
 export function requireMac(token: ReplicaToken, check: MacCheck, refusal: 'MAC_REFUSED' | 'TICKET_REFUSED'): void {
   exactly(32, check.digest, 'the digest');
   exactly(32, check.tag, 'the tag'); // SoftHSM accepts no other length; a token that takes a truncated tag must not get one
-  if (!token.session.verify(hmac, token.keys.mac, check.digest, check.tag))
+  if (!token.session.verify(hmac, token.keys.mac, check.digest, check.tag, token.profile.wrongSignature))
     throw new VaultError(refusal, 'The MAC is not one that this replica’s token made for these values.');
 }
 
 /** Compares the proof in the token, which holds the only copy of `auth` on this side. Throws PROOF_REFUSED. */
 export function requireProof(token: ReplicaToken, auth: KeyHandle, transcript: Uint8Array, proof: Uint8Array): void {
-  if (!token.session.verify(hmac, auth, transcript, proof))
+  if (!token.session.verify(hmac, auth, transcript, proof, token.profile.wrongSignature))
     throw new VaultError('PROOF_REFUSED', 'The proof was not made with the secret that was enrolled.');
 }
 

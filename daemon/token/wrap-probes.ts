@@ -6,7 +6,7 @@ import type { Probe } from './probe.ts';
 import { multiple } from './reference.ts';
 import type { ReplicaToken } from './replica.ts';
 import type { KeyHandle } from './session.ts';
-import { wrapSecret } from './stored.ts';
+import { unwrapExtras, wrapSecret } from './stored.ts';
 import { type KekPurpose, kekMechanism, newOprfKey as newOprfKeyTemplate, opened, publicKey, stored } from './templates.ts';
 
 // What a host may try with blobs, and with keys on their way into one.
@@ -30,14 +30,16 @@ const lax = (purpose: KekPurpose, name: string, change: (genuine: Template) => T
   name: `unwrap under kek-${purpose} as ${name}`,
   stoppedBy: 'unwrapTemplate',
   attempt: (token, keep) => {
-    const blob = genuineBlob(token, purpose);
-    const template = change(stored(purpose, token.profile));
+    const { blob, more } = genuineBlob(token, purpose);
+    const template = { ...change(stored(purpose, token.profile)), ...more };
     return keep(token.session.unwrap(plain(kekMechanism(purpose, token.profile)), token.keys[`kek-${purpose}`], blob, template));
   },
 });
 
-const relaxed = (purpose: KekPurpose, attribute: keyof typeof laxer): Probe =>
-  lax(purpose, `${attribute}=${laxer[attribute]}`, (genuine) => ({ ...genuine, [attribute]: laxer[attribute] }));
+const relaxed = (purpose: KekPurpose, attribute: keyof typeof laxer): Probe => ({
+  ...lax(purpose, `${attribute}=${laxer[attribute]}`, (genuine) => ({ ...genuine, [attribute]: laxer[attribute] })),
+  makesTokenObject: attribute === 'token',
+});
 
 const omitted = (purpose: KekPurpose): Probe =>
   lax(purpose, 'a key with the token’s own defaults', ({ class: kind, keyType }) => ({ class: kind, keyType, token: false }) as Template);
@@ -94,7 +96,9 @@ export const hostWrappingKey = ({ session }: ReplicaToken): KeyHandle => session
 export const wrappableSecret = ({ session, profile }: ReplicaToken, purpose: 'auth' | 'release'): KeyHandle =>
   session.generateKey(plain(CKM.GENERIC_SECRET_KEY_GEN), { ...opened(purpose, profile), valueLength: 32 });
 
-function genuineBlob(token: ReplicaToken, purpose: KekPurpose): Uint8Array {
-  if (purpose === 'oprf') return newOprfKey(token, multiple(2n)).wrappedKey;
-  return token.session.withTemporary((keep) => wrapSecret(token, purpose, keep(wrappableSecret(token, purpose))));
+function genuineBlob(token: ReplicaToken, purpose: KekPurpose): { blob: Uint8Array; more: Template } {
+  if (purpose !== 'oprf')
+    return { blob: token.session.withTemporary((keep) => wrapSecret(token, purpose, keep(wrappableSecret(token, purpose)))), more: {} };
+  const { wrappedKey, publicKey } = newOprfKey(token, multiple(2n));
+  return { blob: wrappedKey, more: unwrapExtras(token, publicKey) };
 }

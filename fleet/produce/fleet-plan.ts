@@ -40,8 +40,10 @@ export interface FleetPlan {
   readonly etcdEndpoints: readonly string[];
   /** The certificates of an etcd that is there already; without it they are made in `directory`/etcd. */
   readonly etcdTls?: EtcdTls;
-  /** A file of hsm-config/ without its ending. */
+  /** A file of hsm-config/ without its ending, or a path. */
   readonly profile: string;
+  /** By index: of replicas whose token is of another kind. */
+  readonly otherProfiles?: Readonly<Record<number, string>>;
   readonly settings: DaemonSettings;
   readonly software: { readonly version: string; readonly digest: string };
   /** Makes token, keys and guard of a replica whose configuration, PINs and certificates are in place. */
@@ -52,14 +54,16 @@ export interface FleetPlan {
 }
 
 /** Throws CONFIG_INVALID before anything is made, for what would fail only later and less clearly. */
-export function checkPlan({ fleet, tenant, threshold, ports }: FleetPlan): void {
+export function checkPlan({ fleet, tenant, threshold, ports, otherProfiles = {} }: FleetPlan): void {
   const n = ports.length;
+  const strangers = Object.keys(otherProfiles).filter((index) => !(Number(index) >= 1 && Number(index) <= n));
   // 29: with "-<i>" it is the label of a token, for which PKCS #11 has 32 bytes.
   if (!/^[a-z0-9][a-z0-9-]{0,28}$/.test(fleet)) throw invalid(`the fleet's name "${fleet}" must be 1 to 29 of a-z, 0-9 and -`);
   if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(tenant)) throw invalid(`the tenant's name "${tenant}" must be 1 to 63 of a-z, 0-9 and -`);
   if (n < 3 || n > 9) throw invalid(`a fleet has 3 to 9 replicas, not ${n}`);
   if (threshold <= n / 2 || threshold > n)
     throw invalid(`the threshold of ${n} replicas is ${Math.floor(n / 2) + 1} to ${n}, not ${threshold}`);
+  if (strangers.length > 0) throw invalid(`there is no replica ${strangers.join(', ')} to have a profile of its own`);
 }
 
 const invalid = (why: string) => new VaultError('CONFIG_INVALID', `No fleet was made: ${why}.`);

@@ -25,7 +25,7 @@ export function replicaConfig(index: number, plan: FleetPlan, etcdCa: string): s
       endpoints: [...plan.etcdEndpoints],
       tls: { cert: 'tls/etcd-client.crt', key: 'tls/etcd-client.key', ca: etcdCa },
     },
-    token: { profile: plan.profile, label: `${plan.fleet}-${index}`, pin_file: 'pin' },
+    token: { profile: plan.otherProfiles?.[index] ?? plan.profile, label: `${plan.fleet}-${index}`, pin_file: 'pin' },
     guard: 'guard',
     tenants: [{ name: plan.tenant, grant_keys: [{ kid: GRANT_KID, file: '../tenant/grant.pub' }] }],
     ...plan.settings,

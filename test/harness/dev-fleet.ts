@@ -29,6 +29,8 @@ export interface DevFleetOptions {
   readonly etcdMembers?: number;
   /** Of every daemon. Limits and grace are days in life; tests choose milliseconds. */
   readonly settings?: DaemonSettings;
+  /** 'softhsm2' unless told; by index, for replicas whose token is of another kind. A name or a path. */
+  readonly otherProfiles?: Readonly<Record<number, string>>;
   /** Told each step before it begins. */
   readonly progress?: (step: string) => void;
 }
@@ -73,6 +75,7 @@ export class DevFleet {
       threshold = Math.floor(replicas / 2) + 1,
       etcdMembers = 3,
       settings = {},
+      otherProfiles = {},
       progress = () => {},
     } = options;
     progress(`starting ${etcdMembers} etcd members`);
@@ -85,6 +88,7 @@ export class DevFleet {
         etcdEndpoints: etcd.endpoints,
         etcdTls: etcd.tls,
         profile: 'softhsm2',
+        otherProfiles,
         software: { version: '0.0.0', digest: 'development' },
         provision: provisionInChild,
         now: Date.now(),

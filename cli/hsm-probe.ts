@@ -1,0 +1,119 @@
+import { readdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { Command } from 'commander';
+import { type ProbeReport, probeToken, type Verdict } from '../daemon/token/hsm-probe.ts';
+import { initParametersFor, loadProfile, modulePath } from '../daemon/token/profile.ts';
+import { suggestProfile } from '../daemon/token/suggest-profile.ts';
+import { readPin } from '../fleet/signing-token/pin-file.ts';
+import { VaultError } from '../primitives/errors.ts';
+import { profilePath } from '../primitives/package-root.ts';
+import type { SecretBytes } from '../primitives/secret-bytes.ts';
+import { integer } from './arguments.ts';
+import { exitCodes } from './exit-codes.ts';
+import type { Output } from './output.ts';
+
+interface Options {
+  readonly module?: string;
+  readonly profile?: string;
+  readonly pinFile: string;
+  readonly slot?: number;
+  readonly label?: string;
+  readonly directory?: string;
+}
+
+export const hsmProbeCommand = (output: Output): Command =>
+  new Command('probe')
+    .description('try whether a token will do, with session objects alone: nothing is left behind')
+    .option('--module <file>', "the vendor's PKCS#11 module (default: where the profile knows it to be)")
+    .option('--profile <name>', 'a file of hsm-config/, or a path; without it one is suggested')
+    .requiredOption('--pin-file <file>', "the user's PIN")
+    .option('--slot <id>', 'the slot, where several hold a token', integer)
+    .option('--label <label>', 'the token, where there are several')
+    .option('--directory <directory>', 'where the module keeps its tokens, if it has to be told (NSS softokn)')
+    .addHelpText(
+      'after',
+      `
+Exit codes: ${exitCodes.OK} fit, ${exitCodes.FIT_WITH_RISKS} fit with the risks that it names, ${exitCodes.NOT_FIT} not fit and why; ${exitCodes.CONFIGURATION} no such module, token or profile, or the PIN
+was refused; ${exitCodes.UNAVAILABLE} the token went away.`,
+    )
+    .action((options: Options) => probe(options, output));
+
+function probe(options: Options, output: Output): void {
+  const pin = readPin(options.pinFile);
+  try {
+    const { report, suggestion } = options.profile === undefined ? suggested(options, pin) : probed(options.profile, options, pin);
+    output.result({ ...report, ...(suggestion === undefined ? {} : { suggestion }) }, inWords(report, suggestion));
+    output.exitCode = verdictCodes[report.verdict];
+  } finally {
+    pin.wipe();
+  }
+}
+
+interface Answer {
+  readonly report: ProbeReport;
+  readonly suggestion?: string;
+}
+
+function probed(name: string, { module, slot, label, directory }: Options, pin: SecretBytes): Answer {
+  const profile = loadProfile(name.includes('/') ? name : profilePath(name));
+  const initParameters = initParametersFor(profile, { ...(directory === undefined ? {} : { directory }), label: label ?? '' });
+  return { report: probeToken({ slot, label, pin, module: modulePath(profile, module), initParameters, profile }) };
+}
+
+function suggested({ module, slot, label, directory }: Options, pin: SecretBytes): Answer {
+  if (module === undefined) throw new VaultError('CONFIG_INVALID', 'Give --module, --profile, or both.');
+  const { report, by } = suggestProfile({ slot, label, pin, module, directory }, everyProfile());
+  const how = by === 'name' ? 'by what the token says of itself' : 'by trying all';
+  return { report, suggestion: `No profile was named; ${how}, ${report.profile} is the one to try.` };
+}
+
+const everyProfile = () =>
+  readdirSync(dirname(profilePath('any')))
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => loadProfile(profilePath(file.replace(/\.yaml$/, ''))));
+
+const verdictCodes: Record<Verdict, number> = {
+  fit: exitCodes.OK,
+  'fit with risks': exitCodes.FIT_WITH_RISKS,
+  'not fit': exitCodes.NOT_FIT,
+};
+
+function inWords(report: ProbeReport, suggestion?: string): string {
+  const { token, operations, attacks, because, risks, notTried, objects } = report;
+  const refused = attacks.filter((attack) => attack.refused).length;
+  const accepted = attacks.filter((attack) => !attack.refused);
+  const width = Math.max(0, ...operations.map(({ name }) => name.length));
+  return [
+    `${token.manufacturer} ${token.model}, serial ${token.serial || 'none'}, label ${token.label || 'none'}, slot ${token.id}; ${report.library}`,
+    ...(suggestion === undefined ? [] : [suggestion]),
+    `Profile ${report.profile}${report.basis === 'documented' ? ', which was drawn from papers and never met its token before' : ''}.`,
+    '',
+    ...section(
+      'What the vault does with it (time in the module, median of 5):',
+      operations.map(
+        ({ name, works, micros, calls, why }) =>
+          `${name.padEnd(width)}  ${works ? `${String(micros).padStart(7)} µs  ${String(calls).padStart(3)} calls` : `FAILED: ${why}`}`,
+      ),
+    ),
+    ...section(`What a hostile host could try: ${refused} refused, ${accepted.length} accepted`, grouped(accepted)),
+    ...section('Not tried:', notTried),
+    `Objects on the token before and after: ${objects.before}, ${objects.after}.`,
+    '',
+    ...section('Risks:', risks),
+    ...section('Not fit because', because),
+    `Verdict: ${report.verdict}.`,
+  ].join('\n');
+}
+
+/** For people: how many of each kind, and some of them; --json has all. */
+function grouped(accepted: ProbeReport['attacks']): string[] {
+  const guards = [...new Set(accepted.map(({ stoppedBy }) => stoppedBy))];
+  return guards.map((guard) => {
+    const names = accepted.filter(({ stoppedBy }) => stoppedBy === guard).map(({ name }) => name);
+    const more = names.length > 2 ? `; and ${names.length - 2} more` : '';
+    return `${guard}: ${names.slice(0, 2).join('; ')}${more}`;
+  });
+}
+
+const section = (title: string, lines: readonly string[]): string[] =>
+  lines.length === 0 && !title.includes('refused') ? [] : [title, ...lines.map((line) => `  ${line}`), ''];

@@ -1,0 +1,37 @@
+import { CKM, plain } from './mechanisms.ts';
+import { type Module, type SlotId, tokenInfo } from './module.ts';
+import type { Profile } from './profile.ts';
+import { type KeyName, type ReplicaToken, readPoint } from './replica.ts';
+import type { KeyHandle, TokenSession } from './session.ts';
+import { type KekPurpose, kekWithTemplate, macKey, publicKey, receiptKey, sessionKey } from './templates.ts';
+
+/** In memory only: they end with their session. */
+const forTrial = { token: false } as const;
+
+/** A replica's keys as provisioning makes them, but as objects of this session. Trust is left out: only the officer can give it. */
+export function makeTrialKeys(module: Module, slot: SlotId, session: TokenSession, genuine: Profile): ReplicaToken {
+  const profile: Profile = { ...genuine, trusted: 'none' };
+  const kek = (purpose: KekPurpose): KeyHandle =>
+    session.generateKey(plain(CKM.AES_KEY_GEN), { ...kekWithTemplate(purpose, profile), ...forTrial });
+  const pair = (name: 'session' | 'receipt') =>
+    session.generateKeyPair(plain(CKM.EC_KEY_PAIR_GEN), publicKey(false, name === 'receipt'), {
+      ...(name === 'session' ? sessionKey(profile) : receiptKey(profile)),
+      ...forTrial,
+    });
+  const [ofSession, ofReceipt] = [pair('session'), pair('receipt')];
+  const keys: Record<KeyName, KeyHandle> = {
+    session: ofSession.privateKey,
+    receipt: ofReceipt.privateKey,
+    mac: session.generateKey(plain(CKM.GENERIC_SECRET_KEY_GEN), { ...macKey(profile), ...forTrial }),
+    'kek-oprf': kek('oprf'),
+    'kek-auth': kek('auth'),
+    'kek-release': kek('release'),
+  };
+  const { label: _label, ...info } = tokenInfo(module, slot);
+  const identity = {
+    ...info,
+    sessionKey: readPoint(session, ofSession.publicKey, profile),
+    receiptKey: readPoint(session, ofReceipt.publicKey, profile),
+  };
+  return { module, session, profile, keys, bootLabel: 'bkv/probe/boot', identity };
+}

@@ -1,0 +1,21 @@
+import type { TestProjectConfiguration } from 'vitest/config';
+import { isPresent, testTokenNames } from '../../daemon/token/test-tokens.ts';
+
+/** The tests that need a token, whichever it is. */
+export const tokenTests = ['hsm-probe', 'inspect', 'open-token', 'operations', 'pool', 'provision', 'rfc9497', 'self-test', 'session'].map(
+  (name) => `daemon/token/${name}.test.ts`,
+);
+
+/** Every token test against every token that is installed: one project of Vitest for each token, named after it. */
+export const tokenProjects = (shared: { readonly pool: 'forks'; readonly exclude: string[] }): TestProjectConfiguration[] =>
+  testTokenNames.filter(isPresent).map((name, i) => ({
+    test: {
+      ...shared,
+      name: `token ${name}`,
+      include: tokenTests,
+      env: { BKV_TEST_TOKEN: name },
+      maxWorkers: 2,
+      testTimeout: 20_000,
+      sequence: { groupOrder: 10 + i },
+    },
+  }));
