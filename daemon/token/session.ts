@@ -4,11 +4,14 @@ import type { Bytes } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { type AttributeName, type AttributeValue, attributeType, decodeValue, encodeTemplate, type Template } from './attributes.ts';
-import { CKR, returnValue, tokenError } from './failure.ts';
+import { CKR, notLoggedIn, returnValue, tokenError } from './failure.ts';
 import type { Mechanism } from './mechanisms.ts';
 import { attempt, type Module, type SlotId } from './module.ts';
 
 export type KeyHandle = Brand<Buffer, 'KeyHandle'>;
+
+/** Any other state is that of some user: vendors have roles of their own. */
+const CKS = { RO_PUBLIC_SESSION: 0, RW_PUBLIC_SESSION: 2 } as const;
 
 /** One read/write session, with every call typed and every failure ours. Synchronous: it lives in a worker thread. */
 export class TokenSession {
@@ -30,6 +33,12 @@ export class TokenSession {
     } catch (error) {
       if (returnValue(error) !== CKR.USER_ALREADY_LOGGED_IN) throw tokenError(error, 'C_Login');
     }
+  }
+
+  /** Is the application logged in? Throws TOKEN_UNAVAILABLE if not. */
+  requireLogin(): void {
+    const { state } = attempt('C_GetSessionInfo', () => this.#module.C_GetSessionInfo(this.#handle));
+    if (state === CKS.RO_PUBLIC_SESSION || state === CKS.RW_PUBLIC_SESSION) throw notLoggedIn('C_GetSessionInfo');
   }
 
   /** Logs the application out; private objects in memory go with it. */

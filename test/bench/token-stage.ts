@@ -33,7 +33,7 @@ export async function openTokenStage(): Promise<TokenStage> {
   const { location } = makeTestToken((remove) => undo.push(remove));
   const { profile, module, tokenLabel, fleet, index } = location;
   const token = openReplica(location, pin());
-  const port = await openToken({ profile, module, tokenLabel, pin: pin(), fleet, index });
+  const port = await openToken({ profile, module, tokenLabel, pin, fleet, index });
   return {
     location,
     token,
