@@ -20,7 +20,7 @@ export type TokenEvent =
   | { readonly kind: 'token-back'; readonly reason: string }
   | { readonly kind: 'module-recycled' };
 
-const RETRY: Millis = 200;
+const RETRY: Millis = 100;
 /** Calls under way that take longer than this when the token is to be opened anew are said to be silent. */
 const PATIENCE: Millis = 1000;
 /** A token that was back no longer than this, so often in a row, is not served: each login costs, and its callers have other replicas. */

@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
-import { meaningOf } from './failure.ts';
+import { meaningOf, returnValue } from './failure.ts';
 import { type FromWorker, type Opening, type ToWorker, toPlain, type WorkerData } from './messages.ts';
 import { finalise, initialiseAgain, type Module, openModule } from './module.ts';
 import { type OperationName, operations } from './operations.ts';
@@ -68,11 +68,23 @@ function call(operation: OperationName, argument: unknown): unknown {
   try {
     return run(token, argument);
   } catch (error) {
-    if (meaningOf(error) !== 'session') throw error;
+    const cause = verdictOrLoss(error, token);
+    if (meaningOf(cause) !== 'session') throw cause;
     const old = token;
     enter(module, undefined);
     closeQuietly(old.session); // only now: closing the last one logs the application out
     return run(token, argument);
+  }
+}
+
+/** What a token answers while it, or the session, is lost in the middle of a call is no verdict on the call: SoftHSM says GENERAL_ERROR. */
+function verdictOrLoss(error: unknown, { session }: ReplicaToken): unknown {
+  if (meaningOf(error) !== 'fault' || returnValue(error) === undefined) return error;
+  try {
+    session.requireLogin();
+    return error;
+  } catch (loss) {
+    return loss;
   }
 }
 

@@ -1,0 +1,43 @@
+import { execFileSync } from 'node:child_process';
+import { renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import koffi from 'koffi';
+import { loadProfile, modulePath } from '../../daemon/token/profile.ts';
+import { packageRoot, profilePath } from '../../primitives/package-root.ts';
+
+/** Builds softhsm/fault-shim.c, which stands in front of any PKCS#11 module. Returns its path. */
+export function compileFaultShim(directory: string): string {
+  const module = join(directory, 'fault-shim.so');
+  const source = join(packageRoot, 'softhsm/fault-shim.c');
+  const flags = ['-std=gnu11', '-Wall', '-Wextra', '-Werror', '-O2', '-shared', '-fPIC'];
+  execFileSync('cc', [...flags, '-o', module, source, '-ldl', '-lpthread']);
+  return module;
+}
+
+/** The faults of one token: softhsm/fault-shim.c says what they are. */
+export class Faults {
+  /** Of the process that loads the shim. */
+  readonly env: { readonly FAULT_SHIM_MODULE: string; readonly FAULT_SHIM_CONTROL: string };
+
+  constructor(directory: string, behind: string = modulePath(loadProfile(profilePath('softhsm2')))) {
+    this.env = { FAULT_SHIM_MODULE: behind, FAULT_SHIM_CONTROL: join(directory, 'faults') };
+    this.none();
+  }
+
+  /** From now on these and no others. */
+  set(...directives: readonly string[]): void {
+    const file = this.env.FAULT_SHIM_CONTROL;
+    writeFileSync(`${file}.new`, directives.map((line) => `${line}\n`).join(''));
+    renameSync(`${file}.new`, file);
+  }
+
+  none(): void {
+    this.set();
+  }
+}
+
+/** How many calls this process has made into the shim. */
+export function callsInto(shim: string): () => number {
+  const count = koffi.load(shim).func('unsigned long fault_shim_calls()');
+  return () => Number(count());
+}
