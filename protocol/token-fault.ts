@@ -7,7 +7,7 @@ export const tokenFaults = {
   failing: 'the token or its module answers with errors',
   silent: 'the token does not answer',
   logged_out: 'the token logs this replica out as soon as it has logged in',
-  pin_refused: 'the token refused the PIN, or its file cannot be read: no further attempt until the file holds another',
+  pin_refused: 'the token refused the PIN, or its file cannot be read: no further attempt until the file is written anew',
   another: 'the token that came back is another one, or lacks keys of this replica',
   unfit: 'the token that came back fails its self-test',
   taken: 'another daemon served with the token meanwhile',

@@ -7,7 +7,7 @@ import { openToken } from './open-token.ts';
 import type { TokenEvent } from './pool.ts';
 import type { TokenPort } from './port.ts';
 import { hmac, multiple, multiply, ReferenceClient } from './reference.ts';
-import { makeTestToken, pin } from './testing.ts';
+import { makeTestToken, pin, storedPin } from './testing.ts';
 
 // The worker is the compiled one: build first.
 const { location, provisioned } = makeTestToken(afterAll, { queueLimit: 50, recycleAfterObjects: 200 });
@@ -17,19 +17,21 @@ const failsWith = (code: string) => expect.objectContaining({ name: 'VaultError'
 
 describe('opening a token', () => {
   it('is refused with a wrong PIN', () =>
-    expect(openToken({ ...options, pin: () => new SecretBytes(Buffer.from('not the PIN')) })).rejects.toEqual(failsWith('PIN_REFUSED')));
+    expect(openToken({ ...options, pin: () => ({ pin: new SecretBytes(Buffer.from('not the PIN')), stamp: '' }) })).rejects.toEqual(
+      failsWith('PIN_REFUSED'),
+    ));
 
   it('is refused without a module', () =>
-    expect(openToken({ ...options, module: '/nowhere/libpkcs11.so', pin })).rejects.toEqual(failsWith('MODULE_MISSING')));
+    expect(openToken({ ...options, module: '/nowhere/libpkcs11.so', pin: storedPin })).rejects.toEqual(failsWith('MODULE_MISSING')));
 
   it('is refused for a module that is none', () =>
-    expect(openToken({ ...options, module: process.execPath, pin })).rejects.toEqual(failsWith('MODULE_MISSING')));
+    expect(openToken({ ...options, module: process.execPath, pin: storedPin })).rejects.toEqual(failsWith('MODULE_MISSING')));
 
   it('is refused without the token', () =>
-    expect(openToken({ ...options, tokenLabel: 'another', pin })).rejects.toEqual(failsWith('TOKEN_MISSING')));
+    expect(openToken({ ...options, tokenLabel: 'another', pin: storedPin })).rejects.toEqual(failsWith('TOKEN_MISSING')));
 
   it('is refused without the keys', () =>
-    expect(openToken({ ...options, index: 9, pin })).rejects.toEqual(failsWith('KEY_MISSING')));
+    expect(openToken({ ...options, index: 9, pin: storedPin })).rejects.toEqual(failsWith('KEY_MISSING')));
 });
 
 describe('an open token', () => {
@@ -37,7 +39,7 @@ describe('an open token', () => {
   const handedOut: SecretBytes[] = [];
   const source = () => {
     handedOut.push(pin());
-    return handedOut.at(-1) as SecretBytes;
+    return { pin: handedOut.at(-1) as SecretBytes, stamp: '' };
   };
   const events: TokenEvent[] = [];
   beforeAll(async () => {

@@ -1,45 +1,39 @@
-import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { WorkerFailure } from './messages.ts';
 
-/** Reads the PIN where it is kept, each time anew. Who calls it wipes what it returns. */
-export type PinSource = () => SecretBytes;
+export interface StoredPin {
+  /** Wiped by who asked. */
+  readonly pin: SecretBytes;
+  /** Another one once somebody has written the PIN anew. */
+  readonly stamp: string;
+}
 
-/** Lets the PIN be used for one login at a time, so that between logins no copy of it is held here. */
+/** Reads the PIN where it is kept, each time anew. */
+export type PinSource = () => StoredPin;
+
+/** Lets the PIN be used for one login at a time: between logins no copy of it is held here. */
 export class PinReader {
   readonly #source: PinSource;
-  /** Not tried again: a few more attempts would lock it. Held to be known again; it opens nothing. */
-  #refused: SecretBytes | undefined;
+  /** Of the PIN that was refused. It is not tried again: a few more attempts would lock it. */
+  #refused: string | undefined;
 
   constructor(source: PinSource) {
     this.#source = source;
   }
 
-  /** Gives `login` a copy, which it owns. Throws PIN_REFUSED without an attempt for a PIN that was refused before. */
+  /** Gives `login` a copy, which it owns. Throws PIN_REFUSED, without an attempt, until the PIN that was refused is written anew. */
   async use<T>(login: (pin: Uint8Array) => Promise<T>): Promise<T> {
-    const pin = this.#source();
-    if (this.#refused !== undefined && isSame(pin, this.#refused)) {
-      pin.wipe();
-      throw new VaultError('PIN_REFUSED', 'The token refused this PIN before: it is tried again when its file holds another.');
-    }
-    let isRefused = false;
+    const { pin, stamp } = this.#source();
     try {
+      if (stamp === this.#refused)
+        throw new VaultError('PIN_REFUSED', 'The token refused this PIN before: it is tried again when its file was written anew.');
       return await login(Uint8Array.from(pin.expose()));
     } catch (error) {
-      isRefused = isVaultError(error instanceof WorkerFailure ? error.error : error, 'PIN_REFUSED');
+      if (isVaultError(error instanceof WorkerFailure ? error.error : error, 'PIN_REFUSED')) this.#refused = stamp;
       throw error;
     } finally {
-      if (isRefused) {
-        this.wipe();
-        this.#refused = pin;
-      } else pin.wipe();
+      pin.wipe();
     }
   }
-
-  wipe(): void {
-    this.#refused?.wipe();
-  }
 }
-
-const isSame = (a: SecretBytes, b: SecretBytes): boolean => constantTimeEqual(a.expose(), b.expose());

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import type { Worker } from 'node:worker_threads';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { openModule } from './module.ts';
@@ -26,9 +26,14 @@ vi.mock('node:worker_threads', async (importOriginal) => {
 const { location } = makeTestToken(afterAll);
 const events: TokenEvent[] = [];
 let pinInFile = 'user-pin-1234';
+let written = 'at first';
 let port: TokenPort;
 beforeAll(async () => {
-  port = await openToken({ ...location, pin: () => new SecretBytes(Buffer.from(pinInFile)), onEvent: (event) => events.push(event) });
+  port = await openToken({
+    ...location,
+    pin: () => ({ pin: new SecretBytes(Buffer.from(pinInFile)), stamp: written }),
+    onEvent: (event) => events.push(event),
+  });
 });
 afterAll(() => port.close());
 
@@ -45,7 +50,7 @@ it('a worker that dies is replaced, and its calls are answered by the next', asy
   expect(kinds()).toEqual(['worker-died', 'token-back']);
 });
 
-it('a PIN once refused is not tried again, lest the token lock it, until its file holds another', async () => {
+it('a PIN once refused is not tried again, lest the token lock it, until its file is written anew', async () => {
   const changed = 'another-pin';
   const module = openModule(location.module);
   const [slot] = module.C_GetSlotList(true) as [Buffer];
@@ -61,6 +66,7 @@ it('a PIN once refused is not tried again, lest the token lock it, until its fil
 
   module.C_SetPIN(module.C_OpenSession(slot, 6), pinInFile, changed);
   pinInFile = changed;
+  written = 'anew';
   await vi.waitFor(() => expect(kinds()).toEqual(['token-lost', 'token-back']), 2000);
   await expect(port.mac(randomBytes(32))).resolves.toHaveLength(32);
 });

@@ -100,7 +100,7 @@ export class WorkerPool {
   async #close(): Promise<void> {
     const { callTimeout } = this.#location.profile;
     // Not waited for longer than a call: a worker stuck in the module cannot even be terminated.
-    await Promise.race([this.#drained(), delay(callTimeout, undefined, { ref: false })]);
+    await Promise.race([Promise.all([this.#drained(), this.#reopening]), delay(callTimeout, undefined, { ref: false })]);
     this.#isServing = false;
     this.#queue.refuseAll(() => new VaultError('TOKEN_UNAVAILABLE', 'The token was closed.'));
     const threads = [...this.#threads];
@@ -109,7 +109,6 @@ export class WorkerPool {
       await Promise.race([end, delay(callTimeout, undefined, { ref: false })]);
     }
     openPools.delete(this);
-    this.#pin.wipe();
   }
 
   async #drained(): Promise<void> {
@@ -154,7 +153,10 @@ export class WorkerPool {
 
   #failed(call: QueuedCall, failure: WorkerFailure): void {
     // Nothing in a read of the boot record can be at fault but the token.
-    if (failure.meaning === 'fault' && call.operation !== 'readBootRecord') return call.reject(failure.error);
+    if (failure.meaning === 'fault' && call.operation !== 'readBootRecord') {
+      call.reject(failure.error);
+      return;
+    }
     if (call.hadItsTurn || this.#fault !== undefined || this.#closing !== undefined)
       call.reject(new VaultError('TOKEN_UNAVAILABLE', failure.message));
     else {

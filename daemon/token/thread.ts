@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { type FromWorker, type PlainError, type Request, type ToWorker, WorkerFailure, type WorkerData } from './messages.ts';
+import { type FromWorker, type PlainError, type Request, type ToWorker, type WorkerData, WorkerFailure } from './messages.ts';
 import type { ReplicaLocation } from './replica.ts';
 
 interface Asked {

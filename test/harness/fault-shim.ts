@@ -5,6 +5,11 @@ import koffi from 'koffi';
 import { loadProfile, modulePath } from '../../daemon/token/profile.ts';
 import { packageRoot, profilePath } from '../../primitives/package-root.ts';
 
+/** The module that the shim stands in front of. */
+export const behindShim = (): { readonly FAULT_SHIM_MODULE: string } => ({
+  FAULT_SHIM_MODULE: modulePath(loadProfile(profilePath('softhsm2'))),
+});
+
 /** Builds softhsm/fault-shim.c, which stands in front of any PKCS#11 module. Returns its path. */
 export function compileFaultShim(directory: string): string {
   const module = join(directory, 'fault-shim.so');
@@ -14,21 +19,20 @@ export function compileFaultShim(directory: string): string {
   return module;
 }
 
-/** The faults of one token: softhsm/fault-shim.c says what they are. */
+/** The faults of one token: softhsm/fault-shim.c says what they are. The process that loads the shim gets `FAULT_SHIM_MODULE`. */
 export class Faults {
-  /** Of the process that loads the shim. */
-  readonly env: { readonly FAULT_SHIM_MODULE: string; readonly FAULT_SHIM_CONTROL: string };
+  readonly #file: string;
 
-  constructor(directory: string, behind: string = modulePath(loadProfile(profilePath('softhsm2')))) {
-    this.env = { FAULT_SHIM_MODULE: behind, FAULT_SHIM_CONTROL: join(directory, 'faults') };
+  /** Of the token that `softHsmConf` (SOFTHSM2_CONF) leads to. */
+  constructor(softHsmConf: string) {
+    this.#file = `${softHsmConf}.faults`;
     this.none();
   }
 
   /** From now on these and no others. */
   set(...directives: readonly string[]): void {
-    const file = this.env.FAULT_SHIM_CONTROL;
-    writeFileSync(`${file}.new`, directives.map((line) => `${line}\n`).join(''));
-    renameSync(`${file}.new`, file);
+    writeFileSync(`${this.#file}.new`, directives.map((line) => `${line}\n`).join(''));
+    renameSync(`${this.#file}.new`, this.#file);
   }
 
   none(): void {
