@@ -1,12 +1,12 @@
 // Imports point one way:
 //
 //   primitives ← protocol ← token, ledger ← vault ← replica ← rpc ← compose        proto: generated, imports nothing of ours
-//   telemetry and fleet/verify stand beside token and ledger; client, frontend, cli and demo stand outside the daemon
+//   telemetry and fleet/verify stand beside token and ledger; client, frontend, cli, witness and demo stand outside the daemon
 //
 // `allow` states, for each folder, all that it may import of ours; what is not said is forbidden.
 // Tests (*.test.ts and test/) may import anything.
 
-const ours = '^(primitives|protocol|proto|grpc|daemon|fleet|client|frontend|cli|demo|test)/';
+const ours = '^(primitives|protocol|proto|grpc|daemon|fleet|client|frontend|cli|witness|demo|web|test)/';
 const tests = '(^test/|\\.test\\.ts$)';
 
 const allow = (name, folder, allowed, comment) => ({
@@ -97,12 +97,31 @@ module.exports = {
     allow('log-stands-below', '^fleet/log/', base, 'The log’s format serves those who verify and those who produce.'),
     allow(
       'fleet-stands-outside',
-      '^fleet/(?!verify/|log/)',
+      '^fleet/(?!verify/|log/|signing-token/)',
       [...base, grpc, '^fleet/'],
       'A ceremony gets its token from the command that runs it.',
     ),
 
-    allow('client-imports-no-daemon', '^client/', base, 'The SDK runs on a device, and trusts nothing of the server’s.'),
+    allow(
+      'signing-token-uses-token',
+      '^fleet/signing-token/',
+      [primitives, '^daemon/token/(mechanisms|module|profile|session|templates)\\.ts$'],
+      'Operator and witness sign in tokens too: through the one folder that knows PKCS#11, and with none of a replica’s keys.',
+    ),
+
+    allow(
+      'page-verifies-only',
+      '^web/',
+      [...base, verify, '^fleet/log/'],
+      'The page does what everybody’s verifier does, with the same code.',
+    ),
+
+    allow(
+      'client-imports-no-daemon',
+      '^client/',
+      [...base, verify, '^fleet/log/'],
+      'The SDK runs on a device, and trusts nothing of the server’s: it verifies a fleet itself, with the code that everybody verifies with.',
+    ),
     allow('frontend-relays', '^frontend/', [...base, grpc, '^client/'], 'The frontend library signs grants and relays messages.'),
     forbid(
       'frontend-sees-client-types-only',
@@ -122,9 +141,17 @@ module.exports = {
         '^fleet/',
         '^daemon/token/(provision|init-token|profile|softhsm-directory)\\.ts$',
         guardStore,
+        '^daemon/ledger/(etcd|bundles)\\.ts$',
         config,
       ],
-      'Of the daemon, commands use its configuration and what makes a token and a guard store: the daemon itself makes neither.',
+      'Of the daemon, commands use its configuration and what makes a token, a guard store and what clients are handed: the daemon makes none.',
+    ),
+
+    allow(
+      'witness-is-another-party',
+      '^witness/',
+      [...base, '^fleet/', '^cli/(arguments|output|run-program)\\.ts$', '^daemon/token/(init-token|profile)\\.ts$'],
+      'A witness runs this alone: it needs no replica, no client and none of the operator’s commands.',
     ),
 
     forbid(
@@ -147,7 +174,7 @@ module.exports = {
     ),
     forbid(
       'runs-in-a-browser',
-      { path: '^(client|protocol|primitives)/', pathNot: ['^primitives/package-root\\.ts$', tests] },
+      { path: '^(client|protocol|primitives|fleet/verify|fleet/log|web)/', pathNot: ['^primitives/package-root\\.ts$', tests] },
       { dependencyTypes: ['core'] },
       'The SDK and all it stands on run in a browser: no node: module.',
     ),

@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test model faults demo bench image proto proto-check proto-baseline clean
+.PHONY: help setup build check test model faults demo trust-demo bench image proto proto-check proto-baseline clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ faults: build ## inject faults into a live fleet and hold its history against th
 
 demo: build ## the whole story on this machine, with software tokens (KEEP=1 leaves it running)
 	@node dist/demo/main.js $(if $(KEEP),--keep)
+
+trust-demo: build ## two ceremonies with software tokens, a witness and its log; leaves all of it in build/trust/
+	@node dist/demo/trust/main.js
 
 bench: build ## measure
 	@node dist/test/bench/main.js

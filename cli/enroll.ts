@@ -54,8 +54,11 @@ async function enroll(recordId: string, options: Options, command: Command, outp
       output.step(steps.storing);
       return patiently(() => enrolment.finish());
     });
-  const { g, ...result } =
-    options.newKey === undefined ? await store(readKeyFile(options.key as string)) : await storeNewKey(options.newKey, store);
+  const {
+    g,
+    drained: _none,
+    ...result
+  } = options.newKey === undefined ? await store(readKeyFile(options.key as string)) : await storeNewKey(options.newKey, store);
   output.result(
     { record: recordId, generation: toHex(g), ...result, ...(generated === undefined ? {} : { code: generated }) },
     inWords(recordId, result, generated),
@@ -71,7 +74,11 @@ function storeNewKey(file: string, store: (key: SecretBytes) => Promise<Enrolmen
   });
 }
 
-function inWords(recordId: string, { holders, replicas, threshold }: Omit<EnrolmentResult, 'g'>, code: string | undefined): string {
+function inWords(
+  recordId: string,
+  { holders, replicas, threshold }: Omit<EnrolmentResult, 'g' | 'drained'>,
+  code: string | undefined,
+): string {
   const lines = [`${recordId} is enrolled: ${holders.length} of ${replicas} replicas hold a share, ${threshold} are needed.`];
   if (holders.length < replicas) lines.push('Enrol again once all replicas are back, so that all of them hold one.');
   if (code !== undefined) lines.push(`The recovery code, to write down: ${code}`);

@@ -13,6 +13,8 @@ export const exitCodes = {
   REFUSED: 8, // grant, certificate, owner or policy does not allow it: get permission
   CONFIGURATION: 9, // a file, token or address is not as it must be: the message names it
   RECORD_STATE: 10, // the record is not there, or not what the command thought: describe it, then decide
+  CONSISTENT: 19, // evidence agrees with itself, and nothing from elsewhere says that it is right: give --anchors
+  // 20 and above: which check failed (check-exit-codes.ts)
 } as const;
 
 type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
@@ -40,10 +42,12 @@ const byError = {
   RECORD_OUTDATED: UNAVAILABLE,
   TOKEN_UNAVAILABLE: UNAVAILABLE,
   TOKEN_FAULT: UNAVAILABLE,
+  LOG_UNAVAILABLE: UNAVAILABLE,
 
   FLEET_UNTRUSTED: UNTRUSTED,
   REPLY_UNTRUSTED: UNTRUSTED,
   STORE_CORRUPT: UNTRUSTED,
+  LOG_CORRUPT: UNTRUSTED,
   MAC_REFUSED: UNTRUSTED,
   VOTES_REFUSED: UNTRUSTED,
   ATTEMPT_CONFLICT: UNTRUSTED,
@@ -65,6 +69,7 @@ const byError = {
   TOKEN_UNFIT: CONFIGURATION,
   STATEMENT_MISMATCH: CONFIGURATION,
   GUARD_MISSING: CONFIGURATION,
+  LOG_MISSING: CONFIGURATION,
   GUARD_MISMATCH: CONFIGURATION,
   PORT_BUSY: CONFIGURATION,
 

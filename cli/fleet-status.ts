@@ -1,10 +1,12 @@
 import Table from 'cli-table3';
 import { Command } from 'commander';
+import { type Trust, trustIn } from '../client/trust.ts';
+import type { TrustMemory, TrustPolicy } from '../client/trust-policy.ts';
 import { type ClientFile, loadClientFile } from '../fleet/client-file.ts';
 import { probeReplica, type ReplicaAnswer } from '../fleet/replica-probe.ts';
-import { toHex } from '../primitives/bytes.ts';
-import { VaultError } from '../primitives/errors.ts';
-import { parseStatement, type Statement } from '../protocol/statement.ts';
+import { isVaultError, VaultError } from '../primitives/errors.ts';
+import type { Statement } from '../protocol/statement.ts';
+import { policyOf } from './client-policy.ts';
 import { clientFileOf } from './open-vault.ts';
 import type { Output } from './output.ts';
 
@@ -24,9 +26,16 @@ interface Row {
 
 async function status(client: ClientFile, output: Output): Promise<void> {
   output.step(`asking ${client.addresses.length} replicas`);
-  const answers = await Promise.all(client.addresses.map((address) => probeReplica(address, client.tls)));
-  const rows = answers.map((answer) => toRow(answer, client));
-  const trusted = answers.map((answer) => trustedStatement(answer, client)).find((statement) => statement !== undefined);
+  const { policy, treeSize } = await lookingOnly(policyOf(client));
+  const trust = trustIn(policy);
+  const answers = await Promise.all(client.addresses.map((address) => probeReplica(address, client.tls, treeSize)));
+  const rows: Row[] = [];
+  let trusted: Statement | undefined;
+  for (const answer of answers) {
+    const { statement, why } = await judge(answer, trust, client.fleet);
+    trusted ??= statement;
+    rows.push(toRow(answer, statement, why));
+  }
   const serving = rows.filter((row) => row.health === 'SERVING' && row.statement === 'trusted').length;
   const threshold = trusted?.threshold;
   output.result(
@@ -38,32 +47,44 @@ async function status(client: ClientFile, output: Output): Promise<void> {
 
 function verdict(rows: readonly Row[], serving: number, threshold: number | undefined): VaultError | undefined {
   if (rows.some((row) => row.statement === 'NOT TRUSTED'))
-    return new VaultError('FLEET_UNTRUSTED', 'A replica serves under a statement that is not pinned in the client file.');
+    return new VaultError('FLEET_UNTRUSTED', 'A replica serves under a statement that the client file does not trust.');
   if (threshold !== undefined && serving >= threshold) return undefined;
   return new VaultError('NOT_ENOUGH_REPLICAS', 'Too few replicas serve.', {
     details: { replicasAnswered: serving, ...(threshold === undefined ? {} : { replicasNeeded: threshold }) },
   });
 }
 
-function trustedStatement({ statement }: ReplicaAnswer, client: ClientFile): Statement | undefined {
-  if (!statement) return undefined;
+/** Each replica is judged by what was seen before, not by what the one before it said; and whoever only looks learns nothing. */
+async function lookingOnly(policy: TrustPolicy): Promise<{ policy: TrustPolicy; treeSize: number }> {
+  if (policy.kind === 'pinned') return { policy, treeSize: 0 };
+  const remembered = await policy.memory.load();
+  const memory: TrustMemory = { load: async () => remembered, save: async () => {} };
+  return { policy: { ...policy, memory }, treeSize: remembered?.checkpoint.size ?? 0 };
+}
+
+interface Judgement {
+  readonly statement?: Statement;
+  readonly why?: string;
+}
+
+async function judge({ fleet: reply }: ReplicaAnswer, trust: Trust, fleet: string): Promise<Judgement> {
+  if (!reply) return {};
   try {
-    const parsed = parseStatement(statement);
-    return client.statement_hashes.includes(toHex(parsed.hash)) ? parsed : undefined;
-  } catch {
-    return undefined; // the row says that it is not trusted
+    return await trust.believe({ fleet, said: undefined, ask: async () => reply, now: Date.now() });
+  } catch (error) {
+    if (isVaultError(error, 'FLEET_UNTRUSTED')) return { why: error.message };
+    throw error;
   }
 }
 
-function toRow(answer: ReplicaAnswer, client: ClientFile): Row {
-  const statement = trustedStatement(answer, client);
+function toRow(answer: ReplicaAnswer, statement: Statement | undefined, why: string | undefined): Row {
   return {
     replica: answer.identity?.replace(/^bkv:\/\/fleet\//, '') ?? '?',
     address: answer.address,
     health: answer.health,
     epoch: statement?.epoch,
-    statement: statement ? 'trusted' : answer.statement ? 'NOT TRUSTED' : 'unknown',
-    problem: answer.problem,
+    statement: statement ? 'trusted' : answer.fleet ? 'NOT TRUSTED' : 'unknown',
+    problem: answer.problem ?? why,
   };
 }
 

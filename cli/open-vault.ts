@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { VaultTransport } from '../client/transport.ts';
 import type { ReceiptListener, Step } from '../client/vault.ts';
@@ -7,8 +6,7 @@ import { type ClientFile, loadClientFile } from '../fleet/client-file.ts';
 import { GrantSigner } from '../frontend/grant-signer.ts';
 import { frontendTransport } from '../frontend/transport.ts';
 import { VaultConnection } from '../frontend/vault-connection.ts';
-import { fromHex } from '../primitives/bytes.ts';
-import { VaultError } from '../primitives/errors.ts';
+import { policyOf, readNamed } from './client-policy.ts';
 
 export interface OpenVault {
   readonly vault: VaultClient;
@@ -18,13 +16,14 @@ export interface OpenVault {
 }
 
 /** Frontend and device in one process: for development fleets, where one person is both. */
-export function openVault({ fleet, tenant, addresses, tls, grant, statement_hashes }: ClientFile, onReceipts?: ReceiptListener): OpenVault {
-  const connection = new VaultConnection({ addresses, tls: { ca: readPem(tls.ca), cert: readPem(tls.cert), key: readPem(tls.key) } });
-  const signer = new GrantSigner({ kid: grant.kid, pem: readPem(grant.key) });
+export function openVault(client: ClientFile, onReceipts?: ReceiptListener): OpenVault {
+  const { fleet, tenant, addresses, tls, grant } = client;
+  const connection = new VaultConnection({ addresses, tls: { ca: readNamed(tls.ca), cert: readNamed(tls.cert), key: readNamed(tls.key) } });
+  const signer = new GrantSigner({ kid: grant.kid, pem: readNamed(grant.key) });
   const transport = frontendTransport({ connection, signer, fleet, tenant });
   const vault = new VaultClient({
     transport,
-    policy: { kind: 'pinned', statementHashes: statement_hashes.map((hash) => fromHex(hash, 'statement_hashes')) },
+    policy: policyOf(client),
     fleet,
     tenant,
     ...(onReceipts ? { onReceipts } : {}),
@@ -54,11 +53,3 @@ export const steps: Record<Step, string> = {
   storing: 'storing',
   renewing: 'enrolling again under fresh keys',
 };
-
-function readPem(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new VaultError('CONFIG_INVALID', `Cannot read ${file}, which the client file names: ${(cause as Error).message}`, { cause });
-  }
-}

@@ -6,7 +6,7 @@ import { attempts, Output } from './output.ts';
 
 function outputFor(json: boolean) {
   const { written, streams } = capture();
-  return { written, output: new Output(json, streams) };
+  return { written, output: new Output('bkvctl', json, streams) };
 }
 
 const wrongCode = new VaultError('WRONG_CODE', 'The code is wrong; ask again.', { details: { attemptsUsed: 3, attemptsLimit: 10 } });

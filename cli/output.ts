@@ -11,13 +11,15 @@ export interface Streams {
 
 /** What a command says. With --json: one JSON document on stdout, whether it succeeded or failed, and nothing else anywhere. */
 export class Output {
+  readonly #program: string;
   readonly #json: boolean;
   readonly #streams: Streams;
   #spinner: Ora | undefined;
   /** For the process, once the command is over. */
   exitCode: number = exitCodes.OK;
 
-  constructor(json: boolean, streams: Streams) {
+  constructor(program: string, json: boolean, streams: Streams) {
+    this.#program = program;
     this.#json = json;
     this.#streams = streams;
   }
@@ -57,7 +59,7 @@ export class Output {
   /** Says what is wrong with the arguments. */
   usage(message: string): void {
     if (this.#json) this.#print({ error: { code: 'USAGE', message } });
-    else this.#streams.stderr.write(`bkvctl: ${message}\nSee bkvctl --help.\n`);
+    else this.#streams.stderr.write(`${this.#program}: ${message}\nSee ${this.#program} --help.\n`);
     this.exitCode = exitCodes.USAGE;
   }
 
@@ -66,7 +68,7 @@ export class Output {
   }
 
   #complain(error: VaultError): void {
-    this.#streams.stderr.write(`${[`bkvctl: ${error.message} [${error.code}]`, ...sentences(error)].join('\n')}\n`);
+    this.#streams.stderr.write(`${[`${this.#program}: ${error.message} [${error.code}]`, ...sentences(error)].join('\n')}\n`);
   }
 }
 

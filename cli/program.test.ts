@@ -34,14 +34,34 @@ test('--version', async () => {
   expect(await bkvctl('--version')).toEqual({ code: exitCodes.OK, stdout: `${version}\n`, stderr: '' });
 });
 
-test.each(['', 'fleet', 'fleet init', 'fleet status', 'enroll', 'recover', 'describe', 'erase', 'guard', 'guard create'])(
-  'bkvctl %s --help',
-  async (command) => {
-    const { code, stdout, stderr } = await bkvctl(...command.split(' ').filter(Boolean), '--help');
-    expect({ code, stderr }).toEqual({ code: exitCodes.OK, stderr: '' });
-    expect(stdout).toMatchSnapshot();
-  },
-);
+test.each([
+  '',
+  'fleet',
+  'fleet init',
+  'fleet status',
+  'enroll',
+  'recover',
+  'describe',
+  'erase',
+  'guard',
+  'guard create',
+  'ceremony',
+  'ceremony hold',
+  'ceremony key',
+  'ceremony sign',
+  'ceremony seal',
+  'evidence verify',
+  'bundle verify',
+  'bundle publish',
+  'log',
+  'log verify',
+  'log audit',
+  'log prove',
+])('bkvctl %s --help', async (command) => {
+  const { code, stdout, stderr } = await bkvctl(...command.split(' ').filter(Boolean), '--help');
+  expect({ code, stderr }).toEqual({ code: exitCodes.OK, stderr: '' });
+  expect(stdout).toMatchSnapshot();
+});
 
 describe('wrong arguments', () => {
   test.each([

@@ -1,24 +1,36 @@
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import { version } from '../primitives/package-root.ts';
+import { bundlePublishCommand } from './bundle-publish.ts';
+import { bundleVerifyCommand } from './bundle-verify.ts';
+import { ceremonyHoldCommand } from './ceremony-hold.ts';
+import { ceremonyKeyCommand } from './ceremony-key.ts';
+import { ceremonySealCommand } from './ceremony-seal.ts';
+import { ceremonySignCommand } from './ceremony-sign.ts';
 import { describeCommand } from './describe.ts';
 import { enrollCommand } from './enroll.ts';
 import { eraseCommand } from './erase.ts';
+import { evidenceVerifyCommand } from './evidence-verify.ts';
 import { exitCodes } from './exit-codes.ts';
 import { fleetInitCommand } from './fleet-init.ts';
 import { fleetRestateCommand } from './fleet-restate.ts';
 import { fleetStatusCommand } from './fleet-status.ts';
 import { guardCreateCommand } from './guard-create.ts';
 import { guardRebuildCommand } from './guard-rebuild.ts';
-import { Output, type Streams } from './output.ts';
+import { logAuditCommand } from './log-audit.ts';
+import { logProveCommand } from './log-prove.ts';
+import { logVerifyCommand } from './log-verify.ts';
+import type { Output, Streams } from './output.ts';
 import { receiptVerifyCommand } from './receipt-verify.ts';
 import { recoverCommand } from './recover.ts';
 import { replicaProvisionCommand } from './replica-provision.ts';
+import { runProgram } from './run-program.ts';
 
 const exitCodeHelp = `
 Exit codes: ${exitCodes.OK} done, ${exitCodes.INTERNAL} fault of the software, ${exitCodes.USAGE} wrong arguments or code form, ${exitCodes.WRONG_CODE} wrong code, ${exitCodes.GONE} exhausted or erased, ${exitCodes.TRY_AGAIN} not known or not yet: try again,
-${exitCodes.UNAVAILABLE} too few replicas or no store, ${exitCodes.UNTRUSTED} not trusted, ${exitCodes.REFUSED} not allowed, ${exitCodes.CONFIGURATION} configuration, ${exitCodes.RECORD_STATE} no such record or another state.`;
+${exitCodes.UNAVAILABLE} too few replicas or no store, ${exitCodes.UNTRUSTED} not trusted, ${exitCodes.REFUSED} not allowed, ${exitCodes.CONFIGURATION} configuration, ${exitCodes.RECORD_STATE} no such record or another state,
+19 and above: which check of a bundle, of evidence or of a log failed (docs/AUDIT.md).`;
 
-function makeProgram(output: Output, { stdout }: Streams): Command {
+function makeProgram(output: Output): Command {
   const program = new Command('bkvctl')
     .description('Drives a backup key vault: makes a development fleet, enrols and recovers backup keys, shows what is there.')
     .version(version)
@@ -39,34 +51,31 @@ function makeProgram(output: Output, { stdout }: Streams): Command {
       .addCommand(guardCreateCommand(output))
       .addCommand(guardRebuildCommand(output)),
   );
+  program.addCommand(
+    group('log', "a witness's public log of fleet statements")
+      .addCommand(logVerifyCommand(output))
+      .addCommand(logAuditCommand(output))
+      .addCommand(logProveCommand(output)),
+  );
   program.addCommand(group('receipt', 'what replicas signed of an attempt').addCommand(receiptVerifyCommand(output)));
+  program.addCommand(
+    group('ceremony', 'the making of a fleet before witnesses; `ceremony PLAN --out DIRECTORY` holds one')
+      .addCommand(ceremonyHoldCommand(output), { isDefault: true })
+      .addCommand(ceremonyKeyCommand(output))
+      .addCommand(ceremonySignCommand(output))
+      .addCommand(ceremonySealCommand(output)),
+  );
+  program.addCommand(group('evidence', 'what a ceremony left').addCommand(evidenceVerifyCommand(output)));
+  program.addCommand(
+    group('bundle', 'what a vault sends to apps').addCommand(bundleVerifyCommand(output)).addCommand(bundlePublishCommand(output)),
+  );
   program.addCommand(group('replica', 'one replica').addCommand(replicaProvisionCommand(output)), { hidden: true });
 
-  for (const command of everyCommand(program)) {
-    command.exitOverride();
-    command.configureOutput({
-      writeOut: (text) => stdout.write(text),
-      getOutHelpWidth: () => stdout.columns || 80,
-      outputError: () => {}, // said once, by run()
-      writeErr: () => {},
-    });
-  }
   return program;
 }
 
 const group = (name: string, description: string): Command => new Command(name).description(description);
 
-const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
-
 /** Runs the command and returns the exit code. */
-export async function run(args: readonly string[], streams: Streams = process): Promise<number> {
-  const output = new Output(args.includes('--json'), streams); // known before the arguments are found to be wrong
-  try {
-    await makeProgram(output, streams).parseAsync(args, { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) output.failure(error);
-    else if (error.code === 'commander.help') output.usage('A command is missing.');
-    else if (error.exitCode !== 0) output.usage(error.message.replace(/^error: /, ''));
-  }
-  return output.exitCode;
-}
+export const run = (args: readonly string[], streams: Streams = process): Promise<number> =>
+  runProgram('bkvctl', makeProgram, args, streams);

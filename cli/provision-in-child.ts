@@ -3,21 +3,27 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { makeSoftHsmDirectory } from '../daemon/token/softhsm-directory.ts';
 import type { ReplicaPlace } from '../fleet/produce/fleet-plan.ts';
-import { type Provisioned, provisionedSchema } from '../fleet/produce/statement.ts';
+import { type Provisioned, type TokenReading, tokenReadingSchema } from '../fleet/produce/statement.ts';
 import { type ErrorCode, errorCodes, VaultError } from '../primitives/errors.ts';
 import { packageRoot } from '../primitives/package-root.ts';
 
-/**
- * Makes a replica's SoftHSM2 token, keys and guard, by `bkvctl replica provision` in a process of its own: the library reads
- * SOFTHSM2_CONF once in the life of a process.
- */
+/** Makes a replica's SoftHSM2 token, keys and guard. */
 export async function provisionInChild({ fleet, directory, config, soPinFile }: ReplicaPlace): Promise<Provisioned> {
   const softHsmConf = makeSoftHsmDirectory(directory, join(packageRoot, 'softhsm/softhsm2.conf'));
-  const program = join(packageRoot, 'dist/cli/main.js');
-  const args = ['replica', 'provision', '--json', '--init-token', '--fleet', fleet, '--config', config, '--so-pin-file', soPinFile];
-  const child = promisify(execFile)(process.execPath, [program, ...args], { env: { ...process.env, SOFTHSM2_CONF: softHsmConf } });
+  const args = ['--init-token', '--fleet', fleet, '--config', config, '--so-pin-file', soPinFile];
+  const { mechanisms: _unstated, ...provisioned } = await readTokenInChild(args, { SOFTHSM2_CONF: softHsmConf });
+  return provisioned;
+}
+
+/**
+ * Runs `bkvctl replica provision` in a process of its own: PKCS #11 modules read their configuration once in the life of a process, as
+ * SoftHSM2 does SOFTHSM2_CONF.
+ */
+export async function readTokenInChild(args: readonly string[], environment: Readonly<Record<string, string>>): Promise<TokenReading> {
+  const program = [join(packageRoot, 'dist/cli/main.js'), 'replica', 'provision', '--json', ...args];
   try {
-    return provisionedSchema.parse(JSON.parse((await child).stdout));
+    const { stdout } = await promisify(execFile)(process.execPath, program, { env: { ...process.env, ...environment } });
+    return tokenReadingSchema.parse(JSON.parse(stdout));
   } catch (cause) {
     throw errorOfChild(cause as Error & { stdout?: string });
   }

@@ -1,30 +1,34 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { loadConfig } from '../daemon/config.ts';
 import { GuardStore } from '../daemon/ledger/guard-store.ts';
 import { initToken } from '../daemon/token/init-token.ts';
 import { loadProfile, modulePath } from '../daemon/token/profile.ts';
-import { provisionReplica, type Provisioned as TokenKeys } from '../daemon/token/provision.ts';
-import type { Provisioned } from '../fleet/produce/statement.ts';
+import { provisionReplica, readReplica, type Provisioned as TokenKeys } from '../daemon/token/provision.ts';
+import type { TokenReading } from '../fleet/produce/statement.ts';
+import { readPin } from '../fleet/signing-token/pin-file.ts';
 import { toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
-import { SecretBytes } from '../primitives/secret-bytes.ts';
+import { integer } from './arguments.ts';
 import type { Output } from './output.ts';
 
 interface Options {
   readonly fleet: string;
   readonly config: string;
-  readonly soPinFile: string;
+  readonly soPinFile?: string;
   readonly initToken?: true;
+  readonly keepKeys?: true;
+  readonly guardIncarnation: number;
 }
 
-/** Not in the help: `fleet init` runs it, once for each replica. */
+/** Not in the help: `fleet init` and `ceremony` run it, once for each replica. */
 export const replicaProvisionCommand = (output: Output): Command =>
   new Command('provision')
     .description("make a replica's keys in its token, and its empty guard; print the public part")
     .requiredOption('--config <file>', "the replica's configuration")
     .requiredOption('--fleet <name>', 'its fleet, of which there is no statement yet')
-    .requiredOption('--so-pin-file <file>', "the security officer's PIN")
+    .option('--so-pin-file <file>', "the security officer's PIN; needed unless keys are kept")
+    .option('--guard-incarnation <n>', 'how often its guard began anew, and once', integer, 1)
+    .option('--keep-keys', 'make nothing: print the public part of the keys that are there')
     .option('--init-token', 'initialise a blank token first')
     .action((options: Options) => provision(options, output));
 
@@ -32,22 +36,27 @@ async function provision({ fleet, ...options }: Options, output: Output): Promis
   const config = loadConfig(options.config);
   const profile = loadProfile(config.token.profile);
   const module = modulePath(profile, config.token.module);
-  const pins = { pin: readPin(config.token.pin_file), soPin: readPin(options.soPinFile) };
-  if (options.initToken) initToken({ module, label: config.token.label, ...pins });
+  const pin = readPin(config.token.pin_file);
   const location = { profile, module, tokenLabel: config.token.label, fleet, index: config.replica };
+  if (options.keepKeys) return output.result(publicPart(readReplica(location, pin), profile.sessionSuite), 'read the keys');
+  if (options.soPinFile === undefined)
+    throw new VaultError('CONFIG_INVALID', 'Keys are made with the security officer’s PIN: give --so-pin-file.');
+  const pins = { pin, soPin: readPin(options.soPinFile) };
+  if (options.initToken) initToken({ module, label: config.token.label, ...pins });
   const made = provisionReplica({ ...location, ...pins });
-  await GuardStore.create(config.guard, { fleet, replica: config.replica, incarnation: 1 });
+  await GuardStore.create(config.guard, { fleet, replica: config.replica, incarnation: options.guardIncarnation });
   output.result(publicPart(made, profile.sessionSuite), 'made keys and guard');
 }
 
 /** In the words of the fleet statement. */
-function publicPart({ identity, keys }: TokenKeys, suite: Provisioned['session_suite']): Provisioned {
+function publicPart({ identity, keys, mechanisms }: TokenKeys, suite: TokenReading['session_suite']): TokenReading {
   const { sessionKey, receiptKey, ...token } = identity;
   return {
     session_key: toHex(sessionKey),
     session_suite: suite,
     receipt_key: toHex(receiptKey),
     token,
+    mechanisms: mechanisms.map((mechanism) => `0x${mechanism.toString(16)}`),
     key_attributes: Object.fromEntries(
       keys.map(({ name, label, attributes, allowedMechanisms }) => [
         name,
@@ -55,12 +64,4 @@ function publicPart({ identity, keys }: TokenKeys, suite: Provisioned['session_s
       ]),
     ),
   };
-}
-
-function readPin(file: string): SecretBytes {
-  try {
-    return new SecretBytes(Buffer.from(readFileSync(file, 'utf8').trim()));
-  } catch (cause) {
-    throw new VaultError('CONFIG_INVALID', `Cannot read the PIN file ${file}: ${(cause as Error).message}`, { cause });
-  }
 }

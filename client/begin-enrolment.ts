@@ -24,6 +24,8 @@ export interface EnrolmentPlan {
   readonly policy: RecordPolicy;
   /** What is there now and will be replaced; undefined for a record that never was. */
   readonly current: Pick<Description, 'state' | 'g' | 'holders'> | undefined;
+  /** g in a fleet that is being replaced, from which the record moves. */
+  readonly moved: Uint8Array | undefined;
   /** A re-enrolment while replicas are down would lower what the record survives. */
   readonly allowFewerHolders: boolean;
 }
@@ -59,6 +61,7 @@ export async function beginEnrolment(vault: Vault, plan: EnrolmentPlan, progress
     { body, bodyHash },
     create(FinishEnrollmentRequestSchema, { recordId, point, clientKey, body, deposits, ownerSignature }),
     rehearsalTag(plan.backupKey, input, rid),
+    plan.moved,
   );
 }
 

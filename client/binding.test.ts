@@ -21,13 +21,14 @@ import { type RecoveryRequest, verifyAnswers } from './receipts.ts';
 import { seal, unseal } from './seal.ts';
 import { newEphemeralKey, type SessionBinding, sessionKey } from './session.ts';
 import { stretch } from './stretch.ts';
-import { trustStatement } from './trust-policy.ts';
+import type { TrustedStatement } from './trust.ts';
+import { trustPinned } from './trust-pinned.ts';
 
 // What the client verifies, each field changed once. The tables are made of whatever fields there are: a new one that nothing binds
 // fails here.
 
 const fleet = new SoftFleet();
-const statement = await trustStatement(fleet.statement.bytes, fleet.policy, Date.UTC(2026, 0));
+const statement = trustPinned(fleet.statement.bytes, fleet.policy, Date.UTC(2026, 0)) as TrustedStatement;
 const rid = recordTranscript(fleet.name, SoftFleet.tenant, RECORD).digest;
 await clientOf(fleet).enroll(enrolInput());
 const hashed = fleet.bodyOf(RECORD);

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../primitives/brand.ts';
-import { VaultError } from '../primitives/errors.ts';
+import { isVaultError, VaultError } from '../primitives/errors.ts';
 import { RecordState } from '../proto/gen/backupvault/v1/record_pb.ts';
 import { DescribeRecordRequestSchema, type DescribeRecordResponse } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { G_LENGTH } from '../protocol/body.ts';
@@ -17,6 +17,8 @@ export interface Description {
   readonly notBefore: Millis | undefined;
   /** Replicas that hold a share. */
   readonly holders: readonly number[];
+  /** Ed25519 public key in the record's body; empty once erased. */
+  readonly ownerKey: Uint8Array;
   /** How many of `holders` a recovery needs, and how many replicas the fleet has. */
   readonly threshold: number;
   readonly replicas: number;
@@ -28,8 +30,19 @@ export async function describe(vault: Vault, recordId: string): Promise<Descript
   const reply = await insist(clock, () =>
     transport.describeRecord(create(DescribeRecordRequestSchema, { recordId, knownEpoch: fleet.knownEpoch })),
   );
-  const { threshold, replicas } = reply.statement.length > 0 ? await fleet.learn(reply.statement) : await fleet.statement();
+  const { threshold, replicas } = reply.statement.length > 0 ? await fleet.learn(reply) : await fleet.statement();
   return { ...parse(reply), threshold, replicas: replicas.length };
+}
+
+/** Undefined for a record that never was. An error brings no statement, so the fleet's present one is asked for. */
+export async function describeIfKnown(vault: Vault, recordId: string): Promise<Description | undefined> {
+  try {
+    return await describe(vault, recordId);
+  } catch (error) {
+    if (!isVaultError(error, 'RECORD_UNKNOWN')) throw error;
+    await vault.fleet.renew();
+    return undefined;
+  }
 }
 
 const states = {
@@ -42,6 +55,6 @@ function parse(reply: DescribeRecordResponse): Omit<Description, 'threshold' | '
   if (reply.state === RecordState.UNSPECIFIED) throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');
   const state = states[reply.state];
   if (!state || reply.g.length !== G_LENGTH) throw new VaultError('REPLY_UNTRUSTED', 'The description of the record makes no sense.');
-  const { g, attemptsUsed, attemptsLimit, notBeforeMs, holders } = reply;
-  return { state, g, attemptsUsed, attemptsLimit, notBefore: notBeforeMs === 0n ? undefined : Number(notBeforeMs), holders };
+  const { g, attemptsUsed, attemptsLimit, notBeforeMs, holders, ownerKey } = reply;
+  return { state, g, attemptsUsed, attemptsLimit, notBefore: notBeforeMs === 0n ? undefined : Number(notBeforeMs), holders, ownerKey };
 }

@@ -1,9 +1,9 @@
-import { isVaultError } from '../primitives/errors.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { parseRecordId } from '../protocol/record-id.ts';
 import { beginEnrolment } from './begin-enrolment.ts';
 import { checkNewCode } from './code-check.ts';
-import { describe } from './describe.ts';
+import { describeIfKnown } from './describe.ts';
+import { toBeMoved } from './draining.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { RecordPolicy } from './generation.ts';
 import { stretch } from './stretch.ts';
@@ -27,20 +27,12 @@ export async function prepareEnrolment(vault: Vault, enrol: EnrolInput): Promise
   checkNewCode(code);
   progress('describing');
   const current = await describeIfKnown(vault, recordId);
+  const moved = current ? undefined : await toBeMoved(vault, recordId, backupKey);
   progress('stretching');
   const input = await stretch(code, vault.fleet.name, ridOf(vault, recordId), vault.argon2id);
   try {
-    return await beginEnrolment(vault, { recordId, input, backupKey, policy, current, allowFewerHolders }, progress);
+    return await beginEnrolment(vault, { recordId, input, backupKey, policy, current, moved, allowFewerHolders }, progress);
   } finally {
     input.wipe();
-  }
-}
-
-async function describeIfKnown(vault: Vault, recordId: string) {
-  try {
-    return await describe(vault, recordId);
-  } catch (error) {
-    if (isVaultError(error, 'RECORD_UNKNOWN')) return undefined;
-    throw error;
   }
 }

@@ -6,8 +6,9 @@ import { expectSigned } from '../protocol/signature.ts';
 import { replicaOf } from '../protocol/statement.ts';
 import { enrolledTranscript } from '../protocol/transcripts.ts';
 import { verifyEach } from './claims.ts';
+import { type Drained, drain } from './draining.ts';
 import { insist } from './insist.ts';
-import type { TrustedStatement } from './trust-policy.ts';
+import type { TrustedStatement } from './trust.ts';
 import type { Vault } from './vault.ts';
 
 export interface EnrolmentResult {
@@ -20,6 +21,8 @@ export interface EnrolmentResult {
   readonly threshold: number;
   /** For the app to keep: with it `rehearse` checks a code without the vault. 32 bytes; no secret to anybody without the backup key. */
   readonly rehearsal: Bytes;
+  /** What became of the record in a fleet that is being replaced. */
+  readonly drained: Drained;
 }
 
 /** A generation that is made and perhaps stored. `finish` may be called until it succeeds: it sends the same bytes each time. */
@@ -29,13 +32,22 @@ export class Enrolment {
   readonly #generation: HashedBody;
   readonly #request: FinishEnrollmentRequest;
   readonly #rehearsal: Bytes;
+  readonly #moved: Uint8Array | undefined;
 
-  constructor(vault: Vault, statement: TrustedStatement, generation: HashedBody, request: FinishEnrollmentRequest, rehearsal: Bytes) {
+  constructor(
+    vault: Vault,
+    statement: TrustedStatement,
+    generation: HashedBody,
+    request: FinishEnrollmentRequest,
+    rehearsal: Bytes,
+    moved: Uint8Array | undefined,
+  ) {
     this.#vault = vault;
     this.#statement = statement;
     this.#generation = generation;
     this.#request = request;
     this.#rehearsal = rehearsal;
+    this.#moved = moved;
   }
 
   get g(): Uint8Array {
@@ -43,14 +55,16 @@ export class Enrolment {
   }
 
   /** Throws OUTCOME_UNKNOWN while fewer than t replicas signed: then the old code may be in force, or the new one. */
-  finish(): Promise<EnrolmentResult> {
-    return insist(this.#vault.clock, async () => {
+  async finish(): Promise<EnrolmentResult> {
+    const result = await insist(this.#vault.clock, async () => {
       const { enrolled } = await this.#vault.transport.finishEnrollment(this.#request);
       return this.#verify(enrolled);
     });
+    const { ownerKey } = this.#generation.body;
+    return { ...result, drained: await drain(this.#vault, { recordId: this.#request.recordId, ownerKey, moved: this.#moved }) };
   }
 
-  async #verify(enrolled: readonly Enrolled[]): Promise<EnrolmentResult> {
+  async #verify(enrolled: readonly Enrolled[]): Promise<Omit<EnrolmentResult, 'drained'>> {
     const { g, epoch, threshold, replicas } = { ...this.#statement, g: this.g };
     const { valid } = await verifyEach(enrolled, (claim) => verifyEnrolled(claim, this.#statement, this.#generation));
     if (valid.length < threshold)

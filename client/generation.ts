@@ -10,7 +10,7 @@ import type { VerifiedOffer } from './offers.ts';
 import { type Blinded, finalize } from './oprf.ts';
 import { encryptPayload } from './payload.ts';
 import { splitPair } from './shares.ts';
-import type { TrustedStatement } from './trust-policy.ts';
+import type { TrustedStatement } from './trust.ts';
 
 /** What the user's app chooses for a record. */
 export interface RecordPolicy {

@@ -7,7 +7,7 @@ import { type Replica, replicaOf } from '../protocol/statement.ts';
 import { offerTranscript, ticketHashTranscript } from '../protocol/transcripts.ts';
 import { expectEnough, verifyEach } from './claims.ts';
 import { type CurvePoint, parseCurvePoint } from './oprf.ts';
-import type { TrustedStatement } from './trust-policy.ts';
+import type { TrustedStatement } from './trust.ts';
 
 /** What the client asked for, by its own account and not by the reply's. */
 export interface OfferRequest {

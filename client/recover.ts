@@ -74,7 +74,7 @@ export class Recoveries {
     return { backupKey, attempt: attempt.attempt, limit: policy.limit, attemptsElsewhere, enrolledAt, renewal };
   }
 
-  async #renew({ attempt, backupKey, input }: Recovered, options: RecoverInput): Promise<Renewal> {
+  async #renew({ attempt, backupKey, input, isMoving }: Recovered, options: RecoverInput): Promise<Renewal> {
     if (options.renew === false) return { state: 'skipped' };
     const { g, policy, shares } = attempt.body;
     const progress = options.progress ?? (() => {});
@@ -84,9 +84,10 @@ export class Recoveries {
       input,
       backupKey,
       policy: { limit: policy.limit, coolDownMs: Number(policy.coolDownMs) },
-      current: { state: 'live', g, holders: shares.map(({ index }) => index) },
+      current: isMoving ? undefined : ({ state: 'live', g, holders: shares.map(({ index }) => index) } as const),
+      moved: isMoving ? g : undefined,
       allowFewerHolders: options.allowFewerHolders ?? false,
-    } as const;
+    };
     return renew(this.#vault, plan, progress);
   }
 }

@@ -4,7 +4,8 @@ import { type ErrorCode, isVaultError, VaultError } from '../primitives/errors.t
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { type OpenedAttempt, tryPoint } from './attempt.ts';
 import { normaliseCode } from './code.ts';
-import { type Description, describe } from './describe.ts';
+import type { Description } from './describe.ts';
+import { type Located, locate } from './draining.ts';
 import { type Blinded, blind } from './oprf.ts';
 import type { RecoveryRequest } from './receipts.ts';
 import { ReleaseSession } from './release.ts';
@@ -18,6 +19,8 @@ export interface Recovered {
   readonly enrolledAt: Millis;
   /** The stretched code, for the re-enrolment that follows. */
   readonly input: SecretBytes;
+  /** Where the record was: in a fleet that is being replaced, or here. */
+  readonly isMoving: boolean;
 }
 
 /** After these the point is worth nothing: the record is gone or another, or the point was never counted and never will be. */
@@ -31,7 +34,7 @@ export class Recovery {
   readonly #vault: Vault;
   readonly #recordId: string;
   readonly #code: SecretBytes;
-  #begun: { readonly g: Uint8Array; readonly blinded: Blinded } | undefined;
+  #begun: { readonly vault: Vault; readonly g: Uint8Array; readonly blinded: Blinded } | undefined;
   #release: { readonly statementHash: Uint8Array; readonly session: ReleaseSession } | undefined;
   #isOver = false;
 
@@ -63,26 +66,39 @@ export class Recovery {
 
   async #run(progress: Progress): Promise<Recovered> {
     progress('describing');
-    const current = await describe(this.#vault, this.#recordId); // brings the fleet's present statement, too
-    const statement = await this.#vault.fleet.statement();
-    this.#begun ??= await this.#begin(current, progress);
+    const located = await locate(this.#vault, this.#recordId); // brings the fleet's present statement, too
+    try {
+      return await this.#runAt(located, progress);
+    } catch (error) {
+      if (located.vault === this.#vault || !isVaultError(error) || !final.has(error.code)) throw error;
+      const again = await locate(this.#vault, this.#recordId);
+      if (again.vault !== this.#vault) throw error;
+      return this.#runAt(again, progress); // another device moved it under our hands
+    }
+  }
+
+  async #runAt({ vault, current }: Located, progress: Progress): Promise<Recovered> {
+    const statement = await vault.fleet.statement();
+    if (this.#begun?.vault !== vault) [this.#begun, this.#release] = [undefined, undefined];
+    this.#begun ??= await this.#begin(vault, current, progress);
     const { g, blinded } = this.#begun;
-    const request: RecoveryRequest = { statement, rid: ridOf(this.#vault, this.#recordId), g, point: blinded.point };
-    const attempt = await tryPoint(this.#vault, this.#recordId, request, blinded, progress);
+    const request: RecoveryRequest = { statement, rid: ridOf(vault, this.#recordId), g, point: blinded.point };
+    const attempt = await tryPoint(vault, this.#recordId, request, blinded, progress);
     progress('releasing');
-    const backupKey = await this.#sessionFor(request, attempt).open(this.#vault);
-    return { backupKey, attempt, enrolledAt: median(attempt.valid.map(({ enrolledAt }) => enrolledAt)), input: blinded.input };
+    const backupKey = await this.#sessionFor(request, attempt).open(vault);
+    const enrolledAt = median(attempt.valid.map((answer) => answer.enrolledAt));
+    return { backupKey, attempt, enrolledAt, input: blinded.input, isMoving: vault !== this.#vault };
   }
 
   /** The cool-down is left to the replicas, which refuse before they count: a device's clock may be wrong. */
-  async #begin({ state, g, attemptsUsed, attemptsLimit }: Description, progress: Progress) {
+  async #begin(vault: Vault, { state, g, attemptsUsed, attemptsLimit }: Description, progress: Progress) {
     const details = { attemptsUsed, attemptsLimit };
     if (state === 'erased') throw new VaultError('ERASED', 'The record was erased; enrol again.');
     if (state === 'exhausted') throw new VaultError('EXHAUSTED', 'Every attempt is spent; the record will be erased.', { details });
     progress('stretching');
-    const { fleet, argon2id } = this.#vault;
+    const { fleet, argon2id } = vault;
     const code = new TextDecoder().decode(this.#code.expose());
-    return { g, blinded: blind(await stretch(code, fleet.name, ridOf(this.#vault, this.#recordId), argon2id)) };
+    return { vault, g, blinded: blind(await stretch(code, fleet.name, ridOf(vault, this.#recordId), argon2id)) };
   }
 
   /** The same for as long as the fleet's statement, which its keys are bound to, is the same. */

@@ -1,37 +1,62 @@
-import { sha256 } from '@noble/hashes/sha2.js';
-import type { Brand, Millis } from '../primitives/brand.ts';
-import { constantTimeEqual } from '../primitives/bytes.ts';
+import type { Millis } from '../primitives/brand.ts';
 import { VaultError } from '../primitives/errors.ts';
-import { parseStatement, type Statement } from '../protocol/statement.ts';
 
 /** Whom a device believes about the fleet's keys. There is no default: a policy that is forgotten must not compile. */
-export type TrustPolicy = {
+export type TrustPolicy = PinnedPolicy | WitnessedPolicy;
+
+/** For a fleet whose statements are known when the app is built. */
+export interface PinnedPolicy {
   readonly kind: 'pinned';
   /** SHA-256 of each canonical statement that the app was built to accept. */
   readonly statementHashes: readonly Uint8Array[];
-};
-
-/** Comes from `trustStatement` alone; nothing else of the client takes a fleet's keys. */
-export type TrustedStatement = Brand<Statement, 'TrustedStatement'>;
-
-/** Throws FLEET_UNTRUSTED, naming the rule that fails. */
-export async function trustStatement(bytes: Uint8Array, policy: TrustPolicy, now: Millis): Promise<TrustedStatement> {
-  expectVouchedFor(bytes, policy);
-  const statement = parseStatement(bytes);
-  expectInForce(statement, now);
-  return statement as TrustedStatement;
 }
 
-function expectVouchedFor(bytes: Uint8Array, policy: TrustPolicy): void {
-  const hash = sha256(bytes);
-  if (!policy.statementHashes.some((pinned) => constantTimeEqual(pinned, hash))) throw untrusted('its hash is not among those pinned');
+/** For a fleet whose statements operator and witness sign and the witness's log holds: new epochs need no new app. */
+export interface WitnessedPolicy {
+  readonly kind: 'witnessed';
+  /** Certificate authorities, PEM or DER. */
+  readonly operatorCa: string | Uint8Array;
+  readonly witnessCa: string | Uint8Array;
+  /** The log's key, as a vkey of c2sp.org/signed-note. */
+  readonly logKey: string;
+  /** Other parties that cosign the log's checkpoints, as vkeys of c2sp.org/tlog-cosignature. */
+  readonly cosigners: readonly string[];
+  /** How many of them must have. */
+  readonly cosignaturesLeast: number;
+  /** Statements of older epochs are refused, also by a device that remembers nothing. */
+  readonly epochLeast: number;
+  /** How old what the log says may be. */
+  readonly checkpointAgeMost: Millis;
+  /** For one fleet alone. */
+  readonly memory: TrustMemory;
 }
 
-/** Asked again before each operation: a statement that was trusted once does not stay so. */
-export function expectInForce(statement: Statement, now: Millis): void {
-  const { not_before, not_after } = statement.document;
-  if (now < Date.parse(not_before)) throw untrusted(`it is valid from ${not_before}`);
-  if (now >= Date.parse(not_after)) throw untrusted(`it was valid until ${not_after}`);
+/** What a device keeps, so that nobody can show it the past, or another history. */
+export interface TrustMemory {
+  /** Undefined on a device that saw no statement yet. Must throw for what is damaged: to forget is to trust again. */
+  load(): Promise<Remembered | undefined>;
+  /** Durable when it resolves. */
+  save(remembered: Remembered): Promise<void>;
 }
 
-const untrusted = (why: string) => new VaultError('FLEET_UNTRUSTED', `The fleet statement is refused: ${why}.`);
+export interface Remembered {
+  /** The highest epoch seen: older ones are refused. */
+  readonly epochLeast: number;
+  /** The last checkpoint that was believed. */
+  readonly checkpoint: { readonly origin: string; readonly size: number; readonly root: Uint8Array };
+}
+
+/** Numbers that are missing or none would compare as if all were well. Throws MALFORMED. */
+export function expectStrict({ cosignaturesLeast, epochLeast, checkpointAgeMost, cosigners }: WitnessedPolicy): void {
+  if (!Number.isSafeInteger(cosignaturesLeast) || cosignaturesLeast < 0 || cosignaturesLeast > cosigners.length)
+    throw malformed(`cosignaturesLeast must be a whole number up to that of the cosigners, ${cosigners.length}`);
+  expectEpoch(epochLeast);
+  if (!Number.isFinite(checkpointAgeMost) || checkpointAgeMost <= 0) throw malformed('checkpointAgeMost must be a span of time');
+}
+
+/** Throws MALFORMED. */
+export function expectEpoch(epochLeast: number): void {
+  if (!Number.isSafeInteger(epochLeast) || epochLeast < 1) throw malformed('epochLeast must be a whole number from 1');
+}
+
+const malformed = (why: string) => new VaultError('MALFORMED', `The trust policy is wrong: ${why}.`);

@@ -99,6 +99,18 @@ test('shows its progress', async () => {
   expect(steps).toEqual(['describing', 'stretching', 'asking', 'combining', 'releasing', 'renewing', 'asking', 'storing']);
 });
 
+test('a client that knew an older epoch enrols an account that nobody knows', async () => {
+  const fleet = new SoftFleet();
+  const first = fleet.statement;
+  fleet.restate();
+  const second = fleet.statement;
+  const client = clientOf(Object.assign(fleet, { policy: { kind: 'pinned', statementHashes: [first.hash, second.hash] } }));
+  fleet.statement = first;
+  await client.enroll(enrolInput());
+  fleet.statement = second;
+  expect(await client.enroll(enrolInput({ recordId: 'another' }))).toMatchObject({ epoch: 2 });
+});
+
 describe('trust', () => {
   test('nothing is sent to a fleet that the policy does not name', async () => {
     const fleet = new SoftFleet();

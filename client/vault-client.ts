@@ -1,17 +1,16 @@
-import { create } from '@bufbuild/protobuf';
 import { type Clock, systemClock } from '../primitives/clock.ts';
-import { EraseRecordRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { parseRecordId } from '../protocol/record-id.ts';
-import { type Description, describe } from './describe.ts';
+import type { Description } from './describe.ts';
+import { type DrainingFleet, eraseEverywhere, locate } from './draining.ts';
 import { type EnrolInput, prepareEnrolment } from './enrol.ts';
 import type { Enrolment, EnrolmentResult } from './enrolment.ts';
 import { Fleet } from './fleet.ts';
-import { insist } from './insist.ts';
 import { MadeAttempts } from './made-attempts.ts';
 import { type RecoverInput, Recoveries, type RecoveryResult } from './recover.ts';
 import { type RehearsalInput, rehearse } from './rehearsal.ts';
 import { type Argon2id, wasmArgon2id } from './stretch.ts';
 import { type VaultTransport, withTypedErrors } from './transport.ts';
+import { type Trust, trustIn, trustInDraining } from './trust.ts';
 import type { TrustPolicy } from './trust-policy.ts';
 import type { ReceiptListener, Vault } from './vault.ts';
 
@@ -25,6 +24,8 @@ export interface VaultClientOptions {
   readonly argon2id?: Argon2id;
   /** For an app that keeps receipts, as evidence of how many attempts were counted. */
   readonly onReceipts?: ReceiptListener;
+  /** The fleet that this one replaces: its records move over as they are recovered or enrolled again. */
+  readonly draining?: DrainingFleet;
 }
 
 /** The vault, as an app sees it. What is thrown are VaultErrors; each code says what to do next. */
@@ -40,27 +41,26 @@ export class VaultClient {
     clock = systemClock,
     argon2id = wasmArgon2id,
     onReceipts = () => {},
+    draining,
   }: VaultClientOptions) {
-    const typed = withTypedErrors(transport);
-    this.#vault = {
-      transport: typed,
-      fleet: new Fleet(fleet, policy, typed, clock),
-      tenant,
-      argon2id,
-      made: new MadeAttempts(),
-      clock,
-      onReceipts,
+    const common = { tenant, argon2id, made: new MadeAttempts(), clock, onReceipts };
+    const vaultAt = (to: VaultTransport, trust: Trust, old: Vault | undefined): Vault => {
+      const typed = withTypedErrors(to);
+      return { ...common, transport: typed, fleet: new Fleet(fleet, trust, typed, clock), draining: old };
     };
+    const old = draining && vaultAt(draining.transport, trustInDraining(policy, draining.epochLeast), undefined);
+    this.#vault = vaultAt(transport, trustIn(policy), old);
     this.#recoveries = new Recoveries(this.#vault);
   }
 
   /** State of a record. Costs nothing. Throws RECORD_UNKNOWN. */
-  describe(recordId: string): Promise<Description> {
-    return describe(this.#vault, parseRecordId(recordId));
+  async describe(recordId: string): Promise<Description> {
+    return (await locate(this.#vault, parseRecordId(recordId))).current;
   }
 
   /**
-   * Puts a backup key into the vault under a new code, and replaces what is there if that was enrolled with the same backup key.
+   * Puts a backup key into the vault under a new code, and replaces what is there if that was enrolled with the same backup key. Of a
+   * record that only the draining fleet has, this is the way to the new one for a device that holds the backup key; `drained` tells.
    * Throws CODE_REJECTED (nothing was sent), OWNER_REFUSED (another backup key: recover or erase first), OUTCOME_UNKNOWN (it may
    * be called again), GENERATION_CONFLICT (another device was faster), FLEET_UNTRUSTED, REPLY_UNTRUSTED.
    */
@@ -90,10 +90,7 @@ export class VaultClient {
   }
 
   /** Replaces the record by a tombstone. Returns the replicas that dropped it at once; the others do when they are back. */
-  async erase(id: string): Promise<readonly number[]> {
-    const recordId = parseRecordId(id);
-    const { g } = await describe(this.#vault, recordId);
-    const request = create(EraseRecordRequestSchema, { recordId, g });
-    return (await insist(this.#vault.clock, () => this.#vault.transport.eraseRecord(request))).forgotten;
+  async erase(recordId: string): Promise<readonly number[]> {
+    return eraseEverywhere(this.#vault, parseRecordId(recordId));
   }
 }

@@ -17,6 +17,8 @@ export interface Vault {
   readonly argon2id: Argon2id;
   readonly made: MadeAttempts;
   readonly clock: Clock;
+  /** The fleet that this one replaces, while it does. */
+  readonly draining: Vault | undefined;
   /** Told every receipt that verified, also of attempts whose code was wrong. */
   readonly onReceipts: ReceiptListener;
 }

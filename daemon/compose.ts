@@ -10,6 +10,7 @@ import { Etcd } from './ledger/etcd.ts';
 import { Guard } from './ledger/guard.ts';
 import { GuardStore } from './ledger/guard-store.ts';
 import { Register } from './ledger/register.ts';
+import { Bundle } from './replica/bundle.ts';
 import type { Fleet } from './replica/fleet.ts';
 import { Housekeeping } from './replica/housekeeping.ts';
 import { Membership } from './replica/membership.ts';
@@ -72,7 +73,7 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   const grants = new GrantVerifier(readTenantKeys(config), clock);
   expectCertificates(config);
   const token = await openOwnToken(config, statement.fleet, events, undo);
-  expectOwnKeys(self, token.identity);
+  expectOwnKeys(statement, self, token.identity);
 
   const { guardIncarnation: incarnation } = self;
   const store = await GuardStore.open(config.guard, { fleet: statement.fleet, replica: self.index, incarnation });
@@ -118,7 +119,16 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   const space = new Space(etcd, { quota: config.etcd.quota_bytes, clock, events });
   space.start();
   undo.push(() => space.stop());
-  return { vault, participants, present: () => membership.present(), hasRoom: () => !space.isShort, events, store: watch, token, tenure };
+  const bundle = new Bundle(etcd, { statement, interval: config.bundle_interval_ms, clock, events });
+  await bundle.look(); // whoever is served first gets it, too
+  bundle.start();
+  undo.push(() => bundle.stop());
+  return {
+    ...{ vault, participants, events, store: watch, token, tenure },
+    present: () => membership.present(),
+    hasRoom: () => !space.isShort,
+    bundle: () => bundle.current,
+  };
 }
 
 async function openOwnToken(config: Config, fleet: string, events: Events, undo: Stop[]): Promise<OpenToken> {

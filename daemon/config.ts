@@ -76,6 +76,11 @@ const schema = z.strictObject({
     .int()
     .min(100)
     .default(60 * 1000),
+  /** How often a replica looks in etcd for a newer validation bundle. */
+  bundle_interval_ms: z
+    .int()
+    .min(100)
+    .default(60 * 1000),
   log_level: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
 });
 

@@ -4,7 +4,7 @@ import * as grpc from '@grpc/grpc-js';
 import { service as health } from 'grpc-health-check';
 import { promiseClient } from '../grpc/bridge.ts';
 import type { Millis } from '../primitives/brand.ts';
-import { VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { type GetFleetResponse, VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { allStoreFaults, healthServiceOf, storeFaults } from '../protocol/store-fault.ts';
 import { allTokenFaults, healthServiceOfToken, tokenFaults } from '../protocol/token-fault.ts';
 import type { ClientFile } from './client-file.ts';
@@ -16,16 +16,16 @@ export interface ReplicaAnswer {
   readonly identity: string | undefined;
   /** Of grpc.health.v1; NO_ANSWER where nothing answers. */
   readonly health: 'SERVING' | 'NOT_SERVING' | 'NO_ANSWER';
-  /** The fleet statement that it serves under. */
-  readonly statement: Uint8Array | undefined;
+  /** The fleet statement that it serves under, and what shows that it is to be trusted. */
+  readonly fleet: GetFleetResponse | undefined;
   /** Why something is missing. */
   readonly problem: string | undefined;
 }
 
 const DEADLINE: Millis = 2000;
 
-/** Never throws: a replica that does not answer is an answer. */
-export async function probeReplica(address: string, files: ClientFile['tls']): Promise<ReplicaAnswer> {
+/** `treeSize` is that of the log when the caller saw it last. Never throws: a replica that does not answer is an answer. */
+export async function probeReplica(address: string, files: ClientFile['tls'], treeSize = 0): Promise<ReplicaAnswer> {
   let identity: string | undefined;
   const credentials = grpc.credentials.createSsl(readFileSync(files.ca), readFileSync(files.key), readFileSync(files.cert), {
     checkServerIdentity: (host, certificate) => {
@@ -37,16 +37,16 @@ export async function probeReplica(address: string, files: ClientFile['tls']): P
   const options = () => ({ deadline: Date.now() + DEADLINE });
   try {
     const status = await checkHealth(client, '', options());
-    const { statement } = await promiseClient(VaultService, client).getFleet({}, options());
+    const fleet = await promiseClient(VaultService, client).getFleet({ treeSize: BigInt(treeSize) }, options());
     const problem = status === 'NOT_SERVING' ? await problemOf(client, options()) : undefined;
-    return { address, identity, health: status, statement, problem };
+    return { address, identity, health: status, fleet, problem };
   } catch (error) {
     const { details, message } = error as grpc.ServiceError;
     return {
       address,
       identity,
       health: 'NO_ANSWER',
-      statement: undefined,
+      fleet: undefined,
       problem: (details || message).replace(/ Resolution note:.*$/, ''),
     };
   } finally {

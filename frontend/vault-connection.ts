@@ -4,7 +4,7 @@ import { callError } from '../grpc/call-error.ts';
 import type { Millis } from '../primitives/brand.ts';
 import { type ErrorCode, VaultError } from '../primitives/errors.ts';
 import { VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
-import { MAX_MESSAGE_LENGTH } from '../protocol/message.ts';
+import { MAX_MESSAGE_LENGTH, MAX_REPLY_LENGTH } from '../protocol/message.ts';
 
 export type VaultCalls = Client<typeof VaultService>;
 
@@ -23,7 +23,7 @@ export interface VaultConnectionOptions {
 
 const channelOptions: ChannelOptions = {
   'grpc.max_send_message_length': MAX_MESSAGE_LENGTH,
-  'grpc.max_receive_message_length': MAX_MESSAGE_LENGTH,
+  'grpc.max_receive_message_length': MAX_REPLY_LENGTH,
   'grpc.enable_retries': 0, // one place retries: below
   'grpc.keepalive_time_ms': 20_000, // a stalled replica is noticed although its connection stands
   'grpc.keepalive_timeout_ms': 5_000,

@@ -47,6 +47,10 @@ export const errorCodes = {
   GUARD_MISSING: 'the guard store is not there: restore it, or create it with the explicit command',
   GUARD_MISMATCH: 'the guard store is another replica’s, a copy, or older than the token remembers',
   PORT_BUSY: 'the address is in use or cannot be bound: check `listen`',
+  // A witness and its log
+  LOG_MISSING: 'a file that the log’s directory must hold is not there: restore it, or make a log with the explicit command',
+  LOG_CORRUPT: 'the log does not hold what it signed, or a cosigner saw more: nothing is signed; an operator must look',
+  LOG_UNAVAILABLE: 'the log or a witness does not answer: try again later',
   // The client
   WRONG_CODE: 'the code is wrong: ask again, attempts left are given',
   CODE_REJECTED: 'the code has a typing error or is too weak: nothing was sent',
@@ -65,6 +69,8 @@ export interface ErrorDetails {
   readonly notBefore?: number;
   readonly replicasAnswered?: number;
   readonly replicasNeeded?: number;
+  /** Which check refused a fleet's statement, bundle or evidence: a code of fleet/verify/check-codes.ts. */
+  readonly check?: string;
 }
 
 export class VaultError extends Error {

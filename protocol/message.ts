@@ -1,8 +1,11 @@
 import type { Message } from '@bufbuild/protobuf';
 import { VaultError } from '../primitives/errors.ts';
 
-/** gRPC messages larger than this are refused by both ends. */
+/** gRPC messages larger than this are refused by both ends; of what a frontend is answered see below. */
 export const MAX_MESSAGE_LENGTH = 64 * 1024;
+
+/** The statement of nine replicas takes 21 KiB with what SoftHSM2 says of its keys, and twice as much again as a bundle: base64, twice. */
+export const MAX_REPLY_LENGTH = 256 * 1024;
 
 /** What is hashed over its fields must not carry others along: they would be stored, but bound by nothing. Throws MALFORMED. */
 export function refuseUnknownFields(message: Message, what: string): void {

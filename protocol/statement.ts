@@ -73,13 +73,13 @@ export function parseStatement(bytes: Uint8Array): Statement {
   const { replicas, threshold } = document;
   const n = replicas.length;
   if (replicas.some((replica, i) => replica.index !== i + 1)) throw untrusted('replicas must be numbered 1 to n, in order');
-  if (threshold <= n / 2 || threshold > n) throw untrusted(`threshold ${threshold} of ${n} is not a majority`);
-  for (const [what, values] of Object.entries({
-    name: replicas.map((r) => r.name),
-    key: replicas.flatMap((r) => [r.session_key, r.receipt_key]),
-    'token serial': replicas.map((r) => r.token.serial),
-  }))
-    if (new Set(values).size !== values.length) throw untrusted(`two replicas have the same ${what}`);
+  if (threshold <= n / 2 || threshold > n) throw untrusted(`threshold ${threshold} of ${n} is not a majority`, 'threshold-not-majority');
+  for (const [what, check, values] of [
+    ['name', 'duplicate-name', replicas.map((r) => r.name)],
+    ['key', 'duplicate-key', replicas.flatMap((r) => [r.session_key, r.receipt_key])],
+    ['token serial', 'duplicate-serial', replicas.map((r) => r.token.serial)],
+  ] as const)
+    if (new Set(values).size !== values.length) throw untrusted(`two replicas have the same ${what}`, check);
   return {
     bytes: bytes as Bytes,
     hash: sha256(bytes) as Bytes,
@@ -104,7 +104,10 @@ function parseDocument(bytes: Uint8Array): StatementDocument {
     const document = statementSchema.parse(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)));
     if (constantTimeEqual(encodeStatement(document), bytes)) return document;
   } catch (cause) {
-    throw new VaultError('FLEET_UNTRUSTED', 'The fleet statement is not a statement of this version.', { cause });
+    throw new VaultError('FLEET_UNTRUSTED', 'The fleet statement is not a statement of this version.', {
+      cause,
+      details: { check: MALFORMED },
+    });
   }
   throw untrusted('it is not in canonical form (RFC 8785)');
 }
@@ -130,4 +133,8 @@ export function replicaOf(statement: Statement, index: number): Replica {
   return replica;
 }
 
-const untrusted = (why: string) => new VaultError('FLEET_UNTRUSTED', `The fleet statement is refused: ${why}.`);
+const MALFORMED = 'statement-malformed';
+
+/** `check` is a code of fleet/verify/check-codes.ts. */
+const untrusted = (why: string, check = MALFORMED) =>
+  new VaultError('FLEET_UNTRUSTED', `The fleet statement is refused: ${why}.`, { details: { check } });

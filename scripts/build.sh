@@ -15,6 +15,8 @@ stale() {
 stale
 node_modules/.bin/tsc --project tsconfig.json
 
-for program in dist/daemon/main.js dist/cli/main.js; do
+for program in dist/daemon/main.js dist/cli/main.js dist/witness/main.js; do
   if [ -e "$program" ]; then chmod +x "$program"; fi
 done
+
+node scripts/page.mjs

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 PATH="$PWD/node_modules/.bin:$PATH"
 
 format_and_lint() { biome ci --error-on-warnings --colors=off .; }
-types() { tsc --noEmit; }
+types() { tsc --noEmit && tsc --noEmit --project web; }
 dead_code() { knip --no-progress; }
 import_order() { depcruise --progress none .; }
 proto_lint() { scripts/proto.sh lint; }

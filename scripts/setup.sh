@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # command:Debian package
-tools='softhsm2-util:softhsm2 etcd:etcd-server etcdctl:etcd-client sqlite3:sqlite3 python3:python3 make:make g++:g++ gcc:gcc spin:spin faketime:faketime'
+tools='softhsm2-util:softhsm2 etcd:etcd-server etcdctl:etcd-client sqlite3:sqlite3 python3:python3 make:make g++:g++ gcc:gcc spin:spin faketime:faketime go:golang-go chromium:chromium jq:jq openssl:openssl'
 
 fail() {
   printf 'setup: %s\n' "$@" >&2
@@ -35,6 +35,8 @@ for tool in $tools; do
   # By command, not by package: a newer etcd than Debian's, or Homebrew's, serves as well.
   command -v "${tool%%:*}" >/dev/null || missing+=("${tool##*:}")
 done
+# A library, and so no command to look for: Go's judge of transparency logs (test/trust/log-judge).
+[ -d /usr/share/gocode/src/golang.org/x/mod/sumdb ] || missing+=(golang-golang-x-mod-dev)
 
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then

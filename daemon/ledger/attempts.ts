@@ -34,9 +34,15 @@ export function enrol(current: Attempts | undefined, { body, bodyHash }: HashedB
       points: [],
       state: LIVE,
       lastAttemptMs: 0n,
-      number: (current?.number ?? 0n) + 1n,
+      number: nextNumber(current?.number ?? 0n, incarnation),
     }),
   };
+}
+
+/** Above the highest that is known, and above all of earlier incarnations: after a restore etcd may not know how far those went. */
+export function nextNumber(highest: bigint, incarnation: number): bigint {
+  const earlier = BigInt(incarnation - 1) << 32n;
+  return (highest > earlier ? highest : earlier) + 1n;
 }
 
 /**

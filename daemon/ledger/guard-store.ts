@@ -118,10 +118,19 @@ export class GuardStore {
     return decodeNumber(await this.#store.get(keys.changes(toHex(rid))));
   }
 
-  /** Record ids with a live generation, in pages; `full`: only those with every attempt counted. */
-  async *rids(full: boolean): AsyncIterable<Uint8Array> {
-    const prefix = full ? 'full/' : 'live/';
-    for await (const key of this.#store.keys(prefix)) yield Buffer.from(key.slice(prefix.length), 'hex');
+  /** Records of which every attempt of the live generation is counted. */
+  full(): AsyncIterable<Uint8Array> {
+    return this.#ridsUnder('full/');
+  }
+
+  /** Records of which something is served or prepared; some twice. */
+  async *rids(): AsyncIterable<Uint8Array> {
+    yield* this.#ridsUnder('live/');
+    yield* this.#ridsUnder('prep/');
+  }
+
+  async *#ridsUnder(prefix: string): AsyncIterable<Uint8Array> {
+    for await (const key of this.#store.keys(prefix)) yield Buffer.from(key.slice(prefix.length).split('/')[0] as string, 'hex');
   }
 
   /** 32 bytes; zeros in a guard that never served. */

@@ -213,8 +213,12 @@ describe('prepared generations', () => {
   });
 
   it('are bounded, but one that etcd committed stays', async () => {
-    const committedAs = async ({ body }: Generation) => (body.g[0] === 1 ? 1n : undefined);
-    for (let n = 1; n <= 10; n++) await guard.prepare(rid, async () => generation(n), committedAs);
+    for (let n = 1; n <= 10; n++)
+      await guard.prepare(
+        rid,
+        async () => generation(n),
+        async () => fill(1, 16),
+      );
     expect(await namesPrepared()).toEqual([1, 4, 5, 6, 7, 8, 9, 10]);
   });
 
@@ -259,7 +263,7 @@ describe('forgetting', () => {
     const live = await makeLive(generation(1, { limit: 1 }));
     await guard.count(attempt(live, 1, 1), 0);
     const full: Uint8Array[] = [];
-    for await (const each of guard.rids(true)) full.push(new Uint8Array(each));
+    for await (const each of guard.full()) full.push(new Uint8Array(each));
     expect(full).toEqual([rid]);
   });
 });

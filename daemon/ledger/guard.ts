@@ -39,13 +39,17 @@ export class Guard {
 
   /**
    * Keeps what `make` returns as a prepared generation. `make` sees what is there and runs alone for this record; undefined keeps
-   * nothing. Beyond MOST_PREPARED the oldest goes that was not committed: nothing that anybody could be served is lost.
+   * nothing. Beyond MOST_PREPARED the oldest goes, but not what etcd has: nothing that anybody could be served is lost.
    */
-  prepare(rid: Uint8Array, make: (guarded: Guarded) => Promise<Generation | undefined>, committedAs: CommittedAs): Promise<void> {
+  prepare(
+    rid: Uint8Array,
+    make: (guarded: Guarded) => Promise<Generation | undefined>,
+    committed: () => Promise<Uint8Array | undefined>,
+  ): Promise<void> {
     return this.#exclusively(rid, async (guarded) => {
       const generation = await make(guarded);
       if (!generation) return;
-      const evicted = guarded.prepared.length < MOST_PREPARED ? undefined : await oldestUncommitted(guarded, committedAs);
+      const evicted = guarded.prepared.length < MOST_PREPARED ? undefined : oldestBut(await committed(), guarded);
       this.#known.delete(toHex(rid));
       await this.#store.putPrepared(generation, evicted);
     });
@@ -103,8 +107,14 @@ export class Guard {
     return this.#store.changes(rid);
   }
 
-  rids(full: boolean): AsyncIterable<Uint8Array> {
-    return this.#store.rids(full);
+  /** As GuardStore.full */
+  full(): AsyncIterable<Uint8Array> {
+    return this.#store.full();
+  }
+
+  /** As GuardStore.rids */
+  rids(): AsyncIterable<Uint8Array> {
+    return this.#store.rids();
   }
 
   close(): Promise<void> {
@@ -143,10 +153,9 @@ export class Guard {
   }
 }
 
-async function oldestUncommitted({ prepared }: Guarded, committedAs: CommittedAs): Promise<Generation | undefined> {
-  for (const generation of [...prepared].sort((a, b) => Number(a.subRecord.enrolledAtMs - b.subRecord.enrolledAtMs)))
-    if ((await committedAs(generation)) === undefined) return generation;
-  return undefined;
+function oldestBut(committed: Uint8Array | undefined, { prepared }: Guarded): Generation | undefined {
+  const others = prepared.filter(({ body }) => !committed || !constantTimeEqual(body.g, committed));
+  return others.sort((a, b) => Number(a.subRecord.enrolledAtMs - b.subRecord.enrolledAtMs))[0];
 }
 
 function expectLive({ live }: Guarded, { g, bodyHash }: AttemptName): Generation {

@@ -136,6 +136,7 @@ export class NumberedStore {
     if (sequence < this.#sequence)
       throw new VaultError('GUARD_MISMATCH', 'The guard lost attempts when its disk failed. Replace it as the runbook says.');
     this.#sequence = sequence; // one more, where the write that failed is there after all
+    await this.#mark.write(sequence);
     this.#isInDoubt = false;
   }
 }

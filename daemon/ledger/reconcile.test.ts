@@ -9,7 +9,7 @@ import {
   SubRecordSchema,
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
-import { erase, isExhausted, spend } from './attempts.ts';
+import { enrol, erase, isExhausted, spend } from './attempts.ts';
 import type { Generation, Guarded } from './guarded.ts';
 import { reconcile, type Stored } from './reconcile.ts';
 
@@ -45,6 +45,7 @@ function snapshot(n: number, points: number[], state = RecordState.LIVE): Stored
 }
 const nothing: Stored = { attempts: undefined, record: undefined };
 
+const BEFORE = 1n << 32n; // no number of the first incarnation is above it
 const options = { incarnation: 2, threshold: 2, isComplete: false };
 const reconciled = (stored: Stored, recalled: Guarded[], isComplete = false) => reconcile(stored, recalled, { ...options, isComplete });
 const pointsOf = (attempts: Attempts | undefined) => attempts?.points.map((p) => p[0]);
@@ -110,7 +111,7 @@ describe('after a restore of etcd', () => {
     const { attempts, record } = reconciled(snapshot(1, []), [guard(1, 2), guard(2, 1, { 1: 1 }), guard(3, 1)], true) ?? nothing;
     expect(attempts?.g).toEqual(fill(1, 16));
     expect(pointsOf(attempts)).toEqual([1]);
-    expect(attempts?.number).toBe(3n);
+    expect(attempts?.number).toBe(BEFORE + 1n);
     expect(record?.subRecords.map(({ index }) => index)).toEqual([1, 2, 3]);
   });
 
@@ -119,8 +120,18 @@ describe('after a restore of etcd', () => {
   });
 
   it('numbers go on from the highest that was seen', () => {
-    expect(reconciled(snapshot(5, []), [guard(1, 2), guard(2, 2)])?.attempts?.number).toBe(6n);
-    const tombstone = erase(reconciled(snapshot(1, []), [guard(1, 4), guard(2, 4)])?.attempts, fill(4, 16)).next;
-    expect(tombstone?.number).toBe(5n);
+    expect(reconciled(snapshot(5, []), [guard(1, 2), guard(2, 2)])?.attempts?.number).toBe(BEFORE + 1n);
+    const later = { ...snapshot(1, []), attempts: create(AttemptsSchema, { number: BEFORE + 7n }) };
+    const tombstone = erase(reconciled(later, [guard(1, 4), guard(2, 4)])?.attempts, fill(4, 16)).next;
+    expect(tombstone?.number).toBe(BEFORE + 8n);
+  });
+
+  it('a tombstone of a history that was given up does not outrank what was enrolled after it', () => {
+    const { body, bodyHash } = generation(4, 1);
+    const after = enrol(undefined, { body: { ...body, previous: new Uint8Array(0) }, bodyHash }, 2).next;
+    const guards = [1, 2].map((index): Guarded => ({ ...guard(index, 4), live: generation(4, index, Number(after?.number)) }));
+    const { attempts } = reconcile(snapshot(3, [], RecordState.ERASED), guards, { ...options, incarnation: 3 }) ?? nothing;
+    expect(attempts?.state).toBe(RecordState.LIVE);
+    expect(attempts?.number).toBeGreaterThan(after?.number as bigint);
   });
 });

@@ -11,6 +11,7 @@ import {
   type SubRecord,
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { HASH_LENGTH } from '../../protocol/body.ts';
+import { nextNumber } from './attempts.ts';
 import type { Generation, Guarded } from './guarded.ts';
 
 /** What etcd holds of a record, from before it was restored. */
@@ -36,7 +37,8 @@ const BURNT = new Uint8Array(HASH_LENGTH);
  */
 export function reconcile(stored: Stored, recalled: readonly Guarded[], options: ReconcileOptions): Stored | undefined {
   const served = generationsServed(recalled);
-  const number = [stored.attempts?.number ?? 0n, ...served.map((generation) => generation.number)].reduce((a, b) => (b > a ? b : a)) + 1n;
+  const highest = [stored.attempts?.number ?? 0n, served[0]?.number ?? 0n].reduce((a, b) => (b > a ? b : a));
+  const number = nextNumber(highest, options.incarnation);
   const incarnation = BigInt(options.incarnation);
   const generation = isErased(stored, served[0]) ? undefined : latestHeld(served, recalled, options);
   if (!generation) {

@@ -11,6 +11,7 @@ export interface Description {
   readonly attemptsLimit: number;
   readonly notBeforeMs: bigint;
   readonly holders: number[];
+  readonly ownerKey: Uint8Array;
 }
 
 /** What etcd says of a record: for information, since only guards decide. Throws RECORD_UNKNOWN. */
@@ -26,5 +27,6 @@ export async function describeRecord({ register, clock }: Vault, { rid }: Accoun
     attemptsLimit: attempts.limit,
     notBeforeMs: earliest > now ? BigInt(Math.ceil(earliest)) : 0n,
     holders: record?.subRecords.map(({ index }) => index) ?? [],
+    ownerKey: record?.body?.ownerKey ?? new Uint8Array(0),
   };
 }

@@ -1,3 +1,4 @@
+import type { FittingBundle } from '../../fleet/verify/published-bundle.ts';
 import type { Events } from '../telemetry/events.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { Participant } from './participant.ts';
@@ -11,5 +12,7 @@ export interface Fleet {
   readonly present: () => ReadonlySet<number>;
   /** etcd has room for new records. */
   readonly hasRoom: () => boolean;
+  /** What clients are handed with the statement, where the operator published it. */
+  readonly bundle: () => FittingBundle | undefined;
   readonly events: Events;
 }

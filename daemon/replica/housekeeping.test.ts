@@ -29,9 +29,10 @@ function slowFleet(clock: Clock = systemClock) {
   const events = { settled: vi.fn(), sweepFailed: vi.fn() };
   const guard = {
     read: async () => ({ live: {} }),
-    rids: async function* (full: boolean) {
-      if (!full) yield* rids;
+    rids: async function* () {
+      yield* rids;
     },
+    full: async function* () {},
   };
   const fleet = { vault: { register, guard, clock }, events } as unknown as Fleet;
   return { register, events, housekeeping: new Housekeeping(fleet, { grace: 0, interval: 1000 }) };
@@ -104,5 +105,16 @@ it('settles every record at the start, although the first one fails', async () =
   register.readCurrent.mockResolvedValue({});
   await expect(housekeeping.sweep()).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
   expect(register.read).toHaveBeenCalledTimes(RECORDS);
-  expect(events.settled).not.toHaveBeenCalled(); // it is tried again
+  expect(events.settled).toHaveBeenCalledExactlyOnceWith(1);
+  await housekeeping.sweep(); // the one is tried again, beside what the round comes to
+  expect(register.read).toHaveBeenCalledTimes(RECORDS + 1 + 4);
+});
+
+it('erases and settles what it can, although one record that is due fails', async () => {
+  const { register, housekeeping, events } = slowFleet();
+  register.exhausted.mockResolvedValue(rids.slice(0, 3).map((rid) => ({ rid, since: 0 })));
+  register.eraseIfDue.mockRejectedValueOnce(new VaultError('STORE_CORRUPT', 'told to fail'));
+  await expect(housekeeping.sweep()).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+  expect(register.eraseIfDue).toHaveBeenCalledTimes(3);
+  expect(events.settled).toHaveBeenCalledOnce();
 });

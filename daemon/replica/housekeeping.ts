@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import type { Millis } from '../../primitives/brand.ts';
+import { toHex } from '../../primitives/bytes.ts';
 import { settle } from '../vault/settle.ts';
 import { forgetEverywhere } from './erase.ts';
 import type { Fleet } from './fleet.ts';
@@ -7,6 +8,7 @@ import { reconciling } from './reconcile.ts';
 
 const PAGE = 100;
 const AT_ONCE = 8;
+const MOST_LEFT = 10_000;
 const PAGES_A_SWEEP = 50; // of the round through all records: 50 reads a minute, a million records in 200 minutes
 
 /**
@@ -18,13 +20,15 @@ export class Housekeeping {
   readonly #fleet: Fleet;
   readonly #grace: Millis;
   readonly #interval: Millis;
-  /** Every record was settled once since the start. */
+  /** Every record was tried once since the start. */
   #isSettled = false;
+  /** Records that failed then or later, to try again at each sweep. */
+  readonly #left = new Map<string, Uint8Array>();
   /** Where the round through all records of etcd is; undefined at its beginning. */
   #roundAt: Uint8Array | undefined;
   #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> = Promise.resolve();
+  #running: Promise<void> | undefined;
 
   constructor(fleet: Fleet, options: { readonly grace: Millis; readonly interval: Millis }) {
     this.#fleet = fleet;
@@ -33,10 +37,13 @@ export class Housekeeping {
   }
 
   start(): void {
-    this.#running = this.#attempt(() => this.#settle());
-    this.#timer = setInterval(() => {
-      this.#running = this.#running.then(() => this.#attempt(() => this.sweep()));
-    }, this.#interval);
+    const run = (work: () => Promise<void>) => {
+      this.#running ??= this.#attempt(work).finally(() => {
+        this.#running = undefined;
+      });
+    };
+    run(() => this.#settle([]));
+    this.#timer = setInterval(() => run(() => this.sweep()), this.#interval);
     this.#timer.unref();
   }
 
@@ -49,34 +56,50 @@ export class Housekeeping {
 
   /** Erases what is due, then settles. */
   async sweep(): Promise<void> {
-    const { vault, events } = this.#fleet;
+    const { register } = this.#fleet.vault;
+    const failures: unknown[] = [];
     let page: { rid: Uint8Array; since: Millis }[];
     let after: Uint8Array | undefined;
     do {
-      page = await vault.register.exhausted(PAGE, after);
+      page = await register.exhausted(PAGE, after);
       after = page.at(-1)?.rid;
       for (const { rid, since } of page) {
         if (this.#isStopped) return;
-        if (since + this.#grace > vault.clock.now()) continue;
-        if (!(await vault.register.eraseIfDue(rid, this.#grace))) continue;
-        events.erased(rid, 'exhausted');
-        await forgetEverywhere(this.#fleet, rid);
+        await this.#eraseIfDue(rid, since).catch((error: unknown) => void failures.push(error));
       }
     } while (page.length === PAGE);
-    await this.#settle();
+    await this.#settle(failures);
   }
 
-  /** All records at first, however many tries that takes. Then the exhausted ones at each sweep, and some of the others. */
-  async #settle(): Promise<void> {
+  async #eraseIfDue(rid: Uint8Array, since: Millis): Promise<void> {
     const { vault, events } = this.#fleet;
-    const failures: unknown[] = [];
-    const rids = vault.guard.rids(this.#isSettled)[Symbol.asyncIterator]();
-    for (let page = await take(rids); page.length > 0 && !this.#isStopped; page = await take(rids)) await this.#settleAll(page, failures);
+    if (since + this.#grace > vault.clock.now()) return;
+    if (!(await reconciling(this.#fleet, rid, () => vault.register.eraseIfDue(rid, this.#grace)))) return;
+    events.erased(rid, 'exhausted');
+    await forgetEverywhere(this.#fleet, rid);
+  }
+
+  /** All records at first. Then, at each sweep, those that failed, the exhausted ones, and some of the others. */
+  async #settle(failures: unknown[]): Promise<void> {
+    const { vault, events } = this.#fleet;
+    await this.#settleAll([...this.#left.values()], failures);
+    let page: Uint8Array[] = [];
+    for await (const rid of this.#isSettled ? vault.guard.full() : vault.guard.rids()) {
+      if (this.#isStopped) return;
+      page.push(rid);
+      if (page.length < PAGE) continue;
+      await this.#settleAll(page, failures);
+      page = [];
+    }
+    await this.#settleAll(page, failures);
     if (this.#isSettled) await this.#settleErased(failures);
+    else if (this.#left.size > MOST_LEFT)
+      this.#left.clear(); // all of them once more: it was not the records that failed
+    else if (!this.#isStopped) {
+      this.#isSettled = true;
+      events.settled(this.#left.size);
+    }
     if (failures.length > 0) throw failures[0];
-    if (this.#isStopped || this.#isSettled) return;
-    this.#isSettled = true;
-    events.settled();
   }
 
   /** The next pages of the round: what etcd shows erased, and this guard still holds. */
@@ -97,7 +120,13 @@ export class Housekeeping {
     const limit = pLimit(AT_ONCE);
     const settleOne = async (rid: Uint8Array) => {
       if (this.#isStopped) return;
-      await reconciling(this.#fleet, rid, () => settle(this.#fleet.vault, rid)).catch((error: unknown) => void failures.push(error));
+      try {
+        await reconciling(this.#fleet, rid, () => settle(this.#fleet.vault, rid));
+        this.#left.delete(toHex(rid));
+      } catch (error) {
+        this.#left.set(toHex(rid), rid);
+        failures.push(error);
+      }
     };
     await Promise.all(rids.map((rid) => limit(() => settleOne(rid))));
   }
@@ -110,14 +139,4 @@ export class Housekeeping {
       this.#fleet.events.sweepFailed(error);
     }
   }
-}
-
-async function take(rids: AsyncIterator<Uint8Array>): Promise<Uint8Array[]> {
-  const page: Uint8Array[] = [];
-  while (page.length < PAGE) {
-    const { value, done } = await rids.next();
-    if (done) break;
-    page.push(value);
-  }
-  return page;
 }

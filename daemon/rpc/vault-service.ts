@@ -19,12 +19,17 @@ export function vaultService(fleet: Fleet): Handlers<typeof VaultService, string
     faultPoint('before-reply');
     return answer;
   };
+  /** For a client that lacks the epoch. */
+  const statement = () => {
+    const { smime, logProof } = fleet.bundle() ?? {};
+    return { statement: vault.statement.bytes, ...(smime && logProof ? { bundle: { smime, logProof } } : {}) };
+  };
   return {
-    getFleet: async () => ({ statement: vault.statement.bytes }),
+    getFleet: async ({ treeSize }) => ({ ...statement(), consistency: [...(fleet.bundle()?.consistencyFrom(Number(treeSize)) ?? [])] }),
     describeRecord: ({ recordId, knownEpoch }, tenant) =>
       forAccount(tenant, recordId, async (account) => ({
         ...(await describeRecord(vault, account)),
-        ...(knownEpoch === BigInt(vault.statement.epoch) ? {} : { statement: vault.statement.bytes }),
+        ...(knownEpoch === BigInt(vault.statement.epoch) ? {} : statement()),
       })),
     beginEnrollment: (request, tenant) =>
       forAccount(tenant, request.recordId, async (account) => ({ offers: await beginEnrollment(fleet, account, request) })),

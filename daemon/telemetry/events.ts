@@ -60,6 +60,7 @@ export class Events {
     registers: [this.registry],
   });
   #wasOutOfSpace = false;
+  readonly #bundle = new Gauge({ name: 'bkv_bundle', help: '1 while this replica has a bundle to hand out.', registers: [this.registry] });
   #membersAnswering: number | undefined;
   readonly #serving = new Gauge({ name: 'bkv_serving', help: '1 while this replica serves.', registers: [this.registry] });
 
@@ -135,6 +136,18 @@ export class Events {
     this.#wasOutOfSpace = isOutOfSpace;
   }
 
+  /** Clients are handed this bundle from now on. */
+  bundleTaken(treeSize: number): void {
+    this.#bundle.set(1);
+    this.#log.info('bundle taken', { treeSize });
+  }
+
+  /** Clients are handed the bare statement, which those that trust a witness refuse. */
+  bundleRefused(why: string): void {
+    this.#bundle.set(0);
+    this.#log.error('no bundle to hand out', { why });
+  }
+
   storeMembers(answering: number, all: number): void {
     this.#storeMembers.set({ kind: 'answering' }, answering);
     this.#storeMembers.set({ kind: 'all' }, all);
@@ -150,8 +163,8 @@ export class Events {
   }
 
   /** Once after each start: what this replica missed while it was away is made good. */
-  settled(): void {
-    this.#log.info('settled');
+  settled(left: number): void {
+    this.#log.info('settled', { left });
   }
 
   sweepFailed(error: unknown): void {

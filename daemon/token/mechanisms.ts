@@ -10,6 +10,8 @@ export const CKM = {
   EC_KEY_PAIR_GEN: pkcs11js.CKM_EC_KEY_PAIR_GEN, // 0x1040
   ECDSA: pkcs11js.CKM_ECDSA, // 0x1041
   ECDH1_DERIVE: pkcs11js.CKM_ECDH1_DERIVE, // 0x1050
+  EC_EDWARDS_KEY_PAIR_GEN: 0x1055, // PKCS#11 3.0 §2.3.8; pkcs11js has no name for it, nor for the next
+  EDDSA: 0x1057, // without a parameter: Ed25519 of RFC 8032
   AES_KEY_GEN: pkcs11js.CKM_AES_KEY_GEN, // 0x1080
   AES_ECB: pkcs11js.CKM_AES_ECB, // 0x1081: for probes only
   AES_CBC_ENCRYPT_DATA: pkcs11js.CKM_AES_CBC_ENCRYPT_DATA, // 0x1105

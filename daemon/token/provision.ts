@@ -17,6 +17,8 @@ export interface Provisioned {
   readonly identity: TokenIdentity;
   /** Each key as the token describes it: for the fleet statement. */
   readonly keys: readonly KeyRecord[];
+  /** What the token says it can do, by number, ascending. */
+  readonly mechanisms: readonly number[];
 }
 
 export interface ProvisionOptions extends ReplicaLocation {
@@ -47,12 +49,27 @@ export function provisionReplica(options: ProvisionOptions): Provisioned {
       throw error;
     }
     session.close();
-    // Opened as the daemon opens it: what is reported is what will be found.
-    const replica = openReplica(options, options.pin);
-    return { identity: replica.identity, keys: readKeys(replica) };
+    return describe(options, options.pin, slot?.mechanisms ?? []);
   } finally {
     module.C_Finalize();
   }
+}
+
+/** A replica's keys that were made before, as their token describes them now. Throws KEY_MISSING. Not for a process that serves. */
+export function readReplica(location: ReplicaLocation, pin: SecretBytes): Provisioned {
+  const slot = inspectModule(location.module).slots.find(({ label }) => label === location.tokenLabel);
+  const module = openModule(location.module);
+  try {
+    return describe(location, pin, slot?.mechanisms ?? []);
+  } finally {
+    module.C_Finalize();
+  }
+}
+
+/** Opened as the daemon opens it: what is reported is what will be found. */
+function describe(location: ReplicaLocation, pin: SecretBytes, mechanisms: readonly number[]): Provisioned {
+  const replica = openReplica(location, pin);
+  return { identity: replica.identity, keys: readKeys(replica), mechanisms };
 }
 
 function requireNoKeys(session: TokenSession, location: ReplicaLocation): void {

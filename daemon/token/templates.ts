@@ -23,6 +23,10 @@ const noPrivateUse = { decrypt: false, sign: false, unwrap: false, derive: false
 // OBJECT IDENTIFIER 1.2.840.10045.3.1.7 (prime256v1), DER
 const P256 = Uint8Array.of(0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07);
 
+// OBJECT IDENTIFIER 1.3.101.112 (Ed25519, RFC 8410 §3), DER. PKCS#11 3.0 allows a curve's name as well; SoftHSM takes the OID only.
+const ED25519 = Uint8Array.of(0x06, 0x03, 0x2b, 0x65, 0x70);
+const CKK_EC_EDWARDS = 0x40; // PKCS#11 3.0
+
 const allowed = (profile: Profile, ...mechanisms: number[]): Template =>
   profile.allowedMechanisms ? { allowedMechanisms: mechanisms } : {};
 
@@ -211,4 +215,30 @@ export const sessionWrapKey = (profile: Profile): Template => ({
   unwrap: true,
   ...allowed(profile, profile.wrap.secret),
   modifiable: false,
+});
+
+export type SigningKind = 'p256' | 'ed25519';
+
+const signingKeyType = (kind: SigningKind): number => (kind === 'p256' ? pkcs11js.CKK_EC : CKK_EC_EDWARDS);
+
+/** What finds one half of a signing pair. */
+export const signingPair = (kind: SigningKind, half: 'public' | 'private', label: string): Template => ({
+  class: half === 'public' ? pkcs11js.CKO_PUBLIC_KEY : pkcs11js.CKO_PRIVATE_KEY,
+  keyType: signingKeyType(kind),
+  label,
+});
+
+/** The public half of a key that signs for a party: an operator, a witness, its log. */
+export const signingPublicKey = (kind: SigningKind, label: string): Template => ({
+  ...publicKey(true, true),
+  ...signingPair(kind, 'public', label),
+  ecParams: kind === 'p256' ? P256 : ED25519,
+  modifiable: false,
+});
+
+/** Its private half: signs by one mechanism, and does nothing else. */
+export const signingPrivateKey = (kind: SigningKind, profile: Profile, label: string): Template => ({
+  ...receiptKey(profile), // the same rules, for the same reasons
+  ...signingPair(kind, 'private', label),
+  ...allowed(profile, kind === 'p256' ? CKM.ECDSA : CKM.EDDSA),
 });

@@ -1,8 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
-import { VaultError } from '../../primitives/errors.ts';
+import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
-import { meaningOf, returnValue } from './failure.ts';
+import { meaningOf } from './failure.ts';
 import { type FromWorker, type Opening, type ToWorker, toPlain, type WorkerData } from './messages.ts';
 import { finalise, initialiseAgain, type Module, openModule } from './module.ts';
 import { type OperationName, operations } from './operations.ts';
@@ -77,9 +77,12 @@ function call(operation: OperationName, argument: unknown): unknown {
   }
 }
 
-/** What a token answers while it, or the session, is lost in the middle of a call is no verdict on the call: SoftHSM says GENERAL_ERROR. */
+/**
+ * What a token answers while it, or the session, is lost in the middle of a call is no verdict on the call: SoftHSM says GENERAL_ERROR,
+ * and others may say that a signature is wrong.
+ */
 function verdictOrLoss(error: unknown, { session }: ReplicaToken): unknown {
-  if (meaningOf(error) !== 'fault' || returnValue(error) === undefined) return error;
+  if (meaningOf(error) !== 'fault' || isVaultError(error, 'MALFORMED')) return error;
   try {
     session.requireLogin();
     return error;

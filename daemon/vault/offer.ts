@@ -6,6 +6,7 @@ import { G_LENGTH } from '../../protocol/body.ts';
 import { beginEnrolmentTranscript, offerTranscript, ticketHashTranscript, ticketTranscript } from '../../protocol/transcripts.ts';
 import { parseAccount } from './account.ts';
 import { parseBlindedElement, parseCurvePoint } from './curve-point.ts';
+import { forgetErased } from './forget.ts';
 import type { Vault } from './vault.ts';
 
 /** Makes a fresh OPRF key in the token, evaluates P with it, and hands the wrapped key to the client in a ticket. Stores nothing. */
@@ -18,6 +19,9 @@ export async function offer(vault: Vault, request: OfferRequest): Promise<OfferR
   const clientKey = parseCurvePoint(request.clientKey, 'client_key');
   const authorises = beginEnrolmentTranscript(point, clientKey).digest;
   await vault.grants.verify(request.grant, { fleet: statement.fleet, tenant, operation: 'begin-enrolment', recordId, g, authorises });
+
+  // What this replica missed shall not happen between the offer and its acceptance: the ticket would be worth nothing.
+  if ((await vault.guard.read(rid)).live) await forgetErased(vault, rid);
 
   const { publicKey, wrappedKey, evaluated } = await token.newOprfKey(point);
   const fields = { fleet: statement.fleet, epoch: statement.epoch, index, rid, g, point, clientKey, publicKey, evaluated };

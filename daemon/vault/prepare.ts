@@ -17,7 +17,6 @@ import type { Generation, Guarded } from '../ledger/guarded.ts';
 import { parseAccount } from './account.ts';
 import { forgetErased } from './forget.ts';
 import { expectMayReplace } from './ownership.ts';
-import { committedAs } from './promote.ts';
 import type { Vault } from './vault.ts';
 
 /** What the client handed over, of the right form and for this replica. */
@@ -60,7 +59,7 @@ export async function prepare(vault: Vault, request: PrepareRequest): Promise<Pr
     subRecord = await takeOver(vault, handover);
     return { body, bodyHash, subRecord, number: 0n };
   };
-  await vault.guard.prepare(body.rid, make, (generation) => committedAs(vault, generation));
+  await vault.guard.prepare(body.rid, make, async () => (await vault.register.read(body.rid)).attempts?.g);
   return create(PrepareResponseSchema, { subRecord: subRecord as SubRecord });
 }
 
@@ -79,7 +78,12 @@ function parseHandover(vault: Vault, request: PrepareRequest): Handover {
 }
 
 function expectFleetPolicy({ statement, bounds }: Vault, { body }: HashedBody): void {
-  if (body.fleet !== statement.fleet || body.epoch !== BigInt(statement.epoch)) throw policy('the body is for another fleet or epoch');
+  if (body.fleet !== statement.fleet || body.epoch > BigInt(statement.epoch)) throw policy('the body is for another fleet or epoch');
+  if (body.epoch < BigInt(statement.epoch))
+    throw new VaultError(
+      'GENERATION_CONFLICT',
+      'The body is for an earlier fleet statement. It may have been committed under that one: describe the record, then start again.',
+    );
   if (body.threshold !== statement.threshold) throw policy(`the threshold must be the fleet’s, ${statement.threshold}`);
   if (body.shares.some(({ index }) => index > statement.replicas.length))
     throw policy('a share is for a replica that the fleet does not have');
@@ -97,11 +101,13 @@ function findSame({ live, prepared }: Guarded, { body, bodyHash }: HashedBody): 
 
 /**
  * Whoever relayed an enrolment must not be able to send it again after its generation ended, and have its attempts back, if etcd
- * lies (docs/adr/0011). Throws TICKET_REFUSED.
+ * lies or another generation of the same name is there (docs/adr/0011). Throws TICKET_REFUSED.
  */
 async function expectTicketHolds({ guard }: Vault, { live }: Guarded, { body, ticket }: Handover): Promise<void> {
-  if (live && constantTimeEqual(live.body.g, body.previous)) return; // what it is for has not happened yet
-  if (ticket.changes === (await guard.changes(body.rid))) return;
+  const changes = await guard.changes(body.rid);
+  if (ticket.changes === changes) return;
+  // One change alone, and it made live what the body replaces: this replica promoted late, and the body was never live.
+  if (ticket.changes + 1n === changes && live && constantTimeEqual(live.body.g, body.previous)) return;
   throw new VaultError('TICKET_REFUSED', 'The record changed since BeginEnrollment; begin the enrolment again with a fresh g.');
 }
 

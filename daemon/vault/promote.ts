@@ -25,7 +25,7 @@ export function promoteCommitted(vault: Vault, rid: Uint8Array, g: Uint8Array): 
 }
 
 /** The number under which etcd committed the generation: this replica reads etcd itself, and believes what bears its own MAC. */
-export async function committedAs({ register }: Vault, { body, bodyHash, subRecord }: Generation): Promise<bigint | undefined> {
+async function committedAs({ register }: Vault, { body, bodyHash, subRecord }: Generation): Promise<bigint | undefined> {
   const { attempts, record } = await register.read(body.rid);
   if (!attempts || attempts.state !== RecordState.LIVE) return undefined;
   if (!constantTimeEqual(attempts.g, body.g) || !constantTimeEqual(attempts.bodyHash, bodyHash)) return undefined;

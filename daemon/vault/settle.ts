@@ -4,14 +4,15 @@ import type { Vault } from './vault.ts';
 
 /**
  * Makes one record agree in this replica's guard and in etcd, after either missed something: what etcd shows erased goes from the
- * guard; a sub-record that etcd lacks, because it was restored while this replica was away, is added.
+ * guard; a sub-record that etcd lacks, because it was restored while this replica was away, is added, be it served or only prepared here.
  */
 export async function settle(vault: Vault, rid: Uint8Array): Promise<void> {
   if (await forgetErased(vault, rid)) return;
   const { guard, register } = vault;
-  const { live } = await guard.read(rid);
+  const { live, prepared } = await guard.read(rid);
   const { attempts, record } = await register.readCurrent(rid);
-  if (!live || !attempts || !constantTimeEqual(attempts.bodyHash, live.bodyHash)) return;
-  const isThere = record?.subRecords.some(({ tag }) => constantTimeEqual(tag, live.subRecord.tag));
-  if (!isThere) await register.enrol(live, [live.subRecord]);
+  const own = attempts && [...(live ? [live] : []), ...prepared].find(({ bodyHash }) => constantTimeEqual(bodyHash, attempts.bodyHash));
+  if (!own) return;
+  const isThere = record?.subRecords.some(({ tag }) => constantTimeEqual(tag, own.subRecord.tag));
+  if (!isThere) await register.enrol(own, [own.subRecord]);
 }

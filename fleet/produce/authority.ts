@@ -1,6 +1,7 @@
 // @peculiar/x509 stands on a container of dependencies that needs this, loaded before it.
 import 'reflect-metadata';
 import type { webcrypto } from 'node:crypto';
+import { p256 } from '@noble/curves/nist.js';
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -81,16 +82,26 @@ export class Authority {
 
   async issue(subject: Subject): Promise<Identity> {
     const keys = await generateKeys();
+    return { certificate: await this.#certify(subject, keys.publicKey, this.#validity), key: await toPem(keys.privateKey) };
+  }
+
+  /** A certificate for a key that stays in its token; `point` is its public half, SEC1. */
+  async certify(subject: Subject, point: Uint8Array, validity = this.#validity): Promise<string> {
+    const raw = p256.Point.fromBytes(point).toBytes(false) as Uint8Array<ArrayBuffer>; // WebCrypto reads the uncompressed form only
+    return this.#certify(subject, await crypto.subtle.importKey('raw', raw, curve, true, ['verify']), validity);
+  }
+
+  async #certify(subject: Subject, publicKey: webcrypto.CryptoKey, validity: Validity): Promise<string> {
     const certificate = await X509CertificateGenerator.create({
       subject: [{ CN: [subject.commonName] }],
       issuer: this.#certificate.subjectName,
-      publicKey: keys.publicKey,
+      publicKey,
       signingKey: this.#keys.privateKey,
       signingAlgorithm,
-      ...this.#validity,
-      extensions: await this.#extensions(subject, keys.publicKey),
+      ...validity,
+      extensions: await this.#extensions(subject, publicKey),
     });
-    return { certificate: `${certificate.toString('pem')}\n`, key: await toPem(keys.privateKey) };
+    return `${certificate.toString('pem')}\n`;
   }
 
   async #extensions(subject: Subject, publicKey: webcrypto.CryptoKey): Promise<Extension[]> {
@@ -98,7 +109,7 @@ export class Authority {
       new BasicConstraintsExtension(false, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
       new ExtendedKeyUsageExtension([...subject.usages]),
-      new SubjectAlternativeNameExtension([...subject.names]),
+      ...(subject.names.length > 0 ? [new SubjectAlternativeNameExtension([...subject.names])] : []),
       await SubjectKeyIdentifierExtension.create(publicKey),
       await AuthorityKeyIdentifierExtension.create(this.#keys.publicKey),
     ];

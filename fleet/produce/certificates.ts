@@ -1,3 +1,5 @@
+// @peculiar/x509 stands on a container of dependencies that needs this, loaded before it.
+import 'reflect-metadata';
 import { ExtendedKeyUsage, type JsonGeneralName } from '@peculiar/x509';
 import { replicaHost, replicaUri, tenantUri } from '../../protocol/names.ts';
 import type { Subject } from './authority.ts';
@@ -41,6 +43,13 @@ export const etcdClientSubject = (name: string): Subject => ({
   commonName: name,
   usages: [ExtendedKeyUsage.clientAuth],
   names: [dns(name)],
+});
+
+/** Of the key in a token that signs bundles: S/MIME takes no other usage (RFC 8551 §4.4.4). */
+export const bundleSignerSubject = (commonName: string): Subject => ({
+  commonName,
+  usages: [ExtendedKeyUsage.emailProtection],
+  names: [],
 });
 
 function hostNames(hosts: readonly string[]): JsonGeneralName[] {

@@ -16,6 +16,7 @@ export interface DaemonSettings {
   readonly erase_grace_ms?: Millis;
   readonly ticket_life_ms?: Millis;
   readonly sweep_interval_ms?: Millis;
+  readonly bundle_interval_ms?: Millis;
   readonly log_level?: 'error' | 'warn' | 'info' | 'debug';
 }
 

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement, statementSchema } from '../../protocol/statement.ts';
 import type { Validity } from './authority.ts';
 
@@ -11,6 +11,10 @@ export const provisionedSchema = statementSchema.shape.replicas.element.pick({
   key_attributes: true,
 });
 
+/** The same, with what the token says it can do (PKCS #11 mechanisms, in hexadecimal): what `bkvctl replica provision` prints. */
+export const tokenReadingSchema = provisionedSchema.extend({ mechanisms: z.array(z.string()) });
+
+export type TokenReading = z.infer<typeof tokenReadingSchema>;
 export type Provisioned = z.infer<typeof provisionedSchema>;
 
 export interface StatementPlan {

@@ -63,8 +63,9 @@ const steps: [FaultPoint, number][] = [
   ['after-guard-write', 4],
   ['before-vote-reply', 1],
   ['before-evaluate', 1],
-  ['before-reply', 4],
-  ['before-reply', 6],
+  ['before-reply', 2], // FinishEnrollment
+  ['before-reply', 4], // BeginRecovery
+  ['before-reply', 7], // FinishRecovery
 ];
 
 test.each(steps)(

@@ -5,9 +5,9 @@ import koffi from 'koffi';
 import { loadProfile, modulePath } from '../../daemon/token/profile.ts';
 import { packageRoot, profilePath } from '../../primitives/package-root.ts';
 
-/** The module that the shim stands in front of. */
-export const behindShim = (): { readonly FAULT_SHIM_MODULE: string } => ({
-  FAULT_SHIM_MODULE: modulePath(loadProfile(profilePath('softhsm2'))),
+/** What tells the shim which module it stands in front of: SoftHSM2 unless told. */
+export const behindShim = (module: string = modulePath(loadProfile(profilePath('softhsm2')))): { readonly FAULT_SHIM_MODULE: string } => ({
+  FAULT_SHIM_MODULE: module,
 });
 
 /** Builds softhsm/fault-shim.c, which stands in front of any PKCS#11 module. Returns its path. */

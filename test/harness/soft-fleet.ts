@@ -1,10 +1,11 @@
 import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import type { VaultTransport } from '../../client/transport.ts';
-import type { TrustPolicy } from '../../client/trust-policy.ts';
+import type { PinnedPolicy } from '../../client/trust-policy.ts';
+import { encodePublished, type FittingBundle, parsePublished } from '../../fleet/verify/published-bundle.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { type ErrorCode, VaultError } from '../../primitives/errors.ts';
-import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type PublishedBundle, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import * as pb from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
 import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement } from '../../protocol/statement.ts';
@@ -33,8 +34,10 @@ export class SoftFleet implements VaultTransport {
   static readonly tenant = 'acme';
   readonly name = 'test-fleet';
   readonly replicas: SoftReplica[];
-  readonly statement: Statement;
-  readonly policy: TrustPolicy;
+  statement: Statement;
+  /** What an operator published, if anything. */
+  published: PublishedBundle | undefined;
+  readonly policy: PinnedPolicy;
   /** Indices of replicas that do not answer. */
   readonly silent = new Set<number>();
   /** Changes a reply on its way: a hostile coordinator, or a hostile replica that signs again. */
@@ -48,6 +51,12 @@ export class SoftFleet implements VaultTransport {
     this.replicas = Array.from({ length: replicas }, (_, i) => new SoftReplica(i + 1, suite));
     this.statement = parseStatement(encodeStatement(this.#document(threshold, epoch)));
     this.policy = { kind: 'pinned', statementHashes: [this.statement.hash] };
+  }
+
+  /** The same replicas under a statement of the next epoch. */
+  restate(): void {
+    const { document, epoch, hash } = this.statement;
+    this.statement = parseStatement(encodeStatement({ ...document, epoch: epoch + 1, previous: toHex(hash) }));
   }
 
   replica(index: number): SoftReplica {
@@ -82,9 +91,11 @@ export class SoftFleet implements VaultTransport {
   }
 
   getFleet(request: pb.GetFleetRequest) {
-    return this.#serve('getFleet', pb.GetFleetRequestSchema, request, () =>
-      create(pb.GetFleetResponseSchema, { statement: this.statement.bytes }),
-    );
+    return this.#serve('getFleet', pb.GetFleetRequestSchema, request, () => {
+      const bundle = this.#bundle();
+      const consistency = [...(bundle?.consistencyFrom(Number(request.treeSize)) ?? [])];
+      return create(pb.GetFleetResponseSchema, { statement: this.statement.bytes, ...handedOut(bundle), consistency });
+    });
   }
 
   describeRecord(request: pb.DescribeRecordRequest) {
@@ -93,13 +104,17 @@ export class SoftFleet implements VaultTransport {
       if (!record) throw new VaultError('RECORD_UNKNOWN', 'no such record');
       const { body, points, erased } = record;
       const used = points.length >= body.policy.limit ? RecordState.EXHAUSTED : RecordState.LIVE;
+      const isKnown = request.knownEpoch === BigInt(this.statement.epoch);
+      const bundle = isKnown ? undefined : this.#bundle();
       return create(pb.DescribeRecordResponseSchema, {
         state: erased ? RecordState.ERASED : used,
         g: body.g,
         attemptsUsed: points.length,
         attemptsLimit: body.policy.limit,
         holders: erased ? [] : this.#holdersOf(record).map(({ index }) => index),
-        statement: request.knownEpoch === BigInt(this.statement.epoch) ? new Uint8Array(0) : this.statement.bytes,
+        statement: isKnown ? new Uint8Array(0) : this.statement.bytes,
+        ownerKey: erased ? new Uint8Array(0) : body.ownerKey,
+        ...handedOut(bundle),
       });
     });
   }
@@ -191,6 +206,11 @@ export class SoftFleet implements VaultTransport {
     return reply;
   }
 
+  #bundle() {
+    if (!this.published) return undefined;
+    return parsePublished(encodePublished(this.published), this.statement.bytes);
+  }
+
   #expectReplaces(before: SoftRecord | undefined, { body, bodyHash }: HashedBody, signature: Uint8Array): void {
     if (!constantTimeEqual(before?.body.g ?? new Uint8Array(0), body.previous)) throw new VaultError('GENERATION_CONFLICT', 'not previous');
     if (!before || before.erased) return;
@@ -228,6 +248,8 @@ export class SoftFleet implements VaultTransport {
     } as const;
   }
 }
+
+const handedOut = (fitting: FittingBundle | undefined) => (fitting ? { bundle: { smime: fitting.smime, logProof: fitting.logProof } } : {});
 
 /** As gRPC hands it over: a message of its own, whose bytes are Buffers. */
 function overTheWire<M extends Method>(method: M, reply: Reply<M>): Reply<M> {

@@ -81,9 +81,16 @@ test('a snapshot put back without telling the replicas buys no guess and revives
 });
 
 test('a replica that was told does not serve beside one that was not', async () => {
+  await Promise.all([2, 3].map((index) => own.fleet.replica(index).process.start()));
   bkvctl('fleet', 'restate', '--dir', own.fleet.directory, '--store-restored');
-  await startAll();
-  for (const { process } of own.fleet.replicas) expect(process.running).toBe(true);
+  await own.fleet.replica(1).process.start();
+  // 1 has put its incarnation in force. 2 and 3 are under the statement from before, as their devices are, and no majority serves.
+  expect(await refusalOf(own.world.device().recover({ recordId: 'attempts', code: 'wrong code 3' }))).toMatch(
+    /^(STORE_UNAVAILABLE|NOT_ENOUGH_REPLICAS)$/,
+  );
+  expect(await refusalOf(recover('attempts', 'wrong code 3'))).not.toMatch(/^(WRONG_CODE|ACCEPTED)$/);
+  await Promise.all([2, 3].map((index) => own.fleet.replica(index).process.stop()));
+  await Promise.all([2, 3].map((index) => own.fleet.replica(index).process.start()));
 });
 
 test('after the statement that says so, every record is what it was', async () => {

@@ -152,3 +152,11 @@ test('a register that cannot be read is an alarm', async () => {
   await put(`a/${toHex(draft.rid)}`, Uint8Array.of(0xff, 0xff));
   expect(await recover(draft, 'a code')).toBe('STORE_CORRUPT');
 });
+
+test('an erasure that no replica was told of is not in the way of the next enrolment', async () => {
+  const draft = await enrolled(world, 'untold');
+  await writeRegister(draft.rid, create(AttemptsSchema, { ...(await registerOf(draft)), state: RecordState.ERASED, points: [] }));
+  const next = await draftEnrolment(world, 'untold', { previous: draft.g });
+  const { enrolled: signed } = await world.frontend().finishEnrollment(await finishRequest(world, next));
+  expect(signed.map(({ index }) => index)).toEqual([1, 2, 3]);
+});

@@ -103,6 +103,9 @@ end:
 #ifdef ERASURES
   EACH_I(FORGET)
 #endif
+#ifdef REUSES
+  EACH_G(REUSE)
+#endif
 #ifdef LOSS
   LOSE
   REBUILD

@@ -3,7 +3,8 @@
 byte live[N];      /* the generation served; 0: none ever */
 bit gone[N];       /* it was erased: its name stays, nothing else does */
 byte prepared[N];
-byte tickets[N];   /* generations whose ticket was issued since the guard last promoted one */
+byte tickets[N];   /* generations whose ticket was issued since what the guard serves last changed */
+byte recent[N];    /* those whose ticket was issued before that change, but not before the one before, and that replace what is served now */
 #ifdef RESTORES
 byte number[N];    /* of the live generation, as etcd had it at promotion */
 #endif
@@ -48,17 +49,17 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define FREE(i, k, p) (AT(i, k) == (p) || AT(i, k) == 0 && AT(i, 3 - (k)) != (p))
 #endif
 
-/* A ticket holds while the guard has promoted nothing since it was issued, or what it serves is what the body replaces. */
+/* A ticket holds until what the guard serves changes, or after one change that made it serve what the body replaces. */
 #define TICKETS(g, set) \
   tickets[0] = tickets[0] | (HAS(set, 0) << (g)); \
   tickets[1] = tickets[1] | (HAS(set, 1) << (g)); \
   tickets[2] = tickets[2] | (HAS(set, 2) << (g));
 #if defined(M_TICKET_ANY_TIME)
 #define TICKET(i, g) 1
-#elif defined(M_TICKET_COUNTS_ENDED)
-#define TICKET(i, g) HAS(tickets[i], g)
-#else
+#elif defined(M_TICKET_BY_NAME)
 #define TICKET(i, g) (HAS(tickets[i], g) || PREVIOUS(g) && SERVES(i, PREVIOUS(g)))
+#else
+#define TICKET(i, g) (HAS(tickets[i], g) || HAS(recent[i], g))
 #endif
 
 /* expectMayReplace: the guard's own generation, or else what etcd shows. */
@@ -77,15 +78,17 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define EVICTED(i, g) prepared[i]
 #endif
 
+#if NG == 3
+#define REPLACING(g) (BIT(1) * (PREVIOUS(1) == (g)) | BIT(2) * (PREVIOUS(2) == (g)) | BIT(3) * (PREVIOUS(3) == (g)))
+#else
+#define REPLACING(g) (BIT(1) * (PREVIOUS(1) == (g)) | BIT(2) * (PREVIOUS(2) == (g)))
+#endif
+
 /* What replaces the generation just promoted or erased may have been handed to a coordinator already: it stays. */
 #ifdef M_CLEARS_ALL_PREPARED
 #define SUCCESSORS(i, g) 0
 #else
-#if NG == 3
-#define SUCCESSORS(i, g) (prepared[i] & (BIT(1) * (PREVIOUS(1) == (g)) | BIT(2) * (PREVIOUS(2) == (g)) | BIT(3) * (PREVIOUS(3) == (g))))
-#else
-#define SUCCESSORS(i, g) (prepared[i] & (BIT(1) * (PREVIOUS(1) == (g)) | BIT(2) * (PREVIOUS(2) == (g))))
-#endif
+#define SUCCESSORS(i, g) (prepared[i] & REPLACING(g))
 #endif
 
 #ifdef RESTORES
@@ -95,9 +98,9 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #endif
 
 #ifdef M_TICKET_COUNTS_ENDED
-#define END_TICKETS(i) tickets[i] = (live[i] && !gone[i] -> 0 : tickets[i])
+#define END_TICKETS(i, g) tickets[i] = (live[i] && !gone[i] -> 0 : tickets[i])
 #else
-#define END_TICKETS(i) tickets[i] = 0
+#define END_TICKETS(i, g) recent[i] = tickets[i] & REPLACING(g); tickets[i] = 0
 #endif
 
 #ifdef M_PROMOTES_UNREAD
@@ -109,7 +112,7 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define PROMOTE(i, g) \
   :: d_step { HAS(prepared[i], g) && !SERVES(i, g) && COMMITTED(i, g) -> \
        printf("replica %d promotes generation %d and signs\n", i, g); \
-       prepared[i] = SUCCESSORS(i, g); END_TICKETS(i); live[i] = g; gone[i] = 0; AT(i, 1) = 0; AT(i, 2) = 0; \
+       prepared[i] = SUCCESSORS(i, g); END_TICKETS(i, g); live[i] = g; gone[i] = 0; AT(i, 1) = 0; AT(i, 2) = 0; \
        REMEMBER_NUMBER(i); SIGN(i, g) }
 
 #define VOTE(i, k, p) \
@@ -140,15 +143,15 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define FORGET(i) \
   :: d_step { live[i] && !gone[i] && SHOWS_ERASED(i, live[i]) -> \
        printf("replica %d forgets generation %d\n", i, live[i]); \
-       prepared[i] = SUCCESSORS(i, live[i]); tickets[i] = 0; gone[i] = 1; AT(i, 1) = 0; AT(i, 2) = 0 }
+       prepared[i] = SUCCESSORS(i, live[i]); tickets[i] = 0; recent[i] = 0; gone[i] = 1; AT(i, 1) = 0; AT(i, 2) = 0 }
 
 #ifdef LOSS
 bit lost, rebuilt;
 /* Guard 0 is lost, once. The new one has another incarnation: a new statement, a new epoch, no ticket of before holds. */
 #ifdef M_RECREATED_SILENTLY
-#define VOID_TICKETS tickets[0] = begun
+#define VOID_TICKETS tickets[0] = begun; recent[0] = 0
 #else
-#define VOID_TICKETS tickets[0] = 0
+#define VOID_TICKETS tickets[0] = 0; recent[0] = 0
 #endif
 #define LOSE \
   :: d_step { !lost -> \

@@ -15,3 +15,9 @@
   :: d_step { !HAS(begun, g) && (PREVIOUS(g) == 0 || HAS(begun, PREVIOUS(g))) -> \
        printf("device: offers for generation %d\n", g); \
        begun = begun | BIT(g); TICKETS(g, 7) }
+
+/* Names are chosen by whoever enrols: another generation may have a name that was there before, and its own tickets. */
+#define REUSE(g) \
+  :: d_step { (g) != WATCHED && HAS(begun, g) -> \
+       printf("a stranger: offers for a generation named %d, too\n", g); \
+       TICKETS(g, 7) }

@@ -167,7 +167,7 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #define SWITCH(i) \
   :: d_step { !HAS(switched, i) -> \
        printf("replica %d starts under the new statement\n", i); \
-       switched = switched | BIT(i); tickets[i] = 0; \
+       switched = switched | BIT(i); tickets[i] = 0; recent[i] = 0; \
        if \
        :: switched == 7 -> told_before = 0 \
        :: else -> skip \

@@ -18,6 +18,7 @@ restored='-DREGISTER -DENROLLED -DRESTORES'
 configurations="
 lies-first        | | $liar -DNG=2 -DNP=3 -DP_LIMIT                        | P2: etcd lies, a first enrolment, replaced or erased
 lies-middle       | large | $liar -DNG=3 -DNP=3 -DWATCHED=2 -DP_LIMIT            | P2: etcd lies, the middle one of three generations
+lies-reused       | | $liar -DNG=2 -DNP=3 -DWATCHED=2 -DREUSES -DP_LIMIT    | P2: etcd lies, what was replaced has its name used again
 lies-evaluations  | | $liar -DNG=1 -DNP=4 -DEVALUATIONS -DP_LIMIT           | P2: etcd lies, each evaluation an event of its own
 lies-replaced     | | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER              | no older code comes back: etcd lies
 lies-two-devices  | | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DSIBLINGS   | no older code comes back: etcd lies, two devices replace
@@ -39,6 +40,7 @@ bound-reached        | $liar -DHOSTILE -DNG=1 -DNP=5 -DEVALUATIONS -DP_REACHED  
 one-vote-less        | $liar -DNG=1 -DNP=3 -DP_LIMIT -DM_ONE_VOTE_LESS               | evaluate with t-1 votes
 overwrite            | $liar -DNG=1 -DNP=3 -DP_LIMIT -DM_OVERWRITE                   | a guard writes over an attempt
 ticket-any-time      | $liar -DNG=1 -DNP=3 -DP_LIMIT -DM_TICKET_ANY_TIME             | a ticket outlives a generation
+ticket-by-name       | $liar -DNG=2 -DNP=3 -DWATCHED=2 -DREUSES -DP_LIMIT -DM_TICKET_BY_NAME | a ticket holds whenever the name that the body replaces is served
 guard-recreated      | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_RECREATED_SILENTLY    | a lost guard starts anew as if nothing was
 guard-from-one       | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_REBUILT_FROM_ONE      | a guard rebuilt from n-t others
 guard-old-votes      | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_OLD_VOTES_COUNT       | votes of the lost guard count after it is rebuilt

@@ -43,6 +43,10 @@ export interface DraftOptions {
   readonly limit?: number;
   /** The generation that this one replaces. */
   readonly replaces?: Draft;
+  /** For one who names a generation as he likes. */
+  readonly g?: Uint8Array;
+  /** For one who replaces what is not his: a generation by its name alone, without a signature. */
+  readonly previous?: Uint8Array;
   /** Whose account it is. */
   readonly file?: ClientFile;
   /** Replicas whose offers are taken; all unless told. */
@@ -51,9 +55,8 @@ export interface DraftOptions {
 
 /** Begins an enrolment at the fleet and makes everything that finishing it takes. */
 export async function draftEnrolment(world: World, recordId: string, options: DraftOptions = {}): Promise<Draft> {
-  const { limit = 3, replaces, file = world.client, among = [1, 2, 3] } = options;
+  const { limit = 3, replaces, file = world.client, among = [1, 2, 3], g = randomBytes(16) } = options;
   const rid = world.rid(recordId, file);
-  const g = randomBytes(16);
   const blinded = blind(input(CODE));
   const ephemeral = newEphemeralKey();
   const asked = { g, point: blinded.point, clientKey: ephemeral.publicKey };
@@ -62,7 +65,7 @@ export async function draftEnrolment(world: World, recordId: string, options: Dr
   const { offers } = await world.frontend(file.tls).beginEnrollment({ recordId, ...asked, grant });
   const { statement } = world;
   const backupKey = replaces?.backupKey ?? new SecretBytes(randomBytes(32));
-  const previous = replaces?.g ?? new Uint8Array(0);
+  const previous = options.previous ?? replaces?.g ?? new Uint8Array(0);
   const { holders, ...hashed } = await makeGeneration({
     ...{ statement, rid, g, blinded, backupKey, previous, policy: { limit, coolDownMs: 0 } },
     offers: await verifyOffers(

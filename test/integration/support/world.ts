@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { Client as Channel, credentials } from '@grpc/grpc-js';
 import { inject } from 'vitest';
 import type { VaultTransport } from '../../../client/transport.ts';
-import { type TrustedStatement, trustStatement } from '../../../client/trust-policy.ts';
+import type { TrustedStatement } from '../../../client/trust.ts';
+import { trustPinned } from '../../../client/trust-pinned.ts';
 import { VaultClient } from '../../../client/vault-client.ts';
 import { Etcd } from '../../../daemon/ledger/etcd.ts';
 import { connectPeer, type Peer } from '../../../daemon/replica/peer.ts';
@@ -53,7 +54,8 @@ export class World {
     const { statement } = await promiseClient(VaultService, channel).getFleet({});
     channel.close();
     const statementHashes = client.statement_hashes.map((hash) => fromHex(hash, 'hash'));
-    return new World(places, client, await trustStatement(statement, { kind: 'pinned', statementHashes }, Date.now()));
+    const trusted = trustPinned(statement, { kind: 'pinned', statementHashes }, Date.now());
+    return new World(places, client, trusted as TrustedStatement);
   }
 
   get rival(): ClientFile {

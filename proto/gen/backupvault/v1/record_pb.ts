@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file backupvault/v1/record.proto.
  */
 export const file_backupvault_v1_record: GenFile = /*@__PURE__*/
-  fileDesc("ChtiYWNrdXB2YXVsdC92MS9yZWNvcmQucHJvdG8SDmJhY2t1cHZhdWx0LnYxIvUBCgRCb2R5Eg8KB3ZlcnNpb24YASABKA0SDQoFZmxlZXQYAiABKAkSDQoFZXBvY2gYAyABKAQSCwoDcmlkGAQgASgMEgkKAWcYBSABKAwSEQoJdGhyZXNob2xkGAYgASgNEiUKBnNoYXJlcxgHIAMoCzIVLmJhY2t1cHZhdWx0LnYxLlNoYXJlEiYKBnBvbGljeRgIIAEoCzIWLmJhY2t1cHZhdWx0LnYxLlBvbGljeRIRCglvd25lcl9rZXkYCSABKAwSEAoIcHJldmlvdXMYCiABKAwSDwoHcGF5bG9hZBgLIAEoDBIOCgZjb21taXQYDCABKAwiawoFU2hhcmUSDQoFaW5kZXgYASABKA0SEgoKcHVibGljX2tleRgCIAEoDBIRCglldmFsdWF0ZWQYAyABKAwSEwoLdGlja2V0X2hhc2gYBCABKAwSCQoBeBgFIAEoDRIMCgRtYXNrGAYgASgMIi0KBlBvbGljeRINCgVsaW1pdBgBIAEoDRIUCgxjb29sX2Rvd25fbXMYAiABKAQiUgoGVGlja2V0EhMKC3dyYXBwZWRfa2V5GAEgASgMEhUKDWV4cGlyZXNfYXRfbXMYAiABKAQSCwoDdGFnGAMgASgMEg8KB2NoYW5nZXMYBCABKAQigwEKCVN1YlJlY29yZBINCgVpbmRleBgBIAEoDRITCgt3cmFwcGVkX2tleRgCIAEoDBIUCgx3cmFwcGVkX2F1dGgYAyABKAwSFwoPd3JhcHBlZF9yZWxlYXNlGAQgASgMEhYKDmVucm9sbGVkX2F0X21zGAUgASgEEgsKA3RhZxgGIAEoDCJcCgZSZWNvcmQSIgoEYm9keRgBIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkSLgoLc3ViX3JlY29yZHMYAiADKAsyGS5iYWNrdXB2YXVsdC52MS5TdWJSZWNvcmQixwEKCEF0dGVtcHRzEhMKC2luY2FybmF0aW9uGAEgASgEEgkKAWcYAiABKAwSEQoJYm9keV9oYXNoGAMgASgMEg0KBWxpbWl0GAQgASgNEhQKDGNvb2xfZG93bl9tcxgFIAEoBBIOCgZwb2ludHMYBiADKAwSKgoFc3RhdGUYByABKA4yGy5iYWNrdXB2YXVsdC52MS5SZWNvcmRTdGF0ZRIXCg9sYXN0X2F0dGVtcHRfbXMYCCABKAQSDgoGbnVtYmVyGAkgASgEIm8KCkdlbmVyYXRpb24SIgoEYm9keRgBIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkSLQoKc3ViX3JlY29yZBgCIAEoCzIZLmJhY2t1cHZhdWx0LnYxLlN1YlJlY29yZBIOCgZudW1iZXIYAyABKAQqdwoLUmVjb3JkU3RhdGUSHAoYUkVDT1JEX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRUkVDT1JEX1NUQVRFX0xJVkUQARIaChZSRUNPUkRfU1RBVEVfRVhIQVVTVEVEEAISFwoTUkVDT1JEX1NUQVRFX0VSQVNFRBADYgZwcm90bzM");
+  fileDesc("ChtiYWNrdXB2YXVsdC92MS9yZWNvcmQucHJvdG8SDmJhY2t1cHZhdWx0LnYxIvUBCgRCb2R5Eg8KB3ZlcnNpb24YASABKA0SDQoFZmxlZXQYAiABKAkSDQoFZXBvY2gYAyABKAQSCwoDcmlkGAQgASgMEgkKAWcYBSABKAwSEQoJdGhyZXNob2xkGAYgASgNEiUKBnNoYXJlcxgHIAMoCzIVLmJhY2t1cHZhdWx0LnYxLlNoYXJlEiYKBnBvbGljeRgIIAEoCzIWLmJhY2t1cHZhdWx0LnYxLlBvbGljeRIRCglvd25lcl9rZXkYCSABKAwSEAoIcHJldmlvdXMYCiABKAwSDwoHcGF5bG9hZBgLIAEoDBIOCgZjb21taXQYDCABKAwiawoFU2hhcmUSDQoFaW5kZXgYASABKA0SEgoKcHVibGljX2tleRgCIAEoDBIRCglldmFsdWF0ZWQYAyABKAwSEwoLdGlja2V0X2hhc2gYBCABKAwSCQoBeBgFIAEoDRIMCgRtYXNrGAYgASgMIi0KBlBvbGljeRINCgVsaW1pdBgBIAEoDRIUCgxjb29sX2Rvd25fbXMYAiABKAQiUgoGVGlja2V0EhMKC3dyYXBwZWRfa2V5GAEgASgMEhUKDWV4cGlyZXNfYXRfbXMYAiABKAQSCwoDdGFnGAMgASgMEg8KB2NoYW5nZXMYBCABKAQigwEKCVN1YlJlY29yZBINCgVpbmRleBgBIAEoDRITCgt3cmFwcGVkX2tleRgCIAEoDBIUCgx3cmFwcGVkX2F1dGgYAyABKAwSFwoPd3JhcHBlZF9yZWxlYXNlGAQgASgMEhYKDmVucm9sbGVkX2F0X21zGAUgASgEEgsKA3RhZxgGIAEoDCJcCgZSZWNvcmQSIgoEYm9keRgBIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkSLgoLc3ViX3JlY29yZHMYAiADKAsyGS5iYWNrdXB2YXVsdC52MS5TdWJSZWNvcmQixwEKCEF0dGVtcHRzEhMKC2luY2FybmF0aW9uGAEgASgEEgkKAWcYAiABKAwSEQoJYm9keV9oYXNoGAMgASgMEg0KBWxpbWl0GAQgASgNEhQKDGNvb2xfZG93bl9tcxgFIAEoBBIOCgZwb2ludHMYBiADKAwSKgoFc3RhdGUYByABKA4yGy5iYWNrdXB2YXVsdC52MS5SZWNvcmRTdGF0ZRIXCg9sYXN0X2F0dGVtcHRfbXMYCCABKAQSDgoGbnVtYmVyGAkgASgEIm8KCkdlbmVyYXRpb24SIgoEYm9keRgBIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkSLQoKc3ViX3JlY29yZBgCIAEoCzIZLmJhY2t1cHZhdWx0LnYxLlN1YlJlY29yZBIOCgZudW1iZXIYAyABKAQiSAoPUHVibGlzaGVkQnVuZGxlEg0KBXNtaW1lGAEgASgMEhEKCWxvZ19wcm9vZhgCIAEoDBITCgtsZWFmX2hhc2hlcxgDIAMoDCp3CgtSZWNvcmRTdGF0ZRIcChhSRUNPUkRfU1RBVEVfVU5TUEVDSUZJRUQQABIVChFSRUNPUkRfU1RBVEVfTElWRRABEhoKFlJFQ09SRF9TVEFURV9FWEhBVVNURUQQAhIXChNSRUNPUkRfU1RBVEVfRVJBU0VEEANiBnByb3RvMw");
 
 /**
  * What the client made at enrolment and every replica of the record stores alike. Its hash is the transcript "body",
@@ -354,7 +354,7 @@ export type Attempts = Message<"backupvault.v1.Attempts"> & {
   lastAttemptMs: bigint;
 
   /**
-   * counts the enrolments of the record: which of two generations is the later one
+   * rises with every enrolment and restore: which of two generations is the later one
    *
    * @generated from field: uint64 number = 9;
    */
@@ -398,6 +398,39 @@ export type Generation = Message<"backupvault.v1.Generation"> & {
  */
 export const GenerationSchema: GenMessage<Generation> = /*@__PURE__*/
   messageDesc(file_backupvault_v1_record, 7);
+
+/**
+ * In etcd at b/<hash of the statement>: what the operator published for clients. Replicas hand it out and believe nothing in it.
+ *
+ * @generated from message backupvault.v1.PublishedBundle
+ */
+export type PublishedBundle = Message<"backupvault.v1.PublishedBundle"> & {
+  /**
+   * as in ValidationBundle
+   *
+   * @generated from field: bytes smime = 1;
+   */
+  smime: Uint8Array;
+
+  /**
+   * @generated from field: bytes log_proof = 2;
+   */
+  logProof: Uint8Array;
+
+  /**
+   * of every entry of the log, up to the checkpoint in log_proof: consistency proofs are made of them
+   *
+   * @generated from field: repeated bytes leaf_hashes = 3;
+   */
+  leafHashes: Uint8Array[];
+};
+
+/**
+ * Describes the message backupvault.v1.PublishedBundle.
+ * Use `create(PublishedBundleSchema)` to create a new message.
+ */
+export const PublishedBundleSchema: GenMessage<PublishedBundle> = /*@__PURE__*/
+  messageDesc(file_backupvault_v1_record, 8);
 
 /**
  * @generated from enum backupvault.v1.RecordState

@@ -12,12 +12,18 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file backupvault/v1/vault.proto.
  */
 export const file_backupvault_v1_vault: GenFile = /*@__PURE__*/
-  fileDesc("ChpiYWNrdXB2YXVsdC92MS92YXVsdC5wcm90bxIOYmFja3VwdmF1bHQudjEiEQoPR2V0RmxlZXRSZXF1ZXN0IiUKEEdldEZsZWV0UmVzcG9uc2USEQoJc3RhdGVtZW50GAEgASgMIj8KFURlc2NyaWJlUmVjb3JkUmVxdWVzdBIRCglyZWNvcmRfaWQYASABKAkSEwoLa25vd25fZXBvY2gYAiABKAQiuQEKFkRlc2NyaWJlUmVjb3JkUmVzcG9uc2USKgoFc3RhdGUYASABKA4yGy5iYWNrdXB2YXVsdC52MS5SZWNvcmRTdGF0ZRIJCgFnGAIgASgMEhUKDWF0dGVtcHRzX3VzZWQYAyABKA0SFgoOYXR0ZW1wdHNfbGltaXQYBCABKA0SFQoNbm90X2JlZm9yZV9tcxgFIAEoBBIPCgdob2xkZXJzGAYgAygNEhEKCXN0YXRlbWVudBgHIAEoDCJoChZCZWdpbkVucm9sbG1lbnRSZXF1ZXN0EhEKCXJlY29yZF9pZBgBIAEoCRIJCgFnGAIgASgMEg0KBXBvaW50GAMgASgMEhIKCmNsaWVudF9rZXkYBCABKAwSDQoFZ3JhbnQYBSABKAkiQAoXQmVnaW5FbnJvbGxtZW50UmVzcG9uc2USJQoGb2ZmZXJzGAEgAygLMhUuYmFja3VwdmF1bHQudjEuT2ZmZXIieAoFT2ZmZXISDQoFaW5kZXgYASABKA0SEgoKcHVibGljX2tleRgCIAEoDBIRCglldmFsdWF0ZWQYAyABKAwSJgoGdGlja2V0GAQgASgLMhYuYmFja3VwdmF1bHQudjEuVGlja2V0EhEKCXNpZ25hdHVyZRgFIAEoDCLGAQoXRmluaXNoRW5yb2xsbWVudFJlcXVlc3QSEQoJcmVjb3JkX2lkGAEgASgJEg0KBXBvaW50GAIgASgMEhIKCmNsaWVudF9rZXkYAyABKAwSIgoEYm9keRgEIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkSKQoIZGVwb3NpdHMYBSADKAsyFy5iYWNrdXB2YXVsdC52MS5EZXBvc2l0Eg0KBWdyYW50GAYgASgJEhcKD293bmVyX3NpZ25hdHVyZRgHIAEoDCJtCgdEZXBvc2l0Eg0KBWluZGV4GAEgASgNEiYKBnRpY2tldBgCIAEoCzIWLmJhY2t1cHZhdWx0LnYxLlRpY2tldBITCgtzZWFsZWRfYXV0aBgDIAEoDBIWCg5zZWFsZWRfcmVsZWFzZRgEIAEoDCJGChhGaW5pc2hFbnJvbGxtZW50UmVzcG9uc2USKgoIZW5yb2xsZWQYASADKAsyGC5iYWNrdXB2YXVsdC52MS5FbnJvbGxlZCIsCghFbnJvbGxlZBINCgVpbmRleBgBIAEoDRIRCglzaWduYXR1cmUYAiABKAwiUgoUQmVnaW5SZWNvdmVyeVJlcXVlc3QSEQoJcmVjb3JkX2lkGAEgASgJEgkKAWcYAiABKAwSDQoFcG9pbnQYAyABKAwSDQoFZ3JhbnQYBCABKAkijQEKFUJlZ2luUmVjb3ZlcnlSZXNwb25zZRIiCgRib2R5GAEgASgLMhQuYmFja3VwdmF1bHQudjEuQm9keRIPCgdhdHRlbXB0GAIgASgNEi8KC2V2YWx1YXRpb25zGAMgAygLMhouYmFja3VwdmF1bHQudjEuRXZhbHVhdGlvbhIOCgZzaWxlbnQYBCADKA0iWQoKRXZhbHVhdGlvbhINCgVpbmRleBgBIAEoDRIRCglldmFsdWF0ZWQYAiABKAwSFgoOZW5yb2xsZWRfYXRfbXMYAyABKAQSEQoJc2lnbmF0dXJlGAQgASgMIpABChVGaW5pc2hSZWNvdmVyeVJlcXVlc3QSEQoJcmVjb3JkX2lkGAEgASgJEgkKAWcYAiABKAwSDwoHYXR0ZW1wdBgDIAEoDRINCgVwb2ludBgEIAEoDBISCgpjbGllbnRfa2V5GAUgASgMEiUKBnByb29mcxgGIAMoCzIVLmJhY2t1cHZhdWx0LnYxLlByb29mIiUKBVByb29mEg0KBWluZGV4GAEgASgNEg0KBXByb29mGAIgASgMIlMKFkZpbmlzaFJlY292ZXJ5UmVzcG9uc2USKQoIcmVsZWFzZXMYASADKAsyFy5iYWNrdXB2YXVsdC52MS5SZWxlYXNlEg4KBnNpbGVudBgCIAMoDSIoCgdSZWxlYXNlEg0KBWluZGV4GAEgASgNEg4KBnNlYWxlZBgCIAEoDCJBChJFcmFzZVJlY29yZFJlcXVlc3QSEQoJcmVjb3JkX2lkGAEgASgJEgkKAWcYAiABKAwSDQoFZ3JhbnQYAyABKAkiKAoTRXJhc2VSZWNvcmRSZXNwb25zZRIRCglmb3Jnb3R0ZW4YASADKA0yoAUKDFZhdWx0U2VydmljZRJNCghHZXRGbGVldBIfLmJhY2t1cHZhdWx0LnYxLkdldEZsZWV0UmVxdWVzdBogLmJhY2t1cHZhdWx0LnYxLkdldEZsZWV0UmVzcG9uc2USXwoORGVzY3JpYmVSZWNvcmQSJS5iYWNrdXB2YXVsdC52MS5EZXNjcmliZVJlY29yZFJlcXVlc3QaJi5iYWNrdXB2YXVsdC52MS5EZXNjcmliZVJlY29yZFJlc3BvbnNlEmIKD0JlZ2luRW5yb2xsbWVudBImLmJhY2t1cHZhdWx0LnYxLkJlZ2luRW5yb2xsbWVudFJlcXVlc3QaJy5iYWNrdXB2YXVsdC52MS5CZWdpbkVucm9sbG1lbnRSZXNwb25zZRJlChBGaW5pc2hFbnJvbGxtZW50EicuYmFja3VwdmF1bHQudjEuRmluaXNoRW5yb2xsbWVudFJlcXVlc3QaKC5iYWNrdXB2YXVsdC52MS5GaW5pc2hFbnJvbGxtZW50UmVzcG9uc2USXAoNQmVnaW5SZWNvdmVyeRIkLmJhY2t1cHZhdWx0LnYxLkJlZ2luUmVjb3ZlcnlSZXF1ZXN0GiUuYmFja3VwdmF1bHQudjEuQmVnaW5SZWNvdmVyeVJlc3BvbnNlEl8KDkZpbmlzaFJlY292ZXJ5EiUuYmFja3VwdmF1bHQudjEuRmluaXNoUmVjb3ZlcnlSZXF1ZXN0GiYuYmFja3VwdmF1bHQudjEuRmluaXNoUmVjb3ZlcnlSZXNwb25zZRJWCgtFcmFzZVJlY29yZBIiLmJhY2t1cHZhdWx0LnYxLkVyYXNlUmVjb3JkUmVxdWVzdBojLmJhY2t1cHZhdWx0LnYxLkVyYXNlUmVjb3JkUmVzcG9uc2ViBnByb3RvMw", [file_backupvault_v1_record]);
+  fileDesc("ChpiYWNrdXB2YXVsdC92MS92YXVsdC5wcm90bxIOYmFja3VwdmF1bHQudjEiJAoPR2V0RmxlZXRSZXF1ZXN0EhEKCXRyZWVfc2l6ZRgBIAEoBCJsChBHZXRGbGVldFJlc3BvbnNlEhEKCXN0YXRlbWVudBgBIAEoDBIwCgZidW5kbGUYAiABKAsyIC5iYWNrdXB2YXVsdC52MS5WYWxpZGF0aW9uQnVuZGxlEhMKC2NvbnNpc3RlbmN5GAMgAygMIjQKEFZhbGlkYXRpb25CdW5kbGUSDQoFc21pbWUYASABKAwSEQoJbG9nX3Byb29mGAIgASgMIj8KFURlc2NyaWJlUmVjb3JkUmVxdWVzdBIRCglyZWNvcmRfaWQYASABKAkSEwoLa25vd25fZXBvY2gYAiABKAQi/gEKFkRlc2NyaWJlUmVjb3JkUmVzcG9uc2USKgoFc3RhdGUYASABKA4yGy5iYWNrdXB2YXVsdC52MS5SZWNvcmRTdGF0ZRIJCgFnGAIgASgMEhUKDWF0dGVtcHRzX3VzZWQYAyABKA0SFgoOYXR0ZW1wdHNfbGltaXQYBCABKA0SFQoNbm90X2JlZm9yZV9tcxgFIAEoBBIPCgdob2xkZXJzGAYgAygNEhEKCXN0YXRlbWVudBgHIAEoDBIwCgZidW5kbGUYCCABKAsyIC5iYWNrdXB2YXVsdC52MS5WYWxpZGF0aW9uQnVuZGxlEhEKCW93bmVyX2tleRgJIAEoDCJoChZCZWdpbkVucm9sbG1lbnRSZXF1ZXN0EhEKCXJlY29yZF9pZBgBIAEoCRIJCgFnGAIgASgMEg0KBXBvaW50GAMgASgMEhIKCmNsaWVudF9rZXkYBCABKAwSDQoFZ3JhbnQYBSABKAkiQAoXQmVnaW5FbnJvbGxtZW50UmVzcG9uc2USJQoGb2ZmZXJzGAEgAygLMhUuYmFja3VwdmF1bHQudjEuT2ZmZXIieAoFT2ZmZXISDQoFaW5kZXgYASABKA0SEgoKcHVibGljX2tleRgCIAEoDBIRCglldmFsdWF0ZWQYAyABKAwSJgoGdGlja2V0GAQgASgLMhYuYmFja3VwdmF1bHQudjEuVGlja2V0EhEKCXNpZ25hdHVyZRgFIAEoDCLGAQoXRmluaXNoRW5yb2xsbWVudFJlcXVlc3QSEQoJcmVjb3JkX2lkGAEgASgJEg0KBXBvaW50GAIgASgMEhIKCmNsaWVudF9rZXkYAyABKAwSIgoEYm9keRgEIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkSKQoIZGVwb3NpdHMYBSADKAsyFy5iYWNrdXB2YXVsdC52MS5EZXBvc2l0Eg0KBWdyYW50GAYgASgJEhcKD293bmVyX3NpZ25hdHVyZRgHIAEoDCJtCgdEZXBvc2l0Eg0KBWluZGV4GAEgASgNEiYKBnRpY2tldBgCIAEoCzIWLmJhY2t1cHZhdWx0LnYxLlRpY2tldBITCgtzZWFsZWRfYXV0aBgDIAEoDBIWCg5zZWFsZWRfcmVsZWFzZRgEIAEoDCJGChhGaW5pc2hFbnJvbGxtZW50UmVzcG9uc2USKgoIZW5yb2xsZWQYASADKAsyGC5iYWNrdXB2YXVsdC52MS5FbnJvbGxlZCIsCghFbnJvbGxlZBINCgVpbmRleBgBIAEoDRIRCglzaWduYXR1cmUYAiABKAwiUgoUQmVnaW5SZWNvdmVyeVJlcXVlc3QSEQoJcmVjb3JkX2lkGAEgASgJEgkKAWcYAiABKAwSDQoFcG9pbnQYAyABKAwSDQoFZ3JhbnQYBCABKAkijQEKFUJlZ2luUmVjb3ZlcnlSZXNwb25zZRIiCgRib2R5GAEgASgLMhQuYmFja3VwdmF1bHQudjEuQm9keRIPCgdhdHRlbXB0GAIgASgNEi8KC2V2YWx1YXRpb25zGAMgAygLMhouYmFja3VwdmF1bHQudjEuRXZhbHVhdGlvbhIOCgZzaWxlbnQYBCADKA0iWQoKRXZhbHVhdGlvbhINCgVpbmRleBgBIAEoDRIRCglldmFsdWF0ZWQYAiABKAwSFgoOZW5yb2xsZWRfYXRfbXMYAyABKAQSEQoJc2lnbmF0dXJlGAQgASgMIpABChVGaW5pc2hSZWNvdmVyeVJlcXVlc3QSEQoJcmVjb3JkX2lkGAEgASgJEgkKAWcYAiABKAwSDwoHYXR0ZW1wdBgDIAEoDRINCgVwb2ludBgEIAEoDBISCgpjbGllbnRfa2V5GAUgASgMEiUKBnByb29mcxgGIAMoCzIVLmJhY2t1cHZhdWx0LnYxLlByb29mIiUKBVByb29mEg0KBWluZGV4GAEgASgNEg0KBXByb29mGAIgASgMIlMKFkZpbmlzaFJlY292ZXJ5UmVzcG9uc2USKQoIcmVsZWFzZXMYASADKAsyFy5iYWNrdXB2YXVsdC52MS5SZWxlYXNlEg4KBnNpbGVudBgCIAMoDSIoCgdSZWxlYXNlEg0KBWluZGV4GAEgASgNEg4KBnNlYWxlZBgCIAEoDCJBChJFcmFzZVJlY29yZFJlcXVlc3QSEQoJcmVjb3JkX2lkGAEgASgJEgkKAWcYAiABKAwSDQoFZ3JhbnQYAyABKAkiKAoTRXJhc2VSZWNvcmRSZXNwb25zZRIRCglmb3Jnb3R0ZW4YASADKA0yoAUKDFZhdWx0U2VydmljZRJNCghHZXRGbGVldBIfLmJhY2t1cHZhdWx0LnYxLkdldEZsZWV0UmVxdWVzdBogLmJhY2t1cHZhdWx0LnYxLkdldEZsZWV0UmVzcG9uc2USXwoORGVzY3JpYmVSZWNvcmQSJS5iYWNrdXB2YXVsdC52MS5EZXNjcmliZVJlY29yZFJlcXVlc3QaJi5iYWNrdXB2YXVsdC52MS5EZXNjcmliZVJlY29yZFJlc3BvbnNlEmIKD0JlZ2luRW5yb2xsbWVudBImLmJhY2t1cHZhdWx0LnYxLkJlZ2luRW5yb2xsbWVudFJlcXVlc3QaJy5iYWNrdXB2YXVsdC52MS5CZWdpbkVucm9sbG1lbnRSZXNwb25zZRJlChBGaW5pc2hFbnJvbGxtZW50EicuYmFja3VwdmF1bHQudjEuRmluaXNoRW5yb2xsbWVudFJlcXVlc3QaKC5iYWNrdXB2YXVsdC52MS5GaW5pc2hFbnJvbGxtZW50UmVzcG9uc2USXAoNQmVnaW5SZWNvdmVyeRIkLmJhY2t1cHZhdWx0LnYxLkJlZ2luUmVjb3ZlcnlSZXF1ZXN0GiUuYmFja3VwdmF1bHQudjEuQmVnaW5SZWNvdmVyeVJlc3BvbnNlEl8KDkZpbmlzaFJlY292ZXJ5EiUuYmFja3VwdmF1bHQudjEuRmluaXNoUmVjb3ZlcnlSZXF1ZXN0GiYuYmFja3VwdmF1bHQudjEuRmluaXNoUmVjb3ZlcnlSZXNwb25zZRJWCgtFcmFzZVJlY29yZBIiLmJhY2t1cHZhdWx0LnYxLkVyYXNlUmVjb3JkUmVxdWVzdBojLmJhY2t1cHZhdWx0LnYxLkVyYXNlUmVjb3JkUmVzcG9uc2ViBnByb3RvMw", [file_backupvault_v1_record]);
 
 /**
  * @generated from message backupvault.v1.GetFleetRequest
  */
 export type GetFleetRequest = Message<"backupvault.v1.GetFleetRequest"> & {
+  /**
+   * of the last checkpoint of the witness's log that the client believed; 0 if none
+   *
+   * @generated from field: uint64 tree_size = 1;
+   */
+  treeSize: bigint;
 };
 
 /**
@@ -37,6 +43,20 @@ export type GetFleetResponse = Message<"backupvault.v1.GetFleetResponse"> & {
    * @generated from field: bytes statement = 1;
    */
   statement: Uint8Array;
+
+  /**
+   * where the fleet has one
+   *
+   * @generated from field: backupvault.v1.ValidationBundle bundle = 2;
+   */
+  bundle?: ValidationBundle | undefined;
+
+  /**
+   * RFC 6962 proof from tree_size to the checkpoint in the bundle
+   *
+   * @generated from field: repeated bytes consistency = 3;
+   */
+  consistency: Uint8Array[];
 };
 
 /**
@@ -45,6 +65,35 @@ export type GetFleetResponse = Message<"backupvault.v1.GetFleetResponse"> & {
  */
 export const GetFleetResponseSchema: GenMessage<GetFleetResponse> = /*@__PURE__*/
   messageDesc(file_backupvault_v1_vault, 1);
+
+/**
+ * The fleet statement as witness and operator signed it, with the proof that the witness's log holds it. Whoever hands it on need not
+ * be trusted.
+ *
+ * @generated from message backupvault.v1.ValidationBundle
+ */
+export type ValidationBundle = Message<"backupvault.v1.ValidationBundle"> & {
+  /**
+   * validation-bundle.txt: the witness's signature inside the operator's
+   *
+   * @generated from field: bytes smime = 1;
+   */
+  smime: Uint8Array;
+
+  /**
+   * log-proof.txt: c2sp.org/tlog-proof@v1
+   *
+   * @generated from field: bytes log_proof = 2;
+   */
+  logProof: Uint8Array;
+};
+
+/**
+ * Describes the message backupvault.v1.ValidationBundle.
+ * Use `create(ValidationBundleSchema)` to create a new message.
+ */
+export const ValidationBundleSchema: GenMessage<ValidationBundle> = /*@__PURE__*/
+  messageDesc(file_backupvault_v1_vault, 2);
 
 /**
  * @generated from message backupvault.v1.DescribeRecordRequest
@@ -68,7 +117,7 @@ export type DescribeRecordRequest = Message<"backupvault.v1.DescribeRecordReques
  * Use `create(DescribeRecordRequestSchema)` to create a new message.
  */
 export const DescribeRecordRequestSchema: GenMessage<DescribeRecordRequest> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 2);
+  messageDesc(file_backupvault_v1_vault, 3);
 
 /**
  * @generated from message backupvault.v1.DescribeRecordResponse
@@ -114,6 +163,20 @@ export type DescribeRecordResponse = Message<"backupvault.v1.DescribeRecordRespo
    * @generated from field: bytes statement = 7;
    */
   statement: Uint8Array;
+
+  /**
+   * with the statement, where the fleet has one
+   *
+   * @generated from field: backupvault.v1.ValidationBundle bundle = 8;
+   */
+  bundle?: ValidationBundle | undefined;
+
+  /**
+   * Ed25519 public key in the record's body; empty once erased
+   *
+   * @generated from field: bytes owner_key = 9;
+   */
+  ownerKey: Uint8Array;
 };
 
 /**
@@ -121,7 +184,7 @@ export type DescribeRecordResponse = Message<"backupvault.v1.DescribeRecordRespo
  * Use `create(DescribeRecordResponseSchema)` to create a new message.
  */
 export const DescribeRecordResponseSchema: GenMessage<DescribeRecordResponse> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 3);
+  messageDesc(file_backupvault_v1_vault, 4);
 
 /**
  * @generated from message backupvault.v1.BeginEnrollmentRequest
@@ -166,7 +229,7 @@ export type BeginEnrollmentRequest = Message<"backupvault.v1.BeginEnrollmentRequ
  * Use `create(BeginEnrollmentRequestSchema)` to create a new message.
  */
 export const BeginEnrollmentRequestSchema: GenMessage<BeginEnrollmentRequest> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 4);
+  messageDesc(file_backupvault_v1_vault, 5);
 
 /**
  * @generated from message backupvault.v1.BeginEnrollmentResponse
@@ -183,7 +246,7 @@ export type BeginEnrollmentResponse = Message<"backupvault.v1.BeginEnrollmentRes
  * Use `create(BeginEnrollmentResponseSchema)` to create a new message.
  */
 export const BeginEnrollmentResponseSchema: GenMessage<BeginEnrollmentResponse> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 5);
+  messageDesc(file_backupvault_v1_vault, 6);
 
 /**
  * @generated from message backupvault.v1.Offer
@@ -226,7 +289,7 @@ export type Offer = Message<"backupvault.v1.Offer"> & {
  * Use `create(OfferSchema)` to create a new message.
  */
 export const OfferSchema: GenMessage<Offer> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 6);
+  messageDesc(file_backupvault_v1_vault, 7);
 
 /**
  * @generated from message backupvault.v1.FinishEnrollmentRequest
@@ -283,7 +346,7 @@ export type FinishEnrollmentRequest = Message<"backupvault.v1.FinishEnrollmentRe
  * Use `create(FinishEnrollmentRequestSchema)` to create a new message.
  */
 export const FinishEnrollmentRequestSchema: GenMessage<FinishEnrollmentRequest> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 7);
+  messageDesc(file_backupvault_v1_vault, 8);
 
 /**
  * What the client hands to one replica.
@@ -321,7 +384,7 @@ export type Deposit = Message<"backupvault.v1.Deposit"> & {
  * Use `create(DepositSchema)` to create a new message.
  */
 export const DepositSchema: GenMessage<Deposit> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 8);
+  messageDesc(file_backupvault_v1_vault, 9);
 
 /**
  * @generated from message backupvault.v1.FinishEnrollmentResponse
@@ -338,7 +401,7 @@ export type FinishEnrollmentResponse = Message<"backupvault.v1.FinishEnrollmentR
  * Use `create(FinishEnrollmentResponseSchema)` to create a new message.
  */
 export const FinishEnrollmentResponseSchema: GenMessage<FinishEnrollmentResponse> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 9);
+  messageDesc(file_backupvault_v1_vault, 10);
 
 /**
  * @generated from message backupvault.v1.Enrolled
@@ -362,7 +425,7 @@ export type Enrolled = Message<"backupvault.v1.Enrolled"> & {
  * Use `create(EnrolledSchema)` to create a new message.
  */
 export const EnrolledSchema: GenMessage<Enrolled> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 10);
+  messageDesc(file_backupvault_v1_vault, 11);
 
 /**
  * @generated from message backupvault.v1.BeginRecoveryRequest
@@ -398,7 +461,7 @@ export type BeginRecoveryRequest = Message<"backupvault.v1.BeginRecoveryRequest"
  * Use `create(BeginRecoveryRequestSchema)` to create a new message.
  */
 export const BeginRecoveryRequestSchema: GenMessage<BeginRecoveryRequest> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 11);
+  messageDesc(file_backupvault_v1_vault, 12);
 
 /**
  * @generated from message backupvault.v1.BeginRecoveryResponse
@@ -434,7 +497,7 @@ export type BeginRecoveryResponse = Message<"backupvault.v1.BeginRecoveryRespons
  * Use `create(BeginRecoveryResponseSchema)` to create a new message.
  */
 export const BeginRecoveryResponseSchema: GenMessage<BeginRecoveryResponse> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 12);
+  messageDesc(file_backupvault_v1_vault, 13);
 
 /**
  * @generated from message backupvault.v1.Evaluation
@@ -470,7 +533,7 @@ export type Evaluation = Message<"backupvault.v1.Evaluation"> & {
  * Use `create(EvaluationSchema)` to create a new message.
  */
 export const EvaluationSchema: GenMessage<Evaluation> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 13);
+  messageDesc(file_backupvault_v1_vault, 14);
 
 /**
  * @generated from message backupvault.v1.FinishRecoveryRequest
@@ -514,7 +577,7 @@ export type FinishRecoveryRequest = Message<"backupvault.v1.FinishRecoveryReques
  * Use `create(FinishRecoveryRequestSchema)` to create a new message.
  */
 export const FinishRecoveryRequestSchema: GenMessage<FinishRecoveryRequest> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 14);
+  messageDesc(file_backupvault_v1_vault, 15);
 
 /**
  * @generated from message backupvault.v1.Proof
@@ -538,7 +601,7 @@ export type Proof = Message<"backupvault.v1.Proof"> & {
  * Use `create(ProofSchema)` to create a new message.
  */
 export const ProofSchema: GenMessage<Proof> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 15);
+  messageDesc(file_backupvault_v1_vault, 16);
 
 /**
  * @generated from message backupvault.v1.FinishRecoveryResponse
@@ -560,7 +623,7 @@ export type FinishRecoveryResponse = Message<"backupvault.v1.FinishRecoveryRespo
  * Use `create(FinishRecoveryResponseSchema)` to create a new message.
  */
 export const FinishRecoveryResponseSchema: GenMessage<FinishRecoveryResponse> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 16);
+  messageDesc(file_backupvault_v1_vault, 17);
 
 /**
  * @generated from message backupvault.v1.Release
@@ -584,7 +647,7 @@ export type Release = Message<"backupvault.v1.Release"> & {
  * Use `create(ReleaseSchema)` to create a new message.
  */
 export const ReleaseSchema: GenMessage<Release> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 17);
+  messageDesc(file_backupvault_v1_vault, 18);
 
 /**
  * @generated from message backupvault.v1.EraseRecordRequest
@@ -613,7 +676,7 @@ export type EraseRecordRequest = Message<"backupvault.v1.EraseRecordRequest"> & 
  * Use `create(EraseRecordRequestSchema)` to create a new message.
  */
 export const EraseRecordRequestSchema: GenMessage<EraseRecordRequest> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 18);
+  messageDesc(file_backupvault_v1_vault, 19);
 
 /**
  * @generated from message backupvault.v1.EraseRecordResponse
@@ -632,7 +695,7 @@ export type EraseRecordResponse = Message<"backupvault.v1.EraseRecordResponse"> 
  * Use `create(EraseRecordResponseSchema)` to create a new message.
  */
 export const EraseRecordResponseSchema: GenMessage<EraseRecordResponse> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 19);
+  messageDesc(file_backupvault_v1_vault, 20);
 
 /**
  * What a backup frontend calls, over mTLS. The tenant is the one that the client certificate names.
@@ -643,7 +706,7 @@ export const EraseRecordResponseSchema: GenMessage<EraseRecordResponse> = /*@__P
  */
 export const VaultService: GenService<{
   /**
-   * The fleet statement that this replica serves under.
+   * The fleet statement that this replica serves under, and what shows that it is to be trusted.
    *
    * @generated from rpc backupvault.v1.VaultService.GetFleet
    */

@@ -1,21 +1,21 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { writeBootRecord } from '../../daemon/token/boot-record.ts';
+import { type OpenToken, openToken } from '../../daemon/token/open-token.ts';
+import type { TokenEvent } from '../../daemon/token/pool.ts';
+import { multiple, multiply } from '../../daemon/token/reference.ts';
+import { openReplica } from '../../daemon/token/replica.ts';
+import { makeTestToken, pin, storedPin } from '../../daemon/token/testing.ts';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
-import { behindShim, compileFaultShim, Faults } from '../../test/harness/fault-shim.ts';
-import { writeBootRecord } from './boot-record.ts';
-import { type OpenToken, openToken } from './open-token.ts';
-import type { TokenEvent } from './pool.ts';
-import { multiple, multiply } from './reference.ts';
-import { openReplica } from './replica.ts';
-import { makeTestToken, pin, storedPin } from './testing.ts';
+import { behindShim, compileFaultShim, Faults } from '../harness/fault-shim.ts';
 
 // The worker is the compiled one: build first.
 const { location, directory } = makeTestToken(afterAll, { workers: 3, callTimeout: 3000 });
 const faults = new Faults(process.env.SOFTHSM2_CONF as string);
-Object.assign(process.env, behindShim());
+Object.assign(process.env, behindShim(location.module));
 
 const events: TokenEvent[] = [];
 let token: OpenToken;

@@ -1,0 +1,209 @@
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { formatNote } from '../fleet/log/note.ts';
+import { formatNoteKey } from '../fleet/log/note-key.ts';
+import { cosign } from '../fleet/log/note-signature.ts';
+import { parseProof, provesEntry } from '../fleet/log/proof.ts';
+import { softCheckpoint, softKey } from '../fleet/log/testing.ts';
+import { leafHash } from '../fleet/log/tree.ts';
+import { Cosigner } from '../fleet/witness/cosigner.ts';
+import { CosignerMemory } from '../fleet/witness/memory.ts';
+import { PublishedLog } from '../fleet/witness/published-log.ts';
+import { witnessServer } from '../fleet/witness/server.ts';
+import { softSigner, softStatement } from '../fleet/witness/testing.ts';
+import { systemClock } from '../primitives/clock.ts';
+import type { Statement } from '../protocol/statement.ts';
+import { capture } from '../test/harness/capture.ts';
+import { checkExitCodes } from './check-exit-codes.ts';
+import { exitCodes } from './exit-codes.ts';
+import { run } from './program.ts';
+
+// A witness's log over real HTTP, honest and otherwise.
+
+const NAME = 'witness.example/log';
+const [log, other] = [softKey(NAME), softKey('other.example')];
+const first = softStatement();
+const second = softStatement(first);
+
+let directory: string;
+let server: Server;
+let url: string;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'bkv-audit-'));
+  writeFileSync(join(directory, 'log.vkey'), `${formatNoteKey(log.key)}\n`);
+  writeFileSync(join(directory, 'other.vkey'), `${formatNoteKey(other.key)}\n`);
+  writeFileSync(join(directory, 'cosigners.vkey'), `${formatNoteKey(other.cosigner)}\n\n`);
+  const cosigner = new Cosigner({ key: log.key, sign: log.sign, memory: new CosignerMemory(directory), clock: systemClock });
+  server = witnessServer({ directory: join(directory, 'log/public'), cosigner, onFault: () => {} });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+
+afterAll(() => {
+  server.close();
+  server.closeAllConnections();
+  rmSync(directory, { recursive: true });
+});
+
+beforeEach(() => publish([first, second]));
+afterEach(() => rmSync(join(directory, 'log'), { recursive: true, force: true }));
+
+/** A log that asks nobody what it may hold. */
+function publish(statements: readonly Pick<Statement, 'bytes'>[], at = Date.now()): void {
+  rmSync(join(directory, 'log'), { recursive: true, force: true });
+  const published = new PublishedLog(join(directory, 'log'), NAME, softSigner(NAME));
+  published.make(at);
+  for (const [index, { bytes }] of statements.entries()) published.append(index, bytes);
+  const draft = published.draft(at);
+  published.publish(draft, [cosign(draft.note.text, other.key, Math.floor(at / 1000), other.sign)]);
+}
+
+const file = (name: string) => join(directory, 'log/public', name);
+
+async function bkvctl(command: string, ...more: string[]) {
+  const { written, streams } = capture();
+  const options = more.includes('--key') ? [] : ['--key', join(directory, 'log.vkey')];
+  const k = more.includes('--cosignatures') ? [] : ['--cosignatures', '0'];
+  const code = await run(['log', command, '--json', url, ...options, ...k, ...more], streams);
+  const document = JSON.parse(written.stdout) as { checks?: { name: string; ok: boolean; code: string | null }[]; size?: number };
+  return { code, document, failed: document.checks?.find((check) => check.code !== null) };
+}
+
+test('an honest log is verified and audited', async () => {
+  const cosigned = ['--cosignatures', '1', '--cosigners', join(directory, 'cosigners.vkey')];
+  expect(await bkvctl('verify', ...cosigned)).toMatchObject({ code: exitCodes.OK, document: { log: NAME, size: 2, ok: true } });
+  const { code, document } = await bkvctl('audit', ...cosigned);
+  expect({ code, document }).toMatchObject({ code: exitCodes.OK, document: { size: 2, statements: [{ epoch: 1 }, { epoch: 2 }] } });
+  expect(document.checks?.map(({ name, ok }) => [name, ok])).toEqual(
+    ['checkpoint', 'signed', 'entries', 'tree', 'tiles', 'continues', 'statements'].map((name) => [name, true]),
+  );
+});
+
+test('an empty log is a log', async () => {
+  publish([]);
+  expect((await bkvctl('audit')).code).toBe(exitCodes.OK);
+});
+
+test('people read one line for each check, and the reason', async () => {
+  const { written, streams } = capture();
+  writeFileSync(file('tile/0/000.p/2'), Buffer.alloc(64));
+  await run(['log', 'audit', url, '--key', join(directory, 'log.vkey'), '--cosignatures', '0'], streams);
+  expect(written.stdout).toMatch(/^ok {6}The log answers a checkpoint\. witness\.example\/log, 2 entries\.$/m);
+  expect(written.stdout).toMatch(/^FAILED {2}Its tiles are those of this tree\./m);
+  expect(written.stderr).toContain('tree-mismatch');
+});
+
+describe('a log is refused', () => {
+  const refused = async (command: string, check: keyof typeof checkExitCodes, name: string, ...options: string[]) => {
+    const { code, failed } = await bkvctl(command, ...options);
+    expect({ code, failed }).toMatchObject({ code: checkExitCodes[check], failed: { code: check, name } });
+  };
+
+  test('when its checkpoint is another’s', async () => {
+    await refused('verify', 'checkpoint-signature', 'signed', '--key', join(directory, 'other.vkey'));
+    const text = readFileSync(file('checkpoint'), 'utf8');
+    writeFileSync(file('checkpoint'), text.replace('\n2\n', '\n1\n'));
+    await refused('audit', 'checkpoint-signature', 'signed');
+  });
+
+  test('when its checkpoint is none', async () => {
+    writeFileSync(file('checkpoint'), 'moved\n');
+    await refused('verify', 'checkpoint-malformed', 'checkpoint');
+    await refused('audit', 'checkpoint-malformed', 'checkpoint');
+  });
+
+  test('when its checkpoint is old', async () => {
+    publish([first], Date.now() - 8 * 24 * 3600_000);
+    await refused('verify', 'checkpoint-stale', 'signed');
+    expect((await bkvctl('verify', '--age-most', '240')).code).toBe(exitCodes.OK);
+  });
+
+  test('when too few others cosigned', async () => {
+    await refused('verify', 'cosignatures-few', 'signed', '--cosignatures', '1');
+    await refused('audit', 'cosignatures-few', 'signed', '--cosignatures', '2', '--cosigners', join(directory, 'cosigners.vkey'));
+  });
+
+  test('when an entry or a tile is not what it signed, or is not there', async () => {
+    writeFileSync(file('tile/0/000.p/2'), Buffer.alloc(64));
+    await refused('audit', 'tree-mismatch', 'tiles');
+    const bundle = readFileSync(file('tile/entries/000.p/2'));
+    writeFileSync(file('tile/entries/000.p/2'), bundle.toString('latin1').replace('"epoch":2', '"epoch":3'), 'latin1');
+    await refused('audit', 'tree-mismatch', 'tree');
+    writeFileSync(file('tile/entries/000.p/2'), bundle.subarray(1));
+    await refused('audit', 'tree-mismatch', 'entries');
+    rmSync(file('tile/entries/000.p/2'));
+    await refused('audit', 'tree-mismatch', 'entries');
+  });
+
+  test.each([
+    ['statement-older', [first, second, second]],
+    ['epoch-gap', [second]],
+    ['previous-mismatch', [first, softStatement(first, { previous: null })]],
+    ['evidence-mismatch', [first, softStatement(first, { evidence: null })]],
+    ['statement-malformed', [first, { bytes: Buffer.from('{}') }]],
+  ] as const)('when its statements break a rule: %s', async (check, statements) => {
+    publish(statements);
+    await refused('audit', check, 'statements');
+    const { document } = await bkvctl('audit');
+    expect(JSON.stringify(document)).toContain(`Entry ${statements.length - 1}: `);
+  });
+
+  test('when it does not continue what was seen', async () => {
+    const seen = join(directory, 'seen');
+    cpSync(file('checkpoint'), seen);
+    expect((await bkvctl('audit', '--since', seen)).code).toBe(exitCodes.OK);
+    publish([first, second, softStatement(second)]);
+    expect((await bkvctl('audit', '--since', seen)).code).toBe(exitCodes.OK);
+    publish([first]);
+    await refused('audit', 'log-forked', 'continues', '--since', seen);
+    publish([first, softStatement(first, { threshold: 3 })]);
+    await refused('audit', 'log-forked', 'continues', '--since', seen);
+  });
+});
+
+test('a fresh proof is made of what the log serves', async () => {
+  const [statement, out] = [join(directory, 'statement.json'), join(directory, 'proof')];
+  writeFileSync(statement, first.bytes);
+  const prove = () => bkvctl('prove', '--statement', statement, '--out', out);
+  for (const statements of [[first], [first, second]]) {
+    publish(statements);
+    expect(await prove()).toMatchObject({ code: exitCodes.OK, document: { index: 0 } });
+    const proof = parseProof(readFileSync(out));
+    expect(provesEntry(proof, first.bytes)).toBe(true);
+    expect(formatNote(proof.note)).toEqual(new Uint8Array(readFileSync(file('checkpoint'))));
+  }
+  rmSync(out);
+  publish([]);
+  expect((await prove()).code).toBe(checkExitCodes['inclusion-proof']);
+  publish([first], Date.now() - 8 * 24 * 3600_000);
+  expect((await prove()).code).toBe(checkExitCodes['checkpoint-stale']);
+  expect(existsSync(out)).toBe(false);
+});
+
+test('a log that does not answer is no verdict', async () => {
+  rmSync(file('checkpoint'));
+  expect((await bkvctl('verify')).code).toBe(exitCodes.UNAVAILABLE);
+  const { streams } = capture();
+  const nobody = ['log', 'audit', 'http://127.0.0.1:1', '--key', join(directory, 'log.vkey'), '--cosignatures', '0'];
+  expect(await run(nobody, streams)).toBe(exitCodes.UNAVAILABLE);
+});
+
+test('wrong keys and files are named before anybody is asked', async () => {
+  const configuration = { code: exitCodes.CONFIGURATION };
+  expect(await bkvctl('verify', '--key', join(directory, 'nowhere'))).toMatchObject(configuration);
+  expect(await bkvctl('verify', '--key', join(directory, 'cosigners.vkey'))).toMatchObject(configuration);
+  expect(await bkvctl('audit', '--since', join(directory, 'log.vkey'))).toMatchObject(configuration);
+  const strange = join(directory, 'strange');
+  writeFileSync(strange, formatNote(softCheckpoint(other, [leafHash(first.bytes)], Date.now())));
+  expect(await bkvctl('audit', '--since', strange)).toMatchObject(configuration);
+});
+
+test('every check has an exit code of its own, that no other outcome has', () => {
+  const codes = [...Object.values(checkExitCodes), ...Object.values(exitCodes)];
+  expect(new Set(codes).size).toBe(codes.length);
+});

@@ -1,0 +1,48 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import { anchorFiles, type Strictness } from '../fleet/verify/anchors.ts';
+import type { EvidenceFiles } from '../fleet/verify/files.ts';
+import { VaultError } from '../primitives/errors.ts';
+import { integer } from './arguments.ts';
+
+const DAY = 24 * 3600 * 1000;
+
+/** How strict a verification is about the log, and at which time it asks. */
+export interface StrictnessOptions {
+  readonly cosignatures: number;
+  readonly checkpointAge: number;
+  readonly at?: Date;
+}
+
+export const withStrictness = (command: Command, days: number): Command =>
+  command
+    .option('--cosignatures <k>', 'how many other witnesses must have signed the checkpoint', integer, 0)
+    .option('--checkpoint-age <days>', 'how old the checkpoint may be', integer, days)
+    .option('--at <time>', 'judge as of then instead of now (ISO 8601)', instant);
+
+export const strictnessOf = ({ cosignatures, checkpointAge }: StrictnessOptions): Strictness => ({
+  cosignaturesLeast: cosignatures,
+  checkpointAgeMost: checkpointAge * DAY,
+});
+
+export const timeOf = ({ at }: StrictnessOptions): number => (at ? at.getTime() : Date.now());
+
+/** The files of a directory of anchors. Throws CONFIG_INVALID when one is missing. */
+export function anchorsIn(directory: string): EvidenceFiles {
+  return new Map(anchorFiles.map((name) => [name, readInput(join(directory, name))]));
+}
+
+export function readInput(file: string): Uint8Array {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new VaultError('CONFIG_INVALID', `Cannot read ${file}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function instant(text: string): Date {
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime())) throw new InvalidArgumentError('It must be a time such as 2026-11-21T12:00:00Z.');
+  return time;
+}

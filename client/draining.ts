@@ -1,0 +1,115 @@
+import { create } from '@bufbuild/protobuf';
+import { constantTimeEqual } from '../primitives/bytes.ts';
+import { isVaultError, VaultError } from '../primitives/errors.ts';
+import type { SecretBytes } from '../primitives/secret-bytes.ts';
+import { EraseRecordRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { ownerKey } from './derive.ts';
+import { type Description, describe, describeIfKnown } from './describe.ts';
+import { insist } from './insist.ts';
+import type { VaultTransport } from './transport.ts';
+import { ridOf, type Vault } from './vault.ts';
+
+// While one fleet replaces another, each record is in the old one, then in both, then in the new one alone, and never in none.
+
+/** A fleet that is being replaced. It has the new one's name, an older epoch, and tokens and a store of its own. */
+export interface DrainingFleet {
+  readonly transport: VaultTransport;
+  /** Its statements are accepted from this epoch on, although newer ones were seen. */
+  readonly epochLeast: number;
+}
+
+/**
+ * What became of the record in the fleet that is being replaced, once t replicas of the new one signed that they serve theirs.
+ * `kept`: it holds another backup key, or was enrolled there anew meanwhile, and is left alone. `unknown`: the next recovery or
+ * enrolment tries again.
+ */
+export type Drained =
+  | { readonly state: 'nothing' }
+  | { readonly state: 'erased' }
+  | { readonly state: 'kept' }
+  | { readonly state: 'unknown'; readonly error: unknown };
+
+/** A record, and the fleet that has it. */
+export interface Located {
+  readonly vault: Vault;
+  readonly current: Description;
+}
+
+/**
+ * The new fleet's record wherever it has one, whatever its state: one that was exhausted or erased there must not come back to life with
+ * the attempts of the old fleet. Throws RECORD_UNKNOWN.
+ */
+export async function locate(vault: Vault, recordId: string): Promise<Located> {
+  const { draining } = vault;
+  if (!draining) return { vault, current: await describe(vault, recordId) };
+  const look = async (): Promise<Located | undefined> => {
+    const current = await describeIfKnown(vault, recordId);
+    return current && { vault, current };
+  };
+  const moved = await look();
+  if (moved) return moved;
+  const left = await describeIfKnown(draining, recordId);
+  if (left && left.state !== 'erased') return { vault: draining, current: left };
+  const justMoved = await look(); // by another device, between the two looks
+  if (justMoved) return justMoved;
+  if (left) return { vault: draining, current: left };
+  throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');
+}
+
+/**
+ * What the old fleet has of a record that will be enrolled at the new one for the first time, to be erased afterwards: its g.
+ * Throws OWNER_REFUSED where it was enrolled with another backup key, as the new fleet would.
+ */
+export async function toBeMoved(vault: Vault, recordId: string, backupKey: SecretBytes): Promise<Uint8Array | undefined> {
+  const left = vault.draining && (await describeIfKnown(vault.draining, recordId));
+  if (!left || left.state === 'erased') return undefined;
+  if (!constantTimeEqual(left.ownerKey, ownerKey(backupKey, ridOf(vault, recordId)).publicKey))
+    throw new VaultError(
+      'OWNER_REFUSED',
+      'The fleet that is being replaced has a record of another backup key: recover it first, or have the frontend erase it.',
+    );
+  return left.g;
+}
+
+/** The new fleet's record, as it is served now. */
+interface Served {
+  readonly recordId: string;
+  /** Only whoever holds the backup key can have made it. */
+  readonly ownerKey: Uint8Array;
+  /** The old fleet's generation that was moved, where that is known: a later one is another enrolment. */
+  readonly moved: Uint8Array | undefined;
+}
+
+/** Never throws: the new fleet has the record. */
+export async function drain({ draining }: Vault, { recordId, ownerKey, moved }: Served): Promise<Drained> {
+  if (!draining) return { state: 'nothing' };
+  try {
+    const left = await describeIfKnown(draining, recordId);
+    if (!left || left.state === 'erased') return { state: 'nothing' };
+    const isSame = constantTimeEqual(left.ownerKey, ownerKey) && (moved === undefined || constantTimeEqual(left.g, moved));
+    if (!isSame) return { state: 'kept' };
+    await eraseGeneration(draining, recordId, left.g);
+    return { state: 'erased' };
+  } catch (error) {
+    return { state: 'unknown', error };
+  }
+}
+
+/** Returns the replicas that dropped it at once. */
+async function eraseGeneration({ clock, transport }: Vault, recordId: string, g: Uint8Array): Promise<readonly number[]> {
+  const request = create(EraseRecordRequestSchema, { recordId, g });
+  return (await insist(clock, () => transport.eraseRecord(request))).forgotten;
+}
+
+/** In both fleets, the old one first: else a recovery in between would move it back. Throws RECORD_UNKNOWN if neither has it. */
+export async function eraseEverywhere(vault: Vault, recordId: string): Promise<readonly number[]> {
+  const left = vault.draining && (await describeIfKnown(vault.draining, recordId));
+  const forgotten = vault.draining && left ? await eraseGeneration(vault.draining, recordId, left.g) : undefined;
+  try {
+    const { g } = await describe(vault, recordId);
+    return await eraseGeneration(vault, recordId, g);
+  } catch (error) {
+    if (forgotten && isVaultError(error, 'RECORD_UNKNOWN')) return forgotten;
+    throw error;
+  }
+}

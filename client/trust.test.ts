@@ -1,0 +1,208 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { formatNoteKey } from '../fleet/log/note-key.ts';
+import { softKey } from '../fleet/log/testing.ts';
+import type { CheckCode } from '../fleet/verify/check-codes.ts';
+import { utf8 } from '../primitives/bytes.ts';
+import { encodeStatement, parseStatement } from '../protocol/statement.ts';
+import { InstantClock } from '../test/harness/soft-client.ts';
+import { SoftFleet } from '../test/harness/soft-fleet.ts';
+import { DAY, SoftMemory, SoftNotary } from '../test/harness/soft-notary.ts';
+import { Fleet } from './fleet.ts';
+import { trustIn, trustInDraining } from './trust.ts';
+import type { WitnessedPolicy } from './trust-policy.ts';
+
+const now = new InstantClock().now();
+let parties: SoftNotary;
+let notary: SoftNotary;
+let vault: SoftFleet;
+let memory: SoftMemory;
+
+beforeAll(async () => {
+  parties = await SoftNotary.create(now);
+});
+
+/** A fleet at epoch 1, in the log; a device that saw nothing. */
+function begin(): void {
+  notary = parties.fork([]);
+  vault = new SoftFleet();
+  memory = new SoftMemory();
+  publish();
+}
+
+function publish(at = now): void {
+  if (!notary.entries.includes(vault.statement.bytes)) notary.append(vault.statement.bytes);
+  vault.published = notary.publish(vault.statement.bytes, at);
+}
+
+const device = (changes: Partial<WitnessedPolicy> = {}, clock = new InstantClock()) =>
+  new Fleet(vault.name, trustIn(notary.policy({ memory, ...changes })), vault, clock);
+
+const expectRefused = (act: Promise<unknown>, check: CheckCode) =>
+  expect(act).rejects.toMatchObject({ code: 'FLEET_UNTRUSTED', details: { check } });
+
+describe('a device that trusts a witness', () => {
+  test('believes a statement that both signed and the log holds, and remembers epoch and checkpoint', async () => {
+    begin();
+    expect(await device().statement()).toMatchObject({ epoch: 1 });
+    expect(memory.remembered).toEqual({
+      epochLeast: 1,
+      checkpoint: { origin: 'witness.example/backup-key-vault', size: 1, root: notary.leaves[0] },
+    });
+  });
+
+  test('learns the next epoch from a reply, and asks for proof that the log continues', async () => {
+    begin();
+    const known = device();
+    await known.statement();
+    vault.restate();
+    publish();
+    const { smime, logProof } = vault.published as { smime: Uint8Array; logProof: Uint8Array };
+    const bundle = { $typeName: 'backupvault.v1.ValidationBundle', smime, logProof } as const;
+    expect(await known.learn({ statement: vault.statement.bytes, bundle })).toMatchObject({ epoch: 2 });
+    expect(memory.remembered).toMatchObject({ epochLeast: 2, checkpoint: { size: 2 } });
+    expect(vault.received('getFleet')).toHaveLength(2); // the second with the size of the first checkpoint
+  });
+
+  test('needs no proof for a checkpoint of the size that it has seen', async () => {
+    begin();
+    await device().statement();
+    const { smime, logProof } = vault.published as { smime: Uint8Array; logProof: Uint8Array };
+    const bundle = { $typeName: 'backupvault.v1.ValidationBundle', smime, logProof } as const;
+    await device().learn({ statement: vault.statement.bytes, bundle });
+    expect(vault.received('getFleet')).toHaveLength(1);
+  });
+
+  test('asks again once the checkpoint is too old', async () => {
+    begin();
+    const clock = new InstantClock();
+    const known = device({}, clock);
+    await known.statement();
+    clock.slept = 8 * DAY;
+    await expectRefused(known.statement(), 'checkpoint-stale');
+    publish(clock.now());
+    expect(await known.statement()).toMatchObject({ epoch: 1 });
+  });
+
+  test('keeps the statement of the bundle, whatever stands beside it', async () => {
+    begin();
+    vault.tamper.getFleet = (reply) => {
+      reply.statement = new SoftFleet().statement.bytes;
+    };
+    expect((await device().statement()).hash).toEqual(vault.statement.hash);
+  });
+
+  test('lets two learn at once, of which the one that saw less is slower: the later is remembered', async () => {
+    begin();
+    await device().statement();
+    vault.restate();
+    publish();
+    const { getFleet } = vault;
+    vault.getFleet = async (request) => {
+      vault.getFleet = getFleet;
+      const reply = await getFleet.call(vault, request);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return reply;
+    };
+    const slow = device().statement();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    vault.restate();
+    publish();
+    const [before, after] = await Promise.all([slow, device().statement()]);
+    expect([before.epoch, after.epoch]).toEqual([2, 3]);
+    expect(memory.remembered).toMatchObject({ epochLeast: 3, checkpoint: { size: 3 } });
+  });
+});
+
+describe('refused is', () => {
+  test.each<[string, CheckCode, () => unknown]>([
+    ['a bare statement', 'signature-missing', () => hand(undefined)],
+    ['an epoch below the policy’s', 'statement-older', () => ({ epochLeast: 2 })],
+    ['an epoch below one that was seen', 'statement-older', () => remember(1, notary.leaves[0] as Uint8Array, 2)],
+    ['too few cosigners', 'cosignatures-few', () => hand(notary.publish(vault.statement.bytes, now, []))],
+    ['a stale checkpoint', 'checkpoint-stale', () => publish(now - 8 * DAY)],
+    ['another log', 'checkpoint-signature', () => ({ logKey: formatNoteKey(softKey('other.example').key) })],
+    ['a fork of the same size', 'log-forked', () => remember(1, notary.fork([utf8('another')]).leaves[0] as Uint8Array)],
+    [
+      'a fork that went on',
+      'log-forked',
+      () => {
+        notary.append(utf8('next'));
+        publish();
+        return remember(1, notary.fork([utf8('another')]).leaves[0] as Uint8Array);
+      },
+    ],
+    [
+      'growth without proof',
+      'log-forked',
+      () => {
+        remember(1, notary.leaves[0] as Uint8Array);
+        notary.append(utf8('next'));
+        publish();
+        vault.tamper.getFleet = (reply) => {
+          reply.consistency = [];
+        };
+      },
+    ],
+    ['a log that shrank', 'checkpoint-stale', () => remember(2, notary.leaves[0] as Uint8Array)],
+  ])('%s', async (_what, check, change) => {
+    begin();
+    const changes = (change() ?? {}) as Partial<WitnessedPolicy>;
+    const before = memory.remembered;
+    await expectRefused(device(changes).statement(), check);
+    expect(memory.remembered).toBe(before); // nothing is learnt from what is refused
+  });
+
+  test('a statement of another fleet, and nothing of it is remembered', async () => {
+    begin();
+    const other = new Fleet('other', trustIn(notary.policy({ memory })), vault, new InstantClock());
+    await expectRefused(other.statement(), 'fleet-differs');
+    expect(memory.remembered).toBeUndefined();
+  });
+
+  test.each<[string, Partial<WitnessedPolicy>]>([
+    ['more cosignatures than cosigners', { cosignaturesLeast: 3 }],
+    ['no number of cosignatures', { cosignaturesLeast: undefined as unknown as number }],
+    ['no epoch', { epochLeast: undefined as unknown as number }],
+    ['an epoch that is none', { epochLeast: 0 }],
+    ['no age', { checkpointAgeMost: Number.NaN }],
+    ['a log key that is none', { logKey: 'witness' }],
+  ])('a policy with %s', (_what, changes) => {
+    begin();
+    expect(() => device(changes)).toThrow(expect.objectContaining({ code: 'MALFORMED' }));
+  });
+
+  test('a memory that is damaged', async () => {
+    begin();
+    memory.load = () => Promise.reject(new Error('damaged'));
+    await expect(device().statement()).rejects.toThrow('damaged');
+  });
+});
+
+test('a draining fleet may be older than what was seen, shares the log’s history, and does not lower the epoch', async () => {
+  begin();
+  const old = vault.statement;
+  await device().statement();
+  vault = new SoftFleet({ epoch: 2 });
+  publish();
+  await device().statement();
+
+  const draining = new SoftFleet();
+  draining.statement = parseStatement(encodeStatement(old.document));
+  draining.published = notary.publish(old.bytes, now);
+  const inDraining = (epochLeast: number) =>
+    new Fleet(draining.name, trustInDraining(notary.policy({ memory }), epochLeast), draining, new InstantClock());
+  expect(await inDraining(1).statement()).toMatchObject({ epoch: 1 });
+  expect(memory.remembered).toMatchObject({ epochLeast: 2, checkpoint: { size: 2 } });
+  await expectRefused(inDraining(2).statement(), 'statement-older');
+
+  draining.published = notary.fork([old.bytes, utf8('another')]).publish(old.bytes, now);
+  await expectRefused(inDraining(1).statement(), 'log-forked');
+});
+
+const hand = (published: typeof vault.published) => {
+  vault.published = published;
+};
+
+const remember = (size: number, root: Uint8Array, epochLeast = 1) => {
+  memory.remembered = { epochLeast, checkpoint: { origin: notary.log.key.name, size, root } };
+};

@@ -1,0 +1,39 @@
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { expect, it } from 'vitest';
+import { BodySchema, GenerationSchema, SubRecordSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { CountedSchema, RecallResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { parseRecalled } from './reconcile.ts';
+
+// A hostile replica says what it likes of its guard, to replicas that must not fall over it after a restore.
+
+type Recalled = MessageInitShape<typeof RecallResponseSchema>;
+
+const point = Uint8Array.of(2, ...new Uint8Array(32).fill(1));
+const hash = new Uint8Array(32);
+const shares = [1, 2, 3].map((index) => ({ index, publicKey: point, evaluated: point, ticketHash: hash, x: index, mask: hash }));
+const body = create(BodySchema, {
+  ...{ version: 1, fleet: 'test', epoch: 1n, rid: hash, g: new Uint8Array(16), threshold: 2, shares, policy: { limit: 3 } },
+  ...{ ownerKey: hash, previous: new Uint8Array(0), payload: new Uint8Array(60), commit: hash },
+});
+const generation = (number = 1n, index = 2) => create(GenerationSchema, { body, subRecord: create(SubRecordSchema, { index }), number });
+const counted = (attempt: number, atMs = 0n) => create(CountedSchema, { attempt, pointHash: hash, atMs });
+const parse = (recalled: Recalled) => parseRecalled(create(RecallResponseSchema, recalled), 2);
+
+it('takes what a guard can hold', () => {
+  const { live, counted: attempts } = parse({ live: generation(), counted: [counted(1), counted(3)] });
+  expect(live?.number).toBe(1n);
+  expect([...attempts.keys()]).toEqual([1, 3]);
+  expect(parse({}).live).toBeUndefined();
+});
+
+it.each<[string, Recalled]>([
+  ['an attempt beyond the limit', { live: generation(), counted: [counted(4)] }],
+  ['a great many attempts', { live: generation(), counted: [counted(2 ** 32 - 1)] }],
+  ['attempt 0', { live: generation(), counted: [counted(0)] }],
+  ['attempts on nothing', { counted: [counted(1)] }],
+  ['a number that leaves no room for the next', { live: generation(2n ** 64n - 1n) }],
+  ['a time beyond all times', { live: generation(), counted: [counted(1, 2n ** 60n)] }],
+  ['the sub-record of another replica', { prepared: [generation(1n, 1)] }],
+])('refuses %s', (_, recalled) => {
+  expect(() => parse(recalled)).toThrow(expect.objectContaining({ code: 'MALFORMED' }));
+});

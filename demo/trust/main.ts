@@ -1,0 +1,184 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { parse, stringify } from 'yaml';
+import { makeDirectory, PUBLIC, writeNew } from '../../fleet/produce/files.ts';
+import { type CeremonyPlan, PLAN_TYPE } from '../../fleet/verify/plan.ts';
+import { exitWhenIdle } from '../../primitives/exit.ts';
+import { packageRoot, version } from '../../primitives/package-root.ts';
+import { Narrator } from '../narrator.ts';
+import { makeReplicaPlace, makeTokenPlace, type TokenPlace } from './places.ts';
+import { run, serve } from './run.ts';
+
+// Two ceremonies of one fleet with software tokens, a witness with its own token and log, and a second witness that cosigns. Everything
+// stays in build/trust/.
+
+const FLEET = 'demo';
+const LOG = 'witness.example/backup-key-vault';
+/** Of all that runs. The same sources and the same compiler give the same bytes. */
+const DIGEST = "find dist -name '*.js' | LC_ALL=C sort | xargs cat | sha256sum";
+const DAY = 24 * 3600 * 1000;
+const roles = { operator: 'operator', 'custodian-1': 'custodian', 'custodian-2': 'custodian', auditor: 'auditor' } as const;
+type Name = keyof typeof roles;
+
+const root = join(packageRoot, 'build/trust');
+const at = (...names: string[]) => join(root, ...names);
+const narrator = new Narrator();
+
+async function main(): Promise<void> {
+  rmSync(root, { recursive: true, force: true });
+  mkdirSync(root, { recursive: true });
+  for (const folder of ['tokens', 'plans', 'anchors', 'witnessed']) makeDirectory(at(folder));
+
+  const participants = await makeParticipants();
+  const stop = await makeWitnesses();
+  try {
+    makeAnchors();
+    const replicas = [1, 2, 3].map((i) => makeReplicaPlace(at('tokens', `replica-${i}`), FLEET, i));
+    await epoch(1, replicas, ['make', 'make', 'make'], participants);
+    narrator.say('Months later the token of replica-3 is replaced by another. The others keep their keys.');
+    replicas[2] = makeReplicaPlace(at('tokens', 'replica-3-new'), FLEET, 3);
+    await epoch(2, replicas, ['keep', 'keep', 'make'], participants);
+  } finally {
+    stop();
+  }
+  const anchors = relative(process.cwd(), at('anchors'));
+  const evidence = relative(process.cwd(), at('epoch-2'));
+  narrator.say(`Look at ${evidence}/index.html in a browser; docs/AUDIT.md has the commands for openssl, sha256sum and jq.`);
+  console.log(`Check it: node dist/cli/main.js evidence verify ${evidence} --anchors ${anchors} --cosignatures 1`);
+}
+
+async function makeParticipants(): Promise<ReadonlyMap<Name, TokenPlace>> {
+  const places = new Map<Name, TokenPlace>();
+  for (const name of Object.keys(roles) as Name[]) {
+    const place = makeTokenPlace(at('tokens', name));
+    const token = ['--token', name, '--pin-file', place.pinFile];
+    const certify = name === 'operator' ? ['--certify', 'Operator of the demo fleet'] : [];
+    await run(
+      'bkvctl',
+      ['ceremony', 'key', join(place.directory, 'key'), ...token, '--so-pin-file', place.soPinFile, ...certify],
+      place.environment,
+    );
+    places.set(name, place);
+  }
+  narrator.say(`Made ${places.size} participants, each with a key in a token of its own: ${[...places.keys()].join(', ')}.`);
+  return places;
+}
+
+/** The witness that keeps the log, and a second one that cosigns it. Returns what stops the second. */
+async function makeWitnesses(): Promise<() => void> {
+  const make = async (name: string, log: string) => {
+    const place = makeTokenPlace(at('tokens', name));
+    const token = ['--token-label', name, '--pin-file', place.pinFile, '--init-token', '--so-pin-file', place.soPinFile];
+    await run('bkv-witness', ['--dir', at(name), 'init', '--name', log, ...token], place.environment);
+    return place;
+  };
+  await make('witness', LOG);
+  const second = await make('second-witness', 'second.example/witness');
+  await run('bkv-witness', ['--dir', at('second-witness'), 'follow', text(at('witness', 'log.vkey')).trim()], second.environment);
+  const { url, process: server } = await serve(at('second-witness'), second.environment);
+  const file = at('witness', 'witness.yaml');
+  const config = parse(text(file)) as { cosigners: object[] };
+  config.cosigners.push({ vkey: text(at('second-witness', 'cosigner.vkey')).trim(), url });
+  writeFileSync(file, stringify(config));
+  narrator.say(`Made the witness ${LOG} with its own token and log, and a second witness that cosigns it.`);
+  return () => server.kill();
+}
+
+/** What everybody would know from elsewhere: print, websites of others, the app itself. */
+function makeAnchors(): void {
+  const keep = (from: string, name: string) => writeNew(at('anchors', name), text(from), PUBLIC);
+  keep(at('tokens', 'operator', 'key', 'ca.pem'), 'operator-ca.pem');
+  keep(at('witness', 'witness-ca.pem'), 'witness-ca.pem');
+  keep(at('witness', 'log.vkey'), 'log.vkey');
+  keep(at('second-witness', 'cosigner.vkey'), 'cosigners.vkey');
+}
+
+async function epoch(
+  number: number,
+  replicas: readonly TokenPlace[],
+  keys: readonly ('make' | 'keep')[],
+  participants: ReadonlyMap<Name, TokenPlace>,
+): Promise<void> {
+  const evidence = at(`epoch-${number}`);
+  const plan = writeNew(at('plans', `epoch-${number}.yaml`), stringify(planOf(number, replicas, keys, participants)), PUBLIC);
+  writeNew(at('plans', `epoch-${number}-script.md`), String((await run('bkvctl', ['ceremony', plan, '--script'])).script), PUBLIC);
+  await run('bkvctl', ['ceremony', plan, '--out', evidence, '--dry-run']);
+  const held = await run('bkvctl', ['ceremony', plan, '--out', evidence]);
+  narrator.say(
+    `Epoch ${number}: held the ceremony. Statement ${String(held.statement_hash).slice(0, 16)}…, “${firstWords(held.statement_words)} …”`,
+  );
+  for (const [name, place] of participants) {
+    const exception = name === 'auditor' && number === 1 ? ['--exception', 'This is a rehearsal on one machine.'] : [];
+    const key = ['--token', name, '--pin-file', place.pinFile];
+    await run('bkvctl', ['ceremony', 'sign', evidence, '--as', name, ...key, ...exception], place.environment);
+  }
+  narrator.say(`Epoch ${number}: ${participants.size} participants verified it and signed that they agree.`);
+
+  const out = at('witnessed', `epoch-${number}`);
+  const witness = { SOFTHSM2_CONF: at('tokens', 'witness', 'softhsm2.conf') };
+  const logged = await run('bkv-witness', ['--dir', at('witness'), 'submit', evidence, '--out', out], witness);
+  narrator.say(`Epoch ${number}: the witness verified it, put it into its log as entry ${logged.index} and signed; the second cosigned.`);
+
+  const operator = participants.get('operator') as TokenPlace;
+  await run(
+    'bkvctl',
+    [
+      ...['ceremony', 'seal', evidence, '--witnessed', join(out, 'witnessed.txt'), '--proof', join(out, 'log-proof.txt')],
+      ...['--certificate', join(operator.directory, 'key/bundle.crt'), '--anchors', at('anchors'), '--cosignatures', '1'],
+      ...['--token', 'operator', '--pin-file', operator.pinFile],
+    ],
+    operator.environment,
+  );
+  const { verdict } = await run('bkvctl', ['evidence', 'verify', evidence, '--anchors', at('anchors'), '--cosignatures', '1']);
+  if (verdict !== 'trusted') throw new Error(`The evidence of epoch ${number} is ${verdict}.`);
+  narrator.say(`Epoch ${number}: the operator signed over it. The evidence is complete, and trusted.`);
+}
+
+function planOf(
+  number: number,
+  replicas: readonly TokenPlace[],
+  keys: readonly ('make' | 'keep')[],
+  participants: ReadonlyMap<Name, TokenPlace>,
+): CeremonyPlan {
+  const now = Date.now();
+  const second = (time: number) => new Date(time).toISOString().replace(/\.\d+Z$/, 'Z');
+  const path = (file: string) => relative(at('plans'), file);
+  return {
+    ...{ type: PLAN_TYPE, purpose: 'rehearsal', fleet: FLEET, epoch: number, threshold: 2, store_incarnation: 1 },
+    ...(number > 1 ? { previous: path(at(`epoch-${number - 1}`, 'statement.json')) } : {}),
+    not_before: second(now - 3600 * 1000),
+    not_after: second(now + 180 * DAY),
+    software: {
+      version,
+      digest: `sha256:${execFileSync('bash', ['-c', DIGEST], { cwd: packageRoot }).toString().slice(0, 64)}`,
+      rebuild: ['npm ci', 'make build', DIGEST],
+    },
+    replicas: replicas.map(({ directory, soPinFile, environment }, i) => ({
+      name: `replica-${i + 1}`,
+      keys: keys[i] as 'make' | 'keep',
+      guard_incarnation: number > 1 && keys[i] === 'make' ? 2 : 1, // a new token's guard begins anew
+      config: path(join(directory, 'config.yaml')),
+      ...(keys[i] === 'make' ? { so_pin_file: path(soPinFile) } : {}),
+      initialise: keys[i] === 'make',
+      module_configuration: { variable: 'SOFTHSM2_CONF', file: path(environment.SOFTHSM2_CONF) },
+      attestation: [],
+    })),
+    participants: [...participants].map(([name, { directory }]) => ({
+      name,
+      role: roles[name],
+      public_key: text(join(directory, 'key/public.pem')),
+    })),
+  };
+}
+
+const text = (file: string): string => readFileSync(file, 'utf8');
+const firstWords = (words: unknown): string => String(words).split(' ').slice(0, 4).join(' ');
+
+exitWhenIdle();
+try {
+  await main();
+} catch (error) {
+  console.error(`trust-demo: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}

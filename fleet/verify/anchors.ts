@@ -1,0 +1,62 @@
+import type { Millis } from '../../primitives/brand.ts';
+import { isVaultError } from '../../primitives/errors.ts';
+import { formatNoteKey, parseNoteKey } from '../log/note-key.ts';
+import type { LogPolicy } from '../log/policy.ts';
+import { parseCertificate } from './certificate.ts';
+import { refuse } from './checks.ts';
+import { decodeText, type EvidenceFiles, hexHash, need } from './files.ts';
+import type { Authorities } from './layers.ts';
+
+/** What a verifier knows of operator, witness and log from elsewhere: the files of a directory of anchors. */
+export interface Anchors {
+  readonly authorities: Authorities;
+  readonly log: Pick<LogPolicy, 'logKey' | 'cosigners'>;
+}
+
+/** How strict the verifier is about the log. */
+export interface Strictness {
+  readonly cosignaturesLeast: number;
+  readonly checkpointAgeMost: Millis;
+}
+
+export const anchorFiles = ['operator-ca.pem', 'witness-ca.pem', 'log.vkey', 'cosigners.vkey'] as const;
+
+/** Reads anchors from files named as in `anchors/` of evidence. Throws anchors-differ naming the file that is wrong. */
+export function readAnchors(files: EvidenceFiles, folder: string): Anchors {
+  const text = (name: (typeof anchorFiles)[number]) => decodeText(need(files, `${folder}${name}`), 'anchors-differ', `The file ${name}`);
+  const vkey = (line: string) => {
+    try {
+      return parseNoteKey(line);
+    } catch (cause) {
+      throw isVaultError(cause) ? refuse('anchors-differ', `A key of the log is wrong: ${cause.message}`, cause) : cause;
+    }
+  };
+  return {
+    authorities: { operator: parseCertificate(text('operator-ca.pem')), witness: parseCertificate(text('witness-ca.pem')) },
+    log: {
+      logKey: vkey(text('log.vkey').trim()),
+      cosigners: text('cosigners.vkey').split('\n').filter(Boolean).map(vkey),
+    },
+  };
+}
+
+/** Names and SHA-256 fingerprints, to compare with what is known from elsewhere. */
+export function fingerprints({ authorities, log }: Anchors): { readonly name: string; readonly sha256: string }[] {
+  return [
+    { name: 'operator’s authority', sha256: hexHash(authorities.operator.der) },
+    { name: 'witness’s authority', sha256: hexHash(authorities.witness.der) },
+    { name: `log ${log.logKey.name}`, sha256: hexHash(log.logKey.publicKey) },
+    ...log.cosigners.map(({ name, publicKey }) => ({ name: `cosigner ${name}`, sha256: hexHash(publicKey) })),
+  ];
+}
+
+/** Throws anchors-differ. */
+export function expectSameAnchors(own: Anchors, known: Anchors): string {
+  const same = (a: Uint8Array, b: Uint8Array) => hexHash(a) === hexHash(b);
+  if (!same(own.authorities.operator.der, known.authorities.operator.der)) throw differ('operator’s authority');
+  if (!same(own.authorities.witness.der, known.authorities.witness.der)) throw differ('witness’s authority');
+  if (formatNoteKey(own.log.logKey) !== formatNoteKey(known.log.logKey)) throw differ('log’s key');
+  return 'Authorities and log key are those known from elsewhere.';
+}
+
+const differ = (what: string) => refuse('anchors-differ', `The ${what} in the evidence is not the one known from elsewhere.`);

@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import { toHex } from '../../primitives/bytes.ts';
+import { parseStatement } from '../../protocol/statement.ts';
+import { softStatement } from '../witness/testing.ts';
+import { expectNext, readHistory } from './history.ts';
+
+const first = softStatement();
+const second = softStatement(first);
+const third = softStatement(second);
+const other = softStatement(undefined, { fleet: 'other' });
+
+const refused = (check: string) => expect.objectContaining({ code: 'FLEET_UNTRUSTED', details: { check } });
+
+test('epochs follow each other, fleet by fleet', () => {
+  expect(() => expectNext([], first)).not.toThrow();
+  expect(() => expectNext([first, other], second)).not.toThrow();
+  expect(() => expectNext([first, second], other)).not.toThrow();
+});
+
+test.each([
+  ['the same statement', [first, second], second, 'statement-older'],
+  ['an older statement', [first, second], first, 'statement-older'],
+  ['another statement of the same epoch', [first, second], softStatement(first, { threshold: 3 }), 'statement-older'],
+  ['an epoch left out', [first], third, 'epoch-gap'],
+  ['a fleet that does not begin with epoch 1', [first], softStatement(other, { fleet: 'third' }), 'epoch-gap'],
+  ['another previous statement', [first], softStatement(first, { previous: toHex(other.hash) }), 'previous-mismatch'],
+  ['no previous statement', [first], softStatement(first, { previous: null }), 'previous-mismatch'],
+  ['a first statement with a previous one', [], softStatement(undefined, { previous: toHex(other.hash) }), 'previous-mismatch'],
+  ['no evidence', [first], softStatement(first, { evidence: null }), 'evidence-mismatch'],
+  ['the evidence of another', [first], softStatement(first, { evidence: first.document.evidence }), 'evidence-mismatch'],
+])('%s is refused', (_what, earlier, next, check) => {
+  expect(() => expectNext(earlier, next)).toThrow(refused(check));
+});
+
+test('a history is read up to its first flaw', () => {
+  const read = (...statements: Uint8Array[]) => readHistory(statements, parseStatement);
+  expect(read(first.bytes, other.bytes, second.bytes)).toEqual({ statements: [first, other, second] });
+  expect(read(first.bytes, third.bytes, second.bytes)).toMatchObject({
+    statements: [first],
+    flaw: { index: 1, error: refused('epoch-gap') },
+  });
+  expect(read(first.bytes, Uint8Array.of(1)).flaw).toMatchObject({ index: 1, error: refused('statement-malformed') });
+});

@@ -1,0 +1,115 @@
+import type { Millis } from '../../primitives/brand.ts';
+import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
+import { isVaultError, VaultError } from '../../primitives/errors.ts';
+import { parseStatement, type Statement } from '../../protocol/statement.ts';
+import { parseCheckpoint } from '../log/checkpoint.ts';
+import { type Note, parseNote } from '../log/note.ts';
+import { type LogPolicy, type TrustedCheckpoint, verifyCheckpoint } from '../log/policy.ts';
+import { entryBundlesOf, parseEntries, type Tile, tileHashes, tilePath, tilesOf } from '../log/tile.ts';
+import { leafHash, type TreeHash, treeHash } from '../log/tree.ts';
+import type { RememberedCheckpoint } from './bundle.ts';
+import { type Checklist, refuse } from './checks.ts';
+import { readHistory } from './history.ts';
+
+/** A log's files by their paths below its URL. */
+export type LogFiles = ReadonlyMap<string, Uint8Array>;
+
+/** Is the checkpoint one to rely on? */
+export function checkCheckpoint(list: Checklist, bytes: Uint8Array, policy: LogPolicy, now: Millis): TrustedCheckpoint | undefined {
+  const note = list.run('checkpoint', 'The log answers a checkpoint', [], () => {
+    const read = readNote(bytes);
+    const { origin, size } = parseCheckpoint(read.text);
+    return [read, `${origin}, ${size} entries.`];
+  });
+  return list.run('signed', 'The log signed it, lately, and enough others did', [note], (read) => {
+    const trusted = verifyCheckpoint(read, policy, now);
+    const others = trusted.cosigners.length === 0 ? 'no other witness' : trusted.cosigners.join(', ');
+    return [trusted, `Signed ${new Date(trusted.signedAt).toISOString()}; cosigned by ${others}.`];
+  });
+}
+
+export interface Tree {
+  readonly entries: readonly Uint8Array[];
+  readonly leaves: readonly TreeHash[];
+}
+
+/** The entries of a log, and that they are what it signed. */
+export function checkTree(list: Checklist, files: LogFiles, checkpoint: TrustedCheckpoint): Tree | undefined {
+  const entries = list.run('entries', 'It answers all of its entries', [], () => {
+    const read = entryBundlesOf(checkpoint.size).flatMap((tile) => readBundle(files, tile));
+    return [read, `${read.length} entries.`];
+  });
+  return list.run('tree', 'They are the tree that it signed', [entries], (read) => {
+    const leaves = read.map(leafHash);
+    const root = treeHash(leaves);
+    if (!constantTimeEqual(root, checkpoint.root))
+      throw refuse('tree-mismatch', `The entries make a tree with root ${toHex(root)}; the log signed ${toHex(checkpoint.root)}.`);
+    return [{ entries: read, leaves }, `Root ${toHex(root)}.`];
+  });
+}
+
+/** Everything that a log holds, held against what it signed and against the rules for statements. `remembered`: an older checkpoint. */
+export function checkLog(
+  list: Checklist,
+  files: LogFiles,
+  checkpoint: TrustedCheckpoint,
+  remembered: RememberedCheckpoint | undefined,
+): readonly Statement[] | undefined {
+  const tree = checkTree(list, files, checkpoint);
+  list.run('tiles', 'Its tiles are those of this tree', [tree], ({ leaves }) => {
+    const tiles = tilesOf(checkpoint.size).filter((tile): tile is Tile & { readonly level: number } => tile.level !== 'entries');
+    const wrong = tiles.find((tile) => !constantTimeEqual(fileOf(files, tile), tileHashes(tile, leaves)));
+    if (wrong) throw refuse('tree-mismatch', `${tilePath(wrong)} does not hold the hashes of the tree.`);
+    return [true, `${tiles.length} tiles.`];
+  });
+  list.run('continues', 'It continues what was seen of it before', [tree], ({ leaves }) => {
+    if (!remembered) return [true, 'Nothing was seen before.'];
+    if (remembered.origin !== checkpoint.origin) throw refuse('log-forked', `What was seen before is of the log ${remembered.origin}.`);
+    const { size, root } = remembered;
+    if (size > leaves.length) throw refuse('log-forked', `It had ${size} entries before, and has ${leaves.length} now.`);
+    if (!constantTimeEqual(treeHash(leaves.slice(0, size)), root))
+      throw refuse('log-forked', `Its first ${size} entries were others before.`);
+    return [true, `Its first ${size} entries are the same.`];
+  });
+  return list.run(
+    'statements',
+    'Each statement follows the rules: epochs in order, each naming the one before, nothing twice',
+    [tree],
+    ({ entries }) => {
+      const { statements, flaw } = readHistory(entries, parseStatement);
+      if (flaw) throw atEntry(flaw.index, flaw.error);
+      const fleets = new Map(statements.map(({ fleet, epoch }) => [fleet, epoch]));
+      return [statements, [...fleets].map(([fleet, epoch]) => `${fleet}: epoch ${epoch}`).join('; ') || 'None.'];
+    },
+  );
+}
+
+function readNote(bytes: Uint8Array): Note {
+  try {
+    const note = parseNote(bytes);
+    parseCheckpoint(note.text);
+    return note;
+  } catch (error) {
+    throw isVaultError(error, 'MALFORMED') ? refuse('checkpoint-malformed', error.message, error) : error;
+  }
+}
+
+function readBundle(files: LogFiles, tile: Tile): Uint8Array[] {
+  try {
+    return parseEntries(fileOf(files, tile), tile.width);
+  } catch (error) {
+    throw isVaultError(error, 'MALFORMED') ? refuse('tree-mismatch', `${tilePath(tile)}: ${error.message}`, error) : error;
+  }
+}
+
+function fileOf(files: LogFiles, tile: Tile): Uint8Array {
+  const file = files.get(tilePath(tile));
+  if (!file) throw refuse('tree-mismatch', `${tilePath(tile)} is not there.`);
+  return file;
+}
+
+/** The same refusal, saying where. */
+function atEntry(index: number, error: unknown): unknown {
+  if (!isVaultError(error)) return error;
+  return new VaultError(error.code, `Entry ${index}: ${error.message}`, { cause: error, details: error.details });
+}

@@ -1,0 +1,94 @@
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { MAX_REPLICAS } from '../../protocol/body.ts';
+import { refuse } from './checks.ts';
+import { decodeText } from './files.ts';
+import { parsePublicKey } from './public-key.ts';
+
+export const PLAN_TYPE = 'backup-key-vault/ceremony-plan/v1';
+
+const name = z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/);
+const seconds = z.iso.datetime({ precision: 0 });
+
+const replica = z.strictObject({
+  name,
+  /** `make`: new keys in a token that has none of this replica. `keep`: the keys that are there, for another epoch of the same fleet. */
+  keys: z.enum(['make', 'keep']),
+  /** Counts the times the replica's guard was lost or rebuilt. */
+  guard_incarnation: z.int().min(1),
+  /** The configuration of its daemon: says where the token and its PIN are. Relative to the plan. */
+  config: z.string(),
+  /** The security officer's PIN, where keys are made. */
+  so_pin_file: z.string().optional(),
+  /** Initialise a blank token first. */
+  initialise: z.boolean().default(false),
+  /** Environment of whoever opens the token, such as the path of the module's own configuration. Relative to the plan. */
+  module_configuration: z.strictObject({ variable: z.string().regex(/^[A-Z][A-Z0-9_]*$/), file: z.string() }).optional(),
+  /** Files that the vendor's tools made about this token: attestation. Relative to the plan. */
+  attestation: z.array(z.string()).default([]),
+});
+
+const participant = z.strictObject({
+  name,
+  role: z.enum(['operator', 'custodian', 'witness', 'auditor']),
+  /** P-256, as PEM (SubjectPublicKeyInfo). */
+  public_key: z.string().startsWith('-----BEGIN PUBLIC KEY-----'),
+});
+
+const schema = z.strictObject({
+  type: z.literal(PLAN_TYPE),
+  /** A rehearsal may run with software tokens; whoever looks at the evidence is told. */
+  purpose: z.enum(['production', 'rehearsal']),
+  fleet: z.string().regex(/^[a-z0-9][a-z0-9-]{0,28}$/),
+  epoch: z.int().min(1),
+  /** The statement of the epoch before; none for the first. Relative to the plan. */
+  previous: z.string().optional(),
+  threshold: z.int().min(2),
+  store_incarnation: z.int().min(1),
+  not_before: seconds,
+  not_after: seconds,
+  software: z.strictObject({
+    version: z.string(),
+    /** Of the artefact that runs: sha256:…, as printed by the commands below. */
+    digest: z.string(),
+    /** Commands with which anybody makes the same artefact again. */
+    rebuild: z.array(z.string()).min(1),
+  }),
+  replicas: z.array(replica).min(3).max(MAX_REPLICAS),
+  participants: z.array(participant).min(2),
+});
+
+export type CeremonyPlan = z.infer<typeof schema>;
+export type PlannedParticipant = CeremonyPlan['participants'][number];
+export type PlannedReplica = CeremonyPlan['replicas'][number];
+
+/** The plan of a ceremony. Throws plan-mismatch naming what is wrong. */
+export function parsePlan(bytes: Uint8Array): CeremonyPlan {
+  let document: unknown;
+  try {
+    document = parse(decodeText(bytes, 'plan-mismatch', 'The plan'), { maxAliasCount: 0 });
+  } catch (cause) {
+    throw refuse('plan-mismatch', `The plan is not YAML: ${(cause as Error).message}`, cause);
+  }
+  const result = schema.safeParse(document);
+  if (!result.success) throw refuse('plan-mismatch', `The plan is wrong:\n${z.prettifyError(result.error)}`);
+  const plan = result.data;
+  const n = plan.replicas.length;
+  if (plan.threshold <= n / 2 || plan.threshold > n)
+    throw refuse('threshold-not-majority', `The plan’s threshold ${plan.threshold} of ${n} is not a majority.`);
+  if (plan.epoch === 1 ? plan.previous !== undefined : plan.previous === undefined)
+    throw refuse('epoch-gap', 'The plan must name the previous statement, except for epoch 1.');
+  if (Date.parse(plan.not_before) >= Date.parse(plan.not_after))
+    throw refuse('plan-mismatch', 'The plan’s validity ends before it begins.');
+  distinct('replicas have the same name', plan.replicas);
+  distinct('participants have the same name', plan.participants);
+  const keys = plan.participants.map(({ public_key }) => ({ name: String(parsePublicKey(public_key).point) }));
+  distinct('participants have the same key', keys);
+  if (!plan.participants.some(({ role }) => role === 'operator') || !plan.participants.some(({ role }) => role !== 'operator'))
+    throw refuse('plan-mismatch', 'The plan needs an operator, and somebody who watches.');
+  return plan;
+}
+
+function distinct(what: string, items: readonly { readonly name: string }[]): void {
+  if (new Set(items.map((item) => item.name)).size !== items.length) throw refuse('plan-mismatch', `Two ${what} in the plan.`);
+}

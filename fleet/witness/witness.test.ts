@@ -1,0 +1,206 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { utf8 } from '../../primitives/bytes.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import type { Statement } from '../../protocol/statement.ts';
+import { formatNote, parseNote } from '../log/note.ts';
+import { verifyCheckpoint } from '../log/policy.ts';
+import { parseProof, provesEntry } from '../log/proof.ts';
+import { softCheckpoint, softKey } from '../log/testing.ts';
+import { parseEntries } from '../log/tile.ts';
+import { leafHash } from '../log/tree.ts';
+import { PublishedLog } from './published-log.ts';
+import { StandingClock, softSigner, softStatement } from './testing.ts';
+import { type Judgement, refresh, submit, type WitnessOptions } from './witness.ts';
+
+const NAME = 'witness.example/log';
+const first = softStatement();
+const second = softStatement(first);
+
+let directory: string;
+let clock: StandingClock;
+let options: WitnessOptions;
+
+const judgement: Judgement = { verifyEvidence: () => {}, signBundle: (statement) => `signed ${statement.length}` };
+const openLog = () => new PublishedLog(directory, NAME, softSigner(NAME));
+const evidence = (statement: Statement) => new Map([['statement.json', statement.bytes]]);
+const publicFile = (name: string) => join(directory, 'public', name);
+const checkpoint = () =>
+  verifyCheckpoint(
+    parseNote(readFileSync(publicFile('checkpoint'))),
+    { logKey: openLog().key, cosigners: [], cosignaturesLeast: 0, checkpointAgeMost: 1000 },
+    clock.now(),
+  );
+
+const refused = (check: string) => expect.objectContaining({ code: 'FLEET_UNTRUSTED', details: { check } });
+const failure = (code: string) => expect.objectContaining({ code });
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'bkv-log-'));
+  clock = new StandingClock();
+  const log = openLog();
+  log.make(clock.now());
+  options = { log, judgement, cosigners: [], clock };
+});
+
+afterEach(() => rmSync(directory, { recursive: true }));
+
+describe('a submission', () => {
+  test('is in the log, proven and signed', async () => {
+    expect(checkpoint().size).toBe(0);
+    const { index, isNew, proof, bundle } = await submit(evidence(first), options);
+    expect({ index, isNew, bundle }).toEqual({ index: 0, isNew: true, bundle: `signed ${first.bytes.length}` });
+    const read = parseProof(proof);
+    expect(provesEntry(read, first.bytes)).toBe(true);
+    expect(read.checkpoint.root).toEqual(checkpoint().root);
+    expect(parseEntries(readFileSync(publicFile('tile/entries/000.p/1')), 1)).toEqual([first.bytes]);
+  });
+
+  test('is followed by the next, and by nothing else', async () => {
+    await submit(evidence(first), options);
+    const fork = softStatement(first, { threshold: 3 });
+    await submit(evidence(second), options);
+    await expect(submit(evidence(fork), options)).rejects.toThrow(refused('statement-older'));
+    await expect(submit(evidence(first), options)).rejects.toThrow(refused('statement-older'));
+    await expect(submit(evidence(softStatement(softStatement(second))), options)).rejects.toThrow(refused('epoch-gap'));
+    expect(checkpoint().size).toBe(2);
+    expect(readdirSync(publicFile('tile/0/000.p')).sort()).toEqual(['1', '2']);
+  });
+
+  test('is neither appended nor signed when its evidence is refused', async () => {
+    const verifyEvidence = () => {
+      throw new VaultError('FLEET_UNTRUSTED', 'no', { details: { check: 'participant-missing' } });
+    };
+    const signBundle = () => {
+      throw new Error('signed');
+    };
+    await expect(submit(evidence(first), { ...options, judgement: { verifyEvidence, signBundle } })).rejects.toThrow(
+      refused('participant-missing'),
+    );
+    expect(openLog().entries()).toEqual([]);
+  });
+
+  test('of the same statement again makes a fresh proof and no second entry', async () => {
+    await submit(evidence(first), options);
+    clock.pass(3600_000);
+    const again = await submit(evidence(first), options);
+    expect(again).toMatchObject({ index: 0, isNew: false, size: 1 });
+    expect(checkpoint()).toMatchObject({ size: 1, signedAt: clock.now() });
+  });
+
+  test('that needs no log but statement.json says so', async () => {
+    await expect(submit(new Map(), options)).rejects.toThrow(failure('CONFIG_INVALID'));
+    await expect(submit(new Map([['statement.json', utf8('{}')]]), options)).rejects.toThrow(refused('statement-malformed'));
+  });
+});
+
+test('a crash between append and checkpoint loses nothing: the same submission completes it', async () => {
+  await submit(evidence(first), options);
+  expect(options.log.append(1, second.bytes)).toBe(true); // and here the power fails
+  expect(checkpoint().size).toBe(1);
+
+  await expect(submit(evidence(softStatement(first, { threshold: 3 })), options)).rejects.toThrow(refused('statement-older'));
+  const done = await submit(evidence(second), { ...options, log: openLog() });
+  expect(done).toMatchObject({ index: 1, isNew: false, size: 2 });
+  expect(checkpoint().size).toBe(2);
+  expect(openLog().entries()).toEqual([first.bytes, second.bytes]);
+});
+
+test('what a crash left half-written is no entry', async () => {
+  writeFileSync(join(directory, 'entries', '.new-1'), 'half');
+  await submit(evidence(first), options);
+  expect(openLog().entries()).toEqual([first.bytes]);
+});
+
+test('of two submissions for one place, one is in the log', async () => {
+  const fork = softStatement(first, { threshold: 3 });
+  await submit(evidence(first), options);
+  const outcomes = await Promise.allSettled([submit(evidence(second), options), submit(evidence(fork), { ...options, log: openLog() })]);
+  expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  expect(options.log.append(1, fork.bytes)).toBe(false);
+  expect(openLog().entries()).toHaveLength(2);
+});
+
+test('another fleet has a history of its own in the same log', async () => {
+  await submit(evidence(first), options);
+  await submit(evidence(softStatement(undefined, { fleet: 'other' })), options);
+  expect(await submit(evidence(second), options)).toMatchObject({ index: 2 });
+});
+
+test('a checkpoint is made fresh without an entry', async () => {
+  await submit(evidence(first), options);
+  clock.pass(24 * 3600_000);
+  expect(() => checkpoint()).toThrow(refused('checkpoint-stale'));
+  expect(await refresh(options)).toEqual({ size: 1, missing: [] });
+  expect(checkpoint().signedAt).toBe(clock.now());
+});
+
+test('a tile that somebody changed is mended by the next publication', async () => {
+  await submit(evidence(first), options);
+  writeFileSync(publicFile('tile/0/000.p/1'), 'changed');
+  await refresh(options);
+  expect(new Uint8Array(readFileSync(publicFile('tile/0/000.p/1')))).toEqual(leafHash(first.bytes));
+});
+
+describe('a log signs nothing when', () => {
+  beforeEach(async () => {
+    await submit(evidence(first), options);
+    await submit(evidence(second), options);
+  });
+
+  const nothing = async (code: string) => {
+    const before = readdirSync(join(directory, 'entries'));
+    await expect(submit(evidence(softStatement(second)), options)).rejects.toThrow(failure(code));
+    await expect(refresh(options)).rejects.toThrow(failure(code));
+    expect(readdirSync(join(directory, 'entries'))).toEqual(before);
+  };
+
+  test('its last entry is gone', async () => {
+    rmSync(join(directory, 'entries', '000001'));
+    await nothing('LOG_CORRUPT');
+  });
+
+  test('an entry in the middle is gone', async () => {
+    rmSync(join(directory, 'entries', '000000'));
+    await nothing('LOG_MISSING');
+  });
+
+  test('an entry is another', async () => {
+    writeFileSync(join(directory, 'entries', '000001'), softStatement(first, { threshold: 3 }).bytes);
+    await nothing('LOG_CORRUPT');
+  });
+
+  test('its entries are gone', async () => {
+    rmSync(join(directory, 'entries'), { recursive: true });
+    await expect(refresh(options)).rejects.toThrow(failure('LOG_MISSING'));
+  });
+
+  test('its checkpoint is gone', async () => {
+    rmSync(publicFile('checkpoint'));
+    await nothing('LOG_MISSING');
+  });
+
+  test('its checkpoint is another’s', async () => {
+    const text = readFileSync(publicFile('checkpoint'), 'utf8');
+    writeFileSync(publicFile('checkpoint'), text.replace('\n2\n', '\n1\n'));
+    await nothing('LOG_CORRUPT');
+  });
+
+  test('its checkpoint is right, and signed by another key', async () => {
+    const leaves = openLog().entries().map(leafHash);
+    const impostor = softKey('impostor');
+    const note = softCheckpoint({ ...impostor, key: { ...impostor.key, name: NAME } }, leaves, clock.now());
+    writeFileSync(publicFile('checkpoint'), formatNote(note));
+    await nothing('LOG_CORRUPT');
+  });
+});
+
+test('a process that is late publishes no smaller tree', async () => {
+  await submit(evidence(first), options);
+  const late = options.log.draft(clock.now());
+  await submit(evidence(second), options);
+  options.log.publish(late, []);
+  expect(checkpoint().size).toBe(2);
+});

@@ -1,0 +1,506 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readEvidence } from '../../fleet/ceremony/read-evidence.ts';
+import { makeConsistencyProof } from '../../fleet/log/consistency.ts';
+import { softKey } from '../../fleet/log/testing.ts';
+import { leafHash, treeHash } from '../../fleet/log/tree.ts';
+import { validityFrom } from '../../fleet/produce/authority.ts';
+import { bundleSignerSubject } from '../../fleet/produce/certificates.ts';
+import { countersign, signSmime, toDer } from '../../fleet/produce/cms.ts';
+import type { Anchors } from '../../fleet/verify/anchors.ts';
+import { type Bundle, type BundlePolicy, verifyBundle } from '../../fleet/verify/bundle.ts';
+import { type CheckCode, checkCodes } from '../../fleet/verify/check-codes.ts';
+import { refusalOf } from '../../fleet/verify/checks.ts';
+import { verifyDeployment } from '../../fleet/verify/deployment.ts';
+import { verifyEvidence } from '../../fleet/verify/evidence.ts';
+import { encodeCanonical, hexHash } from '../../fleet/verify/files.ts';
+import { utf8 } from '../../primitives/bytes.ts';
+import { isVaultError } from '../../primitives/errors.ts';
+import { encodeStatement, type Statement, type StatementDocument } from '../../protocol/statement.ts';
+import { makeParty } from './parties.ts';
+import { DAY, proofOf, type SoftEvidence, type SoftWorld, softCeremony, softEvidence, softWorld } from './soft-evidence.ts';
+
+// Each refusal has a code and a sentence of its own.
+
+let world: SoftWorld;
+let first: SoftEvidence;
+let second: SoftEvidence;
+let policy: BundlePolicy;
+
+beforeAll(async () => {
+  world = await softWorld();
+  first = await softEvidence(world);
+  second = await softEvidence(world, next(first.statement, first.directory));
+  const { authorities, log } = world.policy.anchors as Anchors;
+  const strict = { cosignaturesLeast: 2, checkpointAgeMost: 7 * DAY };
+  policy = { authorities, log: { ...log, ...strict }, epochLeast: 1, remembered: undefined };
+});
+
+afterAll(() => world.remove());
+
+const next = (before: Statement, directory: string) => ({
+  plan: { epoch: before.epoch + 1, previous: `${directory}/statement.json` },
+});
+
+describe('a bundle', () => {
+  const bundleOf = ({ files }: SoftEvidence): Bundle => ({
+    smime: files.get('validation-bundle.txt') as Uint8Array,
+    logProof: files.get('log-proof.txt') as Uint8Array,
+  });
+  /** A bundle whose signatures and log are right, over any statement at all. */
+  const bundleOver = (statement: Uint8Array, changes: Partial<Bundle> = {}): Bundle => ({
+    smime: utf8(countersign(witnessed(statement), world.operator.signer, world.now)),
+    logProof: proofOf(world, world.entries.length, { entries: [...world.entries, statement] }),
+    ...changes,
+  });
+  const witnessed = (statement: Uint8Array) => signSmime(statement, world.witness.signer, world.now);
+  const changed = (change: (document: StatementDocument) => object) =>
+    encodeStatement({ ...first.statement.document, ...change(structuredClone(first.statement.document)) });
+
+  test('that is right passes, with and without a checkpoint seen before', () => {
+    expect(verifyBundle(bundleOf(first), policy, world.now).statement.hash).toEqual(first.statement.hash);
+    const leaves = world.entries.map(leafHash);
+    const remembered = { origin: world.log.key.name, size: 1, root: treeHash(leaves.slice(0, 1)) };
+    const consistency = makeConsistencyProof(1, leaves);
+    const verified = verifyBundle({ ...bundleOf(second), consistency }, { ...policy, remembered }, world.now);
+    expect(verified).toMatchObject({ index: 1, checkpoint: { size: 2, cosigners: ['one.example', 'two.example'] } });
+  });
+
+  test.each<[string, CheckCode, () => { bundle?: Bundle; policy?: Partial<BundlePolicy>; now?: number }]>([
+    [
+      'one signature missing: the operator’s',
+      'signature-missing',
+      () => ({ bundle: { ...bundleOf(first), smime: utf8(witnessed(first.statement.bytes)) } }),
+    ],
+    [
+      'one signature missing: the witness’s',
+      'signature-missing',
+      () => ({ bundle: { ...bundleOf(first), smime: utf8(signSmime(first.statement.bytes, world.operator.signer, world.now)) } }),
+    ],
+    [
+      'order swapped',
+      'order-swapped',
+      () => {
+        const inner = signSmime(first.statement.bytes, world.operator.signer, world.now);
+        return { bundle: { ...bundleOf(first), smime: utf8(countersign(inner, world.witness.signer, world.now)) } };
+      },
+    ],
+    [
+      'tampered statement',
+      'statement-tampered',
+      () => {
+        const [header, body] = witnessed(first.statement.bytes).split('\n\n') as [string, string];
+        const der = Buffer.from(body, 'base64');
+        der[der.indexOf('"fleet":"west"') + 9] = 'v'.charCodeAt(0);
+        const inner = `${header}\n\n${(der.toString('base64').match(/.{1,64}/g) ?? []).join('\n')}\n`;
+        return { bundle: { ...bundleOf(first), smime: utf8(countersign(inner, world.operator.signer, world.now)) } };
+      },
+    ],
+    ['older epoch', 'statement-older', () => ({ policy: { epochLeast: 2 } })],
+    [
+      'not in force yet',
+      'statement-not-in-force',
+      () => ({ bundle: bundleOver(changed(() => ({ not_before: '2098-01-01T00:00:00Z', not_after: '2099-01-01T00:00:00Z' }))) }),
+    ],
+    [
+      'not in force any more',
+      'statement-not-in-force',
+      () => ({ bundle: bundleOver(changed(() => ({ not_after: '2020-01-01T00:00:00Z' }))) }),
+    ],
+    ['expired certificate', 'certificate-expired', () => ({ now: world.now + 366 * DAY })],
+    ['certificate from the future', 'certificate-expired', () => ({ now: world.now - 2 * DAY })],
+    ['stale checkpoint', 'checkpoint-stale', () => ({ now: world.now + 8 * DAY })],
+    [
+      'checkpoint of another log',
+      'checkpoint-signature',
+      () => ({ bundle: { ...bundleOf(first), logProof: proofOf(world, 0, { log: softKey('other.example') }) } }),
+    ],
+    [
+      'cosignatures below k',
+      'cosignatures-few',
+      () => ({ bundle: { ...bundleOf(first), logProof: proofOf(world, 0, { cosigners: world.cosigners.slice(1) }) } }),
+    ],
+    ['a proof of another entry', 'inclusion-proof', () => ({ bundle: { ...bundleOf(first), logProof: proofOf(world, 1) } })],
+    ['no proof', 'proof-malformed', () => ({ bundle: { ...bundleOf(first), logProof: new Uint8Array() } })],
+    [
+      'forked log: the same size with another root',
+      'log-forked',
+      () => ({ policy: { remembered: { origin: world.log.key.name, size: 1, root: leafHash(utf8('another')) } } }),
+    ],
+    [
+      'forked log: a larger tree that does not continue the old one',
+      'log-forked',
+      () => {
+        const remembered = { origin: world.log.key.name, size: 1, root: leafHash(utf8('another')) };
+        return {
+          bundle: { ...bundleOf(second), consistency: makeConsistencyProof(1, world.entries.map(leafHash)) },
+          policy: { remembered },
+        };
+      },
+    ],
+    [
+      'forked log: no proof that the history is one',
+      'log-forked',
+      () => ({
+        bundle: bundleOf(second),
+        policy: { remembered: { origin: world.log.key.name, size: 1, root: treeHash(world.entries.slice(0, 1).map(leafHash)) } },
+      }),
+    ],
+    [
+      'a checkpoint smaller than one seen before',
+      'checkpoint-stale',
+      () => ({ policy: { remembered: { origin: world.log.key.name, size: 2, root: treeHash(world.entries.map(leafHash)) } } }),
+    ],
+    [
+      'duplicate replica keys',
+      'duplicate-key',
+      () => ({
+        bundle: bundleOver(
+          changed(({ replicas: [one, two, three] }) => ({ replicas: [one, { ...two, receipt_key: one?.receipt_key }, three] })),
+        ),
+      }),
+    ],
+    [
+      'duplicate token serials',
+      'duplicate-serial',
+      () => ({
+        bundle: bundleOver(changed(({ replicas: [one, two, three] }) => ({ replicas: [one, { ...two, token: one?.token }, three] }))),
+      }),
+    ],
+    [
+      'duplicate names',
+      'duplicate-name',
+      () => ({
+        bundle: bundleOver(changed(({ replicas: [one, two, three] }) => ({ replicas: [one, { ...two, name: one?.name }, three] }))),
+      }),
+    ],
+    [
+      't ≤ n/2',
+      'threshold-not-majority',
+      () => {
+        const four = (replicas: StatementDocument['replicas']) => {
+          const { session_key, receipt_key } = second.statement.document.replicas[0] as (typeof replicas)[number];
+          const token = { ...(replicas[0] as (typeof replicas)[number]).token, serial: 'four' };
+          return { ...(replicas[0] as (typeof replicas)[number]), index: 4, name: 'replica-4', session_key, receipt_key, token };
+        };
+        return { bundle: bundleOver(changed(({ replicas }) => ({ replicas: [...replicas, four(replicas)] }))) };
+      },
+    ],
+    ['a statement that is none', 'statement-malformed', () => ({ bundle: bundleOver(utf8('{"type":"something else"}')) })],
+    [
+      'a statement not in canonical form',
+      'statement-malformed',
+      () => ({ bundle: bundleOver(utf8(`{ ${first.statement.document ? new TextDecoder().decode(first.statement.bytes).slice(1) : ''}`)) }),
+    ],
+  ])('%s', (_what, code, make) => {
+    const { bundle = bundleOf(first), policy: changes = {}, now = world.now } = make();
+    expectRefusal(code, () => verifyBundle(bundle, { ...policy, ...changes }, now));
+  });
+
+  test('a certificate of another authority', async () => {
+    const stranger = await makeParty('stranger', validityFrom(world.now));
+    const smime = utf8(countersign(witnessed(first.statement.bytes), stranger.signer, world.now));
+    expectRefusal('certificate-untrusted', () => verifyBundle({ ...bundleOf(first), smime }, policy, world.now));
+  });
+
+  test('a certificate that ran out, of an authority that did not', async () => {
+    const { authority, signer } = world.witness;
+    const past = { notBefore: new Date(world.now - 9 * DAY), notAfter: new Date(world.now - DAY) };
+    const certificate = await authority.certify(bundleSignerSubject('witness'), signer.key.publicKey, past);
+    const inner = signSmime(first.statement.bytes, { ...signer, certificate }, world.now);
+    const smime = utf8(countersign(inner, world.operator.signer, world.now));
+    expectRefusal('certificate-expired', () => verifyBundle({ ...bundleOf(first), smime }, policy, world.now));
+  });
+});
+
+describe('evidence', () => {
+  const judge = (files: ReadonlyMap<string, Uint8Array>, now = world.now) => verifyEvidence(files, world.policy, now);
+  const codes = (files: ReadonlyMap<string, Uint8Array>, now?: number) => judge(files, now).checks.flatMap(({ code }) => code ?? []);
+
+  test('that is right is trusted against anchors from elsewhere, and else only consistent', () => {
+    for (const { files } of [first, second]) {
+      const { checks, verdict } = judge(files);
+      expect(checks.filter(({ ok }) => !ok)).toEqual([]);
+      expect(verdict).toBe('trusted');
+    }
+    expect(verifyEvidence(first.files, { ...world.policy, anchors: undefined }, world.now).verdict).toBe('consistent');
+  });
+
+  test('exceptions are visible and a disagreement refuses', async () => {
+    const excepted = await softEvidence(world, { exceptions: ['The camera was off for a minute.'] });
+    expect(judge(excepted.files).checks.find(({ name }) => name === 'agreement')?.detail).toContain('camera');
+    const { directory } = await softCeremony(world, { disagree: 'custodian-2' });
+    expectRefusal('participant-disagrees', () => verifyDeployment(readEvidence(directory)));
+  });
+
+  type Files = Map<string, Uint8Array>;
+  const json = (files: Files, name: string) => JSON.parse(new TextDecoder().decode(files.get(name)));
+  const put = (files: Files, name: string, document: unknown) => files.set(name, encodeCanonical(document));
+  /** Whoever controls all of the evidence but no key of the participants makes manifest and statement fit again. */
+  const refit = (files: Files) => {
+    const manifest = json(files, 'manifest.json');
+    for (const name of Object.keys(manifest.files)) manifest.files[name] = hexHash(files.get(name) as Uint8Array);
+    put(files, 'manifest.json', manifest);
+    put(files, 'statement.json', { ...json(files, 'statement.json'), evidence: hexHash(files.get('manifest.json') as Uint8Array) });
+  };
+
+  test.each<[string, CheckCode, (files: Files) => unknown]>([
+    [
+      'a replica whose token key differs from the statement',
+      'token-key-differs',
+      (files) => {
+        const attributes = json(files, 'attributes/replica-2.json');
+        put(files, 'attributes/replica-2.json', { ...attributes, session_key: json(files, 'attributes/replica-1.json').session_key });
+        refit(files);
+      },
+    ],
+    [
+      'a key that may leave its token',
+      'attributes-unsafe',
+      (files) => {
+        const attributes = json(files, 'attributes/replica-2.json');
+        attributes.keys.session.extractable = true;
+        put(files, 'attributes/replica-2.json', attributes);
+        const statement = json(files, 'statement.json');
+        statement.replicas[1].key_attributes.session.extractable = true;
+        put(files, 'statement.json', statement);
+        refit(files);
+      },
+    ],
+    [
+      'a KEK that decrypts',
+      'attributes-unsafe',
+      (files) => {
+        const [attributes, statement] = [json(files, 'attributes/replica-1.json'), json(files, 'statement.json')];
+        attributes.keys['kek-oprf'].decrypt = statement.replicas[0].key_attributes['kek-oprf'].decrypt = true;
+        put(files, 'attributes/replica-1.json', attributes);
+        put(files, 'statement.json', statement);
+        refit(files);
+      },
+    ],
+    ['a changed file', 'manifest-mismatch', (files) => files.set('software.json', utf8('{}'))],
+    ['a file too many', 'manifest-mismatch', (files) => files.set('notes.txt', utf8('trust me'))],
+    ['a file too few', 'evidence-incomplete', (files) => files.delete('tokens/replica-3.json')],
+    ['no statement', 'evidence-incomplete', (files) => files.delete('statement.json')],
+    [
+      'other evidence than the statement’s',
+      'evidence-mismatch',
+      (files) => put(files, 'statement.json', { ...json(files, 'statement.json'), evidence: '00'.repeat(32) }),
+    ],
+    [
+      'a line of the transcript changed',
+      'transcript-broken',
+      (files) => {
+        const text = new TextDecoder().decode(files.get('transcript.jsonl'));
+        files.set('transcript.jsonl', utf8(text.replace('"token-read"', '"token-seen"')));
+        refit(files);
+      },
+    ],
+    [
+      'a line of the transcript left out',
+      'transcript-broken',
+      (files) => {
+        const text = new TextDecoder().decode(files.get('transcript.jsonl'));
+        files.set('transcript.jsonl', utf8(text.split('\n').toSpliced(3, 1).join('\n')));
+        refit(files);
+      },
+    ],
+    ['a signature of nobody', 'participant-signature', (files) => files.set('participants/nobody.sig', utf8('x'))],
+    [
+      'the last line of the transcript changed',
+      'participant-signature',
+      (files) => {
+        const text = new TextDecoder().decode(files.get('transcript.jsonl'));
+        files.set('transcript.jsonl', utf8(text.replace('"threshold":2', '"threshold":3')));
+        refit(files);
+      },
+    ],
+    [
+      'another plan',
+      'plan-mismatch',
+      (files) => {
+        const text = new TextDecoder().decode(files.get('plan.yaml'));
+        files.set('plan.yaml', utf8(text.replace('store_incarnation: 1', 'store_incarnation: 2')));
+        refit(files);
+      },
+    ],
+    ['a participant who did not sign', 'participant-missing', (files) => files.delete('participants/custodian-2.sig')],
+    [
+      'a participant’s words changed',
+      'participant-signature',
+      (files) => put(files, 'participants/witness.json', { ...json(files, 'participants/witness.json'), exceptions: ['none at all'] }),
+    ],
+    [
+      'a participant’s signature by another',
+      'participant-signature',
+      (files) =>
+        files.set(
+          'participants/witness.sig',
+          toDer(
+            (world.participants.get('operator') as { sign(m: Uint8Array): Uint8Array }).sign(
+              files.get('participants/witness.json') as Uint8Array,
+            ),
+          ),
+        ),
+    ],
+    ['other anchors', 'anchors-differ', (files) => files.set('anchors/witness-ca.pem', files.get('anchors/operator-ca.pem') as Uint8Array)],
+    [
+      'another epoch’s bundle',
+      'evidence-mismatch',
+      (files) => {
+        for (const name of ['validation-bundle.txt', 'log-proof.txt']) files.set(name, second.files.get(name) as Uint8Array);
+      },
+    ],
+  ])('with %s', (_what, code, change) => {
+    const files = new Map(first.files);
+    change(files);
+    const { checks, verdict } = judge(files);
+    expect(verdict).toBe('refused');
+    expect(checks.flatMap((check) => check.code ?? [])).toContain(code);
+  });
+
+  test('an epoch gap', () => {
+    const files: Files = new Map(second.files);
+    put(files, 'statement.json', { ...json(files, 'statement.json'), epoch: 3 });
+    expect(codes(files)).toContain('epoch-gap');
+    expectRefusal('epoch-gap', () => verifyDeployment(files));
+  });
+
+  test('another previous statement', () => {
+    const files: Files = new Map(second.files);
+    put(files, 'statement.json', { ...json(files, 'statement.json'), previous: '00'.repeat(32) });
+    expect(codes(files)).toContain('previous-mismatch');
+  });
+
+  const failedCheck = (files: Files, name: string) => judge(files).checks.find((check) => check.name === name)?.code;
+
+  test('a statement that names other evidence, in the check of its own', () => {
+    const files: Files = new Map(first.files);
+    put(files, 'statement.json', { ...json(files, 'statement.json'), evidence: '00'.repeat(32) });
+    expect(failedCheck(files, 'evidence')).toBe('evidence-mismatch');
+  });
+
+  test('a plan with a word more than the transcript began with', () => {
+    const files: Files = new Map(first.files);
+    files.set('plan.yaml', utf8(`${new TextDecoder().decode(files.get('plan.yaml'))}# approved\n`));
+    refit(files);
+    expect(failedCheck(files, 'as-told')).toBe('evidence-mismatch');
+  });
+
+  test('software that the transcript tells of, and the plan does not', () => {
+    const files: Files = new Map(first.files);
+    put(files, 'software.json', { ...json(files, 'software.json'), version: '6.6.6' });
+    rewriteTranscript(files, (line) => {
+      if (line.event === 'software-named') line.data.sha256 = hexHash(files.get('software.json') as Uint8Array);
+    });
+    refit(files);
+    expect(failedCheck(files, 'transcript')).toBeNull();
+    expect(failedCheck(files, 'as-told')).toBe('plan-mismatch');
+  });
+
+  test('a transcript whose time goes back', () => {
+    const files: Files = new Map(first.files);
+    rewriteTranscript(files, (line, i) => {
+      if (i === 4) line.at = '2020-01-01T00:00:00.000Z';
+    });
+    expect(failedCheck(files, 'transcript')).toBe('transcript-broken');
+  });
+
+  test('another transcript under the same statement', () => {
+    const files: Files = new Map(first.files);
+    rewriteTranscript(files, (line) => Object.assign(line, line.event === 'deployment-described' ? { data: { replicas: 9 } } : {}));
+    expect(failedCheck(files, 'transcript')).toBeNull();
+    expect(failedCheck(files, 'participants')).toBe('participant-signature');
+  });
+
+  test.each([['missing', { mac: undefined }] as const, ['more', { spare: { extractable: true } }] as const])(
+    'a key %s',
+    (_what, change) => {
+      const files: Files = new Map(first.files);
+      const [attributes, statement] = [json(files, 'attributes/replica-1.json'), json(files, 'statement.json')];
+      Object.assign(attributes.keys, change);
+      Object.assign(statement.replicas[0].key_attributes, change);
+      put(files, 'attributes/replica-1.json', JSON.parse(JSON.stringify(attributes)));
+      put(files, 'statement.json', JSON.parse(JSON.stringify(statement)));
+      expect(failedCheck(files, 'token-keys')).toBeNull();
+      expect(failedCheck(files, 'attributes')).toBe('attributes-unsafe');
+    },
+  );
+
+  test('a transcript that counts wrongly', () => {
+    const files: Files = new Map(first.files);
+    rewriteTranscript(files, (line, i) => Object.assign(line, i === 4 ? { seq: 7 } : {}));
+    expect(failedCheck(files, 'transcript')).toBe('transcript-broken');
+  });
+
+  test('a transcript that tells of a token twice', () => {
+    const files: Files = new Map(first.files);
+    rewriteTranscript(files, (line, i) => {
+      if (i === 4) line.event = 'token-read';
+    });
+    expect(failedCheck(files, 'as-told')).toBe('evidence-mismatch');
+  });
+
+  test('a manifest that names what comes after it', () => {
+    const files: Files = new Map(first.files);
+    const manifest = json(files, 'manifest.json');
+    manifest.files['index.html'] = hexHash(files.get('index.html') as Uint8Array);
+    put(files, 'manifest.json', manifest);
+    expect(failedCheck(files, 'manifest')).toBe('manifest-mismatch');
+  });
+
+  /** As somebody would who can do everything but sign: every line after the changed one fits again. */
+  function rewriteTranscript(
+    files: Files,
+    change: (line: { at: string; event: string; data: Record<string, unknown> }, i: number) => void,
+  ): void {
+    let prev = '0'.repeat(64);
+    const lines = new TextDecoder().decode(files.get('transcript.jsonl')).trimEnd().split('\n');
+    const rewritten = lines.map((text, i) => {
+      const line = JSON.parse(text);
+      change(line, i);
+      const bytes = encodeCanonical({ ...line, prev });
+      prev = hexHash(bytes);
+      return `${new TextDecoder().decode(bytes)}\n`;
+    });
+    files.set('transcript.jsonl', utf8(rewritten.join('')));
+  }
+
+  test('a first statement that names a previous one', () => {
+    const files: Files = new Map(first.files);
+    put(files, 'statement.json', { ...json(files, 'statement.json'), previous: '00'.repeat(32) });
+    expect(failedCheck(files, 'previous')).toBe('previous-mismatch');
+  });
+
+  test('a byte changed anywhere is refused, and by a refusal', () => {
+    for (const [name, bytes] of first.files) {
+      if (name === 'index.html') continue; // anybody may put another page there: it says so itself
+      for (const share of [0.05, 0.4, 0.8]) {
+        const at = Math.floor(share * bytes.length);
+        const changed = bytes.map((byte, i) => (i === at ? byte ^ 1 : byte));
+        const everySignature = { ...world.policy, cosignaturesLeast: 2 };
+        const report = verifyEvidence(new Map([...first.files, [name, changed]]), everySignature, world.now);
+        expect(report.verdict, `${name}, byte ${at}`).toBe('refused');
+      }
+    }
+  });
+
+  test('time is judged, too', () => {
+    expect(codes(first.files, world.now + 31 * DAY)).toEqual(['checkpoint-stale']);
+    expect(codes(first.files, world.now + 366 * DAY)).toContain('certificate-expired');
+  });
+});
+
+test('every code has a sentence of its own', () => {
+  expect(new Set(Object.values(checkCodes)).size).toBe(Object.keys(checkCodes).length);
+});
+
+function expectRefusal(code: CheckCode, act: () => unknown): void {
+  let thrown: unknown;
+  try {
+    act();
+  } catch (error) {
+    thrown = error;
+  }
+  expect(refusalOf(thrown) ?? thrown).toBe(code);
+  expect(isVaultError(thrown) && thrown.message).toMatch(/^\w.{15,}\.$/s);
+}

@@ -1,0 +1,70 @@
+import type { Anchors } from '../../fleet/verify/anchors.ts';
+import { type Check, Checklist } from '../../fleet/verify/checks.ts';
+import { type Layers, openLayers, statementBytes, verifyOperator, verifyWitness } from '../../fleet/verify/layers.ts';
+import { toHex } from '../../primitives/bytes.ts';
+import { parseStatement, type Statement } from '../../protocol/statement.ts';
+
+/** What a dropped file says, held against the evidence. */
+export interface Comparison {
+  readonly checks: readonly Check[];
+  readonly rows: readonly Row[];
+}
+
+export interface Row {
+  readonly what: string;
+  readonly here: string;
+  readonly there: string;
+}
+
+/** `dropped` is a validation bundle, or a bare statement. */
+export function compare(dropped: Uint8Array, here: Statement, anchors: Anchors, now: number): Comparison {
+  const list = new Checklist();
+  const bare = dropped[0] === 0x7b;
+  const layers = bare
+    ? undefined
+    : list.run('dropped-layers', 'The dropped bundle has two signatures, the witness’s inside the operator’s', [], () => [
+        openLayers(dropped, anchors.authorities),
+        'Two layers of S/MIME, each with one signer.',
+      ]);
+  if (!bare) {
+    list.run('dropped-operator', 'The operator signed it', [layers] as const, (opened: Layers) => [
+      true,
+      `Signed by “${verifyOperator(opened, anchors.authorities, now).certificate.commonName}”.`,
+    ]);
+    list.run('dropped-witness', 'The witness signed it', [layers] as const, (opened: Layers) => [
+      true,
+      `Signed by “${verifyWitness(opened, anchors.authorities, now).certificate.commonName}”.`,
+    ]);
+  }
+  const there = list.run(
+    'dropped-statement',
+    'It holds a fleet statement',
+    [bare ? dropped : layers && statementBytes(layers)],
+    (bytes) => {
+      const parsed = parseStatement(bytes as Uint8Array);
+      return [parsed, `Fleet ${parsed.fleet}, epoch ${parsed.epoch}.${bare ? ' Nobody signed it: it is bare.' : ''}`];
+    },
+  );
+  return { checks: list.checks, rows: there ? rowsOf(here, there) : [] };
+}
+
+function rowsOf(here: Statement, there: Statement): Row[] {
+  const replicas = Math.max(here.replicas.length, there.replicas.length);
+  return [
+    row('Statement', here, there, ({ hash }) => toHex(hash)),
+    row('Fleet', here, there, ({ fleet }) => fleet),
+    row('Epoch', here, there, ({ epoch }) => String(epoch)),
+    row('Needed of all', here, there, ({ threshold, replicas: all }) => `${threshold} of ${all.length}`),
+    ...Array.from({ length: replicas }, (_, i) => [
+      row(`Replica ${i + 1}: session key`, here, there, ({ document }) => document.replicas[i]?.session_key),
+      row(`Replica ${i + 1}: receipt key`, here, there, ({ document }) => document.replicas[i]?.receipt_key),
+      row(`Replica ${i + 1}: token serial`, here, there, ({ document }) => document.replicas[i]?.token.serial),
+    ]).flat(),
+  ];
+}
+
+const row = (what: string, here: Statement, there: Statement, read: (statement: Statement) => string | undefined): Row => ({
+  what,
+  here: read(here) ?? 'none',
+  there: read(there) ?? 'none',
+});

@@ -1,0 +1,93 @@
+import type { Anchors } from '../../fleet/verify/anchors.ts';
+import { hashWords } from '../../fleet/verify/words.ts';
+import { toHex } from '../../primitives/bytes.ts';
+import type { Statement } from '../../protocol/statement.ts';
+import { renderList } from './checks.ts';
+import { type Comparison, compare, type Row } from './compare.ts';
+import { element, section, wordList } from './element.ts';
+
+/** Where a visitor drops the bundle that an app received, to see it side by side with the evidence. It stays in the browser. */
+export function renderDrop(statement: Statement, anchors: Anchors): HTMLElement {
+  const input = element('input', { type: 'file', id: 'bundle', 'aria-describedby': 'drop-note' });
+  const target = element(
+    'label',
+    { class: 'drop', for: 'bundle' },
+    element('strong', {}, 'Drop a bundle here, or choose a file'),
+    element('small', { id: 'drop-note' }, 'validation-bundle.txt as an app received it, or a statement.json. It stays in your browser.'),
+    input,
+  );
+  const result = element('div', { 'aria-live': 'polite', id: 'comparison' });
+  const take = async (file: File | undefined) => {
+    if (!file) return;
+    const comparison = compare(new Uint8Array(await file.arrayBuffer()), statement, anchors, Date.now());
+    result.replaceChildren(...renderComparison(file.name, comparison, statement));
+  };
+  input.addEventListener('change', () => void take(input.files?.[0]));
+  for (const event of ['dragenter', 'dragover'])
+    target.addEventListener(event, (dragged) => {
+      dragged.preventDefault();
+      target.classList.add('over');
+    });
+  for (const event of ['dragleave', 'drop']) target.addEventListener(event, () => target.classList.remove('over'));
+  target.addEventListener('drop', (dropped) => {
+    dropped.preventDefault();
+    void take(dropped.dataTransfer?.files[0]);
+  });
+  const part = section(
+    'Is it what your app was given?',
+    'An app keeps the bundle that it trusted. Drop it here, and see its keys beside those of this evidence.',
+    target,
+    result,
+  );
+  part.classList.add('compare-part');
+  return part;
+}
+
+function renderComparison(name: string, { checks, rows }: Comparison, statement: Statement): HTMLElement[] {
+  const differing = rows.filter(({ here, there }) => here !== there).length;
+  const same = rows.length > 0 && differing === 0 && checks.every(({ ok }) => ok);
+  const verdict =
+    rows.length === 0
+      ? 'No statement can be read from it.'
+      : differing === 0
+        ? 'The same keys.'
+        : `${differing} of ${rows.length} lines differ.`;
+  return [
+    element('p', { class: `verdict ${same ? 'holds' : 'refused'}`, 'data-comparison': same ? 'same' : 'differs' }, `${name}: ${verdict}`),
+    renderList(checks),
+    ...(rows.length > 0 ? [renderTable(rows), renderWords(rows[0] as Row, statement)] : []),
+  ];
+}
+
+function renderTable(rows: readonly Row[]): HTMLElement {
+  const head = ['', 'In this evidence', 'In the dropped file', ''].map((text) => element('th', { scope: 'col' }, text));
+  return element(
+    'table',
+    { class: 'compare' },
+    element('caption', {}, 'Side by side'),
+    element('thead', {}, element('tr', {}, ...head)),
+    element('tbody', {}, ...rows.map(renderRow)),
+  );
+}
+
+function renderRow({ what, here, there }: Row): HTMLElement {
+  const same = here === there;
+  return element(
+    'tr',
+    { class: same ? 'same' : 'differs' },
+    element('th', { scope: 'row' }, what),
+    element('td', { class: 'hex', 'data-label': 'In this evidence' }, here),
+    element('td', { class: 'hex', 'data-label': 'In the dropped file' }, there),
+    element('td', { class: `same-mark ${same ? 'good' : 'bad'}` }, same ? '✓ same' : '✗ differs'),
+  );
+}
+
+function renderWords({ there }: Row, statement: Statement): HTMLElement {
+  const card = (title: string, hash: string) => element('div', { class: 'card' }, element('h3', {}, title), wordList(hashWords(hash)));
+  return element(
+    'div',
+    { class: 'columns' },
+    card('Words of this evidence’s statement', toHex(statement.hash)),
+    card('Words of the dropped statement', there),
+  );
+}

@@ -1,0 +1,71 @@
+import { verifyEvidence } from '../../fleet/verify/evidence.ts';
+import type { EvidenceFiles } from '../../fleet/verify/files.ts';
+import { renderParticipants, renderTranscript } from './ceremony.ts';
+import { renderChecks } from './checks.ts';
+import { renderDrop } from './drop.ts';
+import { element } from './element.ts';
+import { embeddedFiles } from './embedded.ts';
+import { renderAnchors, renderKeys } from './keys.ts';
+import { renderVerdict } from './verdict.ts';
+
+// The page as a whole. It holds the evidence, verifies it with the code that the apps and bkvctl use, and asks no network.
+
+// Evidence is a record that is read for as long as the statement is in force. Apps, which meet the log all the time, are stricter.
+const STRICTNESS = { cosignaturesLeast: 0, checkpointAgeMost: 366 * 24 * 3600 * 1000 };
+
+const page = document.getElementById('page') as HTMLElement;
+const files = embeddedFiles();
+page.replaceChildren(...(files ? render(files) : [withoutEvidence()]));
+
+function render(evidence: EvidenceFiles): Node[] {
+  const report = verifyEvidence(evidence, { anchors: undefined, ...STRICTNESS }, Date.now());
+  const { statement, anchors } = report;
+  document.title = `${report.verdict === 'refused' ? 'Refused' : 'Holds'}: evidence of ${statement?.fleet ?? 'a backup key vault'}`;
+  const sections = [
+    renderVerdict(report),
+    renderChecks(report.checks),
+    renderKeys(report),
+    statement && anchors && renderDrop(statement, anchors),
+    anchors && renderAnchors(anchors),
+    renderParticipants(report),
+    renderTranscript(report),
+    footer(),
+  ];
+  return sections.filter((one) => one !== undefined);
+}
+
+function withoutEvidence(): HTMLElement {
+  return element(
+    'p',
+    { class: 'verdict refused', 'data-verdict': 'empty' },
+    'This page holds no evidence. A ceremony writes it into an evidence directory together with what it verifies.',
+  );
+}
+
+function footer(): HTMLElement {
+  return element(
+    'footer',
+    {},
+    element(
+      'p',
+      {},
+      'Do not take this page’s word for it: whoever can change the evidence can change the page. The same checks with tools of others, in the directory that this page came in:',
+    ),
+    element(
+      'pre',
+      { tabindex: '0' },
+      [
+        'openssl cms -verify -binary -CAfile operator-ca.pem -in validation-bundle.txt \\',
+        '  | openssl cms -verify -binary -CAfile witness-ca.pem > statement.out',
+        'cmp statement.out statement.json',
+        'sha256sum statement.json manifest.json',
+        'bkvctl evidence verify . --anchors DIRECTORY-WITH-KEYS-FROM-ELSEWHERE',
+      ].join('\n'),
+    ),
+    element(
+      'p',
+      {},
+      'This page loads nothing and sends nothing; its own security policy forbids it. docs/AUDIT.md of the software explains every hash and signature.',
+    ),
+  );
+}
