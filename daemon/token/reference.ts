@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createECDH, createHmac } from 'node:crypto';
+import { normalizeZ } from '@noble/curves/abstract/curve.js';
 import { p256 } from '@noble/curves/nist.js';
 import type { Bytes } from '../../primitives/bytes.ts';
 import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
@@ -50,7 +51,7 @@ export function scalarWithLeadingZero(publicKey: CompressedPoint, from: bigint):
     // One inversion for many points, where each alone would need its own.
     const products: (typeof key)[] = [];
     for (let i = 0; i < BATCH; i++, product = product.add(key)) products.push(product);
-    for (const each of p256.Point.normalizeZ(products)) {
+    for (const each of normalizeZ(p256.Point, products)) {
       if (each.toBytes(true)[1] === 0) return scalar;
       scalar++;
     }
