@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { HealthImplementation } from 'grpc-health-check';
 import type { Millis } from '../primitives/brand.ts';
 import type { Clock } from '../primitives/clock.ts';
@@ -72,7 +71,7 @@ export class Serving {
 
   /** Throws GUARD_MISMATCH if another daemon serves with it. */
   async #askToken(): Promise<TokenFault | undefined> {
-    const { token, tenure } = this.#parts;
+    const { token, tenure, clock } = this.#parts;
     // One question at a time: those to a token that is silent must not pile up.
     this.#asked ??= tenure
       .expectOurs()
@@ -86,7 +85,7 @@ export class Serving {
       .finally(() => {
         this.#asked = undefined;
       });
-    return Promise.race([this.#asked, delay(PATIENCE, 'silent' as const, { ref: false })]);
+    return Promise.race([this.#asked, clock.sleep(PATIENCE).then(() => 'silent' as const)]);
   }
 
   #setToken(fault: TokenFault | undefined): void {

@@ -1,5 +1,7 @@
 import type { FleetResults } from './fleet-bench.ts';
 import type { LoadResult } from './load.ts';
+import type { MemoryResult, Results } from './report.ts';
+import type { SessionsResult } from './sessions-bench.ts';
 import type { TokenResults } from './token-bench.ts';
 
 export interface Figure {
@@ -12,9 +14,21 @@ export interface Figure {
 }
 
 /** Every figure that is shown, out of what was measured. docs/BENCHMARKS.md says how each is defined. */
-export function figuresOf(token: TokenResults, fleet: FleetResults): Figure[] {
-  return [...tokenFigures(token), ...fleetFigures(fleet), ...ratios(token, fleet)];
+export function figuresOf({ token, fleet, sessions, memory }: Pick<Results, 'token' | 'fleet' | 'sessions' | 'memory'>): Figure[] {
+  return [...tokenFigures(token), ...sessionsFigures(sessions), ...memoryFigures(memory), ...fleetFigures(fleet), ...ratios(token, fleet)];
 }
+
+function sessionsFigures({ sessions, callsEach, perSecond, ideal }: SessionsResult): Figure[] {
+  const name = `${sessions} sessions, 2 ms for each call of a token, ${callsEach} calls for a MAC`;
+  return [
+    { id: 'sessions.rate', name: `${name}: MACs`, value: perSecond, unit: '/s' },
+    percent('sessions.short', `${name}: short of ${ideal}/s by`, 1 - perSecond / ideal, 10),
+  ];
+}
+
+const memoryFigures = ({ evaluations, growthMiB }: MemoryResult): Figure[] => [
+  { id: 'memory.growth', name: `resident memory, growth over ${evaluations} evaluations`, value: growthMiB, unit: 'MiB', aim: 5 },
+];
 
 function tokenFigures({ operations, evaluation }: TokenResults): Figure[] {
   const names = {

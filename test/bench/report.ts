@@ -4,7 +4,15 @@ import Table from 'cli-table3';
 import { type Figure, isMet } from './figures.ts';
 import type { FleetResults } from './fleet-bench.ts';
 import type { Machine } from './machine.ts';
+import type { SessionsResult } from './sessions-bench.ts';
 import type { TokenResults } from './token-bench.ts';
+
+/** Of a process that evaluates only, warmed up. */
+export interface MemoryResult {
+  readonly evaluations: number;
+  /** Over all of them, along the line that fits best. */
+  readonly growthMiB: number;
+}
 
 export interface Results {
   readonly machine: Machine;
@@ -13,6 +21,8 @@ export interface Results {
   readonly figures: readonly Figure[];
   readonly token: TokenResults;
   readonly fleet: FleetResults;
+  readonly sessions: SessionsResult;
+  readonly memory: MemoryResult;
 }
 
 export function tableOf({ figures }: Results): string {
