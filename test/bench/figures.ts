@@ -1,6 +1,5 @@
 import type { FleetResults } from './fleet-bench.ts';
 import type { LoadResult } from './load.ts';
-import type { MemoryResult, Results } from './report.ts';
 import type { SessionsResult } from './sessions-bench.ts';
 import type { TokenResults } from './token-bench.ts';
 
@@ -13,8 +12,22 @@ export interface Figure {
   readonly aim?: number;
 }
 
+/** Of a process that evaluates only, warmed up. */
+export interface MemoryResult {
+  readonly evaluations: number;
+  /** Over all of them, along the line that fits best. */
+  readonly growthMiB: number;
+}
+
+export interface Measurements {
+  readonly token: TokenResults;
+  readonly fleet: FleetResults;
+  readonly sessions: SessionsResult;
+  readonly memory: MemoryResult;
+}
+
 /** Every figure that is shown, out of what was measured. docs/BENCHMARKS.md says how each is defined. */
-export function figuresOf({ token, fleet, sessions, memory }: Pick<Results, 'token' | 'fleet' | 'sessions' | 'memory'>): Figure[] {
+export function figuresOf({ token, fleet, sessions, memory }: Measurements): Figure[] {
   return [...tokenFigures(token), ...sessionsFigures(sessions), ...memoryFigures(memory), ...fleetFigures(fleet), ...ratios(token, fleet)];
 }
 

@@ -4,10 +4,10 @@ import { parseArgs, promisify } from 'node:util';
 import { exitWhenIdle } from '../../primitives/exit.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { scratchDirectory } from '../harness/reaper.ts';
-import { figuresOf } from './figures.ts';
+import { figuresOf, type MemoryResult } from './figures.ts';
 import { benchFleet, type FleetRun } from './fleet-bench.ts';
 import { describeMachine } from './machine.ts';
-import { type MemoryResult, type Results, tableOf, writeResults } from './report.ts';
+import { type Results, tableOf, writeResults } from './report.ts';
 import { benchSessions } from './sessions-bench.ts';
 import { TokenBench, type TokenRounds } from './token-bench.ts';
 
@@ -80,6 +80,6 @@ console.log(`written to ${values.output}`);
 
 async function benchMemory(count: string): Promise<MemoryResult> {
   const program = join(packageRoot, 'dist/test/bench/memory.js');
-  const { stdout } = await promisify(execFile)(process.execPath, [program, '--evaluations', count]);
+  const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', program, '--evaluations', count]);
   return JSON.parse(stdout) as MemoryResult;
 }

@@ -7,8 +7,11 @@ import { openTokenStage } from './token-stage.ts';
 
 const { values } = parseArgs({ options: { evaluations: { type: 'string', default: '10000' } } });
 const evaluations = Number(values.evaluations);
-const SAMPLES = 100;
+const SAMPLES = 20;
 const IN_FLIGHT = 16;
+
+/** With --expose-gc. */
+const collect = (globalThis as { gc?: () => void }).gc;
 
 exitWhenIdle();
 const { port, requests, close } = await openTokenStage();
@@ -20,12 +23,13 @@ for (let sample = 0; sample < SAMPLES; sample++) {
     while (left-- > 0) await port.evaluate(requests.evaluate);
   };
   await Promise.all(Array.from({ length: IN_FLIGHT }, lane));
+  collect?.(); // else V8's liking for room is most of what is seen
   samples.push(residentMiB(process.pid));
 }
 await close();
 
-const warm = samples.slice(SAMPLES / 5);
-console.log(JSON.stringify({ evaluations: portion * warm.length, growthMiB: slopeOf(warm) * warm.length }));
+const warm = samples.slice(SAMPLES / 2);
+console.log(JSON.stringify({ evaluations: portion * warm.length, growthMiB: slopeOf(warm) * warm.length, samples }));
 
 /** Of the line that fits best. */
 function slopeOf(heights: readonly number[]): number {
