@@ -26,8 +26,7 @@ import { vaultService } from './rpc/vault-service.ts';
 import { Serving } from './serving.ts';
 import type { Events } from './telemetry/events.ts';
 import { Tenure } from './tenure.ts';
-import { openToken } from './token/open-token.ts';
-import type { TokenPort } from './token/port.ts';
+import { type OpenToken, openToken } from './token/open-token.ts';
 import { initParametersFor, loadProfile } from './token/profile.ts';
 import { GrantVerifier } from './vault/grants.ts';
 import { receiptKeys } from './vault/receipt-keys.ts';
@@ -65,6 +64,7 @@ export async function startReplica(
 
 interface OpenFleet extends Fleet {
   readonly store: StoreWatch;
+  readonly token: OpenToken;
   readonly tenure: Tenure;
 }
 
@@ -124,14 +124,14 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   bundle.start();
   undo.push(() => bundle.stop());
   return {
-    ...{ vault, participants, events, store: watch, tenure },
+    ...{ vault, participants, events, store: watch, token, tenure },
     present: () => membership.present(),
     hasRoom: () => !space.isShort,
     bundle: () => bundle.current,
   };
 }
 
-async function openOwnToken(config: Config, fleet: string, events: Events, undo: Stop[]): Promise<TokenPort> {
+async function openOwnToken(config: Config, fleet: string, events: Events, undo: Stop[]): Promise<OpenToken> {
   const { module, label } = config.token;
   const profile = loadProfile(config.token.profile);
   const token = await openToken({
@@ -139,10 +139,10 @@ async function openOwnToken(config: Config, fleet: string, events: Events, undo:
     ...(module ? { module } : {}),
     initParameters: initParametersFor(profile, config.token),
     tokenLabel: label,
-    pin: readPin(config), // wiped when the token is closed
+    pin: () => readPin(config),
     fleet,
     index: config.replica,
-    onEvent: (event) => events.token(event.kind, 'reason' in event ? event.reason : ''),
+    onEvent: (event) => events.token(event.kind, 'reason' in event ? event.reason : '', 'fault' in event ? event.fault : undefined),
   });
   undo.push(() => token.close());
   return token;
@@ -183,7 +183,7 @@ async function openToOutside(
   const housekeeping = new Housekeeping(fleet, { grace: config.erase_grace_ms, interval: config.sweep_interval_ms });
   housekeeping.start();
   undo.push(() => housekeeping.stop());
-  const serving = new Serving({ health, events, clock, store: fleet.store, tenure: fleet.tenure, onLost });
+  const serving = new Serving({ health, events, clock, store: fleet.store, token: fleet.token, tenure: fleet.tenure, onLost });
   serving.start();
   undo.push(async () => serving.stop());
   events.started(version, { ...config.listen });

@@ -1,11 +1,12 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { VaultError } from '../primitives/errors.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { parseStatement, type Replica, type Statement } from '../protocol/statement.ts';
 import type { Config } from './config.ts';
+import type { StoredPin } from './token/pin-reader.ts';
 import type { TokenIdentity } from './token/port.ts';
 import type { TenantKeys } from './vault/grants.ts';
 
@@ -48,7 +49,7 @@ export function expectCertificates({ tls, etcd }: Config): void {
 }
 
 /** The PIN, without the line break that editors add. `credential:NAME` is systemd's LoadCredential=. */
-export function readPin({ token }: Config): SecretBytes {
+export function readPin({ token }: Config): StoredPin {
   const credential = /^credential:(.+)$/.exec(token.pin_file)?.[1];
   const directory = process.env.CREDENTIALS_DIRECTORY;
   if (credential && !directory)
@@ -58,7 +59,8 @@ export function readPin({ token }: Config): SecretBytes {
   const end = content.at(-1) === 0x0a ? content.length - 1 : content.length;
   const pin = new SecretBytes(content.subarray(0, end));
   content.fill(0);
-  return pin;
+  const { ino, mtimeNs } = statSync(file, { bigint: true });
+  return { pin, stamp: `${ino} ${mtimeNs}` };
 }
 
 export function readTenantKeys({ tenants }: Config): TenantKeys {

@@ -3,31 +3,37 @@ import type { Millis } from '../primitives/brand.ts';
 import type { Clock } from '../primitives/clock.ts';
 import { isVaultError, type VaultError } from '../primitives/errors.ts';
 import { allStoreFaults, healthServiceOf, type StoreFault, storeFaults } from '../protocol/store-fault.ts';
+import { allTokenFaults, healthServiceOfToken, type TokenFault, tokenFaults } from '../protocol/token-fault.ts';
 import type { StoreWatch } from './replica/store-watch.ts';
 import type { Events } from './telemetry/events.ts';
 import type { Tenure } from './tenure.ts';
+import type { OpenToken } from './token/open-token.ts';
 
 const INTERVAL: Millis = 500;
+/** A token that takes longer for 32 bytes, before all that others ask of it, does not serve. */
+const PATIENCE: Millis = 1500;
 
 interface Parts {
   readonly health: HealthImplementation;
   readonly events: Events;
   readonly clock: Clock;
-  readonly store: StoreWatch;
-  readonly tenure: Tenure;
+  readonly store: Pick<StoreWatch, 'fault'>;
+  readonly token: Pick<OpenToken, 'fault' | 'onChange'>;
+  readonly tenure: Pick<Tenure, 'expectOurs'>;
   /** Told once, when another daemon serves with this token. */
   readonly onLost: (error: VaultError) => void;
 }
 
 /**
  * Says in gRPC health whether this replica can serve: its token answers, is not used by another daemon, and etcd takes attempts. For
- * each cause why etcd might not there is a service of its own (etcd.no_quorum). Calls are refused by what fails, not by this.
+ * each cause why not there is a service of its own (token.absent, etcd.no_quorum). Calls are refused by what fails, not by this.
  */
 export class Serving {
   readonly #parts: Parts;
   #said: string | undefined;
   #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
+  #asked: Promise<TokenFault | undefined> | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -36,6 +42,7 @@ export class Serving {
   start(): void {
     void this.#look();
     this.#timer = setInterval(() => void this.#look(), INTERVAL);
+    this.#parts.token.onChange(() => void this.#look()); // a loss, or its end, is known before the interval is over
   }
 
   stop(): void {
@@ -45,21 +52,47 @@ export class Serving {
   }
 
   async #look(): Promise<void> {
-    const { store, tenure, onLost } = this.#parts;
-    const fault = store.fault();
-    this.#setStore(fault);
+    if (this.#isStopped) return;
+    const storeFault = this.#parts.store.fault();
+    this.#setStore(storeFault);
+    let tokenFault: TokenFault | undefined;
     try {
-      await tenure.expectOurs();
+      tokenFault = await this.#askToken();
     } catch (error) {
       if (this.#isStopped) return;
-      if (isVaultError(error, 'GUARD_MISMATCH')) {
-        this.stop();
-        return onLost(error);
-      }
-      return this.#set(false, 'the token does not answer');
+      this.stop();
+      return this.#parts.onLost(error as VaultError);
     }
-    if (fault) return this.#set(false, `${fault}: ${storeFaults[fault]}`);
+    this.#setToken(tokenFault);
+    if (tokenFault) return this.#set(false, `${tokenFault}: ${tokenFaults[tokenFault]}`);
+    if (storeFault) return this.#set(false, `${storeFault}: ${storeFaults[storeFault]}`);
     this.#set(true, 'token and etcd answer');
+  }
+
+  /** Throws GUARD_MISMATCH if another daemon serves with it. */
+  async #askToken(): Promise<TokenFault | undefined> {
+    const { token, tenure, clock } = this.#parts;
+    // One question at a time: those to a token that is silent must not pile up.
+    this.#asked ??= tenure
+      .expectOurs()
+      .then(
+        () => undefined,
+        (error: unknown) => {
+          if (isVaultError(error, 'GUARD_MISMATCH')) throw error;
+          return token.fault() ?? 'failing';
+        },
+      )
+      .finally(() => {
+        this.#asked = undefined;
+      });
+    return Promise.race([this.#asked, clock.sleep(PATIENCE).then(() => 'silent' as const)]);
+  }
+
+  #setToken(fault: TokenFault | undefined): void {
+    if (this.#isStopped) return;
+    const { health, events } = this.#parts;
+    for (const each of allTokenFaults) health.setStatus(healthServiceOfToken(each), each === fault ? 'NOT_SERVING' : 'SERVING');
+    events.tokenFault(fault);
   }
 
   #setStore(fault: StoreFault | undefined): void {

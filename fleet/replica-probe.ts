@@ -5,7 +5,8 @@ import { service as health } from 'grpc-health-check';
 import { promiseClient } from '../grpc/bridge.ts';
 import type { Millis } from '../primitives/brand.ts';
 import { type GetFleetResponse, VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
-import { allStoreFaults, healthServiceOf, type StoreFault, storeFaults } from '../protocol/store-fault.ts';
+import { allStoreFaults, healthServiceOf, storeFaults } from '../protocol/store-fault.ts';
+import { allTokenFaults, healthServiceOfToken, tokenFaults } from '../protocol/token-fault.ts';
 import type { ClientFile } from './client-file.ts';
 
 /** What one address answers, asked without etcd and without the other replicas. */
@@ -37,8 +38,8 @@ export async function probeReplica(address: string, files: ClientFile['tls'], tr
   try {
     const status = await checkHealth(client, '', options());
     const fleet = await promiseClient(VaultService, client).getFleet({ treeSize: BigInt(treeSize) }, options());
-    const fault = status === 'NOT_SERVING' ? await storeFaultOf(client, options()) : undefined;
-    return { address, identity, health: status, fleet, problem: fault && storeFaults[fault] };
+    const problem = status === 'NOT_SERVING' ? await problemOf(client, options()) : undefined;
+    return { address, identity, health: status, fleet, problem };
   } catch (error) {
     const { details, message } = error as grpc.ServiceError;
     return {
@@ -53,11 +54,16 @@ export async function probeReplica(address: string, files: ClientFile['tls'], tr
   }
 }
 
-async function storeFaultOf(client: grpc.Client, options: grpc.CallOptions): Promise<StoreFault | undefined> {
+/** The causes, by the health service that says each: the replica's own token first. */
+const causes: readonly (readonly [service: string, meaning: string])[] = [
+  ...allTokenFaults.map((fault) => [healthServiceOfToken(fault), tokenFaults[fault]] as const),
+  ...allStoreFaults.map((fault) => [healthServiceOf(fault), storeFaults[fault]] as const),
+];
+
+async function problemOf(client: grpc.Client, options: grpc.CallOptions): Promise<string | undefined> {
   // A replica that is about to stop, or is of an earlier version, need not know these services.
-  const ask = (fault: StoreFault) => checkHealth(client, healthServiceOf(fault), options).catch(() => undefined);
-  const answers = await Promise.all(allStoreFaults.map(ask));
-  return allStoreFaults[answers.indexOf('NOT_SERVING')];
+  const answers = await Promise.all(causes.map(([service]) => checkHealth(client, service, options).catch(() => undefined)));
+  return causes[answers.indexOf('NOT_SERVING')]?.[1];
 }
 
 function checkHealth(client: grpc.Client, service: string, options: grpc.CallOptions): Promise<'SERVING' | 'NOT_SERVING'> {

@@ -1,6 +1,7 @@
 /*
- * A PKCS#11 module for tests: the module named by $FAULT_SHIM_MODULE, with the faults that $FAULT_SHIM_CONTROL asks for while it runs.
- * Without that file, or with an empty one, it passes every call on unchanged. Put a new file in place by rename; one directive a line:
+ * A PKCS#11 module for tests: the module named by $FAULT_SHIM_MODULE, with the faults that the file $FAULT_SHIM_CONTROL asks for while
+ * it runs ($SOFTHSM2_CONF.faults unless set). Without that file, or with an empty one, it passes every call on unchanged. Put a new file
+ * in place by rename; one directive a line:
  *
  *   latency MICROSECONDS        each call takes at least this long, the module's own time included
  *   hang                        calls wait until the file changes
@@ -119,8 +120,10 @@ static int is_same(const struct stat *a, const struct stat *b) {
 
 /* What is asked for now. What is to happen once happens in the call that is the first to see it. */
 static struct faults look(void) {
-  const char *path = getenv("FAULT_SHIM_CONTROL");
+  char beside[4096];
+  const char *path = getenv("FAULT_SHIM_CONTROL"), *conf = getenv("SOFTHSM2_CONF");
   struct stat now = {0};
+  if (!path && conf && snprintf(beside, sizeof beside, "%s.faults", conf) < (int)sizeof beside) path = beside;
   pthread_mutex_lock(&lock);
   if (path && stat(path, &now) != 0) now = (struct stat){0};
   if (!is_same(&now, &seen)) {

@@ -3,6 +3,7 @@ import type { Millis } from '../../primitives/brand.ts';
 import { toHex } from '../../primitives/bytes.ts';
 import { isVaultError } from '../../primitives/errors.ts';
 import { allStoreFaults, type StoreFault } from '../../protocol/store-fault.ts';
+import { allTokenFaults, type TokenFault } from '../../protocol/token-fault.ts';
 import type { Log } from './log.ts';
 
 /** One function for each thing worth telling: its log line and its metric together, and nothing in either that is not named here. */
@@ -30,7 +31,7 @@ export class Events {
   });
   readonly #tokenEvents = new Counter({
     name: 'bkv_token_events_total',
-    help: 'Token workers that died, were restarted or recycled.',
+    help: 'Times that the token was lost and was back, that its module was recycled, that a worker died.',
     labelNames: ['event'],
     registers: [this.registry],
   });
@@ -52,6 +53,12 @@ export class Events {
     labelNames: ['cause'],
     registers: [this.registry],
   });
+  readonly #tokenFault = new Gauge({
+    name: 'bkv_token_fault',
+    help: '1 while the token does not serve for this cause.',
+    labelNames: ['cause'],
+    registers: [this.registry],
+  });
   #wasOutOfSpace = false;
   readonly #bundle = new Gauge({ name: 'bkv_bundle', help: '1 while this replica has a bundle to hand out.', registers: [this.registry] });
   #membersAnswering: number | undefined;
@@ -60,6 +67,7 @@ export class Events {
   constructor(log: Log) {
     this.#log = log;
     this.storeFault(undefined);
+    this.tokenFault(undefined);
     collectDefaultMetrics({ register: this.registry });
   }
 
@@ -74,9 +82,14 @@ export class Events {
   }
 
   /** What the token layer did to keep going. */
-  token(event: string, reason: string): void {
+  token(event: string, reason: string, fault?: TokenFault): void {
     this.#tokenEvents.inc({ event });
-    this.#log.warn('token', { event, reason });
+    this.#log.warn('token', { event, reason, ...(fault && { fault }) });
+  }
+
+  /** The replica's log line about it is that it does not serve. */
+  tokenFault(fault: TokenFault | undefined): void {
+    for (const cause of allTokenFaults) this.#tokenFault.set({ cause }, cause === fault ? 1 : 0);
   }
 
   answered(method: string, duration: Millis, error?: unknown): void {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { returnValue, tokenError } from './failure.ts';
+import { type Meaning, meaningOf, meanings, notLoggedIn, returnValue, tokenError } from './failure.ts';
 
 const thrown = (code: number): Error => Object.assign(new Error('CKR_VENDOR_DEFINED'), { code });
 
@@ -27,5 +27,35 @@ describe('what a token throws', () => {
   it('is a fault when it is no CK_RV at all', () => {
     expect(tokenError(new TypeError('argument 2'), 'C_Sign')).toMatchObject({ code: 'TOKEN_FAULT', message: 'C_Sign failed: argument 2.' });
     expect(returnValue(new TypeError('argument 2'))).toBeUndefined();
+  });
+
+  it.each([
+    [0xb3, 'session'], // SESSION_HANDLE_INVALID
+    [0x82, 'session'], // OBJECT_HANDLE_INVALID
+    [0x101, 'login'], // USER_NOT_LOGGED_IN
+    [0x32, 'gone'], // DEVICE_REMOVED
+    [0xe0, 'gone'], // TOKEN_NOT_PRESENT
+    [0x30, 'failing'], // DEVICE_ERROR
+    [0xa4, 'pin'], // PIN_LOCKED
+    [0x05, 'fault'], // GENERAL_ERROR: SoftHSM says so of a corrupted blob
+    [0x06, 'fault'], // FUNCTION_FAILED
+    [0x70, 'fault'], // MECHANISM_INVALID
+    [0x80000001, 'fault'], // a vendor's own
+  ] as const)('with CK_RV %i means %s', (value, meaning) => {
+    expect(meaningOf(tokenError(thrown(value), 'C_Sign'))).toBe(meaning);
+  });
+
+  it('is said in words of its own for each', () => {
+    const names = Array.from(meanings.values(), ([name]) => name);
+    expect(new Set(names).size).toBe(names.length);
+    for (const [value, [name, meaning, reason]] of meanings) {
+      expect(tokenError(thrown(value), 'C_Sign').message).toContain(`${name}): ${reason}`);
+      expect(meaning).not.toBe('fault' satisfies Meaning); // what is not in the table is
+    }
+  });
+
+  it('means the login where a session finds itself without', () => {
+    expect(notLoggedIn('C_GetSessionInfo').code).toBe('TOKEN_UNAVAILABLE');
+    expect(meaningOf(notLoggedIn('C_GetSessionInfo'))).toBe('login');
   });
 });

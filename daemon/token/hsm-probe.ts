@@ -136,7 +136,9 @@ class Bench {
       const median = took.sort((a, b) => a - b)[ROUNDS >> 1] as number;
       return { name, works: true, micros: Math.round(median * 1000), calls: this.#timed.calls };
     } catch (error) {
-      return { name, works: false, why: this.#reason(error) };
+      const why = this.#reason(error);
+      this.#renew(); // what failed half-way may have left its operation under way
+      return { name, works: false, why };
     }
   }
 

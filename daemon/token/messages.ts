@@ -1,4 +1,5 @@
 import { type ErrorCode, isVaultError, VaultError } from '../../primitives/errors.ts';
+import { type Meaning, meaningOf } from './failure.ts';
 import type { OperationName } from './operations.ts';
 import type { TokenIdentity } from './port.ts';
 import type { ReplicaLocation } from './replica.ts';
@@ -7,37 +8,64 @@ import type { ReplicaLocation } from './replica.ts';
 
 export interface WorkerData {
   readonly location: ReplicaLocation;
-  /** Runs the self-test before it reports ready. */
+}
+
+/** Each is answered once, by its id. */
+export type Request =
+  | Opening
+  | { readonly kind: 'call'; readonly operation: OperationName; readonly argument: unknown }
+  /** Leaves the token: closes the session. */
+  | { readonly kind: 'leave' }
+  /** Leaves it, and the module if `finalise`, and ends. */
+  | { readonly kind: 'end'; readonly finalise: boolean };
+
+export interface Opening {
+  readonly kind: 'open';
+  /** Finalises the module first, which gives back what it leaked, and ends every session of the process. */
+  readonly afresh: boolean;
+  /** Logs the application in; without it another worker did. Wiped after use. */
+  readonly pin?: Uint8Array;
   readonly selfTest: boolean;
-  /** Set once the first worker has opened the token: every other session has to find the same one. */
+  /** Set once a worker has opened the token: every later session has to find the same one. */
   readonly expected?: TokenIdentity;
 }
 
-export type ToWorker =
-  | { readonly kind: 'open'; readonly pin: Uint8Array }
-  | { readonly kind: 'call'; readonly id: number; readonly operation: OperationName; readonly argument: unknown }
-  /** Gives the module's leaked memory back: finalises it and opens everything again. */
-  | { readonly kind: 'recycle' }
-  | { readonly kind: 'close'; readonly finalise: boolean };
+export type ToWorker = Request & { readonly id: number };
 
-export type FromWorker =
-  | { readonly kind: 'ready'; readonly identity: TokenIdentity }
-  | { readonly kind: 'unopened'; readonly error: PlainError }
-  | { readonly kind: 'result'; readonly id: number; readonly value: unknown; readonly objectsMade: number }
-  | { readonly kind: 'error'; readonly id: number; readonly error: PlainError; readonly objectsMade: number };
+export type FromWorker = {
+  readonly id: number;
+  /** Session objects made since the last answer. */
+  readonly objectsMade: number;
+} & ({ readonly value: unknown } | { readonly error: PlainError });
 
 /** An error without its cause: what pkcs11js throws does not survive cloning, and its message is in ours already. */
 export interface PlainError {
   readonly code: ErrorCode;
   readonly message: string;
+  /** `ended`: the worker did, in the middle of it. */
+  readonly meaning: Meaning | 'ended';
 }
 
 export const toPlain = (error: unknown): PlainError =>
   isVaultError(error)
-    ? { code: error.code, message: error.message }
-    : { code: 'INTERNAL', message: `The token worker failed: ${error instanceof Error ? error.message : 'for no stated reason'}` };
+    ? { code: error.code, message: error.message, meaning: error.code === 'TOKEN_MISSING' ? 'gone' : meaningOf(error) }
+    : {
+        code: 'INTERNAL',
+        message: `The token worker failed: ${error instanceof Error ? error.message : 'for no stated reason'}`,
+        meaning: 'fault',
+      };
 
-export const fromPlain = ({ code, message }: PlainError): VaultError => new VaultError(code, message);
+/** What a worker answered instead of a value. */
+export class WorkerFailure extends Error {
+  readonly error: VaultError;
+  readonly meaning: PlainError['meaning'];
+
+  constructor({ code, message, meaning }: PlainError) {
+    super(message);
+    this.error = new VaultError(code, message);
+    this.meaning = meaning;
+  }
+}
 
 /** A copy of `value` whose byte arrays own their memory: a clone of a view would take the whole buffer behind it along. */
 export function detached(value: unknown): unknown {

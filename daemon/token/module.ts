@@ -26,12 +26,30 @@ export function openModule(path: string, parameters?: string): Module {
   } catch (cause) {
     throw new VaultError('MODULE_MISSING', `The PKCS#11 module ${path} cannot be loaded: ${(cause as Error).message}`, { cause });
   }
+  initialise(module, parameters);
+  return module;
+}
+
+function initialise(module: Module, parameters?: string): void {
   try {
     module.C_Initialize(initialiseOptions(parameters));
   } catch (error) {
     if (returnValue(error) !== CKR.CRYPTOKI_ALREADY_INITIALIZED) throw tokenError(error, 'C_Initialize');
   }
-  return module;
+}
+
+/** Finalises the module and initialises it again. No other thread may be in it: it ends all sessions of the process. */
+export function initialiseAgain(module: Module, parameters?: string): void {
+  finalise(module);
+  initialise(module, parameters);
+}
+
+export function finalise(module: Module): void {
+  try {
+    module.C_Finalize();
+  } catch {
+    // Another thread finalised it, or it was lost with the token: either way there is nothing left to give back.
+  }
 }
 
 /** The slot of the one token with this label, and this serial number if given. Throws TOKEN_MISSING. */

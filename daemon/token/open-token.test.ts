@@ -7,7 +7,7 @@ import { openToken } from './open-token.ts';
 import type { TokenEvent } from './pool.ts';
 import type { TokenPort } from './port.ts';
 import { hmac, multiple, multiply, ReferenceClient } from './reference.ts';
-import { makeTestToken, pin } from './testing.ts';
+import { makeTestToken, pin, storedPin } from './testing.ts';
 
 // The worker is the compiled one: build first.
 const { location, provisioned } = makeTestToken(afterAll, { queueLimit: 50, recycleAfterObjects: 200 });
@@ -17,27 +17,33 @@ const failsWith = (code: string) => expect.objectContaining({ name: 'VaultError'
 
 describe('opening a token', () => {
   it('is refused with a wrong PIN', () =>
-    expect(openToken({ ...options, pin: new SecretBytes(Buffer.from('not the PIN')) })).rejects.toEqual(failsWith('PIN_REFUSED')));
+    expect(openToken({ ...options, pin: () => ({ pin: new SecretBytes(Buffer.from('not the PIN')), stamp: '' }) })).rejects.toEqual(
+      failsWith('PIN_REFUSED'),
+    ));
 
   it('is refused without a module', () =>
-    expect(openToken({ ...options, module: '/nowhere/libpkcs11.so', pin: pin() })).rejects.toEqual(failsWith('MODULE_MISSING')));
+    expect(openToken({ ...options, module: '/nowhere/libpkcs11.so', pin: storedPin })).rejects.toEqual(failsWith('MODULE_MISSING')));
 
   it('is refused for a module that is none', () =>
-    expect(openToken({ ...options, module: process.execPath, pin: pin() })).rejects.toEqual(failsWith('MODULE_MISSING')));
+    expect(openToken({ ...options, module: process.execPath, pin: storedPin })).rejects.toEqual(failsWith('MODULE_MISSING')));
 
   it('is refused without the token', () =>
-    expect(openToken({ ...options, tokenLabel: 'another', pin: pin() })).rejects.toEqual(failsWith('TOKEN_MISSING')));
+    expect(openToken({ ...options, tokenLabel: 'another', pin: storedPin })).rejects.toEqual(failsWith('TOKEN_MISSING')));
 
   it('is refused without the keys', () =>
-    expect(openToken({ ...options, index: 9, pin: pin() })).rejects.toEqual(failsWith('KEY_MISSING')));
+    expect(openToken({ ...options, index: 9, pin: storedPin })).rejects.toEqual(failsWith('KEY_MISSING')));
 });
 
 describe('an open token', () => {
   let port: TokenPort;
-  const held = pin();
+  const handedOut: SecretBytes[] = [];
+  const source = () => {
+    handedOut.push(pin());
+    return { pin: handedOut.at(-1) as SecretBytes, stamp: '' };
+  };
   const events: TokenEvent[] = [];
   beforeAll(async () => {
-    port = await openToken({ ...options, pin: held, onEvent: (event) => events.push(event) });
+    port = await openToken({ ...options, pin: source, onEvent: (event) => events.push(event) });
   });
   afterAll(() => port.close());
 
@@ -122,11 +128,15 @@ describe('an open token', () => {
     expect(events).toEqual(Array.from(events, () => ({ kind: 'module-recycled' })));
   });
 
-  it('answers what is under way, then wipes the PIN and takes nothing more', async () => {
+  it('keeps no copy of the PIN between logins', () => {
+    expect(handedOut.length).toBeGreaterThan(2); // opened, and opened anew
+    for (const held of handedOut) expect(held.expose().every((byte) => byte === 0)).toBe(true);
+  });
+
+  it('answers what is under way, then takes nothing more', async () => {
     const last = port.mac(randomBytes(32));
     await port.close();
     await expect(last).resolves.toHaveLength(32);
-    expect(held.expose().every((byte) => byte === 0)).toBe(true);
     await expect(port.mac(randomBytes(32))).rejects.toEqual(failsWith('TOKEN_UNAVAILABLE'));
     const bystander = new pkcs11js.PKCS11();
     bystander.load(module);

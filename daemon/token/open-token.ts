@@ -1,4 +1,5 @@
-import type { SecretBytes } from '../../primitives/secret-bytes.ts';
+import type { TokenFault } from '../../protocol/token-fault.ts';
+import type { PinSource } from './pin-reader.ts';
 import { type TokenEvent, WorkerPool } from './pool.ts';
 import type { TokenPort } from './port.ts';
 import { modulePath, type Profile } from './profile.ts';
@@ -10,18 +11,29 @@ export interface OpenTokenOptions {
   /** What the module wants to be told (profile.ts, `initParametersFor`). */
   readonly initParameters?: string | undefined;
   readonly tokenLabel: string;
-  /** Taken over: kept for logging in again, wiped by `close`. */
-  readonly pin: SecretBytes;
+  /** Asked at each login; what it gives is wiped afterwards. */
+  readonly pin: PinSource;
   readonly fleet: string;
   readonly index: number;
   readonly onEvent?: (event: TokenEvent) => void;
 }
 
+export interface OpenToken extends TokenPort {
+  /** Why it does not serve at present; its calls are refused then. It comes back by itself. */
+  fault(): TokenFault | undefined;
+  /** `listener` is told after each event. */
+  onChange(listener: () => void): void;
+}
+
 /** Opens and tests a replica's token. Throws MODULE_MISSING, TOKEN_MISSING, PIN_REFUSED, KEY_MISSING, TOKEN_UNFIT. */
-export async function openToken(options: OpenTokenOptions): Promise<TokenPort> {
+export async function openToken(options: OpenTokenOptions): Promise<OpenToken> {
   const { profile, initParameters, tokenLabel, fleet, index, pin, onEvent = () => {} } = options;
   const module = modulePath(profile, options.module);
-  const pool = new WorkerPool({ profile, module, initParameters, tokenLabel, fleet, index }, pin, onEvent);
+  const listeners: (() => void)[] = [];
+  const pool = new WorkerPool({ profile, module, initParameters, tokenLabel, fleet, index }, pin, (event) => {
+    onEvent(event);
+    for (const listener of listeners) listener();
+  });
   const identity = await pool.start();
   return {
     identity,
@@ -34,6 +46,8 @@ export async function openToken(options: OpenTokenOptions): Promise<TokenPort> {
     verifyMac: (check) => pool.call('verifyMac', check),
     readBootRecord: () => pool.call('readBootRecord', undefined),
     writeBootRecord: (record) => pool.call('writeBootRecord', record),
+    fault: () => pool.fault,
+    onChange: (listener) => void listeners.push(listener),
     close: () => pool.close(),
   };
 }

@@ -1,188 +1,283 @@
-import { once } from 'node:events';
-import { setTimeout as startTimer } from 'node:timers';
-import { setTimeout } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Millis } from '../../primitives/brand.ts';
-import { isVaultError, VaultError } from '../../primitives/errors.ts';
-import type { SecretBytes } from '../../primitives/secret-bytes.ts';
-import { detached, type FromWorker, fromPlain, type ToWorker, type WorkerData } from './messages.ts';
+import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import { type TokenFault, tokenFaults } from '../../protocol/token-fault.ts';
+import { CallQueue, type QueuedCall } from './call-queue.ts';
+import { detached, WorkerFailure } from './messages.ts';
 import type { Argument, OperationName, Result } from './operations.ts';
+import { PinReader, type PinSource } from './pin-reader.ts';
 import type { TokenIdentity } from './port.ts';
 import type { ReplicaLocation } from './replica.ts';
+import { TokenThread } from './thread.ts';
+import { faultOf } from './token-fault.ts';
 
 /** For the daemon's log and metrics. */
 export type TokenEvent =
   | { readonly kind: 'worker-died'; readonly reason: string }
-  | { readonly kind: 'worker-restarted' }
-  /** No further attempt is made: each would bring the token nearer to locking the PIN. */
-  | { readonly kind: 'pin-refused' }
+  /** Nothing is served from now on; told again when the fault becomes another. */
+  | { readonly kind: 'token-lost'; readonly reason: string; readonly fault: TokenFault }
+  | { readonly kind: 'token-back'; readonly reason: string }
   | { readonly kind: 'module-recycled' };
 
-interface Pending {
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: VaultError) => void;
-  readonly timer: NodeJS.Timeout;
-}
+const RETRY: Millis = 100;
+/** Calls under way that take longer than this when the token is to be opened anew are said to be silent. */
+const PATIENCE: Millis = 1000;
+/** A token that was back no longer than this, so often in a row, is not served: each login costs, and its callers have other replicas. */
+const RELAPSE: Millis = 1000;
+const RELAPSES_MOST = 3;
+/** Calls in a worker: the one under way, and the next, so that no worker waits for this thread. */
+const DEPTH = 2;
 
-interface Member {
-  readonly worker: Worker;
-  readonly pending: Map<number, Pending>;
-  recycling: boolean;
-}
-
-const RESTART_DELAY: Millis = 1000;
-
-// C_Finalize ends every session of the process, so only the last pool's last worker may call it.
+// C_Finalize ends every session of the process, so only the one pool there is may call it.
 const openPools = new Set<WorkerPool>();
 
-/** Worker threads that each hold a session, and the calls under way in them. */
+/**
+ * Worker threads that each hold a session, and the calls that wait for them. When the token is lost, or what the module leaked is to be
+ * given back, calls wait, the workers fall silent, and everything is opened anew; calls that wait are refused once that has failed.
+ */
 export class WorkerPool {
   readonly #location: ReplicaLocation;
-  readonly #pin: SecretBytes;
+  readonly #pin: PinReader;
   readonly #onEvent: (event: TokenEvent) => void;
-  readonly #members = new Set<Member>();
+  readonly #queue: CallQueue;
+  readonly #threads = new Set<TokenThread>();
+  readonly #running = new Set<Promise<void>>();
   #identity: TokenIdentity | undefined;
-  #nextId = 0;
+  /** As written last by us. */
+  #bootRecord: Uint8Array | undefined;
+  /** Do workers get calls? */
+  #isServing = false;
+  #fault: TokenFault | undefined;
+  #reopening: Promise<void> | undefined;
+  #lastBack: Millis = Number.NEGATIVE_INFINITY;
+  #relapses = 0;
+  /** Session objects since the module was initialised. */
+  #objectsMade = 0;
   #closing: Promise<void> | undefined;
 
-  /** Takes `pin` over: it is wiped by `close`. */
-  constructor(location: ReplicaLocation, pin: SecretBytes, onEvent: (event: TokenEvent) => void) {
+  constructor(location: ReplicaLocation, pin: PinSource, onEvent: (event: TokenEvent) => void) {
     this.#location = location;
-    this.#pin = pin;
+    this.#pin = new PinReader(pin);
     this.#onEvent = onEvent;
+    this.#queue = new CallQueue(location.profile.queueLimit, location.profile.callTimeout);
     openPools.add(this);
   }
 
   /** Opens the token in every worker; the first one tests it. Throws what opening throws, and TOKEN_UNFIT. */
   async start(): Promise<TokenIdentity> {
     try {
-      for (let i = 0; i < this.#location.profile.workers; i++) await this.#startWorker();
+      await this.#open({ afresh: false, selfTest: true });
+      this.#serve();
     } catch (error) {
       await this.close();
-      throw error;
+      throw error instanceof WorkerFailure ? error.error : error;
     }
     return this.#identity as TokenIdentity;
   }
 
-  async call<Name extends OperationName>(operation: Name, argument: Argument<Name>): Promise<Result<Name>> {
-    const { queueLimit, callTimeout } = this.#location.profile;
-    if (this.#closing !== undefined) throw new VaultError('TOKEN_UNAVAILABLE', 'The token is being closed.');
-    const [member] = [...this.#members].sort((a, b) => a.pending.size - b.pending.size);
-    if (member === undefined) throw new VaultError('TOKEN_UNAVAILABLE', 'No token worker is running.');
-    if (this.#underWay() >= queueLimit) throw new VaultError('BUSY', `The token has ${queueLimit} calls under way.`);
-    const id = this.#nextId++;
-    return new Promise<unknown>((resolve, reject) => {
-      // The call keeps its place until the worker answers: a stuck token must fill the queue, not empty it.
-      const timer = startTimer(
-        () => reject(new VaultError('TOKEN_UNAVAILABLE', `The token did not answer in ${callTimeout} ms.`)),
-        callTimeout,
-      );
-      member.pending.set(id, { resolve, reject, timer });
-      post(member.worker, { kind: 'call', id, operation, argument: detached(argument) });
-    }) as Promise<Result<Name>>;
+  /** Why nothing is served; undefined also while calls wait for the token to be opened anew. */
+  get fault(): TokenFault | undefined {
+    return this.#fault;
   }
 
-  /** Waits for the calls under way, then lets go of the token. The last worker finalises the module. */
+  async call<Name extends OperationName>(operation: Name, argument: Argument<Name>): Promise<Result<Name>> {
+    if (this.#closing !== undefined) throw new VaultError('TOKEN_UNAVAILABLE', 'The token is being closed.');
+    if (this.#fault === 'taken' && operation === 'readBootRecord') throw taken();
+    if (this.#fault !== undefined) throw unavailable(this.#fault);
+    // Whether the token answers must be known also when everybody wants something of it.
+    const answer = this.#queue.add(operation, detached(argument), this.#underWay(), operation === 'readBootRecord');
+    this.#dispatch();
+    return answer as Promise<Result<Name>>;
+  }
+
+  /** Answers the calls that were accepted, then lets go of the token. The last worker finalises the module. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
-    const members = [...this.#members];
-    for (const [i, { worker }] of members.entries()) {
-      const exited = once(worker, 'exit');
-      // Queued behind the calls. Not waited for longer than a call: a worker stuck in the module cannot even be terminated.
-      post(worker, { kind: 'close', finalise: i === members.length - 1 && openPools.size === 1 });
-      await Promise.race([exited, setTimeout(this.#location.profile.callTimeout, undefined, { ref: false })]);
+    const { callTimeout } = this.#location.profile;
+    // Not waited for longer than a call: a worker stuck in the module cannot even be terminated.
+    await Promise.race([Promise.all([this.#drained(), this.#reopening]), delay(callTimeout, undefined, { ref: false })]);
+    this.#isServing = false;
+    this.#queue.refuseAll(() => new VaultError('TOKEN_UNAVAILABLE', 'The token was closed.'));
+    const threads = [...this.#threads];
+    for (const [i, thread] of threads.entries()) {
+      const end = thread.ask({ kind: 'end', finalise: i === threads.length - 1 && openPools.size === 1 }).catch(() => {});
+      await Promise.race([end, delay(callTimeout, undefined, { ref: false })]);
     }
     openPools.delete(this);
-    this.#pin.wipe();
+  }
+
+  async #drained(): Promise<void> {
+    while (this.#isServing && this.#running.size > 0) await Promise.race(this.#running);
   }
 
   #underWay(): number {
     let count = 0;
-    for (const { pending } of this.#members) count += pending.size;
+    for (const { underWay } of this.#threads) count += underWay;
     return count;
   }
 
-  #startWorker(): Promise<void> {
-    const first = this.#identity === undefined;
-    const workerData: WorkerData = {
-      location: this.#location,
-      selfTest: first,
-      ...(this.#identity === undefined ? {} : { expected: this.#identity }),
-    };
-    const worker = new Worker(entry(), { workerData });
-    const member: Member = { worker, pending: new Map(), recycling: false };
-    return new Promise((resolve, reject) => {
-      worker.on('message', (message: FromWorker) => {
-        if (message.kind === 'ready') {
-          this.#identity ??= message.identity;
-          this.#members.add(member);
-          resolve();
-        } else if (message.kind === 'unopened') {
-          reject(fromPlain(message.error));
-          void worker.terminate();
-        } else this.#settle(member, message);
+  #dispatch(): void {
+    while (this.#isServing && this.#queue.length > 0) {
+      const thread = this.#leastBusy();
+      if (thread === undefined || thread.underWay >= DEPTH) return;
+      const running = this.#run(thread, this.#queue.next() as QueuedCall).finally(() => {
+        this.#running.delete(running);
+        this.#dispatch();
       });
-      worker.on('error', (error) => {
-        reject(new VaultError('TOKEN_UNAVAILABLE', 'A token worker could not start.', { cause: error }));
-        this.#lost(member, error.message);
-      });
-      worker.on('exit', (code) => this.#lost(member, `exit code ${code}`));
-      const pin = Uint8Array.from(this.#pin.expose());
-      // Transferred, so that no copy of it stays on this side.
-      worker.postMessage({ kind: 'open', pin } satisfies ToWorker, [pin.buffer]);
+      this.#running.add(running);
+    }
+  }
+
+  #leastBusy(): TokenThread | undefined {
+    let best: TokenThread | undefined;
+    for (const thread of this.#threads) if (best === undefined || thread.underWay < best.underWay) best = thread;
+    return best;
+  }
+
+  async #run(thread: TokenThread, call: QueuedCall): Promise<void> {
+    const { operation, argument } = call;
+    if (operation === 'writeBootRecord') this.#bootRecord = undefined;
+    try {
+      const value = await thread.ask({ kind: 'call', operation, argument });
+      if (operation === 'writeBootRecord') this.#bootRecord = argument as Uint8Array;
+      call.resolve(value);
+    } catch (failure) {
+      this.#failed(call, failure as WorkerFailure);
+    }
+  }
+
+  #failed(call: QueuedCall, failure: WorkerFailure): void {
+    // Nothing in a read of the boot record can be at fault but the token.
+    if (failure.meaning === 'fault' && call.operation !== 'readBootRecord') {
+      call.reject(failure.error);
+      return;
+    }
+    if (call.hadItsTurn || this.#fault !== undefined || this.#closing !== undefined)
+      call.reject(new VaultError('TOKEN_UNAVAILABLE', failure.message));
+    else {
+      call.hadItsTurn = true;
+      this.#queue.putBack(call);
+    }
+    if (failure.meaning !== 'ended') this.#reopen(failure);
+  }
+
+  #ended(thread: TokenThread, reason: string): void {
+    this.#threads.delete(thread);
+    if (this.#closing !== undefined || !this.#isServing) return;
+    this.#onEvent({ kind: 'worker-died', reason });
+    this.#reopen(new VaultError('TOKEN_UNAVAILABLE', 'A token worker ended.')); // what it left in the module goes with the module's end
+  }
+
+  #countObjects(made: number): void {
+    this.#objectsMade += made;
+    const budget = this.#location.profile.recycleAfterObjects ?? Number.POSITIVE_INFINITY;
+    if (this.#objectsMade >= budget && openPools.size === 1) this.#reopen(undefined);
+  }
+
+  /** For `cause`; without one the module is recycled. */
+  #reopen(cause: unknown): void {
+    if (!this.#isServing || this.#closing !== undefined) return;
+    this.#isServing = false;
+    this.#reopening = this.#untilOpen(cause).finally(() => {
+      this.#reopening = undefined;
     });
   }
 
-  #settle(member: Member, message: Extract<FromWorker, { kind: 'result' | 'error' }>): void {
-    const call = member.pending.get(message.id);
-    member.pending.delete(message.id);
-    if (call !== undefined) {
-      clearTimeout(call.timer);
-      if (message.kind === 'result') call.resolve(message.value);
-      else call.reject(fromPlain(message.error));
+  async #untilOpen(first: unknown): Promise<void> {
+    const began = performance.now();
+    let cause = first;
+    this.#relapses = cause !== undefined && began - this.#lastBack < RELAPSE ? this.#relapses + 1 : 0;
+    if (this.#relapses >= RELAPSES_MOST) {
+      this.#lose(cause);
+      await delay(RETRY);
     }
-    this.#recycle(member, message.objectsMade);
-  }
-
-  /** Only a lone worker may finalise the module. */
-  #recycle(member: Member, objectsMade: number): void {
-    const full = objectsMade >= (this.#location.profile.recycleAfterObjects ?? Number.POSITIVE_INFINITY);
-    const start = full && !member.recycling && this.#members.size === 1 && openPools.size === 1;
-    member.recycling = full && (member.recycling || start);
-    if (!start) return;
-    post(member.worker, { kind: 'recycle' });
-    this.#onEvent({ kind: 'module-recycled' });
-  }
-
-  /** A worker ended that was not asked to: its callers may repeat their calls, and a new one takes its place. */
-  #lost(member: Member, reason: string): void {
-    if (!this.#members.delete(member)) return;
-    for (const { reject, timer } of member.pending.values()) {
-      clearTimeout(timer);
-      reject(new VaultError('TOKEN_UNAVAILABLE', 'The token worker ended.'));
+    while (this.#closing === undefined && this.#fault !== 'taken') {
+      try {
+        await this.#quiet();
+        await this.#open({ afresh: openPools.size === 1, selfTest: cause !== undefined });
+        this.#serve();
+        this.#lastBack = performance.now();
+        const ms = Math.round(this.#lastBack - began);
+        if (cause === undefined) this.#onEvent({ kind: 'module-recycled' });
+        else this.#onEvent({ kind: 'token-back', reason: `after ${ms} ms: ${messageOf(cause)}` });
+        return;
+      } catch (error) {
+        cause = error;
+        this.#lose(error);
+        await delay(RETRY);
+      }
     }
-    if (this.#closing !== undefined) return;
-    this.#onEvent({ kind: 'worker-died', reason });
-    this.#restartLater();
   }
 
-  #restartLater(): void {
-    startTimer(() => {
-      if (this.#closing !== undefined) return;
-      this.#startWorker().then(
-        () => this.#onEvent({ kind: 'worker-restarted' }),
-        (error: unknown) => (isVaultError(error, 'PIN_REFUSED') ? this.#onEvent({ kind: 'pin-refused' }) : this.#restartLater()),
+  #lose(cause: unknown): void {
+    const fault = faultOf(cause);
+    if (fault !== this.#fault) {
+      this.#fault = fault;
+      this.#onEvent({ kind: 'token-lost', fault, reason: messageOf(cause) });
+    }
+    this.#queue.refuseAll(() => unavailable(fault));
+  }
+
+  #serve(): void {
+    this.#fault = undefined;
+    this.#isServing = true;
+    this.#dispatch();
+  }
+
+  /** No worker is in the module. */
+  async #quiet(): Promise<void> {
+    const quiet = Promise.all(Array.from(this.#threads, (thread) => thread.idle()));
+    const isSilent = await Promise.race([quiet.then(() => false), delay(PATIENCE, true, { ref: false })]);
+    if (isSilent) this.#lose('silent');
+    await quiet;
+  }
+
+  /** Opens the token in every worker; the first one logs in, for all of them. Afterwards no worker is in the module, whatever happened. */
+  async #open({ afresh, selfTest }: { afresh: boolean; selfTest: boolean }): Promise<void> {
+    this.#fill();
+    const threads = [...this.#threads];
+    await Promise.allSettled(threads.map((thread) => thread.ask({ kind: 'leave' })));
+    const [first, ...others] = threads as [TokenThread, ...TokenThread[]];
+    const open = { kind: 'open', afresh: false, selfTest: false } as const;
+    const expected = await this.#pin.use(
+      (pin) => first.ask({ ...open, afresh, pin, selfTest, ...this.#expected() }) as Promise<TokenIdentity>,
+    );
+    if (afresh) this.#objectsMade = 0;
+    const opened = await Promise.allSettled(others.map((thread) => thread.ask({ ...open, expected })));
+    for (const result of opened) if (result.status === 'rejected') throw result.reason;
+    if (this.#bootRecord !== undefined) {
+      const record = (await first.ask({ kind: 'call', operation: 'readBootRecord', argument: undefined })) as Uint8Array;
+      if (!constantTimeEqual(record, this.#bootRecord)) throw taken();
+    }
+    this.#identity = expected;
+  }
+
+  #fill(): void {
+    const { workers } = this.#location.profile;
+    while (this.#threads.size < workers)
+      this.#threads.add(
+        new TokenThread(
+          this.#location,
+          (made) => this.#countObjects(made),
+          (thread, reason) => this.#ended(thread, reason),
+        ),
       );
-    }, RESTART_DELAY).unref();
   }
+
+  readonly #expected = () => (this.#identity === undefined ? {} : { expected: this.#identity });
 }
 
-const post = (worker: Worker, message: ToWorker): void => worker.postMessage(message);
+const unavailable = (fault: TokenFault): VaultError => new VaultError('TOKEN_UNAVAILABLE', `Not served: ${tokenFaults[fault]}.`);
 
-/** Node 20 cannot run TypeScript in a worker: from the sources (tests), the compiled worker under dist/ is started. */
-const entry = (): URL =>
-  import.meta.url.endsWith('.ts') ? new URL('../../dist/daemon/token/worker.js', import.meta.url) : new URL('./worker.js', import.meta.url);
+const taken = (): VaultError =>
+  new VaultError(
+    'GUARD_MISMATCH',
+    'This replica must not serve: another daemon served with this token: stop one of them, and look which guard is the right one.',
+  );
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

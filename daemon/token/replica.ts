@@ -49,12 +49,16 @@ export interface ReplicaToken {
 }
 
 /** Loads the module, logs in, finds every key. Throws MODULE_MISSING, TOKEN_MISSING, PIN_REFUSED, KEY_MISSING. */
-export function openReplica(location: ReplicaLocation, pin: SecretBytes): ReplicaToken {
-  const module = openModule(location.module, location.initParameters);
+export const openReplica = (location: ReplicaLocation, pin: SecretBytes): ReplicaToken =>
+  openReplicaIn(openModule(location.module, location.initParameters), location, pin);
+
+/** The same in a module that is open. Without a PIN another session has to have logged in: TOKEN_UNAVAILABLE. */
+export function openReplicaIn(module: Module, location: ReplicaLocation, pin: SecretBytes | undefined): ReplicaToken {
   const slot = findSlot(module, location.tokenLabel);
   const session = new TokenSession(module, slot);
   try {
-    session.login(location.profile.userType, pin);
+    if (pin) session.login(location.profile.userType, pin);
+    else session.requireLogin();
     const keys = Object.fromEntries(keyNames.map((name) => [name, findKey(session, location, name)])) as Record<KeyName, KeyHandle>;
     const { label: _label, ...token } = tokenInfo(module, slot);
     const identity = {
@@ -64,8 +68,17 @@ export function openReplica(location: ReplicaLocation, pin: SecretBytes): Replic
     };
     return { module, session, profile: location.profile, keys, bootLabel: bootLabel(location), identity };
   } catch (error) {
-    session.close();
+    closeQuietly(session);
     throw error;
+  }
+}
+
+/** For a session that may be gone already. */
+export function closeQuietly(session: TokenSession): void {
+  try {
+    session.close();
+  } catch {
+    // Then it is.
   }
 }
 

@@ -4,13 +4,16 @@ import type { Bytes } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { type AttributeName, type AttributeValue, attributeType, decodeValue, encodeTemplate, type Template } from './attributes.ts';
-import { CKR, returnValue, sessionGone, tokenError } from './failure.ts';
+import { CKR, meaningOf, notLoggedIn, returnValue, tokenError } from './failure.ts';
 import type { Mechanism } from './mechanisms.ts';
 import { attempt, type Module, type SlotId } from './module.ts';
 
 type WrongSignature = readonly number[] | 'any';
 
 export type KeyHandle = Brand<Buffer, 'KeyHandle'>;
+
+/** Any other state is that of some user: vendors have roles of their own. */
+const CKS = { RO_PUBLIC_SESSION: 0, RW_PUBLIC_SESSION: 2 } as const;
 
 /** One read/write session, with every call typed and every failure ours. Synchronous: it lives in a worker thread. */
 export class TokenSession {
@@ -32,6 +35,12 @@ export class TokenSession {
     } catch (error) {
       if (returnValue(error) !== CKR.USER_ALREADY_LOGGED_IN) throw tokenError(error, 'C_Login');
     }
+  }
+
+  /** Is the application logged in? Throws TOKEN_UNAVAILABLE if not. */
+  requireLogin(): void {
+    const { state } = attempt('C_GetSessionInfo', () => this.#module.C_GetSessionInfo(this.#handle));
+    if (state === CKS.RO_PUBLIC_SESSION || state === CKS.RW_PUBLIC_SESSION) throw notLoggedIn('C_GetSessionInfo');
   }
 
   /** Logs the application out; private objects in memory go with it. */
@@ -111,8 +120,7 @@ export class TokenSession {
       this.#module.C_Verify(this.#handle, Buffer.from(data), Buffer.from(signature));
       return true;
     } catch (error) {
-      const value = returnValue(error);
-      if (value !== undefined && (wrong === 'any' ? !sessionGone.includes(value) : wrong.includes(value))) return false;
+      if (saysWrong(error, wrong)) return false;
       throw tokenError(error, 'C_Verify');
     }
   }
@@ -190,4 +198,10 @@ export class TokenSession {
     this.objectsMade++;
     return key as KeyHandle;
   }
+}
+
+function saysWrong(error: unknown, wrong: WrongSignature): boolean {
+  const value = returnValue(error);
+  if (value === undefined) return false;
+  return wrong === 'any' ? ['fault', 'failing'].includes(meaningOf(error)) : wrong.includes(value);
 }

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { utf8 } from '../../primitives/bytes.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { initToken } from './init-token.ts';
+import type { PinSource } from './pin-reader.ts';
 import { initParametersFor, loadProfile, modulePath, type Profile } from './profile.ts';
 import { type Provisioned, provisionReplica } from './provision.ts';
 import type { ReplicaLocation } from './replica.ts';
@@ -17,6 +18,8 @@ const root = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../..' : '
 const profileNamed = (name: string): Profile => loadProfile(join(root, `hsm-config/${name}.yaml`));
 export const softHsmProfile = (): Profile => profileNamed('softhsm2');
 export const pin = (): SecretBytes => new SecretBytes(utf8('user-pin-1234'));
+/** As `openToken` asks for it. */
+export const storedPin: PinSource = () => ({ pin: pin(), stamp: '' });
 export const soPin = (): SecretBytes => new SecretBytes(utf8('officer-pin-1234'));
 
 export interface TestToken {

@@ -2,115 +2,119 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
-import { type FromWorker, type ToWorker, toPlain, type WorkerData } from './messages.ts';
+import { meaningOf } from './failure.ts';
+import { type FromWorker, type Opening, type ToWorker, toPlain, type WorkerData } from './messages.ts';
+import { finalise, initialiseAgain, type Module, openModule } from './module.ts';
 import { type OperationName, operations } from './operations.ts';
 import type { TokenIdentity } from './port.ts';
-import { openReplica, type ReplicaToken } from './replica.ts';
-import { selfTest } from './self-test.ts';
+import { closeQuietly, openReplicaIn, type ReplicaToken } from './replica.ts';
 
 // The entry of a worker thread. Its calls into the module are synchronous: pkcs11js's asynchronous ones leak and do not pin their buffers.
 
 if (parentPort === null) throw new Error('worker.ts runs in a worker thread only');
 const port = parentPort;
-const data = workerData as WorkerData;
-const answer = (message: FromWorker): void => port.postMessage(message);
+const { location } = workerData as WorkerData;
 
-/** Kept while the worker lives, since a token that was reset or replugged wants a login again. */
-let pin = new SecretBytes(new Uint8Array(0));
+/** Loaded once: what is collected would unload it, under the feet of the other threads. */
+let module: Module | undefined;
 let token: ReplicaToken | undefined;
-let expected = data.expected;
-/** Once refused, the PIN is not tried again: a few more would lock it. */
-let pinRefused: VaultError | undefined;
+let expected: TokenIdentity | undefined;
+let objectsTold = 0;
 
-port.on('message', (message: ToWorker) => {
-  switch (message.kind) {
-    case 'open':
-      pin = new SecretBytes(message.pin);
-      message.pin.fill(0);
-      return firstOpen();
-    case 'call':
-      return call(message.id, message.operation, message.argument);
-    case 'recycle':
-      return letGo(true);
-    case 'close':
-      letGo(message.finalise);
-      pin.wipe();
-      port.close();
+port.on('message', async (message: ToWorker) => {
+  const { id } = message;
+  try {
+    const value = await handle(message);
+    port.postMessage({ id, value, objectsMade: newObjects() } satisfies FromWorker);
+  } catch (error) {
+    port.postMessage({ id, error: toPlain(error), objectsMade: newObjects() } satisfies FromWorker);
   }
+  if (message.kind === 'end') port.close();
 });
 
-function firstOpen(): void {
-  try {
-    const opened = open();
-    if (data.selfTest) selfTest(opened);
-    answer({ kind: 'ready', identity: opened.identity });
-  } catch (error) {
-    letGo(false);
-    answer({ kind: 'unopened', error: toPlain(error) });
+function handle(message: ToWorker): unknown {
+  switch (message.kind) {
+    case 'open':
+      return open(message);
+    case 'call':
+      return call(message.operation, message.argument);
+    case 'leave':
+      return leave();
+    case 'end':
+      leave();
+      if (message.finalise && module) finalise(module);
   }
 }
 
-function call(id: number, operation: OperationName, argument: unknown): void {
+async function open({ afresh, pin, selfTest, expected: known }: Opening): Promise<TokenIdentity> {
+  const secret = pin && new SecretBytes(pin);
+  pin?.fill(0);
   try {
-    const value = withOneRetry((opened) =>
-      (operations[operation] as (token: ReplicaToken, argument: unknown) => unknown)(opened, argument),
-    );
-    answer({ kind: 'result', id, value, objectsMade: token?.session.objectsMade ?? 0 });
-  } catch (error) {
-    answer({ kind: 'error', id, error: toPlain(error), objectsMade: token?.session.objectsMade ?? 0 });
+    module ??= openModule(location.module, location.initParameters);
+    if (afresh) initialiseAgain(module, location.initParameters);
+    expected = known;
+    enter(module, secret);
+  } finally {
+    secret?.wipe();
   }
+  if (selfTest) (await import('./self-test.ts')).selfTest(token as ReplicaToken); // here alone: the other workers do without its memory
+  return (token as ReplicaToken).identity;
 }
 
 /** A session may have ended behind our back: a new one, once. Safe, since no operation leaves anything behind (operations.ts). */
-function withOneRetry<T>(work: (token: ReplicaToken) => T): T {
-  const reused = token !== undefined;
+function call(operation: OperationName, argument: unknown): unknown {
+  const run = operations[operation] as (token: ReplicaToken, argument: unknown) => unknown;
+  if (module === undefined || token === undefined) throw new VaultError('TOKEN_UNAVAILABLE', 'This worker has not opened the token.');
   try {
-    return work(token ?? open());
+    return run(token, argument);
   } catch (error) {
-    if (!isVaultError(error, 'TOKEN_UNAVAILABLE')) throw error;
-    letGo(false);
-    if (!reused) throw error;
-    return work(open());
+    const cause = verdictOrLoss(error, token);
+    if (meaningOf(cause) !== 'session') throw cause;
+    const old = token;
+    enter(module, undefined);
+    closeQuietly(old.session); // only now: closing the last one logs the application out
+    return run(token, argument);
   }
 }
 
-function open(): ReplicaToken {
-  if (pinRefused !== undefined) throw pinRefused;
-  const opened = openOnce();
-  if (expected !== undefined && !sameToken(opened.identity, expected)) {
-    opened.session.close();
-    throw new VaultError('TOKEN_FAULT', 'The token that came back is not the one that was opened first.');
+/**
+ * What a token answers while it, or the session, is lost in the middle of a call is no verdict on the call: SoftHSM says GENERAL_ERROR,
+ * and others may say that a signature is wrong.
+ */
+function verdictOrLoss(error: unknown, { session }: ReplicaToken): unknown {
+  if (meaningOf(error) !== 'fault' || isVaultError(error, 'MALFORMED')) return error;
+  try {
+    session.requireLogin();
+    return error;
+  } catch (loss) {
+    return loss;
   }
-  expected = opened.identity;
-  token = opened;
-  return opened;
 }
 
-function openOnce(): ReplicaToken {
-  try {
-    return openReplica(data.location, pin);
-  } catch (error) {
-    if (isVaultError(error, 'PIN_REFUSED')) pinRefused = error;
-    throw error;
+/** Opens a session and takes it for ours. */
+function enter(opened: Module, pin: SecretBytes | undefined): void {
+  newObjects();
+  const entered = openReplicaIn(opened, location, pin);
+  if (expected !== undefined && !sameToken(entered.identity, expected)) {
+    closeQuietly(entered.session);
+    throw new VaultError('STATEMENT_MISMATCH', 'The token that came back is not the one that was opened first.');
   }
+  expected = entered.identity;
+  token = entered;
+  objectsTold = 0;
 }
 
 const sameToken = (a: TokenIdentity, b: TokenIdentity): boolean =>
   a.serial === b.serial && constantTimeEqual(a.sessionKey, b.sessionKey) && constantTimeEqual(a.receiptKey, b.receiptKey);
 
-/** Leaves the token, whatever state it is in. Closing the application's last session logs it out. */
-function letGo(finalise: boolean): void {
+function leave(): void {
   const held = token;
   token = undefined;
-  try {
-    held?.session.close();
-  } catch {
-    // It was gone already.
-  }
-  if (!finalise) return;
-  try {
-    held?.module.C_Finalize();
-  } catch {
-    // Another thread finalised it, or it was lost with the token: either way there is nothing left to give back.
-  }
+  if (held) closeQuietly(held.session);
+}
+
+function newObjects(): number {
+  const made = (token?.session.objectsMade ?? 0) - objectsTold;
+  objectsTold += made;
+  return made;
 }

@@ -35,6 +35,8 @@ test('a quick run prints every figure, writes the same and leaves nothing behind
   expect(figures.filter(({ aim }) => aim !== undefined).map(({ id }) => id)).toEqual([
     'port.throughput',
     'port.latency',
+    'sessions.short',
+    'memory.growth',
     'rest.memory',
     'load.memory',
     'etcd.bytes',

@@ -1,5 +1,6 @@
 import type { FleetResults } from './fleet-bench.ts';
 import type { LoadResult } from './load.ts';
+import type { SessionsResult } from './sessions-bench.ts';
 import type { TokenResults } from './token-bench.ts';
 
 export interface Figure {
@@ -11,10 +12,36 @@ export interface Figure {
   readonly aim?: number;
 }
 
-/** Every figure that is shown, out of what was measured. docs/BENCHMARKS.md says how each is defined. */
-export function figuresOf(token: TokenResults, fleet: FleetResults): Figure[] {
-  return [...tokenFigures(token), ...fleetFigures(fleet), ...ratios(token, fleet)];
+/** Of a process that evaluates only, warmed up. */
+export interface MemoryResult {
+  readonly evaluations: number;
+  /** Over all of them, along the line that fits best. */
+  readonly growthMiB: number;
 }
+
+export interface Measurements {
+  readonly token: TokenResults;
+  readonly fleet: FleetResults;
+  readonly sessions: SessionsResult;
+  readonly memory: MemoryResult;
+}
+
+/** Every figure that is shown, out of what was measured. docs/BENCHMARKS.md says how each is defined. */
+export function figuresOf({ token, fleet, sessions, memory }: Measurements): Figure[] {
+  return [...tokenFigures(token), ...sessionsFigures(sessions), ...memoryFigures(memory), ...fleetFigures(fleet), ...ratios(token, fleet)];
+}
+
+function sessionsFigures({ sessions, callsEach, perSecond, ideal }: SessionsResult): Figure[] {
+  const name = `${sessions} sessions, 2 ms for each call of a token, ${callsEach} calls for a MAC`;
+  return [
+    { id: 'sessions.rate', name: `${name}: MACs`, value: perSecond, unit: '/s' },
+    percent('sessions.short', `${name}: short of ${ideal}/s by`, 1 - perSecond / ideal, 10),
+  ];
+}
+
+const memoryFigures = ({ evaluations, growthMiB }: MemoryResult): Figure[] => [
+  { id: 'memory.growth', name: `resident memory, growth over ${evaluations} evaluations`, value: growthMiB, unit: 'MiB', aim: 5 },
+];
 
 function tokenFigures({ operations, evaluation }: TokenResults): Figure[] {
   const names = {

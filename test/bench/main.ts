@@ -1,18 +1,22 @@
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 import { exitWhenIdle } from '../../primitives/exit.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { scratchDirectory } from '../harness/reaper.ts';
-import { figuresOf } from './figures.ts';
+import { figuresOf, type MemoryResult } from './figures.ts';
 import { benchFleet, type FleetRun } from './fleet-bench.ts';
 import { describeMachine } from './machine.ts';
 import { type Results, tableOf, writeResults } from './report.ts';
+import { benchSessions } from './sessions-bench.ts';
 import { TokenBench, type TokenRounds } from './token-bench.ts';
 
 const { values } = parseArgs({
   options: {
     /** A few seconds: shows that everything works. */
     quick: { type: 'boolean', default: false },
+    /** For resident memory; 200000 to see it over a long run, some minutes. */
+    evaluations: { type: 'string', default: '' },
     output: { type: 'string', default: join(packageRoot, 'build/bench/results.json') },
   },
 });
@@ -21,13 +25,22 @@ interface Plan {
   /** Made twice: before and after the fleet. */
   readonly token: TokenRounds;
   readonly fleet: FleetRun;
+  readonly sessionsSeconds: number;
+  readonly evaluations: number;
 }
 
 const plan: Plan = values.quick
-  ? { token: { rounds: 1, calls: 20, inFlight: 8 }, fleet: { sequential: 2, concurrent: 4, atOnce: 4, warmUp: 1, restSeconds: 0.5 } }
+  ? {
+      token: { rounds: 1, calls: 20, inFlight: 8 },
+      fleet: { sequential: 2, concurrent: 4, atOnce: 4, warmUp: 1, restSeconds: 0.5 },
+      sessionsSeconds: 0.5,
+      evaluations: 500,
+    }
   : {
       token: { rounds: 10, calls: 100, inFlight: 16 },
       fleet: { sequential: 100, concurrent: 400, atOnce: 8, warmUp: 600, restSeconds: 10 },
+      sessionsSeconds: 10,
+      evaluations: 20_000,
     };
 
 // Whatever ends this process, what lies below this directory is removed, and with it all that the parts leave there.
@@ -44,10 +57,29 @@ const fleet = await benchFleet(plan.fleet, progress);
 progress('the token, after the fleet');
 await bench.measure(plan.token);
 const token = bench.results();
+progress('32 sessions with a token 2 ms away');
+const sessions = await benchSessions(bench.location, 32, plan.sessionsSeconds);
 await bench.close();
+const evaluations = values.evaluations || String(plan.evaluations);
+progress(`resident memory over ${evaluations} evaluations`);
+const memory = await benchMemory(evaluations);
 
-const results: Results = { machine, quick: values.quick, figures: figuresOf(token, fleet), token, fleet };
+const results: Results = {
+  machine,
+  quick: values.quick,
+  figures: figuresOf({ token, fleet, sessions, memory }),
+  token,
+  fleet,
+  sessions,
+  memory,
+};
 writeResults(values.output, results);
 console.log(tableOf(results));
 console.log(`${machine.cores} × ${machine.cpu}, Node ${machine.node}, ${machine.token}, etcd ${machine.etcd}`);
 console.log(`written to ${values.output}`);
+
+async function benchMemory(count: string): Promise<MemoryResult> {
+  const program = join(packageRoot, 'dist/test/bench/memory.js');
+  const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', program, '--evaluations', count]);
+  return JSON.parse(stdout) as MemoryResult;
+}

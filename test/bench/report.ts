@@ -1,18 +1,14 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Table from 'cli-table3';
-import { type Figure, isMet } from './figures.ts';
-import type { FleetResults } from './fleet-bench.ts';
+import { type Figure, isMet, type Measurements } from './figures.ts';
 import type { Machine } from './machine.ts';
-import type { TokenResults } from './token-bench.ts';
 
-export interface Results {
+export interface Results extends Measurements {
   readonly machine: Machine;
   /** A short run shows that the benchmark works, and its figures say little. */
   readonly quick: boolean;
   readonly figures: readonly Figure[];
-  readonly token: TokenResults;
-  readonly fleet: FleetResults;
 }
 
 export function tableOf({ figures }: Results): string {

@@ -1,5 +1,6 @@
 import { evaluate } from '../../daemon/token/evaluate.ts';
 import type { TokenIdentity } from '../../daemon/token/port.ts';
+import type { ReplicaLocation } from '../../daemon/token/replica.ts';
 import { ownCpu } from './process-usage.ts';
 import { RawToken } from './raw-token.ts';
 import { type Sampled, Sampler } from './sampling.ts';
@@ -63,6 +64,10 @@ export class TokenBench {
 
   get identity(): TokenIdentity {
     return this.#stage.token.identity;
+  }
+
+  get location(): ReplicaLocation {
+    return this.#stage.location;
   }
 
   async measure({ rounds, calls, inFlight }: TokenRounds): Promise<void> {

@@ -6,7 +6,7 @@ import type { MacCheck, TokenPort } from '../../daemon/token/port.ts';
 import { openReplica, type ReplicaLocation, type ReplicaToken } from '../../daemon/token/replica.ts';
 import { wrapSecret } from '../../daemon/token/stored.ts';
 import { opened } from '../../daemon/token/templates.ts';
-import { makeTestToken, pin } from '../../daemon/token/testing.ts';
+import { makeTestToken, pin, storedPin } from '../../daemon/token/testing.ts';
 import { mac } from '../../daemon/token/verify.ts';
 import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
 
@@ -33,7 +33,7 @@ export async function openTokenStage(): Promise<TokenStage> {
   const { location } = makeTestToken((remove) => undo.push(remove));
   const { profile, module, tokenLabel, fleet, index } = location;
   const token = openReplica(location, pin());
-  const port = await openToken({ profile, module, tokenLabel, pin: pin(), fleet, index });
+  const port = await openToken({ profile, module, tokenLabel, pin: storedPin, fleet, index });
   return {
     location,
     token,

@@ -1,0 +1,93 @@
+import { HealthImplementation } from 'grpc-health-check';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { systemClock } from '../primitives/clock.ts';
+import { VaultError } from '../primitives/errors.ts';
+import type { TokenFault } from '../protocol/token-fault.ts';
+import { Serving } from './serving.ts';
+import { Events } from './telemetry/events.ts';
+import { createLog } from './telemetry/log.ts';
+
+let said: Map<string, string>;
+let answer: () => Promise<void>;
+let fault: TokenFault | undefined;
+let change: () => void;
+const onLost = vi.fn();
+let serving: Serving;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  said = new Map();
+  answer = async () => {};
+  fault = undefined;
+  const health = new HealthImplementation({});
+  vi.spyOn(health, 'setStatus').mockImplementation((service, status) => void said.set(service, status));
+  serving = new Serving({
+    health,
+    events: new Events(createLog('error', 1)),
+    clock: systemClock,
+    store: { fault: () => undefined },
+    token: {
+      fault: () => fault,
+      onChange: (listener) => {
+        change = listener;
+      },
+    },
+    tenure: { expectOurs: () => answer() },
+    onLost,
+  });
+  serving.start();
+});
+
+afterEach(() => {
+  serving.stop();
+  onLost.mockReset();
+  vi.useRealTimers();
+});
+
+test('a token that is lost is said at once, by its cause, and so is its return', async () => {
+  await vi.advanceTimersByTimeAsync(10);
+  expect(said.get('')).toBe('SERVING');
+  fault = 'absent';
+  answer = async () => {
+    throw new VaultError('TOKEN_UNAVAILABLE', 'gone');
+  };
+  change();
+  await vi.advanceTimersByTimeAsync(1);
+  expect([said.get(''), said.get('token.absent'), said.get('token.silent')]).toEqual(['NOT_SERVING', 'NOT_SERVING', 'SERVING']);
+  fault = undefined;
+  answer = async () => {};
+  change();
+  await vi.advanceTimersByTimeAsync(1);
+  expect([said.get(''), said.get('token.absent')]).toEqual(['SERVING', 'SERVING']);
+});
+
+test('a token that does not answer is silent, and is asked one question only', async () => {
+  await vi.advanceTimersByTimeAsync(10);
+  let questions = 0;
+  let release = () => {};
+  answer = () => {
+    questions++;
+    return new Promise((resolve) => {
+      release = resolve;
+    });
+  };
+  await vi.advanceTimersByTimeAsync(2100);
+  expect([said.get(''), said.get('token.silent')]).toEqual(['NOT_SERVING', 'NOT_SERVING']);
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(questions).toBe(1);
+  answer = async () => {};
+  release();
+  await vi.advanceTimersByTimeAsync(600);
+  expect(said.get('')).toBe('SERVING');
+});
+
+test('a token that another daemon served with ends this one', async () => {
+  await vi.advanceTimersByTimeAsync(10);
+  const mismatch = new VaultError('GUARD_MISMATCH', 'another daemon');
+  fault = 'taken';
+  answer = () => Promise.reject(mismatch);
+  change();
+  await vi.advanceTimersByTimeAsync(1);
+  expect(onLost).toHaveBeenCalledExactlyOnceWith(mismatch);
+  expect(said.get('')).toBe('NOT_SERVING');
+});

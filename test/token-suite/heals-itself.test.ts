@@ -1,0 +1,185 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { writeBootRecord } from '../../daemon/token/boot-record.ts';
+import { type OpenToken, openToken } from '../../daemon/token/open-token.ts';
+import type { TokenEvent } from '../../daemon/token/pool.ts';
+import { multiple, multiply } from '../../daemon/token/reference.ts';
+import { openReplica } from '../../daemon/token/replica.ts';
+import { makeTestToken, pin, storedPin } from '../../daemon/token/testing.ts';
+import type { Millis } from '../../primitives/brand.ts';
+import { constantTimeEqual } from '../../primitives/bytes.ts';
+import type { CompressedPoint } from '../../protocol/point.ts';
+import { behindShim, compileFaultShim, Faults } from '../harness/fault-shim.ts';
+
+// The worker is the compiled one: build first.
+const { location, directory } = makeTestToken(afterAll, { workers: 3, callTimeout: 3000 });
+const faults = new Faults(process.env.SOFTHSM2_CONF as string);
+Object.assign(process.env, behindShim(location.module));
+
+const events: TokenEvent[] = [];
+let token: OpenToken;
+let record: Awaited<ReturnType<OpenToken['newOprfKey']>>;
+/** Points, and what they evaluate to. */
+let table: readonly (readonly [CompressedPoint, CompressedPoint])[];
+const BOOT = new Uint8Array(32).fill(7);
+
+beforeAll(async () => {
+  const { profile, tokenLabel, fleet, index } = location;
+  const module = compileFaultShim(directory);
+  token = await openToken({ profile, module, tokenLabel, fleet, index, pin: storedPin, onEvent: (event) => events.push(event) });
+  await token.writeBootRecord(BOOT);
+  record = await token.newOprfKey(multiple(2n));
+  const scalars = Array.from({ length: 32 }, (_, i) => BigInt(i + 2));
+  table = scalars.map((scalar) => [multiple(scalar), multiply(record.publicKey, scalar)]);
+});
+
+const back = async () => {
+  faults.none();
+  await vi.waitFor(() => expect(token.fault()).toBeUndefined(), 5000);
+  await delay(1100); // what comes next is no relapse
+  events.length = 0;
+};
+
+afterAll(() => token.close());
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest();
+
+/** Callers without a pause, until told to stop. A wrong answer ends them at once; refusals are counted. */
+function load(callers = 8) {
+  let isOver = false;
+  const refused = new Map<string, number>();
+  let answered = 0;
+  let lastAnswer: Millis = 0;
+  const caller = async (i: number) => {
+    const digest = sha256(String(i));
+    const check = { digest, tag: await token.mac(digest) };
+    const { wrappedKey, publicKey } = record;
+    for (let turn = i; !isOver; turn++)
+      try {
+        const [point, expected] = table[turn % table.length] as (typeof table)[number];
+        const evaluated = await token.evaluate({ mac: check, wrappedKey, publicKey, point });
+        if (!constantTimeEqual(evaluated, expected)) throw new Error('a wrong answer');
+        answered++;
+        lastAnswer = performance.now();
+      } catch (error) {
+        const { code } = error as { code?: string };
+        if (code !== 'TOKEN_UNAVAILABLE' && code !== 'TOKEN_FAULT') throw error;
+        refused.set(code, (refused.get(code) ?? 0) + 1);
+        await delay(10);
+      }
+  };
+  const all = Promise.all(Array.from({ length: callers }, (_, i) => caller(i)));
+  all.catch(() => {}); // told by stop
+  const stop = async () => {
+    isOver = true;
+    await all;
+    return { refused, answered };
+  };
+  return { stop, answered: () => answered, lastAnswer: () => lastAnswer };
+}
+
+async function answersAgain(work: ReturnType<typeof load>): Promise<Millis> {
+  const [from, before] = [performance.now(), work.answered()];
+  await vi.waitFor(() => expect(work.answered()).toBeGreaterThan(before), { timeout: 5000, interval: 10 });
+  return work.lastAnswer() - from;
+}
+
+const kinds = () => events.map((event) => (event.kind === 'token-lost' ? event.fault : event.kind));
+
+describe('under load', () => {
+  afterEach(back);
+
+  it.each([
+    ['pulled', ['vanish'], 'absent'],
+    ['that answers DEVICE_ERROR to everything', ['fail 0x30'], 'failing'],
+    ['that answers GENERAL_ERROR to everything', ['fail 0x5'], 'failing'],
+    ['that answers FUNCTION_FAILED to what takes a key', ['fail 0x6 C_UnwrapKey C_SignInit C_VerifyInit C_FindObjectsInit'], 'failing'],
+    ['that takes no login', ['log-out', 'fail 0x30 C_Login'], 'failing'],
+    ['that logs out whoever logs in', ['log-out', 'fail 0x101 C_UnwrapKey C_SignInit C_VerifyInit C_FindObjectsInit'], 'logged_out'],
+  ] as const)('a token %s is lost at once, and serves a second after it is back', async (_, directives, fault) => {
+    const work = load();
+    await delay(300);
+    faults.set(...directives);
+    const lost = performance.now();
+    const look = async () => token.readBootRecord().catch(() => {}); // as Serving does
+    await vi.waitFor(async () => {
+      await look();
+      expect(token.fault()).toBe(fault);
+    }, 1000);
+    expect(performance.now() - lost).toBeLessThan(1000);
+    await delay(600);
+    expect(token.fault()).toBe(fault);
+    faults.none();
+    expect(await answersAgain(work)).toBeLessThan(1000);
+    const { refused } = await work.stop();
+    expect(refused.get('TOKEN_UNAVAILABLE')).toBeGreaterThan(0);
+    expect(kinds()).toEqual([fault, 'token-back']);
+    expect(await token.readBootRecord()).toEqual(BOOT);
+  });
+
+  it.each([
+    ['sessions that are closed', 'close-sessions'],
+    ['a log-out', 'log-out'],
+  ])('%s cost no call', async (_, directive) => {
+    const work = load();
+    await delay(300);
+    faults.set(directive);
+    await delay(1000);
+    const { refused, answered } = await work.stop();
+    expect(refused).toEqual(new Map());
+    expect(answered).toBeGreaterThan(50);
+    expect(kinds()).toEqual(['token-back']);
+  });
+
+  it('one call that the token fails is that call’s fault alone', async () => {
+    const work = load();
+    await delay(200);
+    faults.set('fail 0x5 C_DeriveKey');
+    await delay(300);
+    await token.readBootRecord();
+    expect(token.fault()).toBeUndefined();
+    faults.none();
+    await answersAgain(work);
+    expect([...(await work.stop()).refused.keys()]).toEqual(['TOKEN_FAULT']);
+    expect(events).toEqual([]);
+  });
+});
+
+describe('a slow token', () => {
+  afterEach(back);
+
+  it('a token that hangs is silent, and what was asked of it is answered or refused in time', async () => {
+    faults.set('hang');
+    const asked = performance.now();
+    await expect(token.mac(randomBytes(32))).rejects.toMatchObject({ code: 'TOKEN_UNAVAILABLE' });
+    expect(performance.now() - asked).toBeLessThan(3500);
+    faults.none();
+    await expect(token.mac(randomBytes(32))).resolves.toHaveLength(32);
+  });
+
+  it('calls that the token is too slow for are told BUSY in time, and none is forgotten', async () => {
+    faults.set('latency 200000');
+    const calls = Array.from({ length: 100 }, () => token.mac(randomBytes(32)));
+    const results = await Promise.allSettled(calls);
+    const codes = results.map((result) => (result.status === 'fulfilled' ? 'answered' : result.reason.code));
+    expect(codes.slice(0, 10)).toEqual(Array(10).fill('answered'));
+    expect(codes.slice(-50)).toEqual(Array(50).fill('BUSY'));
+    expect(codes.filter((code) => code === 'TOKEN_UNAVAILABLE').length).toBeLessThanOrEqual(6); // under way when time was up
+  });
+});
+
+it('a token that another daemon served with meanwhile is not served again', async () => {
+  faults.set('vanish');
+  await token.readBootRecord().catch(() => {});
+  await vi.waitFor(() => expect(token.fault()).toBe('absent'));
+  const other = openReplica(location, pin()); // on SoftHSM2 itself, which the shim stands in front of
+  writeBootRecord(other, new Uint8Array(32).fill(8));
+  other.session.close();
+  faults.none();
+  await vi.waitFor(() => expect(token.fault()).toBe('taken'));
+  await expect(token.readBootRecord()).rejects.toMatchObject({ code: 'GUARD_MISMATCH' });
+  await expect(token.mac(randomBytes(32))).rejects.toMatchObject({ code: 'TOKEN_UNAVAILABLE' });
+  await delay(500);
+  expect(kinds()).toEqual(['absent', 'taken']);
+});
