@@ -105,7 +105,7 @@ function provisionArguments({ plan, path }: LoadedPlan, replica: PlannedReplica)
           String(replica.guard_incarnation),
           ...(replica.initialise ? ['--init-token'] : []),
         ];
-  return ['--fleet', plan.fleet, '--config', path(replica.config), ...keys];
+  return ['--fleet', plan.fleet, '--epoch', String(plan.epoch), '--config', path(replica.config), ...keys];
 }
 
 const environmentOf = ({ path }: LoadedPlan, { module_configuration: file }: PlannedReplica): Record<string, string> =>

@@ -19,6 +19,7 @@ interface Options {
   readonly initToken?: true;
   readonly keepKeys?: true;
   readonly guardIncarnation: number;
+  readonly epoch: number;
 }
 
 /** Not in the help: `fleet init` and `ceremony` run it, once for each replica. */
@@ -29,18 +30,19 @@ export const replicaProvisionCommand = (output: Output): Command =>
     .requiredOption('--fleet <name>', 'its fleet, of which there is no statement yet')
     .option('--so-pin-file <file>', "the security officer's PIN; needed unless keys are kept")
     .option('--guard-incarnation <n>', 'how often its guard began anew, and once', integer, 1)
+    .option('--epoch <n>', 'of the statement to come: which keys are in force', integer, 1)
     .option('--keep-keys', 'make nothing: print the public part of the keys that are there')
     .option('--init-token', 'initialise a blank token first')
     .action((options: Options) => provision(options, output));
 
-async function provision({ fleet, ...options }: Options, output: Output): Promise<void> {
+async function provision({ fleet, epoch, ...options }: Options, output: Output): Promise<void> {
   const config = loadConfig(options.config);
   const profile = loadProfile(config.token.profile);
   const module = modulePath(profile, config.token.module);
   const { label, directory } = config.token;
   const initParameters = initParametersFor(profile, { directory, label });
   const pin = readPin(config.token.pin_file);
-  const location = { profile, module, initParameters, tokenLabel: label, fleet, index: config.replica };
+  const location = { profile, module, initParameters, tokenLabel: label, fleet, index: config.replica, epoch };
   if (options.keepKeys) return output.result(publicPart(readReplica(location, pin), profile.sessionSuite), 'read the keys');
   if (options.soPinFile === undefined)
     throw new VaultError('CONFIG_INVALID', 'Keys are made with the security officer’s PIN: give --so-pin-file.');
@@ -56,7 +58,7 @@ async function provision({ fleet, ...options }: Options, output: Output): Promis
 
 /** In the words of the fleet statement. */
 function publicPart({ identity, keys, mechanisms }: TokenKeys, suite: TokenReading['session_suite']): TokenReading {
-  const { sessionKey, receiptKey, ...token } = identity;
+  const { sessionKey, receiptKey, keySets: _notStated, ...token } = identity;
   return {
     session_key: toHex(sessionKey),
     session_suite: suite,

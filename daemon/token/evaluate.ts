@@ -4,7 +4,7 @@ import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
 import { type AffinePoint, addGenerator, decompress, generator, recoverSign, uncompressed } from './curve.ts';
 import { CKM, cbc, ecdh, plain } from './mechanisms.ts';
 import type { TokenPort } from './port.ts';
-import { type ReplicaToken, readPoint } from './replica.ts';
+import { asOf, type ReplicaToken, readPoint } from './replica.ts';
 import type { KeyHandle } from './session.ts';
 import { unwrapOprfKey, WRAPPED_KEY_MAX } from './stored.ts';
 import {
@@ -34,8 +34,9 @@ export function blindEvaluate(token: ReplicaToken, key: KeyHandle, publicKey: Co
 
 /** TokenPort.evaluate */
 export function evaluate(token: ReplicaToken, request: Request<'evaluate'>): CompressedPoint {
-  requireMac(token, request.mac, 'MAC_REFUSED');
-  return evaluateStored(token, request.wrappedKey, request.publicKey, request.point);
+  const reading = asOf(token, request.epoch);
+  requireMac(reading, request.mac, 'MAC_REFUSED');
+  return evaluateStored(reading, request.wrappedKey, request.publicKey, request.point);
 }
 
 /** Evaluates with a key stored under KEK_oprf. The caller has verified a MAC over the blob. */

@@ -13,5 +13,5 @@ export function openStolenToken(world: World, index: number): Promise<TokenPort>
   const { fleet } = world.client;
   process.env.SOFTHSM2_CONF = join(directory, 'softhsm2.conf'); // read once in the life of a process
   const pin = () => ({ pin: new SecretBytes(readFileSync(join(directory, 'pin'))), stamp: '' });
-  return openToken({ profile: loadProfile(profilePath('softhsm2')), tokenLabel: `${fleet}-${index}`, pin, fleet, index });
+  return openToken({ profile: loadProfile(profilePath('softhsm2')), tokenLabel: `${fleet}-${index}`, pin, fleet, index, epoch: 1 });
 }
