@@ -11,7 +11,7 @@ import { hmac, multiple, multiply, ReferenceClient } from './reference.ts';
 import { release } from './release.ts';
 import { openReplica, type ReplicaToken } from './replica.ts';
 import { selfTest } from './self-test.ts';
-import { kek } from './templates.ts';
+import { kek, macKey } from './templates.ts';
 import { makeTestToken, pin, soPin } from './testing.ts';
 import { mac } from './verify.ts';
 
@@ -236,7 +236,12 @@ describe('destroying keys', () => {
     destroyKeySets(at(3), pin(), 3, 'all'); // again: there is nothing to do
   });
 
-  it('is finished by doing it again, and half a set reads nothing', () => {
+  it('is finished by doing it again, and half a set reads nothing, nor one with a key twice', () => {
+    opened(4, ({ session }) => {
+      const twice = { ...macKey(profile), label: keyLabel(location, 'mac', 3) };
+      session.generateKey(plain(CKM.GENERIC_SECRET_KEY_GEN), twice);
+    });
+    opened(4, (token) => expectGone(token, records[3] as Enrolled));
     opened(4, ({ session }) => {
       const [set] = findKeySets(session, location);
       for (const { name, object } of set?.objects ?? []) if (name === 'mac') session.destroy(object);
