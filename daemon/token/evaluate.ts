@@ -4,7 +4,7 @@ import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
 import { type AffinePoint, addGenerator, decompress, generator, recoverSign, uncompressed } from './curve.ts';
 import { CKM, cbc, ecdh, plain } from './mechanisms.ts';
 import type { TokenPort } from './port.ts';
-import { asOf, type ReplicaToken, readPoint } from './replica.ts';
+import { asOf, type ReplicaToken, readPoint, type StorageToken } from './replica.ts';
 import type { KeyHandle } from './session.ts';
 import { unwrapOprfKey, WRAPPED_KEY_MAX } from './stored.ts';
 import {
@@ -20,7 +20,7 @@ import { requireMac } from './verify.ts';
 type Request<Name extends 'evaluate' | 'newOprfKey'> = Parameters<TokenPort[Name]>[0];
 
 /** RFC 9497 §3.3.1 BlindEvaluate: k·P, out of two derivations in the token (curve.ts, recoverSign). */
-export function blindEvaluate(token: ReplicaToken, key: KeyHandle, publicKey: CompressedPoint, point: CompressedPoint): CompressedPoint {
+export function blindEvaluate(token: StorageToken, key: KeyHandle, publicKey: CompressedPoint, point: CompressedPoint): CompressedPoint {
   const element = decompress(point, 'the blinded element');
   const ownKey = decompress(publicKey, 'the public key');
   if (element.x === generator.x) {
@@ -41,7 +41,7 @@ export function evaluate(token: ReplicaToken, request: Request<'evaluate'>): Com
 
 /** Evaluates with a key stored under KEK_oprf. The caller has verified a MAC over the blob. */
 export function evaluateStored(
-  token: ReplicaToken,
+  token: StorageToken,
   wrappedKey: Uint8Array,
   publicKey: CompressedPoint,
   point: CompressedPoint,
@@ -67,7 +67,7 @@ export function newOprfKey(
 }
 
 /** x(k·P) of both points, 32 bytes each, on the way that the profile's `rawEcdh` names. */
-export function rawEcdh(token: ReplicaToken, key: KeyHandle, [first, second]: readonly [AffinePoint, AffinePoint]): [Bytes, Bytes] {
+export function rawEcdh(token: StorageToken, key: KeyHandle, [first, second]: readonly [AffinePoint, AffinePoint]): [Bytes, Bytes] {
   if (token.profile.rawEcdh === 'direct') return [readX(token, key, first), readX(token, key, second)];
   return token.session.withTemporary((keep) => {
     const throwAway = keep(token.session.generateKey(plain(CKM.AES_KEY_GEN), throwAwayKey));
@@ -76,7 +76,7 @@ export function rawEcdh(token: ReplicaToken, key: KeyHandle, [first, second]: re
 }
 
 /** `direct`: the derived value is made readable and read. */
-function readX(token: ReplicaToken, key: KeyHandle, point: AffinePoint): Bytes {
+function readX(token: StorageToken, key: KeyHandle, point: AffinePoint): Bytes {
   return token.session.withTemporary((keep) => {
     const derived = keep(token.session.derive(ecdh(publicData(token, point)), key, readableX));
     return asX(token.session.read(derived, 'value'));
@@ -84,7 +84,7 @@ function readX(token: ReplicaToken, key: KeyHandle, point: AffinePoint): Bytes {
 }
 
 /** `wrap-and-decrypt`: where no key may be read, it leaves under a key of the token that was made to decrypt it again. */
-function unwrapX(token: ReplicaToken, key: KeyHandle, point: AffinePoint, throwAway: KeyHandle): Bytes {
+function unwrapX(token: StorageToken, key: KeyHandle, point: AffinePoint, throwAway: KeyHandle): Bytes {
   const { session } = token;
   return session.withTemporary((keep) => {
     const derived = keep(session.derive(ecdh(publicData(token, point)), key, wrappableX));
@@ -98,7 +98,7 @@ function asX(value: Uint8Array | undefined): Bytes {
 }
 
 /** A point as this token's ECDH takes it. */
-export function publicData(token: ReplicaToken, point: AffinePoint): Uint8Array {
+export function publicData(token: StorageToken, point: AffinePoint): Uint8Array {
   const bytes = uncompressed(point);
   return token.profile.ecdhPublicData === 'raw' ? bytes : Uint8Array.of(0x04, bytes.length, ...bytes);
 }

@@ -67,6 +67,8 @@ const {
   AES_CBC: _whereTheProfileSays,
   EC_EDWARDS_KEY_PAIR_GEN: _forParties,
   EDDSA: _forPartiesToo,
+  RSA_PKCS_KEY_PAIR_GEN: _ofHeirs,
+  RSA_PKCS_OAEP: _forHeirs,
   AES_CBC_ENCRYPT_DATA,
   ...neededByAll
 } = CKM;

@@ -1,14 +1,15 @@
 import { generator } from './curve.ts';
 import { publicData } from './evaluate.ts';
-import { keyNames } from './key-sets.ts';
+import { type KeyName, storageNames } from './key-sets.ts';
 import { CKM, ecdh, plain } from './mechanisms.ts';
-import type { Probe } from './probe.ts';
+import { type Probe, probe } from './probe.ts';
+import type { StorageToken, TokenWith } from './replica.ts';
 import { readableX } from './templates.ts';
 import { hostWrappingKey, wrappableSecret } from './wrap-probes.ts';
 
 // What a host may try with the replica's own keys. The attributes they were made with stop all of it.
 
-const everyKey = keyNames.flatMap((name): Probe[] => [
+const ofKey = <Name extends KeyName>(name: Name): Probe<TokenWith<Name>>[] => [
   probe('attributes', `read the value of ${name}`, ({ session, keys }) => session.read(keys[name], 'value')),
   probe('attributes', `make ${name} readable`, ({ session, keys }) => session.set(keys[name], { sensitive: false })),
   probe('attributes', `make ${name} extractable`, ({ session, keys }) => session.set(keys[name], { extractable: true })),
@@ -21,10 +22,10 @@ const everyKey = keyNames.flatMap((name): Probe[] => [
   probe('extractable', `wrap ${name} to a key of the host`, (token, keep) =>
     token.session.wrap(plain(token.profile.wrap.ecPrivateKey), keep(hostWrappingKey(token)), token.keys[name], 256),
   ),
-]);
+];
 
 // AES-KW is AES: a KEK that decrypts undoes it.
-const everyKek = (['kek-oprf', 'kek-auth', 'kek-release'] as const).flatMap((name): Probe[] => [
+const ofKek = (name: 'kek-oprf' | 'kek-auth' | 'kek-release'): Probe<StorageToken>[] => [
   probe('attributes', `decrypt with ${name}`, ({ session, keys }) => session.beginDecrypt(plain(CKM.AES_ECB), keys[name])),
   probe('attributes', `encrypt with ${name}`, ({ session, keys }) => session.beginEncrypt(plain(CKM.AES_ECB), keys[name])),
   probe('attributes', `switch decrypt on for ${name}`, ({ session, keys }) => session.set(keys[name], { decrypt: true })),
@@ -44,7 +45,13 @@ const everyKek = (['kek-oprf', 'kek-auth', 'kek-release'] as const).flatMap((nam
       );
     },
   },
-]);
+];
+
+/** With the keys that store. */
+export const storageProbes: readonly Probe<StorageToken>[] = [
+  ...storageNames.flatMap((name): Probe<StorageToken>[] => ofKey(name)),
+  ...(['kek-oprf', 'kek-auth', 'kek-release'] as const).flatMap(ofKek),
+];
 
 const ownKeys: Probe[] = [
   probe('attributes', 'sign with the session key', ({ session, keys }) =>
@@ -55,8 +62,4 @@ const ownKeys: Probe[] = [
   ),
 ];
 
-export const keyProbes: readonly Probe[] = [...everyKey, ...everyKek, ...ownKeys];
-
-function probe(stoppedBy: Probe['stoppedBy'], name: string, attempt: Probe['attempt']): Probe {
-  return { name, stoppedBy, attempt };
-}
+export const keyProbes: readonly Probe[] = [...ofKey('session'), ...ofKey('receipt'), ...storageProbes, ...ownKeys];

@@ -1,6 +1,8 @@
 import type { AttributeName, Template } from './attributes.ts';
-import type { KeyName } from './key-sets.ts';
-import type { ReplicaToken } from './replica.ts';
+import { inheritedKek, inheritedMac } from './heir-templates.ts';
+import { type KeyName, type Lineage, lineageOf, type StorageName, storageNames } from './key-sets.ts';
+import type { Profile } from './profile.ts';
+import type { ReplicaToken, TokenWith } from './replica.ts';
 import type { KeyHandle, TokenSession } from './session.ts';
 import { kek, macKey, receiptKey, sessionKey } from './templates.ts';
 
@@ -46,33 +48,51 @@ function readKey(session: TokenSession, name: KeyName, key: KeyHandle): KeyRecor
 }
 
 /** What the template of `name`, but for `changes`, asks for and the token does not say of the key. Empty if all is well. */
-export function deviations(token: ReplicaToken, name: KeyName, changes: Template = {}): string[] {
-  const expected = { ...expectedTemplate(token, name), ...changes };
-  const differing = (Object.keys(expected) as AttributeName[]).filter((attribute) => {
-    const actual = token.session.read(token.keys[name], attribute);
-    return JSON.stringify(actual) !== JSON.stringify(expected[attribute]);
-  });
-  // Not in a template, and what the templates are for: the key was born here, and never could leave.
-  const said = token.profile.local
-    ? (['local', 'alwaysSensitive', 'neverExtractable'] as const)
-    : (['alwaysSensitive', 'neverExtractable'] as const);
-  const history = said.filter((flag) => token.session.read(token.keys[name], flag) !== true);
-  return [...differing, ...history];
+export function deviations<Name extends KeyName>(
+  { session, profile, keys }: TokenWith<Name>,
+  name: Name,
+  changes: Template = {},
+): string[] {
+  const key = keys[name];
+  const lineage = isStorage(name) ? lineageOf(session, key) : 'alone';
+  const template = lineage === 'inherited' ? inherited[name as StorageName] : made[name];
+  const expected = { ...template(profile), ...changes };
+  const differing = (Object.keys(expected) as AttributeName[]).filter(
+    (attribute) => JSON.stringify(session.read(key, attribute)) !== JSON.stringify(expected[attribute]),
+  );
+  return [...differing, ...history(lineage, profile).filter((flag) => session.read(key, flag) !== true)];
 }
 
-function expectedTemplate(token: ReplicaToken, name: KeyName): Template {
-  switch (name) {
-    case 'session':
-      return sessionKey(token.profile);
-    case 'receipt':
-      return receiptKey(token.profile);
-    case 'mac':
-      return macKey(token.profile);
-    case 'kek-oprf':
-      return kek('oprf', token.profile);
-    case 'kek-auth':
-      return kek('auth', token.profile);
-    case 'kek-release':
-      return kek('release', token.profile);
+/** Not in a template, and what the templates are for: the key was born here, and never could leave. Or when it could. */
+function history(lineage: Lineage, profile: Profile): AttributeName[] {
+  switch (lineage) {
+    case 'alone':
+      return [...bornHere(profile), 'alwaysSensitive', 'neverExtractable'];
+    case 'bequeathed':
+      return [...bornHere(profile), ...(profile.copy ? (['alwaysSensitive'] as const) : [])]; // of the draft, which the copy keeps
+    case 'inherited':
+      return []; // of what was unwrapped, a token knows no history
   }
 }
+
+const bornHere = ({ local }: Profile): AttributeName[] => (local ? ['local'] : []);
+
+const isStorage = (name: KeyName): name is StorageName => (storageNames as readonly KeyName[]).includes(name);
+
+type TemplateOf = (profile: Profile) => Template;
+
+const made: Readonly<Record<KeyName, TemplateOf>> = {
+  session: sessionKey,
+  receipt: receiptKey,
+  mac: macKey,
+  'kek-oprf': (profile) => kek('oprf', profile),
+  'kek-auth': (profile) => kek('auth', profile),
+  'kek-release': (profile) => kek('release', profile),
+};
+
+const inherited: Readonly<Record<StorageName, TemplateOf>> = {
+  mac: inheritedMac,
+  'kek-oprf': (profile) => inheritedKek('oprf', profile),
+  'kek-auth': (profile) => inheritedKek('auth', profile),
+  'kek-release': (profile) => inheritedKek('release', profile),
+};

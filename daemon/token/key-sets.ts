@@ -1,4 +1,5 @@
 import pkcs11js from 'pkcs11js';
+import { toHex, utf8 } from '../../primitives/bytes.ts';
 import type { KeyHandle, TokenSession } from './session.ts';
 
 // A replica's keys come in sets, one for each rotation: docs/adr/0019.
@@ -16,8 +17,9 @@ export const keyNames = ['session', 'receipt', ...storageNames] as const;
 export const rotatedNames = ['session', ...storageNames] as const;
 
 export type KeyName = (typeof keyNames)[number];
+export type StorageName = (typeof storageNames)[number];
 type RotatedName = (typeof rotatedNames)[number];
-export type StorageKeys = Readonly<Record<(typeof storageNames)[number], KeyHandle>>;
+export type StorageKeys = Readonly<Record<StorageName, KeyHandle>>;
 
 /** The set that is made with the replica. Any other has the number of the epoch that it was made for. */
 export const FIRST_SET = 1;
@@ -33,6 +35,24 @@ export const keyClasses: Record<KeyName, number> = {
 
 export const keyLabel = ({ fleet, index }: KeyOwner, name: KeyName, set: number): string =>
   `bkv/${fleet}/${index}/${name}${set === FIRST_SET || name === 'receipt' ? '' : `/${set}`}`;
+
+/**
+ * Whether a key that stores is in another token as well (docs/adr/0020): `alone` is not; of a `bequeathed` one an heir was given a copy when
+ * it was made; an `inherited` one is that copy, for reading only. Its CKA_ID says so, for good: no key is MODIFIABLE.
+ */
+export type Lineage = 'alone' | 'bequeathed' | 'inherited';
+
+/**
+ * The CKA_ID of a key that is in two tokens, in plain text: its name, and the beginning of the hash of what the heir wrote of itself. NSS
+ * softokn takes two keys of one CKA_ID for one.
+ */
+export const lineageId = (lineage: Exclude<Lineage, 'alone'>, name: RotatedName, set: number, heir: Uint8Array): Uint8Array =>
+  utf8(`${lineage} ${name}/${set} ${toHex(heir.subarray(0, 8))}`);
+
+export function lineageOf(session: TokenSession, key: KeyHandle): Lineage {
+  const id = Buffer.from(session.read(key, 'id') ?? []).toString();
+  return (['bequeathed', 'inherited'] as const).find((lineage) => id.startsWith(`${lineage} `)) ?? 'alone';
+}
 
 interface SetObject {
   readonly name: RotatedName;
@@ -68,6 +88,10 @@ function parseLabel(owner: KeyOwner, label: string): { name: RotatedName; set: n
   const name = rotatedNames.find((each) => keyLabel(owner, each, set) === label);
   return name && { name, set };
 }
+
+/** Whether all of it came from another token. */
+export const isInherited = (session: TokenSession, { objects }: KeySet): boolean =>
+  objects.every(({ object }) => lineageOf(session, object) === 'inherited');
 
 const findIn = ({ objects }: KeySet, name: RotatedName, kind = keyClasses[name]): KeyHandle | undefined => {
   const [found, second] = objects.filter((each) => each.name === name && each.class === kind);

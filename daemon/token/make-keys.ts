@@ -1,9 +1,12 @@
 import pkcs11js from 'pkcs11js';
+import type { Bytes } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
 import type { Template } from './attributes.ts';
-import { keyLabel } from './key-sets.ts';
-import { CKM, plain } from './mechanisms.ts';
+import { type Heir, WRAPPED_LENGTH, type WrappedKeys } from './heir-files.ts';
+import { heirWrappingKey } from './heir-templates.ts';
+import { keyLabel, lineageId, type StorageName } from './key-sets.ts';
+import { CKM, oaep, plain } from './mechanisms.ts';
 import type { ReplicaLocation } from './replica.ts';
 import type { KeyHandle, TokenSession } from './session.ts';
 import { isTrusted, type KekPurpose, kekWithTemplate, macKey, publicKey, receiptKey, sessionKey } from './templates.ts';
@@ -31,27 +34,79 @@ export function allOrNothing(session: TokenSession, make: (made: KeyHandle[]) =>
   }
 }
 
+/** A key that stores, to be made. */
+interface Planned {
+  readonly name: StorageName;
+  readonly mechanism: number;
+  readonly template: Template;
+  /** In memory, to be copied into the token: trusted KEKs, and keys that an heir is given. */
+  readonly draft: Template;
+  readonly trusted: boolean;
+}
+
+interface Draft {
+  readonly name: StorageName;
+  readonly key: KeyHandle;
+}
+
 const purposes: readonly KekPurpose[] = ['oprf', 'auth', 'release'];
 
 /** All keys that a rotation makes. Logs the user out and in again: handles of private objects that were found before are void. */
-export function makeKeySet(session: TokenSession, options: MakeOptions, set: number, made: KeyHandle[]): void {
-  const { profile } = options;
-  const labelledKek = (purpose: KekPurpose) => ({ ...kekWithTemplate(purpose, profile), label: keyLabel(options, `kek-${purpose}`, set) });
-  const [trusted, others] = [purposes.filter((each) => isTrusted(each, profile)), purposes.filter((each) => !isTrusted(each, profile))];
-  makeTrustedKeks(session, options, trusted.map(labelledKek), made); // first: what was made before would not be found after its logins
-  for (const purpose of others) made.push(session.generateKey(plain(CKM.AES_KEY_GEN), labelledKek(purpose)));
+export const makeKeySet = (session: TokenSession, options: MakeOptions, set: number, made: KeyHandle[]): void => {
+  makeKeys(session, options, set, made);
+};
+
+/** The same. Returns the keys that store, wrapped for the heir: they can be once, before they are what they stay. */
+export const bequeathKeySet = (session: TokenSession, options: MakeOptions, set: number, made: KeyHandle[], heir: Heir): WrappedKeys =>
+  Object.fromEntries(makeKeys(session, options, set, made, heir)) as WrappedKeys;
+
+function makeKeys(session: TokenSession, options: MakeOptions, set: number, made: KeyHandle[], heir?: Heir): [StorageName, Bytes][] {
+  const planned = planKeys(options, set, heir);
+  const [trusted, others] = [planned.filter((each) => each.trusted), planned.filter((each) => !each.trusted)];
+  const wrapped = session.withTemporary((keep) => {
+    // First: what was made before would not be found after its logins.
+    const drafts = draftTrustedKeks(session, options, trusted, keep);
+    for (const { name, mechanism, template, draft } of others)
+      if (heir) drafts.push({ name, key: keep(session.generateKey(plain(mechanism), draft)) });
+      else made.push(session.generateKey(plain(mechanism), template));
+    const forHeir = heir ? wrapAll(session, drafts, keep(session.create(heirWrappingKey(heir.modulus)))) : [];
+    for (const { key } of drafts)
+      made.push(session.copy(key, { token: true, private: true, ...(heir ? { extractable: false } : {}), modifiable: false }));
+    return forHeir;
+  });
   makePair(session, 'session', options, set, made);
-  made.push(session.generateKey(plain(CKM.GENERIC_SECRET_KEY_GEN), { ...macKey(profile), label: keyLabel(options, 'mac', set) }));
+  return wrapped;
 }
+
+function planKeys(options: MakeOptions, set: number, heir: Heir | undefined): Planned[] {
+  const { profile } = options;
+  const plan = (name: StorageName, mechanism: number, original: Template, trusted = false): Planned => {
+    const mark = heir ? { id: lineageId('bequeathed', name, set, heir.hash) } : {};
+    const template = { ...original, label: keyLabel(options, name, set), ...mark };
+    return { name, mechanism, template, draft: { ...template, token: false, extractable: heir !== undefined, modifiable: true }, trusted };
+  };
+  return [
+    ...purposes.map((purpose) => plan(`kek-${purpose}`, CKM.AES_KEY_GEN, kekWithTemplate(purpose, profile), isTrusted(purpose, profile))),
+    plan('mac', CKM.GENERIC_SECRET_KEY_GEN, macKey(profile)),
+  ];
+}
+
+const wrapAll = (session: TokenSession, drafts: readonly Draft[], heirKey: KeyHandle): [StorageName, Bytes][] =>
+  drafts.map(({ name, key }) => [name, session.wrap(oaep(), heirKey, key, WRAPPED_LENGTH)]);
 
 /**
  * CKA_TRUSTED may be set by the security officer only (PKCS#11 2.40 §4.4), who in turn has no access to private objects. So the officer
  * makes the keys as public *session* objects, which live in this process's memory and touch no disk, and the user, logging in while
  * the session stays open, copies them to private, unmodifiable token objects. The copy keeps TRUSTED and every other attribute.
  */
-function makeTrustedKeks(session: TokenSession, options: MakeOptions, keks: readonly Template[], made: KeyHandle[]): void {
+function draftTrustedKeks(
+  session: TokenSession,
+  options: MakeOptions,
+  keks: readonly Planned[],
+  keep: (key: KeyHandle) => KeyHandle,
+): Draft[] {
   const { profile, pin, soPin } = options;
-  if (keks.length === 0) return;
+  if (keks.length === 0) return [];
   if (soPin === undefined)
     throw new VaultError(
       'CONFIG_INVALID',
@@ -59,12 +114,13 @@ function makeTrustedKeks(session: TokenSession, options: MakeOptions, keks: read
     );
   session.logout();
   session.login(pkcs11js.CKU_SO, soPin);
-  const drafts = keks.map((kek) => session.generateKey(plain(CKM.AES_KEY_GEN), { ...kek, token: false, private: false, modifiable: true }));
+  const drafts = keks.map(({ name, mechanism, draft }) => ({
+    name,
+    key: keep(session.generateKey(plain(mechanism), { ...draft, private: false })),
+  }));
   session.logout();
   session.login(profile.userType, pin);
-  session.withTemporary((keep) => {
-    for (const draft of drafts) made.push(session.copy(keep(draft), { token: true, private: true, modifiable: false }));
-  });
+  return drafts;
 }
 
 export function makePair(session: TokenSession, name: 'session' | 'receipt', options: MakeOptions, set: number, made: KeyHandle[]): void {

@@ -18,6 +18,8 @@ export const CKM = {
   AES_CBC_ENCRYPT_DATA: pkcs11js.CKM_AES_CBC_ENCRYPT_DATA, // 0x1105
   GENERIC_SECRET_KEY_GEN: pkcs11js.CKM_GENERIC_SECRET_KEY_GEN, // 0x350
   SHA256_HMAC: pkcs11js.CKM_SHA256_HMAC, // 0x251
+  RSA_PKCS_KEY_PAIR_GEN: pkcs11js.CKM_RSA_PKCS_KEY_PAIR_GEN, // 0x0
+  RSA_PKCS_OAEP: pkcs11js.CKM_RSA_PKCS_OAEP, // 0x9
 } as const;
 
 export const plain = (mechanism: number): Mechanism => ({ mechanism });
@@ -46,4 +48,18 @@ export const cbc = (): Mechanism => ({ mechanism: CKM.AES_CBC, parameter: Buffer
 export function cbcEncryptData(iv: Uint8Array, data: Uint8Array): Mechanism {
   const parameter: pkcs11js.AesCBC = { type: pkcs11js.CK_PARAMS_AES_CBC, iv: Buffer.from(iv), data: Buffer.from(data) };
   return { mechanism: CKM.AES_CBC_ENCRYPT_DATA, parameter };
+}
+
+/**
+ * OAEP with SHA-1, also in its mask: the only hash that SoftHSM has for it, and that every token has. OAEP does not rest on collisions
+ * of its hash, which is where SHA-1 is broken (RFC 8017 §7.1; NIST SP 800-131A allows it outside of signatures).
+ */
+export function oaep(): Mechanism {
+  const parameter: pkcs11js.RsaOAEP = {
+    type: pkcs11js.CK_PARAMS_RSA_OAEP,
+    hashAlg: pkcs11js.CKM_SHA_1,
+    mgf: pkcs11js.CKG_MGF1_SHA1,
+    source: 1, // CKZ_DATA_SPECIFIED, and none is
+  };
+  return { mechanism: CKM.RSA_PKCS_OAEP, parameter };
 }

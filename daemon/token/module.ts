@@ -30,6 +30,19 @@ export function openModule(path: string, parameters?: string): Module {
   return module;
 }
 
+/** Loads a module, works with it, and finalises it: not for a process that serves. */
+export function inModule<T>(
+  { module: path, initParameters }: { module: string; initParameters?: string | undefined },
+  work: (module: Module) => T,
+): T {
+  const module = openModule(path, initParameters);
+  try {
+    return work(module);
+  } finally {
+    module.C_Finalize();
+  }
+}
+
 function initialise(module: Module, parameters?: string): void {
   try {
     module.C_Initialize(initialiseOptions(parameters));

@@ -3,7 +3,7 @@ import { returnValue } from './failure.ts';
 import { keyProbes } from './key-probes.ts';
 import type { Guard, Probe } from './probe.ts';
 import type { Profile } from './profile.ts';
-import type { ReplicaToken } from './replica.ts';
+import type { ReplicaToken, TokenWith } from './replica.ts';
 import { trustProbes, unwrapProbes } from './wrap-probes.ts';
 
 export interface ProbeResult {
@@ -26,10 +26,12 @@ export const isEnforced = (guard: Guard, profile: Profile): boolean =>
 export const runProbes = (token: ReplicaToken): ProbeResult[] => allProbes.map((probe) => runProbe(token, probe));
 
 /** Those that the token must refuse: what it is known to accept would only take time, and leave traces. */
-export const runRequiredProbes = (token: ReplicaToken): ProbeResult[] =>
-  allProbes.filter(({ stoppedBy }) => isEnforced(stoppedBy, token.profile)).map((probe) => runProbe(token, probe));
+export const runRequiredProbes = (token: ReplicaToken): ProbeResult[] => runRequired(token, allProbes);
 
-export function runProbe(token: ReplicaToken, { name, stoppedBy, attempt }: Probe): ProbeResult {
+export const runRequired = <Token extends TokenWith<never>>(token: Token, probes: readonly Probe<Token>[]): ProbeResult[] =>
+  probes.filter(({ stoppedBy }) => isEnforced(stoppedBy, token.profile)).map((probe) => runProbe(token, probe));
+
+export function runProbe<Token extends TokenWith<never>>(token: Token, { name, stoppedBy, attempt }: Probe<Token>): ProbeResult {
   const answer = token.session.withTemporary((keep) => answerTo(() => attempt(token, keep)));
   return { name, stoppedBy, refused: answer !== 'accepted', answer, required: isEnforced(stoppedBy, token.profile) };
 }

@@ -1,14 +1,17 @@
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
+import { makeBequest } from './bequest.ts';
 import { bootObject } from './boot-record.ts';
+import type { Bequest, Heir } from './heir-files.ts';
 import { inspectModule, requireMechanisms, type SlotReport } from './inspect.ts';
 import { type KeyRecord, readKeys } from './key-record.ts';
-import { FIRST_SET, findKeySets, isComplete, type KeySet, keyLabel, keyNames } from './key-sets.ts';
-import { allOrNothing, type MakeOptions, makeKeySet, makePair } from './make-keys.ts';
-import { findSlot, type Module, openModule } from './module.ts';
+import { findKeySets, isComplete, type KeySet } from './key-sets.ts';
+import { allOrNothing, bequeathKeySet, type MakeOptions, makeKeySet, makePair } from './make-keys.ts';
+import { findSlot, inModule, type Module } from './module.ts';
 import type { TokenIdentity } from './port.ts';
 import { bootLabel, openReplica, openReplicaIn, type ReplicaLocation } from './replica.ts';
-import { TokenSession } from './session.ts';
+import { type KeyHandle, TokenSession } from './session.ts';
+import { requireNoHeir, requireVacant } from './vacant.ts';
 
 export interface Provisioned {
   readonly identity: TokenIdentity;
@@ -20,25 +23,31 @@ export interface Provisioned {
 
 // Not for a process that serves: each logs the application in and out, and finalises the module.
 
-/** Makes a replica's keys in its token, or none. Refuses if any exists. */
+/** Makes a replica's keys for the statement of `options.epoch` in its token, or none. Refuses if it has any but inherited ones. */
 export const provisionReplica = (options: MakeOptions): Provisioned =>
   makeIn(options, (module) => {
     const session = new TokenSession(module, findSlot(module, options.tokenLabel));
     session.login(options.profile.userType, options.pin);
     requireNoKeys(session, options);
     allOrNothing(session, (made) => {
-      makeKeySet(session, options, FIRST_SET, made);
-      makePair(session, 'receipt', options, FIRST_SET, made);
+      makeKeySet(session, options, options.epoch, made);
+      makePair(session, 'receipt', options, options.epoch, made);
       made.push(session.create(bootObject(options.profile.bootRecord, bootLabel(options))));
     });
     session.close();
   });
 
+/** A second token that gets a copy of a set, and where that is written before the set is kept. */
+export interface Bequeathing {
+  readonly heir: Heir;
+  readonly write: (bequest: Bequest) => void;
+}
+
 /**
  * Makes the set of keys for the statement of `options.epoch` beside those that are there, or nothing. The epoch must be one that was
- * never served. Throws KEY_MISSING where no replica is, CONFIG_INVALID where that set is.
+ * never served. Throws KEY_MISSING where no replica is, CONFIG_INVALID where that set is, or where the heir is another replica's.
  */
-export const rotateKeys = (options: MakeOptions): Provisioned =>
+export const rotateKeys = (options: MakeOptions, bequeathing?: Bequeathing): Provisioned =>
   makeIn(options, (module) => {
     const { epoch, pin } = options;
     const { session } = openReplicaIn(module, { ...options, epoch: epoch - 1 }, pin);
@@ -46,9 +55,22 @@ export const rotateKeys = (options: MakeOptions): Provisioned =>
     if (left && isComplete(left))
       throw new VaultError('CONFIG_INVALID', `The token holds the keys for epoch ${epoch} already: nothing was made.`);
     for (const { object } of left?.objects ?? []) session.destroy(object); // half a set, by a run that was cut off: nothing was stored with it
-    allOrNothing(session, (made) => makeKeySet(session, options, epoch, made));
+    allOrNothing(session, (made) => {
+      if (bequeathing) bequeath(module, session, options, made, bequeathing);
+      else makeKeySet(session, options, epoch, made);
+    });
     session.close();
   });
+
+function bequeath(module: Module, session: TokenSession, options: MakeOptions, made: KeyHandle[], { heir, write }: Bequeathing): void {
+  const { fleet, index, epoch } = options;
+  if (heir.fleet !== fleet || heir.index !== index)
+    throw new VaultError('CONFIG_INVALID', `The heir is one of replica ${heir.index} of ${heir.fleet}: nothing was made.`);
+  const wrapped = bequeathKeySet(session, options, epoch, made, heir);
+  const token = openReplicaIn(module, options, undefined);
+  write(makeBequest(token, heir, wrapped));
+  token.session.close();
+}
 
 /** A replica's keys that were made before, as their token describes them now: those in force. Throws KEY_MISSING. */
 export function readReplica(location: ReplicaLocation, pin: SecretBytes): Provisioned {
@@ -93,23 +115,19 @@ function makeIn(options: MakeOptions, make: (module: Module) => void): Provision
 const slotOf = ({ module, initParameters, tokenLabel }: ReplicaLocation): SlotReport | undefined =>
   inspectModule(module, initParameters).slots.find(({ label }) => label === tokenLabel);
 
-function inModule<T>(location: ReplicaLocation, work: (module: Module) => T): T {
-  const module = openModule(location.module, location.initParameters);
-  try {
-    return work(module);
-  } finally {
-    module.C_Finalize();
-  }
-}
-
 /** Opened as the daemon opens it: what is reported is what will be found. */
 function describe(location: ReplicaLocation, pin: SecretBytes, mechanisms: readonly number[]): Provisioned {
   const replica = openReplica(location, pin);
   return { identity: replica.identity, keys: readKeys(replica), mechanisms };
 }
 
+/** But for sets that the token inherited, which have to be older than its own. */
 function requireNoKeys(session: TokenSession, location: ReplicaLocation): void {
-  for (const label of [...keyNames.map((name) => keyLabel(location, name, FIRST_SET)), bootLabel(location)])
-    if (session.find({ label }, 1).length > 0)
-      throw new VaultError('CONFIG_INVALID', `The token holds ${label} already: nothing was made. A replica’s keys are made once.`);
+  requireNoHeir(session, location);
+  const last = requireVacant(session, location).at(-1)?.number ?? 0;
+  if (last >= location.epoch)
+    throw new VaultError(
+      'CONFIG_INVALID',
+      `The token inherited the keys of epoch ${last}: its own are made for a later one, not for epoch ${location.epoch}.`,
+    );
 }

@@ -13,6 +13,7 @@ import {
   keyLabel,
   keyNames,
   type StorageKeys,
+  type StorageName,
   storageKeysOf,
 } from './key-sets.ts';
 import { findSlot, type Module, openModule, tokenInfo } from './module.ts';
@@ -49,6 +50,14 @@ export interface ReplicaToken {
   readonly bootLabel: string;
   readonly identity: TokenIdentity;
 }
+
+/** Of which no more than keys of these names are asked. */
+export type TokenWith<Name extends KeyName> = Pick<ReplicaToken, 'session' | 'profile'> & {
+  readonly keys: Readonly<Record<Name, KeyHandle>>;
+};
+
+/** What storing and reading takes: inherited keys have no replica around them. */
+export type StorageToken = TokenWith<StorageName>;
 
 /** Loads the module, logs in, finds every key. Throws MODULE_MISSING, TOKEN_MISSING, PIN_REFUSED, KEY_MISSING. */
 export const openReplica = (location: ReplicaLocation, pin: SecretBytes): ReplicaToken =>

@@ -5,7 +5,7 @@ import type { CompressedPoint } from '../../protocol/point.ts';
 import type { Template } from './attributes.ts';
 import { decompress, uncompressed } from './curve.ts';
 import { plain } from './mechanisms.ts';
-import type { ReplicaToken } from './replica.ts';
+import type { ReplicaToken, StorageToken } from './replica.ts';
 import type { KeyHandle } from './session.ts';
 import { type KekPurpose, kekMechanism, stored } from './templates.ts';
 
@@ -18,7 +18,7 @@ export const SEALED_LENGTH = 40;
  * Opens what this replica stored. The blob is covered by a MAC that was verified, so a refusal means a fault (TOKEN_FAULT) and not an
  * attack; SoftHSM answers GENERAL_ERROR to a corrupted blob.
  */
-export function unwrapStored(token: ReplicaToken, purpose: KekPurpose, blob: Uint8Array, more: Template = {}): KeyHandle {
+export function unwrapStored(token: StorageToken, purpose: KekPurpose, blob: Uint8Array, more: Template = {}): KeyHandle {
   const { session, profile, keys } = token;
   if (purpose !== 'oprf') exactly(SEALED_LENGTH, blob, `the wrapped ${purpose} secret`);
   else if (blob.length === 0 || blob.length > WRAPPED_KEY_MAX)
@@ -30,12 +30,12 @@ export function unwrapStored(token: ReplicaToken, purpose: KekPurpose, blob: Uin
 }
 
 /** An OPRF key. Some tokens do not compute a public key from an unwrapped private one, and want to be told. */
-export function unwrapOprfKey(token: ReplicaToken, blob: Uint8Array, publicKey: CompressedPoint): KeyHandle {
+export function unwrapOprfKey(token: StorageToken, blob: Uint8Array, publicKey: CompressedPoint): KeyHandle {
   return unwrapStored(token, 'oprf', blob, unwrapExtras(token, publicKey));
 }
 
 /** What an OPRF key's template needs besides: CKA_NSS_DB of an EC private key is its public point. */
-export const unwrapExtras = ({ profile }: ReplicaToken, publicKey: CompressedPoint): Template =>
+export const unwrapExtras = ({ profile }: Pick<ReplicaToken, 'profile'>, publicKey: CompressedPoint): Template =>
   profile.ecUnwrap === 'with-nss-db' ? { nssDb: uncompressed(decompress(publicKey, 'the public key')) } : {};
 
 /** Wraps a secret of 32 bytes for storage. */

@@ -19,7 +19,7 @@ export const noUse = {
 } as const;
 
 // A private key has no ENCRYPT, VERIFY or WRAP.
-const noPrivateUse = { decrypt: false, sign: false, unwrap: false, derive: false } as const;
+export const noPrivateUse = { decrypt: false, sign: false, unwrap: false, derive: false } as const;
 
 // OBJECT IDENTIFIER 1.2.840.10045.3.1.7 (prime256v1), DER
 const P256 = Uint8Array.of(0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07);
@@ -28,7 +28,7 @@ const P256 = Uint8Array.of(0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01,
 const ED25519 = Uint8Array.of(0x06, 0x03, 0x2b, 0x65, 0x70);
 const CKK_EC_EDWARDS = 0x40; // PKCS#11 3.0
 
-const allowed = (profile: Profile, ...mechanisms: number[]): Template =>
+export const allowed = (profile: Profile, ...mechanisms: number[]): Template =>
   profile.allowedMechanisms ? { allowedMechanisms: mechanisms } : {};
 
 const forTrusted = (profile: Profile): Template => (profile.trusted === 'none' ? {} : { wrapWithTrusted: true });
@@ -160,8 +160,11 @@ export const kek = (purpose: KekPurpose, profile: Profile): Template => ({
 /** A KEK as it is made: where the token enforces it, what it unwraps is what `stored` says. */
 export const kekWithTemplate = (purpose: KekPurpose, profile: Profile): Template => ({
   ...kek(purpose, profile),
-  ...(profile.unwrapTemplate ? { unwrapTemplate: nestedTemplate(stored(purpose, profile)) } : {}),
+  ...unwrapsAsStored(purpose, profile),
 });
+
+export const unwrapsAsStored = (purpose: KekPurpose, profile: Profile): Template =>
+  profile.unwrapTemplate ? { unwrapTemplate: nestedTemplate(stored(purpose, profile)) } : {};
 
 /** A record's OPRF key between its birth and its wrapping. */
 export const newOprfKey = (profile: Profile): Template => ({

@@ -59,6 +59,18 @@ export function makeBlankToken(
   return { directory, location: { profile, module, initParameters, tokenLabel, fleet: 'fleet', index: 1, epoch: 1 } };
 }
 
+/** Another token of the same kind, without keys. */
+export function makeTokenBeside(
+  { location }: Pick<TestToken, 'location'>,
+  atEnd: (remove: () => void) => void,
+  tokenLabel: string,
+): ReplicaLocation {
+  if (location.initParameters !== undefined) return makeBlankToken(atEnd).location; // a token is a directory of its own
+  const { module, profile } = location;
+  initToken({ module, initialise: profile.initialise, label: tokenLabel, soPin: soPin(), pin: pin() });
+  return { ...location, tokenLabel };
+}
+
 /** As its User_Guide.md has it (kryoptic-lib 1.5.1). */
 const writeKryopticConf = (directory: string): void =>
   writeFileSync(join(directory, 'token.conf'), `[[slots]]\nslot = 1\ndbtype = "sqlite"\ndbargs = "${join(directory, 'token.sql')}"\n`);

@@ -1,10 +1,10 @@
 import pkcs11js from 'pkcs11js';
-import type { AttributeName, Template } from './attributes.ts';
+import type { Template } from './attributes.ts';
 import { newOprfKey } from './evaluate.ts';
 import { CKM, plain } from './mechanisms.ts';
 import type { Probe } from './probe.ts';
 import { multiple } from './reference.ts';
-import type { ReplicaToken } from './replica.ts';
+import type { ReplicaToken, StorageToken, TokenWith } from './replica.ts';
 import type { KeyHandle } from './session.ts';
 import { unwrapExtras, wrapSecret } from './stored.ts';
 import { type KekPurpose, kekMechanism, newOprfKey as newOprfKeyTemplate, opened, publicKey, stored } from './templates.ts';
@@ -26,35 +26,49 @@ const laxer = {
   modifiable: true,
 } as const satisfies Template;
 
-const lax = (purpose: KekPurpose, name: string, change: (genuine: Template) => Template): Probe => ({
+/** What is stored under a KEK, and what unwrapping it needs beside its template. */
+interface Blob {
+  readonly blob: Uint8Array;
+  readonly more: Template;
+}
+
+type BlobOf<Token> = (token: Token, purpose: KekPurpose) => Blob;
+
+type Change = (genuine: Template) => Template;
+
+const lax = <Token extends StorageToken>(blobOf: BlobOf<Token>, purpose: KekPurpose, name: string, change: Change): Probe<Token> => ({
   name: `unwrap under kek-${purpose} as ${name}`,
   stoppedBy: 'unwrapTemplate',
   attempt: (token, keep) => {
-    const { blob, more } = genuineBlob(token, purpose);
+    const { blob, more } = blobOf(token, purpose);
     const template = { ...change(stored(purpose, token.profile)), ...more };
     return keep(token.session.unwrap(plain(kekMechanism(purpose, token.profile)), token.keys[`kek-${purpose}`], blob, template));
   },
 });
 
-const relaxed = (purpose: KekPurpose, attribute: keyof typeof laxer): Probe => ({
-  ...lax(purpose, `${attribute}=${laxer[attribute]}`, (genuine) => ({ ...genuine, [attribute]: laxer[attribute] })),
-  makesTokenObject: attribute === 'token',
-});
+const relaxed =
+  (attribute: keyof typeof laxer): Change =>
+  (genuine) => ({ ...genuine, [attribute]: laxer[attribute] });
 
-const omitted = (purpose: KekPurpose): Probe =>
-  lax(purpose, 'a key with the token’s own defaults', ({ class: kind, keyType }) => ({ class: kind, keyType, token: false }) as Template);
+const omitted: Change = ({ class: kind, keyType }) => ({ class: kind, keyType, token: false }) as Template;
 
 // An attribute that the kind of key has not, or has at the lax value by design, is not tried.
-const tried: Record<KekPurpose, readonly AttributeName[]> = {
+const tried: Record<KekPurpose, readonly (keyof typeof laxer)[]> = {
   oprf: ['token', 'private', 'sensitive', 'extractable', 'decrypt', 'sign', 'unwrap', 'modifiable'],
   auth: ['token', 'private', 'sensitive', 'extractable', 'encrypt', 'decrypt', 'sign', 'wrap', 'unwrap', 'derive', 'modifiable'],
   release: ['token', 'private', 'sensitive', 'encrypt', 'decrypt', 'sign', 'wrap', 'unwrap', 'derive', 'modifiable'],
 };
 
-export const unwrapProbes: readonly Probe[] = (['oprf', 'auth', 'release'] as const).flatMap((purpose) => [
-  ...tried[purpose].map((attribute) => relaxed(purpose, attribute as keyof typeof laxer)),
-  omitted(purpose),
-]);
+export const unwrapProbesOf = <Token extends StorageToken>(blobOf: BlobOf<Token>): Probe<Token>[] =>
+  (['oprf', 'auth', 'release'] as const).flatMap((purpose) => [
+    ...tried[purpose].map((attribute) => ({
+      ...lax(blobOf, purpose, `${attribute}=${laxer[attribute]}`, relaxed(attribute)),
+      makesTokenObject: attribute === 'token',
+    })),
+    lax(blobOf, purpose, 'a key with the token’s own defaults', omitted),
+  ]);
+
+export const unwrapProbes: readonly Probe[] = unwrapProbesOf(genuineBlob);
 
 export const trustProbes: readonly Probe[] = [
   {
@@ -90,13 +104,13 @@ const hostKey: Template = {
 };
 
 /** A wrapping key whose value the host knows. */
-export const hostWrappingKey = ({ session }: ReplicaToken): KeyHandle => session.create(hostKey);
+export const hostWrappingKey = ({ session }: TokenWith<never>): KeyHandle => session.create(hostKey);
 
 /** A secret as `openSealed` leaves it. */
-export const wrappableSecret = ({ session, profile }: ReplicaToken, purpose: 'auth' | 'release'): KeyHandle =>
+export const wrappableSecret = ({ session, profile }: TokenWith<never>, purpose: 'auth' | 'release'): KeyHandle =>
   session.generateKey(plain(CKM.GENERIC_SECRET_KEY_GEN), { ...opened(purpose, profile), valueLength: 32 });
 
-function genuineBlob(token: ReplicaToken, purpose: KekPurpose): { blob: Uint8Array; more: Template } {
+function genuineBlob(token: ReplicaToken, purpose: KekPurpose): Blob {
   if (purpose !== 'oprf')
     return { blob: token.session.withTemporary((keep) => wrapSecret(token, purpose, keep(wrappableSecret(token, purpose)))), more: {} };
   const { wrappedKey, publicKey } = newOprfKey(token, multiple(2n));

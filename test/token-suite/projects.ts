@@ -3,6 +3,7 @@ import { isPresent, testTokenNames } from '../../daemon/token/test-tokens.ts';
 
 /** The tests that need a token, whichever it is. */
 export const tokenTests = [
+  'heir',
   'hsm-probe',
   'inspect',
   'open-token',

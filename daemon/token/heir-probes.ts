@@ -1,0 +1,77 @@
+import type { Template } from './attributes.ts';
+import type { Bequest } from './heir-files.ts';
+import { inheritedKekWithTemplate } from './heir-templates.ts';
+import { storageProbes } from './key-probes.ts';
+import { CKM, oaep, plain } from './mechanisms.ts';
+import { type Probe, probe } from './probe.ts';
+import type { StorageToken, TokenWith } from './replica.ts';
+import type { KeyHandle } from './session.ts';
+import { unwrapExtras, WRAPPED_KEY_MAX } from './stored.ts';
+import { kekMechanism } from './templates.ts';
+import { hostWrappingKey, unwrapProbesOf, wrappableSecret } from './wrap-probes.ts';
+
+/** A token that waits for a bequest, and something wrapped for it. */
+export interface WaitingHeir extends TokenWith<never> {
+  readonly privateKey: KeyHandle;
+  readonly wrapped: Uint8Array;
+}
+
+// What each attribute of an inherited key must not be. Its UNWRAP_TEMPLATE cannot be held to: see docs/adr/0020.
+const laxer = {
+  private: false,
+  sensitive: false,
+  extractable: true,
+  encrypt: true,
+  decrypt: true,
+  sign: true,
+  wrap: true,
+  derive: true,
+  modifiable: true,
+} as const satisfies Template;
+
+/** What a host may try with the key that takes in a bequest, while it is there. */
+export const waitingProbes: readonly Probe<WaitingHeir>[] = [
+  probe('attributes', 'read the heir’s key', ({ session, privateKey }) => session.read(privateKey, 'privateExponent')),
+  probe('attributes', 'make the heir’s key readable', ({ session, privateKey }) => session.set(privateKey, { sensitive: false })),
+  probe('attributes', 'make the heir’s key extractable', ({ session, privateKey }) => session.set(privateKey, { extractable: true })),
+  probe('attributes', 'decrypt with the heir’s key', ({ session, privateKey }) => session.beginDecrypt(oaep(), privateKey)),
+  probe('attributes', 'switch decrypt on for the heir’s key', ({ session, privateKey }) => session.set(privateKey, { decrypt: true })),
+  probe('copy', 'copy the heir’s key with decrypt on', ({ session, privateKey }, keep) =>
+    keep(session.copy(privateKey, { token: false, decrypt: true })),
+  ),
+  probe('extractable', 'wrap the heir’s key to a key of the host', (heir, keep) =>
+    heir.session.wrap(plain(heir.profile.wrap.ecPrivateKey), keep(hostWrappingKey(heir)), heir.privateKey, 4096),
+  ),
+  ...Object.entries(laxer).map(([attribute, value]) => ({
+    ...probe<WaitingHeir>(
+      'unwrapTemplate',
+      `unwrap a bequest as ${attribute}=${value}`,
+      ({ session, profile, privateKey, wrapped }, keep) =>
+        keep(session.unwrap(oaep(), privateKey, wrapped, { ...inheritedKekWithTemplate('release', profile), [attribute]: value })),
+    ),
+    makesTokenObject: true,
+  })),
+];
+
+/** What a host may try with inherited keys. They are for reading only. */
+export const inheritedProbes = ({ check }: Bequest): readonly Probe<StorageToken>[] => [
+  ...storageProbes,
+  probe('attributes', 'sign with an inherited mac', ({ session, keys }) =>
+    session.sign(plain(CKM.SHA256_HMAC), keys.mac, new Uint8Array(32), 32),
+  ),
+  ...(['oprf', 'auth', 'release'] as const).map((purpose) =>
+    probe<StorageToken>('attributes', `wrap with an inherited kek-${purpose}`, (token, keep) =>
+      token.session.wrap(
+        plain(kekMechanism(purpose, token.profile)),
+        token.keys[`kek-${purpose}`],
+        keep(wrappableSecret(token, 'release')),
+        WRAPPED_KEY_MAX,
+      ),
+    ),
+  ),
+  ...unwrapProbesOf<StorageToken>((token, purpose) =>
+    purpose === 'oprf'
+      ? { blob: check.oprf.wrappedKey, more: unwrapExtras(token, check.oprf.publicKey) }
+      : { blob: check[purpose], more: {} },
+  ),
+];
