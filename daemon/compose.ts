@@ -75,6 +75,7 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   expectCertificates(config);
   const token = await openOwnToken(config, statement, events, undo);
   expectOwnKeys(statement, self, token.identity);
+  events.tokenOpened(token.identity.keySets);
 
   const { guardIncarnation: incarnation } = self;
   const store = await GuardStore.open(config.guard, { fleet: statement.fleet, replica: self.index, incarnation });
