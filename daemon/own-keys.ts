@@ -7,6 +7,7 @@ import { Etcd } from './ledger/etcd.ts';
 import { GuardStore } from './ledger/guard-store.ts';
 import { Register } from './ledger/register.ts';
 import { recordsServed, type StoredGeneration, storedGenerations } from './ledger/stored-generations.ts';
+import { type Bequest, encodeBequest, parseHeir } from './token/heir-files.ts';
 import { FIRST_SET, inForce, isComplete, type KeySet, storageKeysOf } from './token/key-sets.ts';
 import { initParametersFor, loadProfile, modulePath } from './token/profile.ts';
 import { destroyKeySets, type Provisioned, readKeySets, rotateKeys } from './token/provision.ts';
@@ -24,13 +25,20 @@ export function locationOf(config: Config, owner: { readonly fleet: string; read
   };
 }
 
+/** What an heir wrote of itself, and where the keys go that are wrapped for it. */
+export interface Will {
+  readonly heir: Uint8Array;
+  readonly write: (bequest: Uint8Array) => void;
+}
+
 /** Makes the set for the statement of `epoch`, which is to come. Throws CONFIG_INVALID where that is not after the one in force. */
-export function rotateOwnKeys(config: Config, epoch: number, soPin: SecretBytes | undefined): Provisioned {
+export function rotateOwnKeys(config: Config, epoch: number, soPin: SecretBytes | undefined, will?: Will): Provisioned {
   const { statement } = readStatement(config);
   if (epoch <= statement.epoch)
     throw new VaultError('CONFIG_INVALID', `Keys are made for an epoch to come; the statement in force is of epoch ${statement.epoch}.`);
   const location = locationOf(config, { fleet: statement.fleet, epoch });
-  return rotateKeys({ ...location, pin: readPin(config).pin, ...(soPin && { soPin }) });
+  const bequeathing = will && { heir: parseHeir(will.heir), write: (bequest: Bequest) => will.write(encodeBequest(bequest)) };
+  return rotateKeys({ ...location, pin: readPin(config).pin, ...(soPin && { soPin }) }, bequeathing);
 }
 
 type Needs = Record<StoredGeneration['where'], number>;
