@@ -114,11 +114,14 @@ function tokenCommand({ plan, path }: LoadedPlan, replica: PlannedReplica): stri
         ...(replica.initialise ? ['--init-token'] : []),
       ];
     case 'rotate':
-      return ['keys', 'rotate', ...where, ...officer()];
+      return ['keys', 'rotate', ...where, ...officer(), ...copies(path, replica)];
     case 'keep':
       return ['replica', 'provision', ...where, '--fleet', plan.fleet, '--keep-keys'];
   }
 }
+
+const copies = (path: LoadedPlan['path'], { heir_file, bequest_file }: PlannedReplica): string[] =>
+  heir_file !== undefined && bequest_file !== undefined ? ['--heir', path(heir_file), '--bequest', path(bequest_file)] : [];
 
 const environmentOf = ({ path }: LoadedPlan, { module_configuration: file }: PlannedReplica): Record<string, string> =>
   file ? { [file.variable]: path(file.file) } : {};

@@ -29,5 +29,13 @@ export const keyRules: Readonly<Record<string, Readonly<Record<string, boolean>>
   'kek-release': kek,
 };
 
+/**
+ * The same for a set of which copies of the keys that store were given to a second token when it was made (docs/adr/0020). Its token says so
+ * for ever.
+ */
+export const keyRulesWithHeir: typeof keyRules = Object.fromEntries(
+  Object.entries(keyRules).map(([name, rules]) => [name, /^(mac|kek-\w+)$/.test(name) ? { ...rules, neverExtractable: false } : rules]),
+);
+
 /** Whether a token may leave it out of what it reports: uses do not exist for every kind of key, what protects the key does. */
 export const mayBeMissing = (flag: string): boolean => Object.hasOwn(noUse, flag);

@@ -96,6 +96,21 @@ describe('a token that waits for a bequest', () => {
     expect(() => makeHeir({ ...first, pin: pin() })).toThrow(failsWith('CONFIG_INVALID'));
   });
 
+  it('holds no other keys of the replica, not even half a set', () => {
+    const label = keyLabel(second, 'mac', 4);
+    inSession(second, (session) => session.generateKey(plain(CKM.GENERIC_SECRET_KEY_GEN), { ...macKey(profile), label }));
+    expect(() => makeHeir(asHeir())).toThrow(failsWith('CONFIG_INVALID'));
+    inSession(second, (session) => session.destroy(session.findOne({ label }, label)));
+  });
+
+  // SoftHSM2 refuses all that its profile says.
+  it.runIf(!profile.unwrapTemplate)('is refused where it does not hold to what its profile says', () => {
+    giveUpHeir(asHeir());
+    expect(() => makeHeir({ ...asHeir(), profile: { ...profile, unwrapTemplate: true } })).toThrow(failsWith('TOKEN_UNFIT'));
+    expect(waits()).toBe(false);
+    heir = makeHeir(asHeir());
+  });
+
   it('can give up, and then nobody opens what was wrapped for it', () => {
     const before = bequeath(2, heir);
     giveUpHeir(asHeir());
@@ -174,6 +189,12 @@ describe('inheriting', () => {
     expect(waits()).toBe(true);
   });
 
+  it.runIf(!profile.unwrapTemplate)('is undone where the token does not hold to what its profile says', () => {
+    expect(() => inherit({ ...asHeir(), profile: { ...profile, unwrapTemplate: true } }, bequest)).toThrow(failsWith('TOKEN_UNFIT'));
+    expect(setsOf(second)).toEqual([]);
+    expect(waits()).toBe(true);
+  });
+
   it('takes the keys in for reading only, destroys the pair, and is done once', () => {
     // What a crash left of the same bequest:
     inSession(second, (session) => {
@@ -194,7 +215,8 @@ describe('inheriting', () => {
 
   it('never twice under one number', () => {
     const again = makeHeir(asHeir());
-    expect(() => inherit(asHeir(), { ...bequest, heir: again.hash })).toThrow(failsWith('CONFIG_INVALID'));
+    for (const heirHash of [again.hash, heir.hash])
+      expect(() => inherit(asHeir(), { ...bequest, heir: heirHash })).toThrow(failsWith('CONFIG_INVALID'));
     expect(setsOf(second)).toEqual([3]);
     giveUpHeir(asHeir());
   });

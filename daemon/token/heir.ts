@@ -55,7 +55,7 @@ export const inherit = (options: HeirOptions, bequest: Bequest): void =>
   inToken(options, (session, module) => {
     requireVacant(session, options);
     const found = findHeir(module, session, options);
-    if (!constantTimeEqual(found.heir.hash, bequest.heir) || bequest.fleet !== options.fleet || bequest.index !== options.index)
+    if (!constantTimeEqual(found.heir.hash, bequest.heir))
       throw new VaultError('CONFIG_INVALID', 'The bequest was made for another heir: nothing was taken over.');
     clear(session, options, bequest);
     allOrNothing(session, (made) => {

@@ -6,10 +6,10 @@ import type { TokenSession } from './session.ts';
 /** The sets that a token inherited of a replica that it does not hold. Throws CONFIG_INVALID where it holds anything else of it. */
 export function requireVacant(session: TokenSession, owner: KeyOwner): KeySet[] {
   for (const label of [keyLabel(owner, 'receipt', FIRST_SET), bootLabel(owner)])
-    if (session.find({ label }, 1).length > 0) throw occupied(`holds ${label}`);
+    if (session.find({ label }, 1).length > 0) throw occupied(`holds ${label} already`);
   const sets = findKeySets(session, owner);
   const own = sets.find((set) => !isInherited(session, set));
-  if (own) throw occupied(`holds set ${own.number} of the keys of replica ${owner.index} of ${owner.fleet}`);
+  if (own) throw occupied(`holds set ${own.number} of the keys of replica ${owner.index} of ${owner.fleet} already`);
   return sets;
 }
 
@@ -18,8 +18,7 @@ export const heirLabel = ({ fleet, index }: KeyOwner): string => `bkv/${fleet}/$
 
 export function requireNoHeir(session: TokenSession, owner: KeyOwner): void {
   if (session.find({ label: heirLabel(owner) }, 1).length > 0)
-    throw occupied('waits for a bequest (let it inherit, or give that up: bkvctl keys heir --give-up)');
+    throw occupied('waits for a bequest (let it inherit, or give up: bkvctl keys heir --give-up)');
 }
 
-const occupied = (does: string): VaultError =>
-  new VaultError('CONFIG_INVALID', `The token ${does} already: nothing was made. A replica’s keys are made once.`);
+const occupied = (does: string): VaultError => new VaultError('CONFIG_INVALID', `The token ${does}: nothing was made.`);

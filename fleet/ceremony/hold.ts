@@ -78,7 +78,7 @@ function writeReplica(writer: EvidenceWriter, loaded: LoadedPlan, replica: Plann
   writer.tell(keyEvents[replica.keys], { replica: name, session_key, receipt_key });
   const attributes = { index, name, session_key, session_suite, receipt_key, keys: key_attributes };
   writer.tell('attributes-read', { replica: name, sha256: writer.write(attributesFile(name), encodeCanonical(attributes)) });
-  verifyAttributes(attributes); // as everyone will: better now than when the room is empty
+  verifyAttributes(attributes, replica.heir); // as everyone will: better now than when the room is empty
   if (replica.attestation.length > 0) writer.folder(attestationFolder(name));
   const files = replica.attestation.map((path) => {
     const file = `${attestationFolder(name)}${basename(path)}`;

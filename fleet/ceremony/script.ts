@@ -13,7 +13,7 @@ export function roomScript({ plan, bytes }: LoadedPlan): string {
     'Each participant compares the fingerprint of their own key with the list above.',
     `The operator shows the software’s digest, ${plan.software.digest}, and how it was rebuilt.`,
     'The operator starts the ceremony: bkvctl ceremony PLAN --out DIRECTORY. From here on nothing is typed in.',
-    ...plan.replicas.map(({ name, keys }) => `${name}: ${atTheToken[keys]}`),
+    ...plan.replicas.map(({ name, keys, heir }) => `${name}: ${atTheToken[keys]}${keys === 'rotate' && heir ? ` ${toHeir}` : ''}`),
     'The operator reads the words of the statement’s hash and of the transcript’s head aloud; everyone writes them down below.',
     'Each participant checks the evidence on a machine of their own: bkvctl ceremony sign DIRECTORY --as NAME verifies before it signs.',
     'Each participant signs: agrees, or does not agree; exceptions are written in words.',
@@ -53,6 +53,9 @@ export function roomScript({ plan, bytes }: LoadedPlan): string {
     '',
   ].join('\n');
 }
+
+const toHeir =
+  'A second token gets copies: what was read aloud at it is compared with the plan’s heir, and the hash of the copies is read aloud.';
 
 const atTheToken = {
   make: 'the token’s seal is whole (number: ______). Keys are made in the token and every attribute is read back.',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { keyRules, mayBeMissing } from '../../protocol/key-rules.ts';
+import { keyRules, keyRulesWithHeir, mayBeMissing } from '../../protocol/key-rules.ts';
 import { parseStatement, type StatementDocument, statementSchema } from '../../protocol/statement.ts';
 import { refuse } from './checks.ts';
 import { type EvidenceFiles, encodeCanonical, hexHash, need, parseCanonical } from './files.ts';
@@ -50,9 +50,9 @@ export function verifyToken(files: EvidenceFiles, replica: StatedReplica): Token
   return token;
 }
 
-/** No key can leave or do what it must not. Throws attributes-unsafe. */
-export function verifyAttributes({ name: replica, keys }: ReplicaAttributes): void {
-  for (const [key, rules] of Object.entries(keyRules)) {
+/** No key can leave or do what it must not; a second token was given copies if the plan names one, and else not. Throws attributes-unsafe. */
+export function verifyAttributes({ name: replica, keys }: ReplicaAttributes, heir: PlannedReplica['heir']): void {
+  for (const [key, rules] of Object.entries(heir === undefined ? keyRules : keyRulesWithHeir)) {
     const attributes = keys[key];
     if (!attributes) throw refuse('attributes-unsafe', `The attributes of the ${key} key of ${replica} are missing.`);
     for (const [flag, wanted] of Object.entries(rules)) {

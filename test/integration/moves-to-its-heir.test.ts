@@ -30,6 +30,8 @@ let moved: ManagedProcess;
 let heirFile: string;
 let bequestFile: string;
 
+const PATIENCE = 120_000; // many processes, one after another
+
 const policy = { limit: 9, coolDownMs: 0 };
 const backupKeys = Object.fromEntries(['early', 'later'].map((id) => [id, new SecretBytes(randomBytes(32))]));
 
@@ -98,73 +100,98 @@ beforeAll(async () => {
 afterAll(async () => {
   await moved?.stop();
   await own?.stop();
-});
+}, PATIENCE);
 
-test('a second token waits for copies, and a rotation gives them to it', async () => {
-  const heir = await bkvctl(
-    second,
-    'keys',
-    'heir',
-    '--fleet',
-    'harness',
-    '--init-token',
-    '--so-pin-file',
-    second.soPinFile,
-    '--out',
-    heirFile,
-  );
-  expect(heir).toMatchObject({ replica: 2, heir_hash: expect.stringMatching(/^[0-9a-f]{64}$/) });
-  const { document } = await restate([], (place, epoch) => {
-    const copies = ['--heir', heirFile, '--bequest', bequestFile];
-    return reading(place, 'keys', 'rotate', '--epoch', String(epoch), '--so-pin-file', place.soPinFile, ...copies);
-  });
-  const couldLeave = Object.entries(document.replicas[1]?.key_attributes ?? {}).filter(([, { neverExtractable }]) => !neverExtractable);
-  expect(couldLeave.map(([name]) => name).sort()).toEqual(['kek-auth', 'kek-oprf', 'kek-release', 'mac']); // for everybody to see
-  for (const index of [1, 2, 3]) {
-    await own.fleet.replica(index).process.stop();
-    await own.fleet.replica(index).process.start();
-  }
-  await enrol('later');
-  expect(await bkvctl(second, 'keys', 'inherit', '--bequest', bequestFile)).toMatchObject({ replica: 2, set: 2 });
-  expect(await bkvctl(second, 'keys', 'inherit', '--bequest', bequestFile)).toMatchObject({ error: { code: 'KEY_MISSING' } });
-});
+test(
+  'a second token waits for copies, and a rotation gives them to it',
+  async () => {
+    const heir = await bkvctl(
+      second,
+      'keys',
+      'heir',
+      '--fleet',
+      'harness',
+      '--init-token',
+      '--so-pin-file',
+      second.soPinFile,
+      '--out',
+      heirFile,
+    );
+    expect(heir).toMatchObject({ replica: 2, heir_hash: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    const { document } = await restate([], (place, epoch) => {
+      const copies = ['--heir', heirFile, '--bequest', bequestFile];
+      return reading(place, 'keys', 'rotate', '--epoch', String(epoch), '--so-pin-file', place.soPinFile, ...copies);
+    });
+    const couldLeave = Object.entries(document.replicas[1]?.key_attributes ?? {}).filter(([, { neverExtractable }]) => !neverExtractable);
+    expect(couldLeave.map(([name]) => name).sort()).toEqual(['kek-auth', 'kek-oprf', 'kek-release', 'mac']); // for everybody to see
+  },
+  PATIENCE,
+);
 
-test('when the first token is lost, the second one takes over', async () => {
-  await each((process) => process.stop(), 1, 2, 3);
-  rmSync(join(own.fleet.replica(2).place.directory, 'tokens'), { recursive: true });
-  await restate([2], (_place, epoch) => {
-    const fresh = ['--epoch', String(epoch), '--guard-incarnation', '2', '--so-pin-file', second.soPinFile];
-    return reading(second, 'replica', 'provision', '--fleet', 'harness', ...fresh);
-  });
-  await each((process) => process.start(), 1, 3);
-  expect(await bkvctl(second, 'guard', 'rebuild')).toMatchObject({ rebuilt: 2, left: 0 });
-  await moved.start();
-  expect(moved.logTail(50)).toContain('"keySets":[2,3]');
-});
+test(
+  'the second token takes them in, while the first one serves with them',
+  async () => {
+    await each((process) => process.stop(), 1, 2, 3);
+    await each((process) => process.start(), 1, 2, 3);
+    await enrol('later');
+    expect(await bkvctl(second, 'keys', 'inherit', '--bequest', bequestFile)).toMatchObject({ replica: 2, set: 2 });
+    expect(await bkvctl(second, 'keys', 'inherit', '--bequest', bequestFile)).toMatchObject({ error: { code: 'KEY_MISSING' } });
+  },
+  PATIENCE,
+);
 
-test('and serves what was stored since it was given copies, at once', async () => {
-  await each((process) => process.kill(), 3);
-  await expectRecovers('later');
-  // Which of the two says so depends on who coordinates.
-  expect(await withDevice((vault) => refusalOf(vault.recover({ recordId: 'early', code: CODE })))).toMatch(
-    /^(KEY_MISSING|NOT_ENOUGH_REPLICAS)$/,
-  );
-  await each((process) => process.start(), 3);
-});
+test(
+  'when the first token is lost, the second one takes over',
+  async () => {
+    await each((process) => process.stop(), 1, 2, 3);
+    rmSync(join(own.fleet.replica(2).place.directory, 'tokens'), { recursive: true });
+    await restate([2], (_place, epoch) => {
+      const fresh = ['--epoch', String(epoch), '--guard-incarnation', '2', '--so-pin-file', second.soPinFile];
+      return reading(second, 'replica', 'provision', '--fleet', 'harness', ...fresh);
+    });
+    await each((process) => process.start(), 1, 3);
+    expect(await bkvctl(second, 'guard', 'rebuild')).toMatchObject({ rebuilt: 2, left: 0 });
+    await moved.start();
+    expect(moved.logTail(50)).toContain('"keySets":[2,3]');
+  },
+  PATIENCE,
+);
 
-test('what is older is served by the others, and by all once it is enrolled again', async () => {
-  await untilPasses(() => expectRecovers('early')); // the others connect to 3 again
-  expect((await enrol('early')).holders).toEqual([1, 2, 3]);
-  expect((await expectRecovers('later', true)).renewal).toMatchObject({ state: 'renewed', result: { epoch: 3, holders: [1, 2, 3] } });
-  await each((process) => process.kill(), 3);
-  for (const recordId of ['early', 'later']) await expectRecovers(recordId);
-  await each((process) => process.start(), 3);
-});
+test(
+  'and serves what was stored since it was given copies, at once',
+  async () => {
+    await each((process) => process.kill(), 3);
+    await expectRecovers('later');
+    // Which of the two says so depends on who coordinates.
+    expect(await withDevice((vault) => refusalOf(vault.recover({ recordId: 'early', code: CODE })))).toMatch(
+      /^(KEY_MISSING|NOT_ENOUGH_REPLICAS)$/,
+    );
+    await each((process) => process.start(), 3);
+  },
+  PATIENCE,
+);
 
-test('then inherited keys are destroyed as any others', async () => {
-  await moved.stop();
-  expect(await bkvctl(second, 'keys', 'list')).toMatchObject({ sets: [{ set: 2, keys: 'storage', needed: { live: 0 } }, { set: 3 }] });
-  expect(await bkvctl(second, 'keys', 'destroy', '--epoch', '3')).toMatchObject({ destroyed: [2] });
-  await moved.start();
-  for (const recordId of ['early', 'later']) await expectRecovers(recordId);
-});
+test(
+  'what is older is served by the others, and by all once it is enrolled again',
+  async () => {
+    await untilPasses(() => expectRecovers('early')); // the others connect to 3 again
+    expect((await enrol('early')).holders).toEqual([1, 2, 3]);
+    expect((await expectRecovers('later', true)).renewal).toMatchObject({ state: 'renewed', result: { epoch: 3, holders: [1, 2, 3] } });
+    await each((process) => process.kill(), 3);
+    for (const recordId of ['early', 'later']) await expectRecovers(recordId);
+    await each((process) => process.start(), 3);
+  },
+  PATIENCE,
+);
+
+test(
+  'then inherited keys are destroyed as any others',
+  async () => {
+    await moved.stop();
+    expect(await bkvctl(second, 'keys', 'list')).toMatchObject({ sets: [{ set: 2, keys: 'storage', needed: { live: 0 } }, { set: 3 }] });
+    expect(await bkvctl(second, 'keys', 'destroy', '--epoch', '3')).toMatchObject({ destroyed: [2] });
+    await moved.start();
+    for (const recordId of ['early', 'later']) await expectRecovers(recordId);
+  },
+  PATIENCE,
+);
