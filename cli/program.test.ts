@@ -57,6 +57,8 @@ test.each([
   'keys list',
   'keys rotate',
   'keys destroy',
+  'keys heir',
+  'keys inherit',
   'hsm probe',
   'log',
   'log verify',
