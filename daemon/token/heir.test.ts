@@ -234,14 +234,18 @@ describe('the token that takes over', () => {
     expect(() => makeHeir(asHeir())).toThrow(failsWith('CONFIG_INVALID'));
   });
 
-  it('reads what was stored since the set with an heir, and nothing from before', () =>
+  it('reads what was stored since the set with an heir, and nothing from before or of a set without one', () => {
+    rotateKeys({ ...first, epoch: 4, ...pins() });
+    records[4] = opened(first, 4, (token) => enrol(token, 4));
     opened(second, 5, (token) => {
       selfTest(token);
       expect(token.identity.keySets).toEqual([3, 5]);
       records[5] = enrol(token, 5);
       for (const epoch of [3, 5]) expect(recover(token, records[epoch] as Enrolled)).toEqual(records[epoch]?.share);
       expect(() => recover(token, records[2] as Enrolled)).toThrow(failsWith('KEY_MISSING'));
-    }));
+      expect(() => recover(token, records[4] as Enrolled)).toThrow(failsWith('MAC_REFUSED'));
+    });
+  });
 
   it('stores nothing and signs nothing with what it inherited', () =>
     opened(second, 5, (token) => {
