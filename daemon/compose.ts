@@ -66,6 +66,7 @@ interface OpenFleet extends Fleet {
   readonly store: StoreWatch;
   readonly token: OpenToken;
   readonly tenure: Tenure;
+  readonly guard: GuardStore;
 }
 
 async function openFleet(config: Config, events: Events, clock: Clock, undo: Stop[]): Promise<OpenFleet> {
@@ -124,7 +125,7 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   bundle.start();
   undo.push(() => bundle.stop());
   return {
-    ...{ vault, participants, events, store: watch, token, tenure },
+    ...{ vault, participants, events, store: watch, token, tenure, guard: store },
     present: () => membership.present(),
     hasRoom: () => !space.isShort,
     bundle: () => bundle.current,
@@ -183,7 +184,8 @@ async function openToOutside(
   const housekeeping = new Housekeeping(fleet, { grace: config.erase_grace_ms, interval: config.sweep_interval_ms });
   housekeeping.start();
   undo.push(() => housekeeping.stop());
-  const serving = new Serving({ health, events, clock, store: fleet.store, token: fleet.token, tenure: fleet.tenure, onLost });
+  const { store, token, tenure, guard } = fleet;
+  const serving = new Serving({ health, events, clock, store, token, tenure, guard, onLost });
   serving.start();
   undo.push(async () => serving.stop());
   events.started(version, { ...config.listen });
