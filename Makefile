@@ -27,7 +27,7 @@ model: setup ## check the model of attempts and generations exhaustively, and th
 	@test/model/run.sh $(if $(QUICK),--quick)
 
 token-suite: build ## every token test against every token that is installed (SoftHSM2, NSS softokn, kryoptic); lists them
-	@node_modules/.bin/vitest run --project 'token *' --project unit 'daemon/token/' 'test/token-suite/'
+	@node_modules/.bin/vitest run --project 'token *' --project unit --project alone 'daemon/token/' 'test/token-suite/'
 
 faults: build ## inject faults into a live fleet and hold its history against the promises (MINUTES=60, SECONDS=30, SEED=1)
 	@node dist/test/fault/main.js $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
