@@ -1,7 +1,7 @@
 import { type Bytes, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
-import { type AffinePoint, addGenerator, decompress, generator, recoverSign, uncompressed } from './curve.ts';
+import { type AffinePoint, decompress, generator, prepare, recoverSign, uncompressed } from './curve.ts';
 import { CKM, cbc, ecdh, plain } from './mechanisms.ts';
 import type { TokenPort } from './port.ts';
 import { type ReplicaToken, readPoint } from './replica.ts';
@@ -28,8 +28,9 @@ export function blindEvaluate(token: ReplicaToken, key: KeyHandle, publicKey: Co
     if (element.y === generator.y) return publicKey;
     throw new VaultError('MALFORMED', 'The blinded element is the negated generator.');
   }
-  const [xOfProduct, xOfSum] = rawEcdh(token, key, [element, addGenerator(element)]);
-  return recoverSign(xOfProduct, xOfSum, ownKey);
+  const { sum, key: prepared } = prepare(element, ownKey);
+  const [xOfProduct, xOfSum] = rawEcdh(token, key, [element, sum]);
+  return recoverSign(xOfProduct, xOfSum, prepared);
 }
 
 /** TokenPort.evaluate */

@@ -3,6 +3,7 @@ import { newOprfKey } from '../../daemon/token/evaluate.ts';
 import { openToken } from '../../daemon/token/open-token.ts';
 import type { Argument } from '../../daemon/token/operations.ts';
 import type { MacCheck, TokenPort } from '../../daemon/token/port.ts';
+import type { Profile } from '../../daemon/token/profile.ts';
 import { openReplica, type ReplicaLocation, type ReplicaToken } from '../../daemon/token/replica.ts';
 import { wrapSecret } from '../../daemon/token/stored.ts';
 import { opened } from '../../daemon/token/templates.ts';
@@ -27,10 +28,10 @@ export interface TokenStage {
   close(): Promise<void>;
 }
 
-/** Once per process (makeTestToken). */
-export async function openTokenStage(): Promise<TokenStage> {
+/** Once per process (makeTestToken). Recycling the module (profile.ts) would end this thread's session: a long run does without the latter. */
+export async function openTokenStage(changes: Partial<Profile> = { recycleAfterObjects: Number.POSITIVE_INFINITY }): Promise<TokenStage> {
   const undo: (() => void)[] = [];
-  const { location } = makeTestToken((remove) => undo.push(remove));
+  const { location } = makeTestToken((remove) => undo.push(remove), changes);
   const { profile, module, tokenLabel, fleet, index } = location;
   const token = openReplica(location, pin());
   const port = await openToken({ profile, module, tokenLabel, pin: storedPin, fleet, index });
