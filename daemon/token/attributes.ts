@@ -57,7 +57,17 @@ export interface EncodedAttribute {
  * The only place that makes templates for pkcs11js, which ends the process when an element is malformed. A wrong type does not compile;
  * a value left undefined is a fault of ours.
  */
-export function encodeTemplate(template: Template): EncodedAttribute[] {
+export const encodeTemplate = (template: Template): EncodedAttribute[] => encodings.get(template) ?? encode(template);
+
+/** Encodes a template that many calls use, once. Never one with a value in it that is a secret: it stays as long as the template. */
+export function fixed(template: Template): Template {
+  encodings.set(Object.freeze(template), encode(template));
+  return template;
+}
+
+const encodings = new WeakMap<Template, EncodedAttribute[]>();
+
+function encode(template: Template): EncodedAttribute[] {
   const encoded = (Object.keys(template) as AttributeName[]).map((name) => ({
     type: attributes[name].type,
     value: encodeValue(name, template[name]),
