@@ -13,7 +13,7 @@ import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
 
 /** What a replica asks of its token in one recovery, for a record made here. */
 export interface Requests {
-  readonly evaluate: Argument<'evaluate'>;
+  readonly evaluate: Parameters<TokenPort['evaluate']>[0];
   readonly release: Argument<'release'>;
   /** Of a vote, or of a receipt. */
   readonly sign: Argument<'sign'>;
