@@ -4,7 +4,7 @@ import { tokenProjects, tokenTests } from './test/token-suite/projects.ts';
 const shared = { pool: 'forks' as const, exclude: [...configDefaults.exclude, 'dist/**', 'build/**'] };
 
 // They measure time, or take the whole machine.
-const alone = ['test/fault/faults.test.ts', 'test/bench/**/*.test.ts', 'test/harness/**/*.test.ts'];
+const alone = ['test/fault/faults.test.ts', 'test/bench/bench.test.ts', 'test/harness/**/*.test.ts'];
 
 // They need no fleet.
 const plain = [
@@ -12,6 +12,7 @@ const plain = [
   'test/docs/**/*.test.ts',
   'test/token-suite/**/*.test.ts',
   'test/fault/{checker,schedule}.test.ts',
+  'test/bench/regressions.test.ts',
 ];
 
 const together = {

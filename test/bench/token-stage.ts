@@ -4,7 +4,7 @@ import { openToken } from '../../daemon/token/open-token.ts';
 import type { Argument } from '../../daemon/token/operations.ts';
 import type { MacCheck, TokenPort } from '../../daemon/token/port.ts';
 import type { Profile } from '../../daemon/token/profile.ts';
-import { openReplica, type ReplicaLocation, type ReplicaToken } from '../../daemon/token/replica.ts';
+import { closeQuietly, openReplica, type ReplicaLocation, type ReplicaToken } from '../../daemon/token/replica.ts';
 import { wrapSecret } from '../../daemon/token/stored.ts';
 import { opened } from '../../daemon/token/templates.ts';
 import { makeTestToken, pin, storedPin } from '../../daemon/token/testing.ts';
@@ -28,7 +28,7 @@ export interface TokenStage {
   close(): Promise<void>;
 }
 
-/** Once per process (makeTestToken). Recycling the module (profile.ts) would end this thread's session: a long run does without the latter. */
+/** Once per process (makeTestToken). Unless told, the module is not recycled (profile.ts): that would end the session of this thread. */
 export async function openTokenStage(changes: Partial<Profile> = { recycleAfterObjects: Number.POSITIVE_INFINITY }): Promise<TokenStage> {
   const undo: (() => void)[] = [];
   const { location } = makeTestToken((remove) => undo.push(remove), changes);
@@ -41,7 +41,7 @@ export async function openTokenStage(changes: Partial<Profile> = { recycleAfterO
     port,
     requests: makeRequests(token),
     close: async () => {
-      token.session.close();
+      closeQuietly(token.session); // a recycled module has closed it already
       await port.close();
       for (const step of undo) step();
     },
