@@ -11,7 +11,7 @@ export interface Evaluation {
 
 /**
  * What an evaluation takes beside the token. It is no business of the token's thread, which has one call of the module's after another to
- * wait for: with SoftHSM2 it would be a fifth of its time.
+ * wait for: with SoftHSM2 it would be an eighth of its time.
  */
 export function beginEvaluation(publicKey: CompressedPoint, point: CompressedPoint): Evaluation {
   const element = decompress(point, 'the blinded element');

@@ -84,6 +84,11 @@ export class TokenBench {
     }
   }
 
+  /** What was measured of evaluations is forgotten. */
+  restart(): void {
+    this.#turns.length = 0;
+  }
+
   results(): TokenResults {
     const turns = this.#turns;
     return {
