@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test token-suite model faults demo trust-demo bench image proto proto-check proto-baseline clean
+.PHONY: help setup build check test token-suite model faults demo trust-demo bench bench-check bench-record image proto proto-check proto-baseline clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,12 @@ trust-demo: build ## two ceremonies with software tokens, a witness and its log;
 
 bench: build ## measure
 	@node dist/test/bench/main.js
+
+bench-check: build ## fail if a ratio of the benchmark is worse than recorded (test/bench/recorded.json) by more than a fifth
+	@node dist/test/bench/check.js
+
+bench-record: build ## measure these ratios and record them as good
+	@node dist/test/bench/check.js --record
 
 image: ## build the container image (TARGET=softhsm: with a software token, for tests)
 	@scripts/image.sh $(TARGET)

@@ -6,7 +6,7 @@ const shared = { pool: 'forks' as const, exclude: [...configDefaults.exclude, 'd
 // They measure time, or take the whole machine.
 const alone = [
   'test/fault/faults.test.ts',
-  'test/bench/**/*.test.ts',
+  'test/bench/bench.test.ts',
   'test/harness/**/*.test.ts',
   'test/token-suite/{heals-itself,scales-with-sessions}.test.ts',
   'test/integration/heals-its-token.test.ts',
@@ -18,6 +18,7 @@ const plain = [
   'test/docs/**/*.test.ts',
   'test/token-suite/presence.test.ts',
   'test/fault/{checker,schedule}.test.ts',
+  'test/bench/regressions.test.ts',
 ];
 
 const together = {

@@ -70,6 +70,7 @@ export class WorkerFailure extends Error {
 /** A copy of `value` whose byte arrays own their memory: a clone of a view would take the whole buffer behind it along. */
 export function detached(value: unknown): unknown {
   if (value instanceof Uint8Array) return Uint8Array.from(value);
+  if (Array.isArray(value)) return value.map(detached);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, detached(part)]));
 }

@@ -100,5 +100,5 @@ function genuineBlob(token: ReplicaToken, purpose: KekPurpose): { blob: Uint8Arr
   if (purpose !== 'oprf')
     return { blob: token.session.withTemporary((keep) => wrapSecret(token, purpose, keep(wrappableSecret(token, purpose)))), more: {} };
   const { wrappedKey, publicKey } = newOprfKey(token, multiple(2n));
-  return { blob: wrappedKey, more: unwrapExtras(token, publicKey) };
+  return { blob: wrappedKey, more: unwrapExtras(token, publicKey) ?? {} };
 }
