@@ -44,7 +44,7 @@ async function hold(loaded: LoadedPlan, options: Options, output: Output): Promi
   requireAll(checks);
   const { statement, transcript } = await holdCeremony({
     ...{ loaded, directory, clock: systemClock },
-    readToken: (replica) => readTokenInChild(provisionArguments(loaded, replica), environmentOf(loaded, replica)),
+    readToken: (replica) => readTokenInChild(tokenCommand(loaded, replica), environmentOf(loaded, replica)),
     progress: (step) => output.step(step),
   });
   const hash = toHex(statement.hash);
@@ -76,9 +76,7 @@ function dryRun({ plan, bytes }: LoadedPlan, checks: ReturnType<typeof precheck>
     wordLines(hash),
     ...checks.map(({ title, problem }) => (problem === undefined ? `ok    ${title}` : `FAIL  ${title}: ${problem}`)),
     '',
-    ...plan.replicas.map(
-      ({ name, keys }) => `would ${keys === 'make' ? 'make' : 'read'} the keys of ${name} and read their attributes back`,
-    ),
+    ...plan.replicas.map(({ name, keys }) => `would ${wouldDo[keys]} keys of ${name} and read their attributes back`),
     `would write the statement of epoch ${plan.epoch} and wait for the signatures of ${plan.participants.map(({ name }) => name).join(', ')}`,
     'Nothing was made.',
   ].join('\n');
@@ -87,6 +85,8 @@ function dryRun({ plan, bytes }: LoadedPlan, checks: ReturnType<typeof precheck>
   output.result({ plan_hash: hash, plan_words: hashWords(hash), checks }, text, verdict);
 }
 
+const wouldDo = { make: 'make the', keep: 'read the', rotate: 'make new' } as const satisfies Record<PlannedReplica['keys'], string>;
+
 /** Whether the daemon's configuration is there, is this replica's, and names a PIN that can be read. */
 function checkReplica(loaded: LoadedPlan, replica: PlannedReplica, index: number): void {
   const config = loadConfig(loaded.path(replica.config));
@@ -94,18 +94,30 @@ function checkReplica(loaded: LoadedPlan, replica: PlannedReplica, index: number
   accessSync(config.token.pin_file, constants.R_OK);
 }
 
-function provisionArguments({ plan, path }: LoadedPlan, replica: PlannedReplica): string[] {
-  const keys =
-    replica.keys === 'keep'
-      ? ['--keep-keys']
-      : [
-          '--so-pin-file',
-          path(replica.so_pin_file as string),
+/** The command of bkvctl that makes or reads the replica's keys. */
+function tokenCommand({ plan, path }: LoadedPlan, replica: PlannedReplica): string[] {
+  const where = ['--config', path(replica.config), '--epoch', String(plan.epoch)];
+  const officer = () => ['--so-pin-file', path(replica.so_pin_file as string)]; // checks.ts looked
+  switch (replica.keys) {
+    case 'make':
+      return [
+        ...[
+          'replica',
+          'provision',
+          ...where,
+          ...officer(),
+          '--fleet',
+          plan.fleet,
           '--guard-incarnation',
           String(replica.guard_incarnation),
-          ...(replica.initialise ? ['--init-token'] : []),
-        ];
-  return ['--fleet', plan.fleet, '--config', path(replica.config), ...keys];
+        ],
+        ...(replica.initialise ? ['--init-token'] : []),
+      ];
+    case 'rotate':
+      return ['keys', 'rotate', ...where, ...officer()];
+    case 'keep':
+      return ['replica', 'provision', ...where, '--fleet', plan.fleet, '--keep-keys'];
+  }
 }
 
 const environmentOf = ({ path }: LoadedPlan, { module_configuration: file }: PlannedReplica): Record<string, string> =>

@@ -17,6 +17,9 @@ import { fleetStatusCommand } from './fleet-status.ts';
 import { guardCreateCommand } from './guard-create.ts';
 import { guardRebuildCommand } from './guard-rebuild.ts';
 import { hsmProbeCommand } from './hsm-probe.ts';
+import { keysDestroyCommand } from './keys-destroy.ts';
+import { keysListCommand } from './keys-list.ts';
+import { keysRotateCommand } from './keys-rotate.ts';
 import { logAuditCommand } from './log-audit.ts';
 import { logProveCommand } from './log-prove.ts';
 import { logVerifyCommand } from './log-verify.ts';
@@ -51,6 +54,12 @@ function makeProgram(output: Output): Command {
     group('guard', "a replica's own store of what it may serve")
       .addCommand(guardCreateCommand(output))
       .addCommand(guardRebuildCommand(output)),
+  );
+  program.addCommand(
+    group('keys', "the keys in a replica's token: rotation, and the end of old ones")
+      .addCommand(keysListCommand(output))
+      .addCommand(keysRotateCommand(output))
+      .addCommand(keysDestroyCommand(output)),
   );
   program.addCommand(group('hsm', 'tokens, before they are part of a fleet').addCommand(hsmProbeCommand(output)));
   program.addCommand(

@@ -10,17 +10,24 @@ import { packageRoot } from '../primitives/package-root.ts';
 /** Makes a replica's SoftHSM2 token, keys and guard. */
 export async function provisionInChild({ fleet, directory, config, soPinFile }: ReplicaPlace): Promise<Provisioned> {
   const softHsmConf = makeSoftHsmDirectory(directory, join(packageRoot, 'softhsm/softhsm2.conf'));
-  const args = ['--init-token', '--fleet', fleet, '--config', config, '--so-pin-file', soPinFile];
+  const args = ['replica', 'provision', '--init-token', '--fleet', fleet, '--config', config, '--so-pin-file', soPinFile];
   const { mechanisms: _unstated, ...provisioned } = await readTokenInChild(args, { SOFTHSM2_CONF: softHsmConf });
   return provisioned;
 }
 
+/** Makes the keys for another epoch in such a token. */
+export async function rotateInChild({ directory, config, soPinFile }: ReplicaPlace, epoch: number): Promise<Provisioned> {
+  const args = ['keys', 'rotate', '--epoch', String(epoch), '--config', config, '--so-pin-file', soPinFile];
+  const { mechanisms: _unstated, ...provisioned } = await readTokenInChild(args, { SOFTHSM2_CONF: join(directory, 'softhsm2.conf') });
+  return provisioned;
+}
+
 /**
- * Runs `bkvctl replica provision` in a process of its own: PKCS #11 modules read their configuration once in the life of a process, as
- * SoftHSM2 does SOFTHSM2_CONF.
+ * Runs a command of bkvctl that prints a TokenReading in a process of its own: PKCS #11 modules read their configuration once in the life
+ * of a process, as SoftHSM2 does SOFTHSM2_CONF.
  */
 export async function readTokenInChild(args: readonly string[], environment: Readonly<Record<string, string>>): Promise<TokenReading> {
-  const program = [join(packageRoot, 'dist/cli/main.js'), 'replica', 'provision', '--json', ...args];
+  const program = [join(packageRoot, 'dist/cli/main.js'), '--json', ...args];
   try {
     const { stdout } = await promisify(execFile)(process.execPath, program, { env: { ...process.env, ...environment } });
     return tokenReadingSchema.parse(JSON.parse(stdout));

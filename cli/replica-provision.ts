@@ -2,15 +2,14 @@ import { mkdirSync } from 'node:fs';
 import { Command } from 'commander';
 import { loadConfig } from '../daemon/config.ts';
 import { GuardStore } from '../daemon/ledger/guard-store.ts';
+import { locationOf } from '../daemon/own-keys.ts';
 import { initToken } from '../daemon/token/init-token.ts';
-import { initParametersFor, loadProfile, modulePath } from '../daemon/token/profile.ts';
-import { provisionReplica, readReplica, type Provisioned as TokenKeys } from '../daemon/token/provision.ts';
-import type { TokenReading } from '../fleet/produce/statement.ts';
+import { provisionReplica, readReplica } from '../daemon/token/provision.ts';
 import { readPin } from '../fleet/signing-token/pin-file.ts';
-import { toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { integer } from './arguments.ts';
 import type { Output } from './output.ts';
+import { tokenReading } from './token-reading.ts';
 
 interface Options {
   readonly fleet: string;
@@ -19,6 +18,7 @@ interface Options {
   readonly initToken?: true;
   readonly keepKeys?: true;
   readonly guardIncarnation: number;
+  readonly epoch: number;
 }
 
 /** Not in the help: `fleet init` and `ceremony` run it, once for each replica. */
@@ -29,19 +29,18 @@ export const replicaProvisionCommand = (output: Output): Command =>
     .requiredOption('--fleet <name>', 'its fleet, of which there is no statement yet')
     .option('--so-pin-file <file>', "the security officer's PIN; needed unless keys are kept")
     .option('--guard-incarnation <n>', 'how often its guard began anew, and once', integer, 1)
+    .option('--epoch <n>', 'of the statement to come: which keys are in force', integer, 1)
     .option('--keep-keys', 'make nothing: print the public part of the keys that are there')
     .option('--init-token', 'initialise a blank token first')
     .action((options: Options) => provision(options, output));
 
-async function provision({ fleet, ...options }: Options, output: Output): Promise<void> {
+async function provision({ fleet, epoch, ...options }: Options, output: Output): Promise<void> {
   const config = loadConfig(options.config);
-  const profile = loadProfile(config.token.profile);
-  const module = modulePath(profile, config.token.module);
+  const location = locationOf(config, { fleet, epoch });
+  const { profile, module, initParameters } = location;
   const { label, directory } = config.token;
-  const initParameters = initParametersFor(profile, { directory, label });
   const pin = readPin(config.token.pin_file);
-  const location = { profile, module, initParameters, tokenLabel: label, fleet, index: config.replica };
-  if (options.keepKeys) return output.result(publicPart(readReplica(location, pin), profile.sessionSuite), 'read the keys');
+  if (options.keepKeys) return output.result(tokenReading(readReplica(location, pin), profile.sessionSuite), 'read the keys');
   if (options.soPinFile === undefined)
     throw new VaultError('CONFIG_INVALID', 'Keys are made with the security officer’s PIN: give --so-pin-file.');
   const pins = { pin, soPin: readPin(options.soPinFile) };
@@ -51,23 +50,5 @@ async function provision({ fleet, ...options }: Options, output: Output): Promis
   }
   const made = provisionReplica({ ...location, ...pins });
   await GuardStore.create(config.guard, { fleet, replica: config.replica, incarnation: options.guardIncarnation });
-  output.result(publicPart(made, profile.sessionSuite), 'made keys and guard');
-}
-
-/** In the words of the fleet statement. */
-function publicPart({ identity, keys, mechanisms }: TokenKeys, suite: TokenReading['session_suite']): TokenReading {
-  const { sessionKey, receiptKey, ...token } = identity;
-  return {
-    session_key: toHex(sessionKey),
-    session_suite: suite,
-    receipt_key: toHex(receiptKey),
-    token,
-    mechanisms: mechanisms.map((mechanism) => `0x${mechanism.toString(16)}`),
-    key_attributes: Object.fromEntries(
-      keys.map(({ name, label, attributes, allowedMechanisms }) => [
-        name,
-        { label, ...attributes, allowedMechanisms: allowedMechanisms.join(' ') },
-      ]),
-    ),
-  };
+  output.result(tokenReading(made, profile.sessionSuite), 'made keys and guard');
 }

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../primitives/clock.ts';
 import type { VaultError } from '../primitives/errors.ts';
 import { ReplicaService } from '../proto/gen/backupvault/v1/replica_pb.ts';
 import { VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import type { Statement } from '../protocol/statement.ts';
 import type { Config } from './config.ts';
 import { expectCertificates, expectOwnKeys, readPin, readStatement, readTenantKeys } from './inputs.ts';
 import { Etcd } from './ledger/etcd.ts';
@@ -73,8 +74,9 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   const { statement, self } = readStatement(config);
   const grants = new GrantVerifier(readTenantKeys(config), clock);
   expectCertificates(config);
-  const token = await openOwnToken(config, statement.fleet, events, undo);
+  const token = await openOwnToken(config, statement, events, undo);
   expectOwnKeys(statement, self, token.identity);
+  events.tokenOpened(token.identity.keySets);
 
   const { guardIncarnation: incarnation } = self;
   const store = await GuardStore.open(config.guard, { fleet: statement.fleet, replica: self.index, incarnation });
@@ -132,7 +134,7 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   };
 }
 
-async function openOwnToken(config: Config, fleet: string, events: Events, undo: Stop[]): Promise<OpenToken> {
+async function openOwnToken(config: Config, { fleet, epoch }: Statement, events: Events, undo: Stop[]): Promise<OpenToken> {
   const { module, label } = config.token;
   const profile = loadProfile(config.token.profile);
   const token = await openToken({
@@ -141,8 +143,7 @@ async function openOwnToken(config: Config, fleet: string, events: Events, undo:
     initParameters: initParametersFor(profile, config.token),
     tokenLabel: label,
     pin: () => readPin(config),
-    fleet,
-    index: config.replica,
+    ...{ fleet, epoch, index: config.replica },
     onEvent: (event) => events.token(event.kind, 'reason' in event ? event.reason : '', 'fault' in event ? event.fault : undefined),
   });
   undo.push(() => token.close());

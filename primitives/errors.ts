@@ -41,7 +41,8 @@ export const errorCodes = {
   MODULE_MISSING: 'the PKCS#11 module cannot be loaded: check its path',
   TOKEN_MISSING: 'no slot holds the token named: check the label and the module’s own configuration',
   PIN_REFUSED: 'the token refused the PIN: check the PIN file before the token locks',
-  KEY_MISSING: 'a key of the replica is not in the token, or is there twice: provision the token',
+  KEY_MISSING:
+    'a key of the replica is not in the token, or is there twice: provision the token; or it was destroyed: enrol the record again',
   TOKEN_UNFIT: 'the token cannot do what the vault needs, or allows what it must not',
   STATEMENT_MISMATCH: 'the replica’s statement is not that of its token, of etcd or of who asks: give it the fleet’s newest',
   GUARD_MISSING: 'the guard store is not there: restore it, or create it with the explicit command',

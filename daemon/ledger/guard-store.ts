@@ -129,6 +129,18 @@ export class GuardStore {
     yield* this.#ridsUnder('prep/');
   }
 
+  /** Every generation that is served or prepared. */
+  async *generations(): AsyncIterable<Generation & { readonly state: 'live' | 'prepared' }> {
+    for (const [state, prefix] of [
+      ['live', 'live/'],
+      ['prepared', 'prep/'],
+    ] as const)
+      for await (const key of this.#store.keys(prefix)) {
+        const value = await this.#store.get(key);
+        if (value) yield { state, ...decodeGeneration(value) };
+      }
+  }
+
   async *#ridsUnder(prefix: string): AsyncIterable<Uint8Array> {
     for await (const key of this.#store.keys(prefix)) yield Buffer.from(key.slice(prefix.length).split('/')[0] as string, 'hex');
   }

@@ -110,6 +110,12 @@ export class Register {
     return entries.map(({ key }) => Buffer.from(key.slice(2), 'hex'));
   }
 
+  /** Records with what the replicas stored of them, as etcd has them, in order of rid: at most `limit`, from after `after` on. */
+  async records(limit: number, after?: Uint8Array): Promise<{ rid: Uint8Array; record: Record }[]> {
+    const entries = await this.#etcd.list('r/', limit, after && `r/${toHex(after)}`);
+    return entries.map(({ key, value }) => ({ rid: Buffer.from(key.slice(2), 'hex'), record: decode(RecordSchema, value, 'a record') }));
+  }
+
   /** Which of the next `limit` records after `after` etcd shows erased, and the last one looked at, undefined at the end. */
   async erased(limit: number, after?: Uint8Array): Promise<{ erased: Uint8Array[]; last: Uint8Array | undefined }> {
     const entries = await this.#etcd.list('a/', limit, after && `a/${toHex(after)}`);

@@ -86,6 +86,11 @@ export class Events {
     else this.#log.warn('not serving', { why });
   }
 
+  /** Which sets of keys the token holds; the last one is in force. */
+  tokenOpened(keySets: readonly number[]): void {
+    this.#log.info('token opened', { keySets });
+  }
+
   /** What the token layer did to keep going. */
   token(event: string, reason: string, fault?: TokenFault): void {
     this.#tokenEvents.inc({ event });

@@ -5,7 +5,7 @@ import { type AffinePoint, uncompressed } from './curve.ts';
 import { beginEvaluation, type Evaluation } from './evaluation.ts';
 import { CKM, cbc, ecdh, plain } from './mechanisms.ts';
 import type { TokenPort } from './port.ts';
-import { type ReplicaToken, readPoint } from './replica.ts';
+import { asOf, type ReplicaToken, readPoint } from './replica.ts';
 import type { KeyHandle } from './session.ts';
 import { unwrapOprfKey, WRAPPED_KEY_MAX } from './stored.ts';
 import {
@@ -34,9 +34,10 @@ export function evaluate(token: ReplicaToken, request: Request<'evaluate'>): Com
 
 /** The token's part of TokenPort.evaluate. */
 export function deriveStored(token: ReplicaToken, request: Omit<Request<'evaluate'>, 'point'> & Pick<Evaluation, 'points'>): Bytes[] {
-  const { mac, wrappedKey, publicKey, points } = request;
-  requireMac(token, mac, 'MAC_REFUSED');
-  return token.session.withTemporary((keep) => rawEcdh(token, keep(unwrapOprfKey(token, wrappedKey, publicKey)), points));
+  const { epoch, mac, wrappedKey, publicKey, points } = request;
+  const reading = asOf(token, epoch);
+  requireMac(reading, mac, 'MAC_REFUSED');
+  return token.session.withTemporary((keep) => rawEcdh(reading, keep(unwrapOprfKey(reading, wrappedKey, publicKey)), points));
 }
 
 /** Evaluates with a key stored under KEK_oprf. The caller has verified a MAC over the blob. */

@@ -1,8 +1,8 @@
 import { generator } from './curve.ts';
 import { publicData } from './evaluate.ts';
+import { keyNames } from './key-sets.ts';
 import { CKM, ecdh, plain } from './mechanisms.ts';
 import type { Probe } from './probe.ts';
-import { keyNames } from './replica.ts';
 import { readableX } from './templates.ts';
 import { hostWrappingKey, wrappableSecret } from './wrap-probes.ts';
 

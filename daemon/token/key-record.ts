@@ -1,5 +1,6 @@
 import type { AttributeName, Template } from './attributes.ts';
-import type { KeyName, ReplicaToken } from './replica.ts';
+import type { KeyName } from './key-sets.ts';
+import type { ReplicaToken } from './replica.ts';
 import type { KeyHandle, TokenSession } from './session.ts';
 import { kek, macKey, receiptKey, sessionKey } from './templates.ts';
 

@@ -13,8 +13,8 @@ import { makeTestToken, pin, storedPin } from './testing.ts';
 
 // The worker is the compiled one: build first.
 const { location, provisioned } = makeTestToken(afterAll, { queueLimit: 50, recycleAfterObjects: 200 });
-const { profile, module, initParameters, tokenLabel, fleet, index } = location;
-const options = { profile, module, initParameters, tokenLabel, fleet, index };
+const { profile, module, initParameters, tokenLabel, fleet, index, epoch } = location;
+const options = { profile, module, initParameters, tokenLabel, fleet, index, epoch };
 const ORDER = p256.Point.Fn.ORDER;
 const failsWith = (code: string) => expect.objectContaining({ name: 'VaultError', code });
 
@@ -64,7 +64,7 @@ describe('an open token', () => {
   it('evaluates as software does, refuses points that are none, and whoever has no MAC, whatever the point', async () => {
     const { publicKey, wrappedKey } = await port.newOprfKey(multiple(7n));
     const digest = randomBytes(32);
-    const request = { mac: { digest, tag: await port.mac(digest) }, wrappedKey, publicKey };
+    const request = { epoch, mac: { digest, tag: await port.mac(digest) }, wrappedKey, publicKey };
     for (const e of [1n, 2n, ORDER - 2n, 77n])
       expect(await port.evaluate({ ...request, point: multiple(e) })).toEqual(multiply(publicKey, e));
     const offCurve = parsePoint(Uint8Array.of(2, ...new Uint8Array(31), 1), 'P');
@@ -97,8 +97,9 @@ describe('an open token', () => {
     const stored = { wrappedKey: born.wrappedKey, publicKey: born.publicKey };
     const request = { ticket: check, clientKey: client.publicKey, auth: seal(a, auth), release: seal(b, share) };
     const blobs = await port.adopt({ ...request, ...stored, point: multiple(7n), evaluated: born.evaluated });
-    expect(await port.evaluate({ mac: check, ...stored, point: multiple(8n) })).toEqual(multiply(born.publicKey, 8n));
+    expect(await port.evaluate({ epoch, mac: check, ...stored, point: multiple(8n) })).toEqual(multiply(born.publicKey, 8n));
     const sealed = await port.release({
+      epoch,
       mac: check,
       ...blobs,
       proofTranscript: proof,
@@ -110,14 +111,14 @@ describe('an open token', () => {
   });
 
   it('keeps the code of an error across the thread', async () => {
-    await expect(port.verifyMac({ digest: randomBytes(32), tag: randomBytes(32) })).rejects.toEqual(failsWith('MAC_REFUSED'));
+    await expect(port.verifyMac({ epoch, digest: randomBytes(32), tag: randomBytes(32) })).rejects.toEqual(failsWith('MAC_REFUSED'));
     await expect(port.mac(randomBytes(31))).rejects.toEqual(failsWith('MALFORMED'));
   });
 
   it('answers parallel calls each with its own answer', async () => {
     const digests = Array.from({ length: 40 }, () => randomBytes(32));
     const tags = await Promise.all(digests.map((digest) => port.mac(digest)));
-    await Promise.all(digests.map((digest, i) => port.verifyMac({ digest, tag: tags[i] as Uint8Array })));
+    await Promise.all(digests.map((digest, i) => port.verifyMac({ epoch, digest, tag: tags[i] as Uint8Array })));
     expect(new Set(tags.map((tag) => Buffer.from(tag).toString('hex'))).size).toBe(40);
   });
 

@@ -1,11 +1,12 @@
 import type { TokenFault } from '../../protocol/token-fault.ts';
 import { beginEvaluation } from './evaluation.ts';
+import type { KeyOwner } from './key-sets.ts';
 import type { PinSource } from './pin-reader.ts';
 import { type TokenEvent, WorkerPool } from './pool.ts';
 import type { TokenPort } from './port.ts';
 import { modulePath, type Profile } from './profile.ts';
 
-export interface OpenTokenOptions {
+export interface OpenTokenOptions extends KeyOwner {
   readonly profile: Profile;
   /** Path of the PKCS#11 module, where the vendor's usual ones do not fit. */
   readonly module?: string;
@@ -14,8 +15,8 @@ export interface OpenTokenOptions {
   readonly tokenLabel: string;
   /** Asked at each login; what it gives is wiped afterwards. */
   readonly pin: PinSource;
-  readonly fleet: string;
-  readonly index: number;
+  /** As ReplicaLocation has it. */
+  readonly epoch: number;
   readonly onEvent?: (event: TokenEvent) => void;
 }
 
@@ -28,10 +29,10 @@ export interface OpenToken extends TokenPort {
 
 /** Opens and tests a replica's token. Throws MODULE_MISSING, TOKEN_MISSING, PIN_REFUSED, KEY_MISSING, TOKEN_UNFIT. */
 export async function openToken(options: OpenTokenOptions): Promise<OpenToken> {
-  const { profile, initParameters, tokenLabel, fleet, index, pin, onEvent = () => {} } = options;
+  const { profile, initParameters, tokenLabel, fleet, index, epoch, pin, onEvent = () => {} } = options;
   const module = modulePath(profile, options.module);
   const listeners: (() => void)[] = [];
-  const pool = new WorkerPool({ profile, module, initParameters, tokenLabel, fleet, index }, pin, (event) => {
+  const pool = new WorkerPool({ profile, module, initParameters, tokenLabel, fleet, index, epoch }, pin, (event) => {
     onEvent(event);
     for (const listener of listeners) listener();
   });

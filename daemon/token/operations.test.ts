@@ -39,6 +39,7 @@ const enrolment = {
 };
 const blobs = adopt(token, enrolment);
 const recovery = {
+  epoch: 1,
   mac: check,
   ...blobs,
   proofTranscript,
@@ -48,7 +49,7 @@ const recovery = {
 };
 const flip = (bytes: Uint8Array, at = bytes.length - 1): Uint8Array => bytes.map((byte, i) => (i === at ? byte ^ 1 : byte));
 const failsWith = (code: ErrorCode) => expect.objectContaining({ name: 'VaultError', code });
-const evaluated = (point: CompressedPoint) => evaluate(token, { mac: check, wrappedKey, publicKey, point });
+const evaluated = (point: CompressedPoint) => evaluate(token, { epoch: 1, mac: check, wrappedKey, publicKey, point });
 
 describe('evaluating', () => {
   const short = scalarWithLeadingZero(publicKey, 2n);
@@ -81,7 +82,7 @@ describe('evaluating', () => {
   });
 
   it('verifies the MAC before it looks at the key', () => {
-    const request = { wrappedKey: new Uint8Array(80), publicKey, point: multiple(2n) };
+    const request = { epoch: 1, wrappedKey: new Uint8Array(80), publicKey, point: multiple(2n) };
     expect(() => evaluate(token, { ...request, mac: { digest, tag: flip(check.tag) } })).toThrow(failsWith('MAC_REFUSED'));
     expect(() => evaluate(token, { ...request, mac: { digest: flip(digest), tag: check.tag } })).toThrow(failsWith('MAC_REFUSED'));
     expect(() => evaluate(token, { ...request, mac: { digest, tag: check.tag.slice(1) } })).toThrow(failsWith('MALFORMED'));
@@ -89,7 +90,7 @@ describe('evaluating', () => {
   });
 
   it('refuses a key that is corrupted in any byte, too long, or empty', () => {
-    const attempt = (blob: Uint8Array) => () => evaluate(token, { mac: check, wrappedKey: blob, publicKey, point: multiple(2n) });
+    const attempt = (blob: Uint8Array) => () => evaluate(token, { epoch: 1, mac: check, wrappedKey: blob, publicKey, point: multiple(2n) });
     for (let i = 0; i < wrappedKey.length; i++) expect(attempt(flip(wrappedKey, i))).toThrow(failsWith('TOKEN_FAULT'));
     expect(attempt(new Uint8Array(257))).toThrow(failsWith('MALFORMED'));
     expect(attempt(new Uint8Array(0))).toThrow(failsWith('MALFORMED'));
@@ -98,7 +99,9 @@ describe('evaluating', () => {
 
   it('refuses the public key of another record', () => {
     const other = newOprfKey(token, multiple(2n)).publicKey;
-    expect(() => evaluate(token, { mac: check, wrappedKey, publicKey: other, point: multiple(2n) })).toThrow(failsWith('TOKEN_FAULT'));
+    expect(() => evaluate(token, { epoch: 1, mac: check, wrappedKey, publicKey: other, point: multiple(2n) })).toThrow(
+      failsWith('TOKEN_FAULT'),
+    );
   });
 });
 

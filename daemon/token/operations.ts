@@ -3,7 +3,7 @@ import { readBootRecord, writeBootRecord } from './boot-record.ts';
 import { deriveStored, newOprfKey } from './evaluate.ts';
 import type { TokenPort } from './port.ts';
 import { release } from './release.ts';
-import type { ReplicaToken } from './replica.ts';
+import { asOf, type ReplicaToken } from './replica.ts';
 import { mac, requireMac, sign } from './verify.ts';
 
 /** The calls of the port, and of `evaluate` the part that needs the token: the arithmetic is done beside the worker (open-token.ts). */
@@ -25,5 +25,5 @@ export const operations: { readonly [Name in OperationName]: (token: ReplicaToke
   mac,
   readBootRecord,
   writeBootRecord,
-  verifyMac: (token, check) => requireMac(token, check, 'MAC_REFUSED'),
+  verifyMac: (token, check) => requireMac(asOf(token, check.epoch), check, 'MAC_REFUSED'),
 };

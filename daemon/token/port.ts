@@ -21,10 +21,13 @@ export interface TokenIdentity {
   readonly firmware: string;
   readonly sessionKey: CompressedPoint;
   readonly receiptKey: CompressedPoint;
+  /** Numbers of the sets that can be read with, ascending; the last one is in force. */
+  readonly keySets: readonly number[];
 }
 
 /**
- * All that the daemon asks of its token while serving. Every call is one visit to a worker thread; keys never pass it.
+ * All that the daemon asks of its token while serving. Every call is one visit to a worker thread; keys never pass it. `epoch` is that
+ * of the body stored, under whose keys it is read: KEY_MISSING once they were destroyed. All else is done with the keys in force.
  * Errors: TOKEN_UNAVAILABLE, TOKEN_FAULT, BUSY, and those named at each call.
  */
 export interface TokenPort {
@@ -35,6 +38,7 @@ export interface TokenPort {
 
   /** RFC 9497 §3.3.1 BlindEvaluate under a stored key. The MAC is verified before anything is unwrapped: MAC_REFUSED. MALFORMED for a bad point. */
   evaluate(request: {
+    epoch: number;
     mac: MacCheck;
     wrappedKey: Uint8Array;
     publicKey: CompressedPoint;
@@ -62,6 +66,7 @@ export interface TokenPort {
    * unwraps the release share and wraps it to the session: 40 bytes AES-KW.
    */
   release(request: {
+    epoch: number;
     mac: MacCheck;
     wrappedAuth: Uint8Array;
     proofTranscript: Uint8Array;
@@ -78,7 +83,7 @@ export interface TokenPort {
   mac(digest: Uint8Array): Promise<Bytes>;
 
   /** Throws MAC_REFUSED. */
-  verifyMac(check: MacCheck): Promise<void>;
+  verifyMac(check: MacCheck & { epoch: number }): Promise<void>;
 
   /** 32 bytes that the token keeps: who served with it last (daemon/tenure.ts). */
   readBootRecord(): Promise<Bytes>;

@@ -1,16 +1,14 @@
-import pkcs11js from 'pkcs11js';
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
-import type { Template } from './attributes.ts';
 import { bootObject } from './boot-record.ts';
-import { inspectModule, requireMechanisms } from './inspect.ts';
+import { inspectModule, requireMechanisms, type SlotReport } from './inspect.ts';
 import { type KeyRecord, readKeys } from './key-record.ts';
-import { CKM, plain } from './mechanisms.ts';
-import { findSlot, openModule } from './module.ts';
+import { FIRST_SET, findKeySets, isComplete, type KeySet, keyLabel, keyNames } from './key-sets.ts';
+import { allOrNothing, type MakeOptions, makeKeySet, makePair } from './make-keys.ts';
+import { findSlot, type Module, openModule } from './module.ts';
 import type { TokenIdentity } from './port.ts';
-import { bootLabel, keyLabel, keyNames, openReplica, type ReplicaLocation } from './replica.ts';
-import { type KeyHandle, TokenSession } from './session.ts';
-import { isTrusted, type KekPurpose, kekWithTemplate, macKey, publicKey, receiptKey, sessionKey } from './templates.ts';
+import { bootLabel, openReplica, openReplicaIn, type ReplicaLocation } from './replica.ts';
+import { TokenSession } from './session.ts';
 
 export interface Provisioned {
   readonly identity: TokenIdentity;
@@ -20,46 +18,85 @@ export interface Provisioned {
   readonly mechanisms: readonly number[];
 }
 
-export interface ProvisionOptions extends ReplicaLocation {
-  readonly pin: SecretBytes;
-  /** The security officer's. Needed where the profile has trusted KEKs. */
-  readonly soPin?: SecretBytes;
-}
+// Not for a process that serves: each logs the application in and out, and finalises the module.
 
-/**
- * Makes a replica's keys in its token, or none. Refuses if any exists. Not for a process that serves: it logs the application in and
- * out, and finalises the module.
- */
-export function provisionReplica(options: ProvisionOptions): Provisioned {
-  const slot = inspectModule(options.module, options.initParameters).slots.find(({ label }) => label === options.tokenLabel);
-  if (slot !== undefined) requireMechanisms(slot, options.profile);
-  const module = openModule(options.module, options.initParameters);
-  try {
+/** Makes a replica's keys in its token, or none. Refuses if any exists. */
+export const provisionReplica = (options: MakeOptions): Provisioned =>
+  makeIn(options, (module) => {
     const session = new TokenSession(module, findSlot(module, options.tokenLabel));
     session.login(options.profile.userType, options.pin);
     requireNoKeys(session, options);
-    const made: KeyHandle[] = [];
-    try {
-      // First: handles of private objects end with the user's login, and these need the officer's in between.
-      made.push(...makeTrustedKeks(session, options));
-      makeOtherKeys(session, options, made);
-    } catch (error) {
-      undo(session, made);
-      throw error;
-    }
+    allOrNothing(session, (made) => {
+      makeKeySet(session, options, FIRST_SET, made);
+      makePair(session, 'receipt', options, FIRST_SET, made);
+      made.push(session.create(bootObject(options.profile.bootRecord, bootLabel(options))));
+    });
     session.close();
-    return describe(options, options.pin, slot?.mechanisms ?? []);
-  } finally {
-    module.C_Finalize();
-  }
+  });
+
+/**
+ * Makes the set of keys for the statement of `options.epoch` beside those that are there, or nothing. The epoch must be one that was
+ * never served. Throws KEY_MISSING where no replica is, CONFIG_INVALID where that set is.
+ */
+export const rotateKeys = (options: MakeOptions): Provisioned =>
+  makeIn(options, (module) => {
+    const { epoch, pin } = options;
+    const { session } = openReplicaIn(module, { ...options, epoch: epoch - 1 }, pin);
+    const left = findKeySets(session, options).find(({ number }) => number === epoch);
+    if (left && isComplete(left))
+      throw new VaultError('CONFIG_INVALID', `The token holds the keys for epoch ${epoch} already: nothing was made.`);
+    for (const { object } of left?.objects ?? []) session.destroy(object); // half a set, by a run that was cut off: nothing was stored with it
+    allOrNothing(session, (made) => makeKeySet(session, options, epoch, made));
+    session.close();
+  });
+
+/** A replica's keys that were made before, as their token describes them now: those in force. Throws KEY_MISSING. */
+export function readReplica(location: ReplicaLocation, pin: SecretBytes): Provisioned {
+  const slot = slotOf(location);
+  return inModule(location, () => describe(location, pin, slot?.mechanisms ?? []));
 }
 
-/** A replica's keys that were made before, as their token describes them now. Throws KEY_MISSING. Not for a process that serves. */
-export function readReplica(location: ReplicaLocation, pin: SecretBytes): Provisioned {
-  const slot = inspectModule(location.module, location.initParameters).slots.find(({ label }) => label === location.tokenLabel);
+/** Every set in the token. Throws KEY_MISSING if the one in force is not there. */
+export const readKeySets = (location: ReplicaLocation, pin: SecretBytes): KeySet[] =>
+  inModule(location, (module) => {
+    const { session } = openReplicaIn(module, location, pin);
+    return findKeySets(session, location);
+  });
+
+/**
+ * Destroys the keys of every set before `before`, which must not be after the one in force: all of them, or those that open sessions.
+ * The oldest first, so that what is left after a crash are the latest. Throws TOKEN_FAULT for what is still there afterwards.
+ */
+export const destroyKeySets = (location: ReplicaLocation, pin: SecretBytes, before: number, which: 'all' | 'session'): void =>
+  inModule(location, (module) => {
+    const { session, set } = openReplicaIn(module, location, pin);
+    if (before > set) throw new VaultError('INTERNAL', `Set ${set} is in force: it is not destroyed.`);
+    const find = () =>
+      findKeySets(session, location)
+        .filter(({ number }) => number < before)
+        .flatMap(({ objects }) => objects)
+        .filter(({ name }) => which === 'all' || name === 'session');
+    for (const { object } of find()) session.destroy(object);
+    const left = find().length;
+    if (left > 0) throw new VaultError('TOKEN_FAULT', `The token was told to destroy keys, and ${left} of them are still there.`);
+  });
+
+function makeIn(options: MakeOptions, make: (module: Module) => void): Provisioned {
+  const slot = slotOf(options);
+  if (slot !== undefined) requireMechanisms(slot, options.profile);
+  return inModule(options, (module) => {
+    make(module);
+    return describe(options, options.pin, slot?.mechanisms ?? []);
+  });
+}
+
+const slotOf = ({ module, initParameters, tokenLabel }: ReplicaLocation): SlotReport | undefined =>
+  inspectModule(module, initParameters).slots.find(({ label }) => label === tokenLabel);
+
+function inModule<T>(location: ReplicaLocation, work: (module: Module) => T): T {
   const module = openModule(location.module, location.initParameters);
   try {
-    return describe(location, pin, slot?.mechanisms ?? []);
+    return work(module);
   } finally {
     module.C_Finalize();
   }
@@ -72,65 +109,7 @@ function describe(location: ReplicaLocation, pin: SecretBytes, mechanisms: reado
 }
 
 function requireNoKeys(session: TokenSession, location: ReplicaLocation): void {
-  for (const label of [...keyNames.map((name) => keyLabel(location, name)), bootLabel(location)])
+  for (const label of [...keyNames.map((name) => keyLabel(location, name, FIRST_SET)), bootLabel(location)])
     if (session.find({ label }, 1).length > 0)
       throw new VaultError('CONFIG_INVALID', `The token holds ${label} already: nothing was made. A replica’s keys are made once.`);
-}
-
-const purposes: readonly KekPurpose[] = ['oprf', 'auth', 'release'];
-
-const labelledKek = (purpose: KekPurpose, options: ProvisionOptions): Template => ({
-  ...kekWithTemplate(purpose, options.profile),
-  label: keyLabel(options, `kek-${purpose}`),
-});
-
-/**
- * CKA_TRUSTED may be set by the security officer only (PKCS#11 2.40 §4.4), who in turn has no access to private objects. So the officer
- * makes the keys as public *session* objects, which live in this process's memory and touch no disk, and the user, logging in while
- * the session stays open, copies them to private, unmodifiable token objects. The copy keeps TRUSTED and every other attribute.
- */
-function makeTrustedKeks(session: TokenSession, options: ProvisionOptions): KeyHandle[] {
-  const { profile, pin, soPin } = options;
-  const trusted = purposes.filter((purpose) => isTrusted(purpose, profile));
-  if (trusted.length === 0) return [];
-  if (soPin === undefined)
-    throw new VaultError(
-      'CONFIG_INVALID',
-      `Profile ${profile.vendor} has trusted KEKs, which only the security officer can make: give its PIN.`,
-    );
-  session.logout();
-  session.login(pkcs11js.CKU_SO, soPin);
-  const drafts = trusted.map((purpose) =>
-    session.generateKey(plain(CKM.AES_KEY_GEN), { ...labelledKek(purpose, options), token: false, private: false, modifiable: true }),
-  );
-  session.logout();
-  session.login(profile.userType, pin);
-  return session.withTemporary((keep) =>
-    drafts.map((draft) => session.copy(keep(draft), { token: true, private: true, modifiable: false })),
-  );
-}
-
-function makeOtherKeys(session: TokenSession, options: ProvisionOptions, made: KeyHandle[]): void {
-  const { profile } = options;
-  for (const purpose of purposes.filter((name) => !isTrusted(name, profile)))
-    made.push(session.generateKey(plain(CKM.AES_KEY_GEN), labelledKek(purpose, options)));
-  for (const name of ['session', 'receipt'] as const) {
-    const label = keyLabel(options, name);
-    const open = { ...publicKey(true, name === 'receipt'), label, modifiable: false };
-    const secret = { ...(name === 'session' ? sessionKey(profile) : receiptKey(profile)), label };
-    const pair = session.generateKeyPair(plain(CKM.EC_KEY_PAIR_GEN), open, secret);
-    made.push(pair.publicKey, pair.privateKey);
-  }
-  made.push(session.generateKey(plain(CKM.GENERIC_SECRET_KEY_GEN), { ...macKey(profile), label: keyLabel(options, 'mac') }));
-  made.push(session.create(bootObject(profile.bootRecord, bootLabel(options))));
-}
-
-function undo(session: TokenSession, made: readonly KeyHandle[]): void {
-  for (const key of made) {
-    try {
-      session.destroy(key);
-    } catch {
-      // What failed before is the error to report; a key left over is refused, by name, the next time.
-    }
-  }
 }

@@ -1,7 +1,7 @@
 import { type Bytes, exactly } from '../../primitives/bytes.ts';
 import { plain } from './mechanisms.ts';
 import type { TokenPort } from './port.ts';
-import type { ReplicaToken } from './replica.ts';
+import { asOf, type ReplicaToken } from './replica.ts';
 import { deriveSessionKey } from './session-key.ts';
 import { SEALED_LENGTH, sealedBytes, unwrapStored } from './stored.ts';
 import { requireMac, requireProof } from './verify.ts';
@@ -11,11 +11,12 @@ export function release(token: ReplicaToken, request: Parameters<TokenPort['rele
   const proofTranscript = exactly(32, request.proofTranscript, 'the proof’s transcript');
   const proof = exactly(32, request.proof, 'the proof');
   const { session, profile } = token;
-  requireMac(token, request.mac, 'MAC_REFUSED');
-  session.withTemporary((keep) => requireProof(token, keep(unwrapStored(token, 'auth', request.wrappedAuth)), proofTranscript, proof));
+  const reading = asOf(token, request.epoch); // but for the session key, which is of now
+  requireMac(reading, request.mac, 'MAC_REFUSED');
+  session.withTemporary((keep) => requireProof(token, keep(unwrapStored(reading, 'auth', request.wrappedAuth)), proofTranscript, proof));
   return session.withTemporary((keep) => {
     const wrapKey = keep(deriveSessionKey(token, request.clientKey, request.sessionTranscript));
-    const share = keep(unwrapStored(token, 'release', request.wrappedRelease));
+    const share = keep(unwrapStored(reading, 'release', request.wrappedRelease));
     return sealedBytes(session.wrap(plain(profile.wrap.secret), wrapKey, share, SEALED_LENGTH));
   });
 }

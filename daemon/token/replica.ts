@@ -3,46 +3,48 @@ import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { compressSec1 } from './curve.ts';
+import {
+  FIRST_SET,
+  findKeySets,
+  inForce,
+  type KeyName,
+  type KeyOwner,
+  keyClasses,
+  keyLabel,
+  keyNames,
+  type StorageKeys,
+  storageKeysOf,
+} from './key-sets.ts';
 import { findSlot, type Module, openModule, tokenInfo } from './module.ts';
 import type { TokenIdentity } from './port.ts';
 import type { Profile } from './profile.ts';
 import { type KeyHandle, TokenSession } from './session.ts';
 
 /** Where a replica's keys are, and what opens them. */
-export interface ReplicaLocation {
+export interface ReplicaLocation extends KeyOwner {
   readonly profile: Profile;
   /** Path of the PKCS#11 module. */
   readonly module: string;
   /** What the module wants to be told at C_Initialize (profile.ts). */
   readonly initParameters?: string | undefined;
   readonly tokenLabel: string;
-  readonly fleet: string;
-  readonly index: number;
+  /** Of the statement that is served, or made: says which keys are in force. Those of a later one are not looked at. */
+  readonly epoch: number;
 }
 
-export const keyNames = ['session', 'receipt', 'mac', 'kek-oprf', 'kek-auth', 'kek-release'] as const;
-export type KeyName = (typeof keyNames)[number];
-
-export const keyLabel = (location: Pick<ReplicaLocation, 'fleet' | 'index'>, name: KeyName): string =>
-  `bkv/${location.fleet}/${location.index}/${name}`;
-
-export const bootLabel = ({ fleet, index }: Pick<ReplicaLocation, 'fleet' | 'index'>): string => `bkv/${fleet}/${index}/boot`;
-
-const classes: Record<KeyName, number> = {
-  session: pkcs11js.CKO_PRIVATE_KEY,
-  receipt: pkcs11js.CKO_PRIVATE_KEY,
-  mac: pkcs11js.CKO_SECRET_KEY,
-  'kek-oprf': pkcs11js.CKO_SECRET_KEY,
-  'kek-auth': pkcs11js.CKO_SECRET_KEY,
-  'kek-release': pkcs11js.CKO_SECRET_KEY,
-};
+export const bootLabel = ({ fleet, index }: KeyOwner): string => `bkv/${fleet}/${index}/boot`;
 
 /** An open session on a replica's token, and its keys. */
 export interface ReplicaToken {
   readonly module: Module;
   readonly session: TokenSession;
   readonly profile: Profile;
-  readonly keys: Record<KeyName, KeyHandle>;
+  /** Number of the set in force (key-sets.ts). */
+  readonly set: number;
+  /** Those in force; in what `asOf` gives, those that store are of an older set. */
+  readonly keys: Readonly<Record<KeyName, KeyHandle>>;
+  /** The sets before, by number, ascending. Without keys where some are gone. */
+  readonly older: readonly { readonly number: number; readonly keys: StorageKeys | undefined }[];
   /** Of the data object that says who served last. */
   readonly bootLabel: string;
   readonly identity: TokenIdentity;
@@ -59,14 +61,18 @@ export function openReplicaIn(module: Module, location: ReplicaLocation, pin: Se
   try {
     if (pin) session.login(location.profile.userType, pin);
     else session.requireLogin();
-    const keys = Object.fromEntries(keyNames.map((name) => [name, findKey(session, location, name)])) as Record<KeyName, KeyHandle>;
+    const sets = findKeySets(session, location);
+    const set = inForce(sets, location.epoch)?.number ?? FIRST_SET;
+    const keys = Object.fromEntries(keyNames.map((name) => [name, findKey(session, location, name, set)])) as ReplicaToken['keys'];
+    const older = sets.filter(({ number }) => number < set).map((each) => ({ number: each.number, keys: storageKeysOf(each) }));
     const { label: _label, ...token } = tokenInfo(module, slot);
     const identity = {
       ...token,
-      sessionKey: findPublicKey(session, location, 'session'),
-      receiptKey: findPublicKey(session, location, 'receipt'),
+      sessionKey: findPublicKey(session, location, 'session', set),
+      receiptKey: findPublicKey(session, location, 'receipt', set),
+      keySets: [...older.filter((each) => each.keys).map(({ number }) => number), set],
     };
-    return { module, session, profile: location.profile, keys, bootLabel: bootLabel(location), identity };
+    return { module, session, profile: location.profile, set, keys, older, bootLabel: bootLabel(location), identity };
   } catch (error) {
     closeQuietly(session);
     throw error;
@@ -82,12 +88,23 @@ export function closeQuietly(session: TokenSession): void {
   }
 }
 
-const findKey = (session: TokenSession, location: ReplicaLocation, name: KeyName): KeyHandle =>
-  session.findOne({ class: classes[name], label: keyLabel(location, name) }, `key ${keyLabel(location, name)}`);
+function findKey(session: TokenSession, location: ReplicaLocation, name: KeyName, set: number): KeyHandle {
+  const label = keyLabel(location, name, set);
+  return session.findOne({ class: keyClasses[name], label }, `key ${label}`);
+}
 
-function findPublicKey(session: TokenSession, location: ReplicaLocation, name: 'session' | 'receipt'): CompressedPoint {
-  const label = keyLabel(location, name);
+function findPublicKey(session: TokenSession, location: ReplicaLocation, name: 'session' | 'receipt', set: number): CompressedPoint {
+  const label = keyLabel(location, name, set);
   return readPoint(session, session.findOne({ class: pkcs11js.CKO_PUBLIC_KEY, label }, `public key ${label}`), location.profile);
+}
+
+/** The token with the keys that stored what is of `epoch`, for reading it. Throws KEY_MISSING once they were destroyed. */
+export function asOf(token: ReplicaToken, epoch: number): ReplicaToken {
+  if (epoch >= token.set) return token;
+  const keys = inForce(token.older, epoch)?.keys;
+  if (keys === undefined)
+    throw new VaultError('KEY_MISSING', `The keys that stored what is of epoch ${epoch} are not in the token any more: enrol it again.`);
+  return { ...token, keys: { ...token.keys, ...keys } };
 }
 
 /** The point of a public key object. */

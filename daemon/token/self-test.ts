@@ -6,10 +6,11 @@ import type { CompressedPoint } from '../../protocol/point.ts';
 import { adopt } from './adopt.ts';
 import { evaluate, newOprfKey } from './evaluate.ts';
 import { deviations } from './key-record.ts';
+import { type KeyName, keyNames, storageNames } from './key-sets.ts';
 import { runRequiredProbes } from './probes.ts';
 import { hmac, multiple, multiply, ReferenceClient, scalarWithLeadingZero } from './reference.ts';
 import { release } from './release.ts';
-import { keyNames, type ReplicaToken } from './replica.ts';
+import { asOf, type ReplicaToken } from './replica.ts';
 import { mac, sign } from './verify.ts';
 
 /**
@@ -24,9 +25,14 @@ export function selfTest(token: ReplicaToken): void {
 }
 
 function checkKeys(token: ReplicaToken): void {
-  for (const name of keyNames) {
+  expectAttributes(token, keyNames);
+  for (const { number, keys } of token.older) if (keys) expectAttributes(asOf(token, number), storageNames, ` of set ${number}`);
+}
+
+function expectAttributes(token: ReplicaToken, names: readonly KeyName[], ofSet = ''): void {
+  for (const name of names) {
     const wrong = deviations(token, name);
-    if (wrong.length > 0) throw unfit(`key ${name} does not have the attributes it should: ${wrong.join(', ')}.`);
+    if (wrong.length > 0) throw unfit(`key ${name}${ofSet} does not have the attributes it should: ${wrong.join(', ')}.`);
   }
 }
 
@@ -41,7 +47,7 @@ function checkReceiptKey(token: ReplicaToken): void {
 function checkOperations(token: ReplicaToken): void {
   const client = new ReferenceClient(token.profile.sessionSuite);
   const born = newOprfKey(token, multiple(2n));
-  const stored = { wrappedKey: born.wrappedKey, publicKey: born.publicKey };
+  const stored = { epoch: token.set, wrappedKey: born.wrappedKey, publicKey: born.publicKey };
   const digest = randomBytes(32);
   const check = { digest, tag: mac(token, digest) };
   const tampered = { digest, tag: flip(check.tag) };
@@ -84,6 +90,7 @@ function checkOperations(token: ReplicaToken): void {
   const blobs = adopt(token, enrolment);
 
   const recovery = {
+    epoch: token.set,
     mac: check,
     ...blobs,
     proofTranscript,

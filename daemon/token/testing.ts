@@ -56,7 +56,7 @@ export function makeBlankToken(
   const tokenLabel = 'test';
   const initParameters = initParametersFor(profile, { directory, label: tokenLabel });
   initToken({ module, initParameters, initialise: profile.initialise, label: tokenLabel, soPin: soPin(), pin: pin() });
-  return { directory, location: { profile, module, initParameters, tokenLabel, fleet: 'fleet', index: 1 } };
+  return { directory, location: { profile, module, initParameters, tokenLabel, fleet: 'fleet', index: 1, epoch: 1 } };
 }
 
 /** As its User_Guide.md has it (kryoptic-lib 1.5.1). */

@@ -1,7 +1,8 @@
+import { FIRST_SET } from './key-sets.ts';
 import { CKM, plain } from './mechanisms.ts';
 import { type Module, type SlotId, tokenInfo } from './module.ts';
 import type { Profile } from './profile.ts';
-import { type KeyName, type ReplicaToken, readPoint } from './replica.ts';
+import { type ReplicaToken, readPoint } from './replica.ts';
 import type { KeyHandle, TokenSession } from './session.ts';
 import { type KekPurpose, kekWithTemplate, macKey, publicKey, receiptKey, sessionKey } from './templates.ts';
 
@@ -19,7 +20,7 @@ export function makeTrialKeys(module: Module, slot: SlotId, session: TokenSessio
       ...forTrial,
     });
   const [ofSession, ofReceipt] = [pair('session'), pair('receipt')];
-  const keys: Record<KeyName, KeyHandle> = {
+  const keys: ReplicaToken['keys'] = {
     session: ofSession.privateKey,
     receipt: ofReceipt.privateKey,
     mac: session.generateKey(plain(CKM.GENERIC_SECRET_KEY_GEN), { ...macKey(profile), ...forTrial }),
@@ -32,6 +33,7 @@ export function makeTrialKeys(module: Module, slot: SlotId, session: TokenSessio
     ...info,
     sessionKey: readPoint(session, ofSession.publicKey, profile),
     receiptKey: readPoint(session, ofReceipt.publicKey, profile),
+    keySets: [FIRST_SET],
   };
-  return { module, session, profile, keys, bootLabel: 'bkv/probe/boot', identity };
+  return { module, session, profile, set: FIRST_SET, keys, older: [], bootLabel: 'bkv/probe/boot', identity };
 }

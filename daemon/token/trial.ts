@@ -7,10 +7,11 @@ import { bootObject, bootPlaces } from './boot-record.ts';
 import { decompress } from './curve.ts';
 import { evaluate, newOprfKey, rawEcdh } from './evaluate.ts';
 import { deviations } from './key-record.ts';
+import { keyNames } from './key-sets.ts';
 import { CKM, plain } from './mechanisms.ts';
 import { hmac, multiple, multiply, ReferenceClient, scalarWithLeadingZero } from './reference.ts';
 import { release } from './release.ts';
-import { keyNames, type ReplicaToken, readPoint } from './replica.ts';
+import { type ReplicaToken, readPoint } from './replica.ts';
 import { openSealed } from './session-key.ts';
 import { unwrapOprfKey, unwrapStored, WRAPPED_KEY_MAX, wrapSecret } from './stored.ts';
 import { kekMechanism, newOprfKey as newOprfKeyTemplate, publicKey as publicKeyTemplate } from './templates.ts';
@@ -75,7 +76,7 @@ export const trials: readonly Trial[] = [
       const check = macCheck(token);
       const { publicKey, wrappedKey } = newOprfKey(token, multiple(2n));
       for (const scalar of [1n, 5n, ORDER - 5n]) {
-        const evaluated = evaluate(token, { mac: check, wrappedKey, publicKey, point: multiple(scalar) });
+        const evaluated = evaluate(token, { epoch: token.set, mac: check, wrappedKey, publicKey, point: multiple(scalar) });
         expectEqual(evaluated, multiply(publicKey, scalar), 'the evaluation is not what software computes');
       }
     },
@@ -158,7 +159,14 @@ function enrolAndRelease(token: ReplicaToken): void {
   const point = multiple(2n);
   const born = newOprfKey(token, point);
   const blobs = adopt(token, { ticket: check, clientKey: client.publicKey, auth: seal(a, auth), release: seal(b, share), point, ...born });
-  const request = { mac: check, ...blobs, proofTranscript, proof: hmac(auth, proofTranscript), clientKey: client.publicKey };
+  const request = {
+    epoch: token.set,
+    mac: check,
+    ...blobs,
+    proofTranscript,
+    proof: hmac(auth, proofTranscript),
+    clientKey: client.publicKey,
+  };
   const released = release(token, { ...request, sessionTranscript: c });
   expectEqual(client.open(token.identity.sessionKey, c, released), share, 'what it releases is not what was enrolled');
   expectRefusal('PROOF_REFUSED', 'a wrong proof', () => release(token, { ...request, proof: flip(request.proof), sessionTranscript: c }));

@@ -31,6 +31,7 @@ async function evaluateVoted(vault: Vault, voted: VotedAttempt, point: Compresse
   const { body, bodyHash, subRecord } = generation;
   const { index } = self;
   const evaluated = await token.evaluate({
+    epoch: Number(body.epoch),
     mac: subRecordMac(vault, generation),
     wrappedKey: subRecord.wrappedKey,
     publicKey: shareOf(body, index)?.publicKey as CompressedPoint, // parseBody checked it, prepare that it is there

@@ -36,6 +36,7 @@ export async function release(vault: Vault, request: ReleaseRequest): Promise<Re
     bodyHash: generation.bodyHash,
   });
   const sealed = await token.release({
+    epoch: Number(generation.body.epoch),
     mac: subRecordMac(vault, generation),
     wrappedAuth: generation.subRecord.wrappedAuth,
     proofTranscript: proofTranscript(name, attempt, point, clientKey).digest,

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { makeDirectory, PUBLIC, writeNew } from '../../fleet/produce/files.ts';
-import { type CeremonyPlan, PLAN_TYPE } from '../../fleet/verify/plan.ts';
+import { type CeremonyPlan, PLAN_TYPE, type PlannedReplica } from '../../fleet/verify/plan.ts';
 import { exitWhenIdle } from '../../primitives/exit.ts';
 import { packageRoot, version } from '../../primitives/package-root.ts';
 import { Narrator } from '../narrator.ts';
@@ -36,9 +36,12 @@ async function main(): Promise<void> {
     makeAnchors();
     const replicas = [1, 2, 3].map((i) => makeReplicaPlace(at('tokens', `replica-${i}`), FLEET, i));
     await epoch(1, replicas, ['make', 'make', 'make'], participants);
-    narrator.say('Months later the token of replica-3 is replaced by another. The others keep their keys.');
+    copyFileSync(at('epoch-1', 'statement.json'), at('tokens', 'statement.json')); // under which they serve from now on
+    narrator.say(
+      'Months later the keys of replica-1 are rotated, and the token of replica-3 is replaced by another. Replica-2 keeps its keys.',
+    );
     replicas[2] = makeReplicaPlace(at('tokens', 'replica-3-new'), FLEET, 3);
-    await epoch(2, replicas, ['keep', 'keep', 'make'], participants);
+    await epoch(2, replicas, ['rotate', 'keep', 'make'], participants);
   } finally {
     stop();
   }
@@ -97,7 +100,7 @@ function makeAnchors(): void {
 async function epoch(
   number: number,
   replicas: readonly TokenPlace[],
-  keys: readonly ('make' | 'keep')[],
+  keys: readonly PlannedReplica['keys'][],
   participants: ReadonlyMap<Name, TokenPlace>,
 ): Promise<void> {
   const evidence = at(`epoch-${number}`);
@@ -139,7 +142,7 @@ async function epoch(
 function planOf(
   number: number,
   replicas: readonly TokenPlace[],
-  keys: readonly ('make' | 'keep')[],
+  keys: readonly PlannedReplica['keys'][],
   participants: ReadonlyMap<Name, TokenPlace>,
 ): CeremonyPlan {
   const now = Date.now();
@@ -157,10 +160,10 @@ function planOf(
     },
     replicas: replicas.map(({ directory, soPinFile, environment }, i) => ({
       name: `replica-${i + 1}`,
-      keys: keys[i] as 'make' | 'keep',
+      keys: keys[i] as PlannedReplica['keys'],
       guard_incarnation: number > 1 && keys[i] === 'make' ? 2 : 1, // a new token's guard begins anew
       config: path(join(directory, 'config.yaml')),
-      ...(keys[i] === 'make' ? { so_pin_file: path(soPinFile) } : {}),
+      ...(keys[i] !== 'keep' ? { so_pin_file: path(soPinFile) } : {}),
       initialise: keys[i] === 'make',
       module_configuration: { variable: 'SOFTHSM2_CONF', file: path(environment.SOFTHSM2_CONF) },
       attestation: [],

@@ -119,6 +119,7 @@ test('the plan is held against itself before anything begins', () => {
     { participants: [participants[0], { ...participants[1], public_key: participants[0]?.public_key }] },
     { not_after: '2020-01-01T00:00:00Z' },
     { surprise: true },
+    { replicas: replicas.map((replica) => ({ ...replica, keys: 'rotate' })) },
   ])
     expect(() => loadPlan(planFile(wrong)), JSON.stringify(wrong)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
   expect(() => loadPlan(join(world.directory, 'nowhere.yaml'))).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
@@ -138,6 +139,8 @@ test('what is missing is found before anything is made', async () => {
   const next = { previous: join(directory, 'statement.json'), replicas: keep };
   expect(problems({ ...next, epoch: statement.epoch + 1 })).toEqual([]);
   expect(problems({ ...next, epoch: statement.epoch + 2 })).toEqual([`the plan is for epoch ${statement.epoch + 2}`]);
+  const rotate = keep.map((replica) => ({ ...replica, keys: 'rotate' as const }));
+  expect(problems({ ...next, epoch: 2, replicas: rotate })).toHaveLength(3); // no officer's PIN
   expect(problems({ ...next, epoch: 2, fleet: 'east' })).toEqual(['the plan is for the fleet east']);
   const refused = precheck(loadPlan(planFile({})), {
     ...options,

@@ -41,7 +41,7 @@ export function precheck(loaded: LoadedPlan, { directory, now, checkReplica }: P
     ...plan.replicas.map((replica, i) =>
       look(`${replica.name}: its configuration, PINs and attestation are there (keys: ${replica.keys})`, () => {
         checkReplica(replica, i + 1);
-        if (replica.keys === 'make' && replica.so_pin_file === undefined)
+        if (replica.keys !== 'keep' && replica.so_pin_file === undefined)
           throw wrong('keys are made with so_pin_file, which the plan lacks');
         const files = [replica.so_pin_file, replica.module_configuration?.file, ...replica.attestation];
         for (const file of files) if (file !== undefined) accessSync(loaded.path(file), constants.R_OK);

@@ -8,7 +8,7 @@ import type { TokenReading } from '../produce/statement.ts';
 import { encodeCanonical, hexHash } from '../verify/files.ts';
 import type { PlannedReplica } from '../verify/plan.ts';
 import { parsePublicKey } from '../verify/public-key.ts';
-import { attestationFolder, attributesFile, tokenFile, verifyAttributes } from '../verify/replica-files.ts';
+import { attestationFolder, attributesFile, keyEvents, tokenFile, verifyAttributes } from '../verify/replica-files.ts';
 import { EvidenceWriter } from './evidence-writer.ts';
 import type { LoadedPlan } from './load-plan.ts';
 
@@ -40,7 +40,7 @@ export async function holdCeremony(ceremony: Ceremony): Promise<Held> {
     begin(writer, loaded);
     const readings: TokenReading[] = [];
     for (const [i, replica] of loaded.plan.replicas.entries()) {
-      progress(`${replica.name}: ${replica.keys === 'make' ? 'making' : 'reading'} keys in its token`);
+      progress(`${replica.name}: ${replica.keys === 'keep' ? 'reading' : 'making'} keys in its token`);
       const reading = await ceremony.readToken(replica, i + 1);
       readings.push(reading);
       writeReplica(writer, loaded, replica, i + 1, reading);
@@ -75,7 +75,7 @@ function writeReplica(writer: EvidenceWriter, loaded: LoadedPlan, replica: Plann
   const { name } = replica;
   const { session_key, session_suite, receipt_key, token, mechanisms, key_attributes } = reading;
   writer.tell('token-read', { replica: name, sha256: writer.write(tokenFile(name), encodeCanonical({ ...token, mechanisms })), ...token });
-  writer.tell(replica.keys === 'make' ? 'keys-made' : 'keys-kept', { replica: name, session_key, receipt_key });
+  writer.tell(keyEvents[replica.keys], { replica: name, session_key, receipt_key });
   const attributes = { index, name, session_key, session_suite, receipt_key, keys: key_attributes };
   writer.tell('attributes-read', { replica: name, sha256: writer.write(attributesFile(name), encodeCanonical(attributes)) });
   verifyAttributes(attributes); // as everyone will: better now than when the room is empty

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Millis } from '../../primitives/brand.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { EtcdTls } from './etcd-tls.ts';
@@ -27,6 +28,11 @@ export interface ReplicaPlace {
   readonly directory: string;
   readonly config: string;
   readonly soPinFile: string;
+}
+
+export function placeOf(fleetDirectory: string, fleet: string, index: number): ReplicaPlace {
+  const directory = join(fleetDirectory, `replica-${index}`);
+  return { fleet, index, directory, config: join(directory, 'config.yaml'), soPinFile: join(directory, 'so-pin') };
 }
 
 export interface FleetPlan {

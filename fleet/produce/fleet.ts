@@ -8,7 +8,7 @@ import { Authority, type Identity, type Validity, validityFrom } from './authori
 import { frontendSubject, replicaSubject } from './certificates.ts';
 import { type EtcdTls, produceEtcdTls } from './etcd-tls.ts';
 import { makeDirectory, PUBLIC, SECRET, writeIdentity, writeNew } from './files.ts';
-import { checkPlan, type FleetPlan, type ReplicaPlace } from './fleet-plan.ts';
+import { checkPlan, type FleetPlan, placeOf, type ReplicaPlace } from './fleet-plan.ts';
 import { GRANT_KID, newGrantKey } from './grant-key.ts';
 import { connectTo, replicaConfig } from './replica-config.ts';
 import { firstStatement, type Provisioned } from './statement.ts';
@@ -65,19 +65,16 @@ async function produceInto(directory: string, plan: FleetPlan): Promise<Produced
 }
 
 async function writeReplica(index: number, plan: FleetPlan, authority: Authority, etcdTls: EtcdTls): Promise<ReplicaPlace> {
-  const directory = makeDirectory(join(plan.directory, `replica-${index}`));
+  const place = placeOf(plan.directory, plan.fleet, index);
+  const directory = makeDirectory(place.directory);
   const tls = makeDirectory(join(directory, 'tls'));
   const identity = await authority.issue(replicaSubject(plan.fleet, index));
   const etcd = await etcdTls.issueClient(tls, `replica-${index}`);
   writeIdentity(tls, 'replica', identity);
   writeNew(join(directory, 'pin'), newPin(), SECRET);
-  return {
-    fleet: plan.fleet,
-    index,
-    directory,
-    soPinFile: writeNew(join(directory, 'so-pin'), newPin(), SECRET),
-    config: writeNew(join(directory, 'config.yaml'), replicaConfig(index, plan, relative(directory, etcd.ca)), PUBLIC),
-  };
+  writeNew(place.soPinFile, newPin(), SECRET);
+  writeNew(place.config, replicaConfig(index, plan, relative(directory, etcd.ca)), PUBLIC);
+  return place;
 }
 
 async function writeTenant(directory: string, plan: FleetPlan, authority: Authority): Promise<void> {

@@ -12,8 +12,11 @@ const seconds = z.iso.datetime({ precision: 0 });
 
 const replica = z.strictObject({
   name,
-  /** `make`: new keys in a token that has none of this replica. `keep`: the keys that are there, for another epoch of the same fleet. */
-  keys: z.enum(['make', 'keep']),
+  /**
+   * `make`: new keys in a token that has none of this replica. For another epoch of the same fleet: `keep`, the keys that are there, or
+   * `rotate`, a new session key, MAC key and KEKs beside them.
+   */
+  keys: z.enum(['make', 'keep', 'rotate']),
   /** Counts the times the replica's guard was lost or rebuilt. */
   guard_incarnation: z.int().min(1),
   /** The configuration of its daemon: says where the token and its PIN are. Relative to the plan. */
@@ -78,6 +81,8 @@ export function parsePlan(bytes: Uint8Array): CeremonyPlan {
     throw refuse('threshold-not-majority', `The plan’s threshold ${plan.threshold} of ${n} is not a majority.`);
   if (plan.epoch === 1 ? plan.previous !== undefined : plan.previous === undefined)
     throw refuse('epoch-gap', 'The plan must name the previous statement, except for epoch 1.');
+  if (plan.epoch === 1 && plan.replicas.some(({ keys }) => keys === 'rotate'))
+    throw refuse('plan-mismatch', 'The plan rotates keys in epoch 1, which has none before it.');
   if (Date.parse(plan.not_before) >= Date.parse(plan.not_after))
     throw refuse('plan-mismatch', 'The plan’s validity ends before it begins.');
   distinct('replicas have the same name', plan.replicas);

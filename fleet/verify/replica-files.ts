@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { keyRules, mayBeMissing } from '../../protocol/key-rules.ts';
-import { type StatementDocument, statementSchema } from '../../protocol/statement.ts';
+import { parseStatement, type StatementDocument, statementSchema } from '../../protocol/statement.ts';
 import { refuse } from './checks.ts';
 import { type EvidenceFiles, encodeCanonical, hexHash, need, parseCanonical } from './files.ts';
 import type { PlannedReplica } from './plan.ts';
@@ -65,6 +65,12 @@ export function verifyAttributes({ name: replica, keys }: ReplicaAttributes): vo
   if (stranger) throw refuse('attributes-unsafe', `${replica} has a key ${stranger} that nobody knows.`);
 }
 
+/** What the transcript calls it that keys were made or read as planned. */
+export const keyEvents = { make: 'keys-made', keep: 'keys-kept', rotate: 'keys-rotated' } as const satisfies Record<
+  PlannedReplica['keys'],
+  string
+>;
+
 /** The transcript tells of exactly these files, and what is in them; returns in how many lines. Throws evidence-mismatch. */
 export function verifyTold(files: EvidenceFiles, { name, keys }: PlannedReplica, transcript: Transcript): number {
   for (const [event, file] of [
@@ -78,13 +84,22 @@ export function verifyTold(files: EvidenceFiles, { name, keys }: PlannedReplica,
   if (!same(read, { replica: name, ...token }))
     throw refuse('evidence-mismatch', `The transcript tells of another token of ${name} than the file ${tokenFile(name)}.`);
   const { session_key, receipt_key } = readAttributes(files, name);
-  if (!same(only(transcript, keys === 'make' ? 'keys-made' : 'keys-kept', name), { replica: name, session_key, receipt_key }))
+  if (!same(only(transcript, keyEvents[keys], name), { replica: name, session_key, receipt_key }))
     throw refuse('evidence-mismatch', `The transcript tells of other keys of ${name} than the file ${attributesFile(name)}.`);
+  if (keys === 'rotate') expectRotated(files, name, session_key, receipt_key);
   const kept = [...files.keys()].filter((file) => file.startsWith(attestationFolder(name)));
   const told = only(transcript, 'attestation', name).files;
   const expected = Object.fromEntries(kept.map((file) => [file, hexHash(need(files, file))]));
   if (!same(told, expected)) throw refuse('evidence-mismatch', `The attestation of ${name} is not the one that the transcript tells of.`);
   return LINES_OF_REPLICA;
+}
+
+/** A rotation makes a new session key, and leaves the key that receipts are signed with. Throws evidence-mismatch. */
+function expectRotated(files: EvidenceFiles, name: string, sessionKey: string, receiptKey: string): void {
+  const { replicas } = parseStatement(need(files, 'previous.json')).document;
+  const before = replicas.find((replica) => replica.name === name);
+  if (before?.receipt_key !== receiptKey || before.session_key === sessionKey)
+    throw refuse('evidence-mismatch', `The keys of ${name} are not those of the previous statement, rotated.`);
 }
 
 /** Token, keys, attributes, attestation. */

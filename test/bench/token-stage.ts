@@ -32,9 +32,9 @@ export interface TokenStage {
 export async function openTokenStage(changes: Partial<Profile> = { recycleAfterObjects: Number.POSITIVE_INFINITY }): Promise<TokenStage> {
   const undo: (() => void)[] = [];
   const { location } = makeTestToken((remove) => undo.push(remove), changes);
-  const { profile, module, tokenLabel, fleet, index } = location;
+  const { profile, module, tokenLabel, fleet, index, epoch } = location;
   const token = openReplica(location, pin());
-  const port = await openToken({ profile, module, tokenLabel, pin: storedPin, fleet, index });
+  const port = await openToken({ profile, module, tokenLabel, pin: storedPin, fleet, index, epoch });
   return {
     location,
     token,
@@ -54,8 +54,9 @@ function makeRequests(token: ReplicaToken): Requests {
   const auth = randomBytes(32);
   const proofTranscript = randomBytes(32);
   return {
-    evaluate: { mac: macOf(token), wrappedKey, publicKey, point },
+    evaluate: { epoch: token.set, mac: macOf(token), wrappedKey, publicKey, point },
     release: {
+      epoch: token.set,
       mac: macOf(token),
       wrappedAuth: store(token, 'auth', auth),
       proofTranscript,

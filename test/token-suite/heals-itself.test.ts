@@ -25,9 +25,9 @@ let table: readonly (readonly [CompressedPoint, CompressedPoint])[];
 const BOOT = new Uint8Array(32).fill(7);
 
 beforeAll(async () => {
-  const { profile, tokenLabel, fleet, index } = location;
+  const { profile, tokenLabel, fleet, index, epoch } = location;
   const module = compileFaultShim(directory);
-  token = await openToken({ profile, module, tokenLabel, fleet, index, pin: storedPin, onEvent: (event) => events.push(event) });
+  token = await openToken({ profile, module, tokenLabel, fleet, index, epoch, pin: storedPin, onEvent: (event) => events.push(event) });
   await token.writeBootRecord(BOOT);
   record = await token.newOprfKey(multiple(2n));
   const scalars = Array.from({ length: 32 }, (_, i) => BigInt(i + 2));
@@ -58,7 +58,7 @@ function load(callers = 8) {
     for (let turn = i; !isOver; turn++)
       try {
         const [point, expected] = table[turn % table.length] as (typeof table)[number];
-        const evaluated = await token.evaluate({ mac: check, wrappedKey, publicKey, point });
+        const evaluated = await token.evaluate({ epoch: 1, mac: check, wrappedKey, publicKey, point });
         if (!constantTimeEqual(evaluated, expected)) throw new Error('a wrong answer');
         answered++;
         lastAnswer = performance.now();

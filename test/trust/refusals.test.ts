@@ -7,6 +7,7 @@ import { leafHash, treeHash } from '../../fleet/log/tree.ts';
 import { validityFrom } from '../../fleet/produce/authority.ts';
 import { bundleSignerSubject } from '../../fleet/produce/certificates.ts';
 import { countersign, signSmime, toDer } from '../../fleet/produce/cms.ts';
+import type { TokenReading } from '../../fleet/produce/statement.ts';
 import type { Anchors } from '../../fleet/verify/anchors.ts';
 import { type Bundle, type BundlePolicy, checkBundle, verifyBundle } from '../../fleet/verify/bundle.ts';
 import { type CheckCode, checkCodes } from '../../fleet/verify/check-codes.ts';
@@ -18,7 +19,7 @@ import { utf8 } from '../../primitives/bytes.ts';
 import { isVaultError } from '../../primitives/errors.ts';
 import { encodeStatement, type Statement, type StatementDocument } from '../../protocol/statement.ts';
 import { makeParty } from './parties.ts';
-import { DAY, proofOf, type SoftEvidence, type SoftWorld, softCeremony, softEvidence, softWorld } from './soft-evidence.ts';
+import { DAY, planDocument, proofOf, type SoftEvidence, type SoftWorld, softCeremony, softEvidence, softWorld } from './soft-evidence.ts';
 
 // Each refusal has a code and a sentence of its own.
 
@@ -467,19 +468,41 @@ describe('evidence', () => {
     expect(failedCheck(files, 'as-told')).toBe('evidence-mismatch');
   });
 
-  test.each(['ceremony-failed', 'keys-kept', 'previous-statement', 'door-opened'])('a transcript with a line %s more', (event) => {
-    const files: Files = new Map(first.files);
-    const lines = new TextDecoder().decode(files.get('transcript.jsonl')).trimEnd().split('\n');
-    const more = {
-      ...JSON.parse(lines.at(-1) as string),
-      seq: lines.length + 1,
-      event,
-      data: { replica: 'replica-1', why: 'the door was open' },
+  test.each(['ceremony-failed', 'keys-kept', 'keys-rotated', 'previous-statement', 'door-opened'])(
+    'a transcript with a line %s more',
+    (event) => {
+      const files: Files = new Map(first.files);
+      const lines = new TextDecoder().decode(files.get('transcript.jsonl')).trimEnd().split('\n');
+      const more = {
+        ...JSON.parse(lines.at(-1) as string),
+        seq: lines.length + 1,
+        event,
+        data: { replica: 'replica-1', why: 'the door was open' },
+      };
+      files.set('transcript.jsonl', utf8(`${[...lines, JSON.stringify(more)].join('\n')}\n`));
+      rewriteTranscript(files, () => {});
+      expect(failedCheck(files, 'transcript')).toBeNull();
+      expect(failedCheck(files, 'as-told')).toBe('evidence-mismatch');
+    },
+  );
+
+  test('keys that are said to be rotated, and are the old ones or those of another replica', async () => {
+    const rotated = async (reading: (fresh: TokenReading, before: StatementDocument['replicas'][number]) => Partial<TokenReading>) => {
+      const { plan } = next(first.statement, first.directory);
+      const replicas = planDocument(world).replicas.map((replica) => ({ ...replica, keys: 'rotate' as const }));
+      const held = await softCeremony(world, {
+        plan: { ...plan, replicas },
+        reading: (fresh, index) => ({
+          ...fresh,
+          ...reading(fresh, first.statement.document.replicas[index - 1] as StatementDocument['replicas'][number]),
+        }),
+      });
+      return failedCheck(new Map(readEvidence(held.directory)), 'as-told');
     };
-    files.set('transcript.jsonl', utf8(`${[...lines, JSON.stringify(more)].join('\n')}\n`));
-    rewriteTranscript(files, () => {});
-    expect(failedCheck(files, 'transcript')).toBeNull();
-    expect(failedCheck(files, 'as-told')).toBe('evidence-mismatch');
+    expect(await rotated((_, { receipt_key }) => ({ receipt_key }))).toBeNull();
+    // Whoever takes part verifies before signing.
+    await expect(rotated((_, { receipt_key, session_key }) => ({ receipt_key, session_key }))).rejects.toThrow('rotated');
+    await expect(rotated(() => ({}))).rejects.toThrow('rotated');
   });
 
   test('a transcript of another previous statement', () => {

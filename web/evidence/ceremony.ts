@@ -70,6 +70,8 @@ function tell({ event, data }: TranscriptLine): string {
       return `${replica}: keys are made in the token.`;
     case 'keys-kept':
       return `${replica}: the keys that the token held before are kept.`;
+    case 'keys-rotated':
+      return `${replica}: new keys are made in the token, beside those that it held before. The key of its receipts is kept.`;
     case 'attributes-read':
       return `${replica}: the attributes of every key are read back.`;
     case 'attestation': {

@@ -11,7 +11,8 @@ import type { World } from './world.ts';
 export function openStolenToken(world: World, index: number): Promise<TokenPort> {
   const { directory } = world.replica(index);
   const { fleet } = world.client;
+  const { epoch } = world.statement;
   process.env.SOFTHSM2_CONF = join(directory, 'softhsm2.conf'); // read once in the life of a process
   const pin = () => ({ pin: new SecretBytes(readFileSync(join(directory, 'pin'))), stamp: '' });
-  return openToken({ profile: loadProfile(profilePath('softhsm2')), tokenLabel: `${fleet}-${index}`, pin, fleet, index });
+  return openToken({ profile: loadProfile(profilePath('softhsm2')), tokenLabel: `${fleet}-${index}`, pin, fleet, index, epoch });
 }

@@ -1,0 +1,21 @@
+import type { Provisioned } from '../daemon/token/provision.ts';
+import type { TokenReading } from '../fleet/produce/statement.ts';
+import { toHex } from '../primitives/bytes.ts';
+
+/** A replica's keys in the words of the fleet statement. */
+export function tokenReading({ identity, keys, mechanisms }: Provisioned, suite: TokenReading['session_suite']): TokenReading {
+  const { sessionKey, receiptKey, keySets: _notStated, ...token } = identity;
+  return {
+    session_key: toHex(sessionKey),
+    session_suite: suite,
+    receipt_key: toHex(receiptKey),
+    token,
+    mechanisms: mechanisms.map((mechanism) => `0x${mechanism.toString(16)}`),
+    key_attributes: Object.fromEntries(
+      keys.map(({ name, label, attributes, allowedMechanisms }) => [
+        name,
+        { label, ...attributes, allowedMechanisms: allowedMechanisms.join(' ') },
+      ]),
+    ),
+  };
+}

@@ -1,0 +1,61 @@
+import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
+import { isVaultError } from '../../primitives/errors.ts';
+import type { GuardStore } from './guard-store.ts';
+import type { Register } from './register.ts';
+
+/** A generation that a replica needs its keys for. */
+export interface StoredGeneration {
+  readonly rid: Uint8Array;
+  readonly g: Uint8Array;
+  /** Under whose keys it was stored. */
+  readonly epoch: number;
+  /** The guard's live or prepared ones, or etcd. */
+  readonly where: 'live' | 'prepared' | 'etcd';
+}
+
+const PAGE = 100;
+
+/** What replica `index` stored, in its guard and in etcd; most of it is found in both. Without `store` the guard is left out. */
+export async function* storedGenerations(
+  store: GuardStore | undefined,
+  register: Register,
+  index: number,
+): AsyncIterable<StoredGeneration> {
+  for await (const { state, body } of store?.generations() ?? [])
+    yield { rid: body.rid, g: body.g, epoch: Number(body.epoch), where: state };
+  let page: Awaited<ReturnType<Register['records']>>;
+  let after: Uint8Array | undefined;
+  do {
+    page = await register.records(PAGE, after);
+    after = page.at(-1)?.rid;
+    for (const { rid, record } of page)
+      if (record.body && record.subRecords.some((each) => each.index === index))
+        yield { rid, g: record.body.g, epoch: Number(record.body.epoch), where: 'etcd' };
+  } while (page.length === PAGE);
+}
+
+/**
+ * The records, in hexadecimal, of which a generation that `isAffected` may be served, now or after a reconciliation. What is prepared
+ * and not committed is nobody's: a replica under a later statement prepares no such body again, and so none will be committed.
+ */
+export async function recordsServed(
+  generations: AsyncIterable<StoredGeneration>,
+  register: Register,
+  isAffected: (generation: StoredGeneration) => boolean,
+): Promise<Set<string>> {
+  const rids = new Set<string>();
+  for await (const generation of generations)
+    if (isAffected(generation) && (generation.where !== 'prepared' || (await mayBeCommitted(register, generation))))
+      rids.add(toHex(generation.rid));
+  return rids;
+}
+
+async function mayBeCommitted(register: Register, { rid, g }: StoredGeneration): Promise<boolean> {
+  try {
+    const { attempts } = await register.read(rid);
+    return attempts !== undefined && constantTimeEqual(attempts.g, g);
+  } catch (error) {
+    if (isVaultError(error, 'RECORD_OUTDATED')) return true;
+    throw error;
+  }
+}
