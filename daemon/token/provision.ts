@@ -6,7 +6,7 @@ import { bootObject } from './boot-record.ts';
 import { inspectModule, requireMechanisms } from './inspect.ts';
 import { type KeyRecord, readKeys } from './key-record.ts';
 import { CKM, plain } from './mechanisms.ts';
-import { findSlot, openModule } from './module.ts';
+import { finalise, findSlot, openModule } from './module.ts';
 import type { TokenIdentity } from './port.ts';
 import { bootLabel, keyLabel, keyNames, openReplica, type ReplicaLocation } from './replica.ts';
 import { type KeyHandle, TokenSession } from './session.ts';
@@ -50,7 +50,7 @@ export function provisionReplica(options: ProvisionOptions): Provisioned {
     session.close();
     return describe(options, options.pin, slot?.mechanisms ?? []);
   } finally {
-    module.C_Finalize();
+    finalise(module);
   }
 }
 
@@ -61,7 +61,7 @@ export function readReplica(location: ReplicaLocation, pin: SecretBytes): Provis
   try {
     return describe(location, pin, slot?.mechanisms ?? []);
   } finally {
-    module.C_Finalize();
+    finalise(module);
   }
 }
 
