@@ -2,9 +2,18 @@ import type { TestProjectConfiguration } from 'vitest/config';
 import { isPresent, testTokenNames } from '../../daemon/token/test-tokens.ts';
 
 /** The tests that need a token, whichever it is. */
-export const tokenTests = ['hsm-probe', 'inspect', 'open-token', 'operations', 'pool', 'provision', 'rfc9497', 'self-test', 'session'].map(
-  (name) => `daemon/token/${name}.test.ts`,
-);
+export const tokenTests = [
+  'hsm-probe',
+  'inspect',
+  'open-token',
+  'operations',
+  'pool',
+  'proves-refusals',
+  'provision',
+  'rfc9497',
+  'self-test',
+  'session',
+].map((name) => `daemon/token/${name}.test.ts`);
 
 /** Every token test against every token that is installed: one project of Vitest for each token, named after it. */
 export const tokenProjects = (shared: { readonly pool: 'forks'; readonly exclude: string[] }): TestProjectConfiguration[] =>
