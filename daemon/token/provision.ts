@@ -5,7 +5,7 @@ import { inspectModule, requireMechanisms, type SlotReport } from './inspect.ts'
 import { type KeyRecord, readKeys } from './key-record.ts';
 import { FIRST_SET, findKeySets, isComplete, type KeySet, keyLabel, keyNames } from './key-sets.ts';
 import { allOrNothing, type MakeOptions, makeKeySet, makePair } from './make-keys.ts';
-import { findSlot, type Module, openModule } from './module.ts';
+import { finalise, findSlot, type Module, openModule } from './module.ts';
 import type { TokenIdentity } from './port.ts';
 import { bootLabel, openReplica, openReplicaIn, type ReplicaLocation } from './replica.ts';
 import { TokenSession } from './session.ts';
@@ -98,7 +98,7 @@ function inModule<T>(location: ReplicaLocation, work: (module: Module) => T): T 
   try {
     return work(module);
   } finally {
-    module.C_Finalize();
+    finalise(module);
   }
 }
 

@@ -110,9 +110,13 @@ function checkOperations(token: ReplicaToken): void {
     throw unfit('what it releases is not what was enrolled.');
 }
 
+/** What could not be tried was not refused: a token that hides what it would do is as unfit as one that does it. */
 function checkProbes(token: ReplicaToken): void {
-  const accepted = runRequiredProbes(token).filter(({ refused }) => !refused);
-  if (accepted.length > 0) throw unfit(`it allows a hostile host to: ${accepted.map(({ name }) => name).join('; ')}.`);
+  const results = runRequiredProbes(token);
+  const accepted = results.filter(({ outcome }) => outcome === 'accepted').map(({ name }) => name);
+  const untried = results.filter(({ outcome }) => outcome === 'could not be tried').map(({ name, answer }) => `${name} (${answer})`);
+  if (accepted.length > 0) throw unfit(`it allows a hostile host to: ${accepted.join('; ')}.`);
+  if (untried.length > 0) throw unfit(`what a hostile host could do could not be tried: ${untried.join('; ')}.`);
 }
 
 const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;

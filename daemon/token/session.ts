@@ -162,13 +162,15 @@ export class TokenSession {
     return found;
   }
 
-  /** Would the token decrypt (encrypt) with this key? Throws if not; for probes, which end the session's life when it does. */
+  /** Would the token decrypt with this key? Throws if not. For probes. */
   beginDecrypt(mechanism: Mechanism, key: KeyHandle): void {
     attempt('C_DecryptInit', () => this.#module.C_DecryptInit(this.#handle, mechanism, key));
+    ended(() => this.#module.C_Decrypt(this.#handle, Buffer.alloc(32), Buffer.alloc(64)));
   }
 
   beginEncrypt(mechanism: Mechanism, key: KeyHandle): void {
     attempt('C_EncryptInit', () => this.#module.C_EncryptInit(this.#handle, mechanism, key));
+    ended(() => this.#module.C_Encrypt(this.#handle, Buffer.alloc(32), Buffer.alloc(64)));
   }
 
   /**
@@ -197,6 +199,15 @@ export class TokenSession {
     const key = attempt(operation, call);
     this.objectsMade++;
     return key as KeyHandle;
+  }
+}
+
+/** What was begun, so that the session is free again. */
+function ended(operation: () => unknown): void {
+  try {
+    operation();
+  } catch {
+    // It ended the operation, whatever it says of the data.
   }
 }
 
