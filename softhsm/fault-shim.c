@@ -6,6 +6,7 @@
  *   latency MICROSECONDS        each call takes at least this long, the module's own time included
  *   hang                        calls wait until the file changes
  *   fail CKR [FUNCTION ...]     the calls named answer CKR (0x30), all but C_Initialize, C_Finalize and C_GetInfo if none is named
+ *   fail-marked CKR             C_UnwrapKey of a blob that begins with MMMMMMMM (8 times 0x4d) answers CKR
  *   vanish                      no slot holds a token, sessions are gone; lifted, the token is back at the next C_Initialize
  *   close-sessions              once: every session of the application is closed
  *   log-out                     once: the user is logged out, as by another thread of the application
@@ -58,18 +59,17 @@ struct mechanism { ulong type; void *parameter; ulong length; };
 struct ecdh { ulong kdf; };
 
 enum { OK = 0, SLOT_ID_INVALID = 0x03, GENERAL_ERROR = 5, DEVICE_REMOVED = 0x32, MECHANISM_INVALID = 0x70, MECHANISM_PARAM_INVALID = 0x71 };
-enum { ECDH1_DERIVE = 0x1050, MOST_HIDDEN = 16 };
+enum { SERIAL_SESSION = 4, ECDH1_DERIVE = 0x1050, MOST_HIDDEN = 16 };
 
 struct faults {
-  ulong latency, result[ALL], hidden[MOST_HIDDEN], denied_kdf;
+  ulong latency, result[ALL], marked, hidden[MOST_HIDDEN], denied_kdf;
   int hidden_count, hangs, vanished, closes, logs_out;
 };
 
 static struct function_list *original, ours;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for the four below */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for the three below */
 static struct faults faults;
 static struct stat seen;
-static ulong last_session;
 static int is_stale; /* the token vanished, and the application has not initialised the module since it is back */
 static atomic_ulong calls;
 
@@ -97,6 +97,7 @@ static struct faults parse(FILE *file) {
     if (!strcmp(verb, "latency")) read.latency = number;
     else if (!strcmp(verb, "hang")) read.hangs = 1;
     else if (!strcmp(verb, "fail")) fail(&read, number, line + end);
+    else if (!strcmp(verb, "fail-marked")) read.marked = number;
     else if (!strcmp(verb, "vanish")) read.vanished = 1;
     else if (!strcmp(verb, "close-sessions")) read.closes = 1;
     else if (!strcmp(verb, "log-out")) read.logs_out = 1;
@@ -111,6 +112,17 @@ static void close_sessions(void) {
   ulong slots[64], count = 64;
   if (real(N_GetSlotList, 1, (ulong)slots, (ulong)&count) != OK) return;
   for (ulong i = 0; i < count; i++) real(N_CloseAllSessions, slots[i], 0, 0);
+}
+
+/* In a session of its own: those of the application may be closed by now. */
+static void log_out(void) {
+  ulong slots[64], count = 64, session;
+  if (real(N_GetSlotList, 1, (ulong)slots, (ulong)&count) != OK) return;
+  for (ulong i = 0; i < count; i++) {
+    if (original->functions[N_OpenSession](slots[i], SERIAL_SESSION, 0, 0, (ulong)&session, 0, 0, 0) != OK) continue;
+    real(N_Logout, session, 0, 0);
+    real(N_CloseSession, session, 0, 0);
+  }
 }
 
 static int is_same(const struct stat *a, const struct stat *b) {
@@ -133,7 +145,7 @@ static struct faults look(void) {
     seen = now;
     if (faults.vanished) is_stale = 1;
     if (faults.closes || faults.vanished) close_sessions();
-    if (faults.logs_out) real(N_Logout, last_session, 0, 0);
+    if (faults.logs_out) log_out();
   }
   struct faults copy = faults;
   pthread_mutex_unlock(&lock);
@@ -162,7 +174,12 @@ static ulong without_token(int n, ulong *count) {
 }
 
 static ulong answer(int n, const struct faults *now, WORDS) {
-  if (now->result[n]) return now->result[n];
+  if (now->result[n]) {
+    /* These end the operation that their Init began, also when they fail. */
+    if (n == N_Sign || n == N_Verify || n == N_Encrypt || n == N_Decrypt) original->functions[n](a, b, c, d, e, f, g, h);
+    return now->result[n];
+  }
+  if (n == N_UnwrapKey && now->marked && e >= 8 && !memcmp((void *)d, "MMMMMMMM", 8)) return now->marked;
   if (n > N_GetFunctionList && is_gone()) return without_token(n, (ulong *)c);
   if (n == N_GetMechanismInfo && is_hidden(now, b)) return MECHANISM_INVALID;
   if (n == N_DeriveKey && now->denied_kdf) {
@@ -178,7 +195,6 @@ static ulong answer(int n, const struct faults *now, WORDS) {
     *count = kept;
   }
   pthread_mutex_lock(&lock);
-  if (n == N_OpenSession) last_session = *(ulong *)e;
   if (n == N_Initialize && !faults.vanished) is_stale = 0;
   pthread_mutex_unlock(&lock);
   return OK;

@@ -4,7 +4,7 @@ import { evaluate, newOprfKey } from './evaluate.ts';
 import type { TokenPort } from './port.ts';
 import { release } from './release.ts';
 import type { ReplicaToken } from './replica.ts';
-import { mac, requireMac, sign } from './verify.ts';
+import { mac, requireMac, requireMacs, sign } from './verify.ts';
 
 export type OperationName = Exclude<keyof TokenPort, 'identity' | 'close'>;
 export type Argument<Name extends OperationName> = Parameters<TokenPort[Name]>[0];
@@ -18,7 +18,10 @@ export const operations: { readonly [Name in OperationName]: (token: ReplicaToke
   release,
   sign,
   mac,
-  readBootRecord,
+  readBootRecord: (token) => {
+    requireMacs(token); // it is the question whether the token is well, and to read it takes no key
+    return readBootRecord(token);
+  },
   writeBootRecord,
   verifyMac: (token, check) => requireMac(token, check, 'MAC_REFUSED'),
 };
