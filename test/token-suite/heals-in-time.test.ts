@@ -36,9 +36,8 @@ it.each(['log-out', 'close-sessions', 'vanish'])('%s: all sessions are back with
   }
   const from = performance.now();
   if (directive === 'vanish') await vi.waitFor(() => expect(token.fault()).toBeUndefined(), { timeout: 5000, interval: 5 });
-  await token.mac(randomBytes(32));
+  await token.mac(randomBytes(32)); // 0.35 to 0.56 s; 1.7 s with all probes
   const ms = performance.now() - from;
-  console.info(`${directive}: ${Math.round(ms)} ms`);
   expect(ms).toBeLessThan(1000);
   await delay(1100); // what comes next is no relapse
 });
