@@ -244,6 +244,12 @@ it('a PIN is tried once where the token does not say in known words that it is w
   await back();
 });
 
+it('a session that cannot be replaced is the token’s fault, and not the call’s', async () => {
+  faults.set('close-sessions', 'fail 0x6 C_GetTokenInfo');
+  await expect(token.mac(randomBytes(32))).rejects.toMatchObject({ code: 'TOKEN_UNAVAILABLE' });
+  await back();
+});
+
 it('a worker that ends while the token is being opened does not hold that up', async () => {
   faults.set('latency 10000', 'log-out');
   const call = token.mac(randomBytes(32));
