@@ -28,6 +28,7 @@ import { Serving } from './serving.ts';
 import type { Events } from './telemetry/events.ts';
 import { Tenure } from './tenure.ts';
 import { type OpenToken, openToken } from './token/open-token.ts';
+import { hangsInModule } from './token/pool.ts';
 import { initParametersFor, loadProfile } from './token/profile.ts';
 import { GrantVerifier } from './vault/grants.ts';
 import { receiptKeys } from './vault/receipt-keys.ts';
@@ -35,6 +36,9 @@ import type { Vault } from './vault/vault.ts';
 
 /** Undoes what was set up, last first. */
 export type Stop = () => Promise<void>;
+
+/** Would an exit wait for ever, for a thread that is in the token's module? */
+export const exitWouldHang = (): boolean => hangsInModule();
 
 /**
  * Wires a replica, in the order in which each part can refuse: files, token, statement, guard, etcd, then the outside. Rejects with

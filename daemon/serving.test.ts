@@ -85,6 +85,27 @@ test('a token that does not answer is silent, and is asked one question only', a
   expect(said.get('')).toBe('SERVING');
 });
 
+test('a token that hangs stays silent when the question is given up, and is said within a second', async () => {
+  await vi.advanceTimersByTimeAsync(310); // a look has just been answered
+  answer = () => new Promise((_, reject) => setTimeout(() => reject(new VaultError('TOKEN_UNAVAILABLE', 'no answer in time')), 5000));
+  await vi.advanceTimersByTimeAsync(900);
+  expect(said.get('token.silent')).toBe('NOT_SERVING');
+  for (let i = 0; i < 150; i++) {
+    await vi.advanceTimersByTimeAsync(100);
+    expect([said.get('token.silent'), said.get('token.failing')]).toEqual(['NOT_SERVING', 'SERVING']);
+  }
+});
+
+test('a lost token is said also while the guard hangs', async () => {
+  await vi.advanceTimersByTimeAsync(10);
+  readGuard = () => new Promise(() => {});
+  fault = 'absent';
+  answer = () => Promise.reject(new VaultError('TOKEN_UNAVAILABLE', 'gone'));
+  change();
+  await vi.advanceTimersByTimeAsync(1);
+  expect([said.get(''), said.get('token.absent')]).toEqual(['NOT_SERVING', 'NOT_SERVING']);
+});
+
 test('a guard that cannot be read is said, as long as it cannot', async () => {
   await vi.advanceTimersByTimeAsync(10);
   expect([said.get(''), said.get('guard.failing')]).toEqual(['SERVING', 'SERVING']);

@@ -11,9 +11,12 @@ import type { Events } from './telemetry/events.ts';
 import type { Tenure } from './tenure.ts';
 import type { OpenToken } from './token/open-token.ts';
 
-const INTERVAL: Millis = 500;
-/** A token, or a guard, that takes longer for 32 bytes, before all that others ask of it, does not serve. */
-const PATIENCE: Millis = 1500;
+/** With the token's patience below a second: so long it may take until NOT_SERVING is said. */
+const INTERVAL: Millis = 300;
+/** A token that takes longer for a MAC and 32 bytes, before all that others ask of it, does not serve. */
+const TOKEN_PATIENCE: Millis = 500;
+/** The same of a guard for 32 bytes: a disk may be busy. */
+const GUARD_PATIENCE: Millis = 1500;
 
 interface Parts {
   readonly health: HealthImplementation;
@@ -70,9 +73,10 @@ export class Serving {
       return this.#parts.onLost(error as VaultError);
     }
     this.#setToken(tokenFault);
+    if (tokenFault) this.#set(false, `${tokenFault}: ${tokenFaults[tokenFault]}`); // before the guard is waited for
     const guardAnswers = await answer;
     this.#setGuard(guardAnswers);
-    if (tokenFault) return this.#set(false, `${tokenFault}: ${tokenFaults[tokenFault]}`);
+    if (tokenFault) return;
     if (!guardAnswers) return this.#set(false, guardFault.meaning);
     if (storeFault) return this.#set(false, `${storeFault}: ${storeFaults[storeFault]}`);
     this.#set(true, 'token, guard and etcd answer');
@@ -90,7 +94,7 @@ export class Serving {
       .finally(() => {
         this.#askedGuard = undefined;
       });
-    return Promise.race([this.#askedGuard, clock.sleep(PATIENCE).then(() => false)]);
+    return Promise.race([this.#askedGuard, clock.sleep(GUARD_PATIENCE).then(() => false)]);
   }
 
   /** Throws GUARD_MISMATCH if another daemon serves with it. */
@@ -103,13 +107,13 @@ export class Serving {
         () => undefined,
         (error: unknown) => {
           if (isVaultError(error, 'GUARD_MISMATCH')) throw error;
-          return token.fault() ?? 'failing';
+          return token.fault() ?? 'silent'; // a fault that it told would be known
         },
       )
       .finally(() => {
         this.#asked = undefined;
       });
-    return Promise.race([this.#asked, clock.sleep(PATIENCE).then(() => 'silent' as const)]);
+    return Promise.race([this.#asked, clock.sleep(TOKEN_PATIENCE).then(() => 'silent' as const)]);
   }
 
   #setToken(fault: TokenFault | undefined): void {

@@ -6,6 +6,7 @@
  *   latency MICROSECONDS        each call takes at least this long, the module's own time included
  *   hang                        calls wait until the file changes
  *   fail CKR [FUNCTION ...]     the calls named answer CKR (0x30), all but C_Initialize, C_Finalize and C_GetInfo if none is named
+ *   fail-marked CKR             C_UnwrapKey of a blob that begins with MMMMMMMM (8 times 0x4d) answers CKR
  *   vanish                      no slot holds a token, sessions are gone; lifted, the token is back at the next C_Initialize
  *   close-sessions              once: every session of the application is closed
  *   log-out                     once: the user is logged out, as by another thread of the application
@@ -62,22 +63,21 @@ struct mechanism { ulong type; void *parameter; ulong length; };
 struct ecdh { ulong kdf; };
 
 enum { OK = 0, SLOT_ID_INVALID = 0x03, GENERAL_ERROR = 5, DEVICE_REMOVED = 0x32, MECHANISM_INVALID = 0x70, MECHANISM_PARAM_INVALID = 0x71 };
-enum { ECDH1_DERIVE = 0x1050, MOST_HIDDEN = 16, MOST_DENIED = 16, CKA_TOKEN = 1 };
+enum { SERIAL_SESSION = 4, ECDH1_DERIVE = 0x1050, MOST_HIDDEN = 16, MOST_DENIED = 16, CKA_TOKEN = 1 };
 
 struct attribute { ulong type; void *value; ulong length; };
 struct denial { ulong result, attribute, value; int function, is_of_mechanism; };
 
 struct faults {
-  ulong latency, result[ALL], hidden[MOST_HIDDEN], denied_kdf, once_at;
+  ulong latency, result[ALL], marked, hidden[MOST_HIDDEN], denied_kdf, once_at;
   struct denial denied[MOST_DENIED];
   int hidden_count, denied_count, hangs, vanished, closes, logs_out, at, at_litters;
 };
 
 static struct function_list *original, ours;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for the five below */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for the four below */
 static struct faults faults = {.at = ALL};
 static struct stat seen;
-static ulong last_session;
 static int is_stale; /* the token vanished, and the application has not initialised the module since it is back */
 static ulong calls_since; /* to the function that `at` names, since the file changed */
 static atomic_ulong calls, calls_to[ALL];
@@ -137,6 +137,7 @@ static struct faults parse(FILE *file) {
     if (!strcmp(verb, "latency")) read.latency = number;
     else if (!strcmp(verb, "hang")) read.hangs = 1;
     else if (!strcmp(verb, "fail")) fail(&read, number, line + end);
+    else if (!strcmp(verb, "fail-marked")) read.marked = number;
     else if (!strcmp(verb, "vanish")) read.vanished = 1;
     else if (!strcmp(verb, "close-sessions")) read.closes = 1;
     else if (!strcmp(verb, "log-out")) read.logs_out = 1;
@@ -153,6 +154,17 @@ static void close_sessions(void) {
   ulong slots[64], count = 64;
   if (real(N_GetSlotList, 1, (ulong)slots, (ulong)&count) != OK) return;
   for (ulong i = 0; i < count; i++) real(N_CloseAllSessions, slots[i], 0, 0);
+}
+
+/* In a session of its own: those of the application may be closed by now. */
+static void log_out(void) {
+  ulong slots[64], count = 64, session;
+  if (real(N_GetSlotList, 1, (ulong)slots, (ulong)&count) != OK) return;
+  for (ulong i = 0; i < count; i++) {
+    if (original->functions[N_OpenSession](slots[i], SERIAL_SESSION, 0, 0, (ulong)&session, 0, 0, 0) != OK) continue;
+    real(N_Logout, session, 0, 0);
+    real(N_CloseSession, session, 0, 0);
+  }
 }
 
 static int is_same(const struct stat *a, const struct stat *b) {
@@ -176,7 +188,7 @@ static struct faults look(void) {
     calls_since = 0;
     if (faults.vanished) is_stale = 1;
     if (faults.closes || faults.vanished) close_sessions();
-    if (faults.logs_out) real(N_Logout, last_session, 0, 0);
+    if (faults.logs_out) log_out();
   }
   struct faults copy = faults;
   pthread_mutex_unlock(&lock);
@@ -251,7 +263,12 @@ static ulong denied(int n, const struct faults *now, WORDS) {
 }
 
 static ulong answer(int n, const struct faults *now, WORDS) {
-  if (now->result[n]) return now->result[n];
+  if (now->result[n]) {
+    /* These end the operation that their Init began, also when they fail. */
+    if (n == N_Sign || n == N_Verify || n == N_Encrypt || n == N_Decrypt) original->functions[n](a, b, c, d, e, f, g, h);
+    return now->result[n];
+  }
+  if (n == N_UnwrapKey && now->marked && e >= 8 && !memcmp((void *)d, "MMMMMMMM", 8)) return now->marked;
   if (n > N_GetFunctionList && is_gone()) return without_token(n, (ulong *)c);
   happen(n, now, a);
   ulong denial = denied(n, now, a, b, c, d, e, f, g, h);
@@ -270,7 +287,6 @@ static ulong answer(int n, const struct faults *now, WORDS) {
     *count = kept;
   }
   pthread_mutex_lock(&lock);
-  if (n == N_OpenSession) last_session = *(ulong *)e;
   if (n == N_Initialize && !faults.vanished) is_stale = 0;
   pthread_mutex_unlock(&lock);
   return OK;

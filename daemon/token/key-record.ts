@@ -47,17 +47,17 @@ function readKey(session: TokenSession, name: KeyName, key: KeyHandle): KeyRecor
 
 /** What the template of `name`, but for `changes`, asks for and the token does not say of the key. Empty if all is well. */
 export function deviations(token: ReplicaToken, name: KeyName, changes: Template = {}): string[] {
-  const expected = { ...expectedTemplate(token, name), ...changes };
-  const differing = (Object.keys(expected) as AttributeName[]).filter((attribute) => {
-    const actual = token.session.read(token.keys[name], attribute);
-    return JSON.stringify(actual) !== JSON.stringify(expected[attribute]);
-  });
-  // Not in a template, and what the templates are for: the key was born here, and never could leave.
-  const said = token.profile.local
-    ? (['local', 'alwaysSensitive', 'neverExtractable'] as const)
-    : (['alwaysSensitive', 'neverExtractable'] as const);
-  const history = said.filter((flag) => token.session.read(token.keys[name], flag) !== true);
-  return [...differing, ...history];
+  const expected: Template = {
+    ...expectedTemplate(token, name),
+    ...changes,
+    // Not in a template, and what the templates are for: the key was born here, and never could leave.
+    ...(token.profile.local ? { local: true } : {}),
+    alwaysSensitive: true,
+    neverExtractable: true,
+  };
+  const names = Object.keys(expected) as AttributeName[];
+  const actual = token.session.readAll(token.keys[name], names);
+  return names.filter((attribute) => JSON.stringify(actual[attribute]) !== JSON.stringify(expected[attribute]));
 }
 
 function expectedTemplate(token: ReplicaToken, name: KeyName): Template {

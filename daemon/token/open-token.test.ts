@@ -140,10 +140,13 @@ describe('an open token', () => {
     await expect(port.mac(randomBytes(32))).resolves.toHaveLength(32);
   });
 
-  it('gives leaked memory back after so many objects, and goes on', async () => {
+  it('gives leaked memory back after so many objects, without a refused call', async () => {
     events.length = 0;
-    for (let i = 0; i < 80; i++) await port.newOprfKey(multiple(2n));
-    expect(events.length).toBeGreaterThanOrEqual(1);
+    const caller = async () => {
+      for (let i = 0; i < 20; i++) await port.newOprfKey(multiple(2n));
+    };
+    await Promise.all(Array.from({ length: 8 }, caller)); // some are under way, and some wait, each time
+    expect(events.length).toBeGreaterThanOrEqual(2);
     expect(events).toEqual(Array.from(events, () => ({ kind: 'module-recycled' })));
   });
 

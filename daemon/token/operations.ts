@@ -4,7 +4,7 @@ import { deriveStored, newOprfKey } from './evaluate.ts';
 import type { TokenPort } from './port.ts';
 import { release } from './release.ts';
 import { asOf, type ReplicaToken } from './replica.ts';
-import { mac, requireMac, sign } from './verify.ts';
+import { mac, requireMac, requireMacs, sign } from './verify.ts';
 
 /** The calls of the port, and of `evaluate` the part that needs the token: the arithmetic is done beside the worker (open-token.ts). */
 type Operations = Omit<TokenPort, 'identity' | 'close' | 'evaluate'> & {
@@ -23,7 +23,10 @@ export const operations: { readonly [Name in OperationName]: (token: ReplicaToke
   release,
   sign,
   mac,
-  readBootRecord,
+  readBootRecord: (token) => {
+    requireMacs(token); // it is the question whether the token is well, and to read it takes no key
+    return readBootRecord(token);
+  },
   writeBootRecord,
   verifyMac: (token, check) => requireMac(asOf(token, check.epoch), check, 'MAC_REFUSED'),
 };

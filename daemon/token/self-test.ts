@@ -7,6 +7,7 @@ import { adopt } from './adopt.ts';
 import { evaluate, newOprfKey } from './evaluate.ts';
 import { deviations } from './key-record.ts';
 import { type KeyName, keyNames, storageNames } from './key-sets.ts';
+import type { TestExtent } from './messages.ts';
 import { runRequiredProbes } from './probes.ts';
 import { hmac, multiple, multiply, ReferenceClient, scalarWithLeadingZero } from './reference.ts';
 import { release } from './release.ts';
@@ -15,13 +16,14 @@ import { mac, sign } from './verify.ts';
 
 /**
  * Shows, before anything is served, that this token does what the profile says and refuses what it must: the operations of the port
- * themselves against software, then the probes. Makes session objects only. Throws TOKEN_UNFIT.
+ * themselves against software, then the probes. Makes session objects only. The short one is for a token that passed before: what it
+ * refuses is not tried again, and a record lives once. Throws TOKEN_UNFIT.
  */
-export function selfTest(token: ReplicaToken): void {
+export function selfTest(token: ReplicaToken, extent: TestExtent = 'full'): void {
   checkKeys(token);
   checkReceiptKey(token);
-  checkOperations(token);
-  checkProbes(token);
+  checkOperations(token, extent);
+  if (extent === 'full') checkProbes(token);
 }
 
 function checkKeys(token: ReplicaToken): void {
@@ -44,7 +46,8 @@ function checkReceiptKey(token: ReplicaToken): void {
 }
 
 /** One record's life, with the client played by software. */
-function checkOperations(token: ReplicaToken): void {
+function checkOperations(token: ReplicaToken, extent: TestExtent): void {
+  const expectRefusal = extent === 'full' ? tryRefusal : () => {};
   const client = new ReferenceClient(token.profile.sessionSuite);
   const born = newOprfKey(token, multiple(2n));
   const stored = { epoch: token.set, wrappedKey: born.wrappedKey, publicKey: born.publicKey };
@@ -54,7 +57,7 @@ function checkOperations(token: ReplicaToken): void {
 
   // RFC 9497 §3.3.1 is k·P; with P = e·G that is e·K. Once for each sign of y, and with leading zeros in x, which some tokens strip.
   const short = scalarWithLeadingZero(born.publicKey, 2n);
-  for (const scalar of [1n, 2n, 3n, ORDER - 2n, ORDER - 3n, short, ORDER - short])
+  for (const scalar of extent === 'full' ? [1n, 2n, 3n, ORDER - 2n, ORDER - 3n, short, ORDER - short] : [short])
     expectPoint(evaluate(token, { mac: check, ...stored, point: multiple(scalar) }), multiply(born.publicKey, scalar));
   expectPoint(born.evaluated, multiply(born.publicKey, 2n));
   expectRefusal('MALFORMED', 'the negated generator', () => evaluate(token, { mac: check, ...stored, point: multiple(ORDER - 1n) }));
@@ -125,7 +128,7 @@ function expectPoint(actual: CompressedPoint, expected: CompressedPoint): void {
   if (!constantTimeEqual(actual, expected)) throw unfit('its evaluations differ from what software computes.');
 }
 
-function expectRefusal(code: ErrorCode, what: string, attempt: () => unknown): void {
+function tryRefusal(code: ErrorCode, what: string, attempt: () => unknown): void {
   try {
     attempt();
   } catch (error) {
