@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test token-suite model faults demo trust-demo bench image proto proto-check proto-baseline clean
+.PHONY: help setup build check test token-suite model faults demo trust-demo bench bench-check bench-record image proto proto-check proto-baseline clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -27,7 +27,7 @@ model: setup ## check the model of attempts and generations exhaustively, and th
 	@test/model/run.sh $(if $(QUICK),--quick)
 
 token-suite: build ## every token test against every token that is installed (SoftHSM2, NSS softokn, kryoptic); lists them
-	@node_modules/.bin/vitest run --project 'token *' --project unit 'daemon/token/' 'test/token-suite/'
+	@node_modules/.bin/vitest run --project 'token *' --project unit --project alone 'daemon/token/' 'test/token-suite/'
 
 faults: build ## inject faults into a live fleet and hold its history against the promises (MINUTES=60, SECONDS=30, SEED=1)
 	@node dist/test/fault/main.js $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
@@ -40,6 +40,12 @@ trust-demo: build ## two ceremonies with software tokens, a witness and its log;
 
 bench: build ## measure
 	@node dist/test/bench/main.js
+
+bench-check: build ## fail if a ratio of the benchmark is worse than recorded (test/bench/recorded.json) by more than a fifth
+	@node dist/test/bench/check.js
+
+bench-record: build ## measure these ratios and record them as good
+	@node dist/test/bench/check.js --record
 
 image: ## build the container image (TARGET=softhsm: with a software token, for tests)
 	@scripts/image.sh $(TARGET)

@@ -4,14 +4,21 @@ import { tokenProjects, tokenTests } from './test/token-suite/projects.ts';
 const shared = { pool: 'forks' as const, exclude: [...configDefaults.exclude, 'dist/**', 'build/**'] };
 
 // They measure time, or take the whole machine.
-const alone = ['test/fault/faults.test.ts', 'test/bench/**/*.test.ts', 'test/harness/**/*.test.ts'];
+const alone = [
+  'test/fault/faults.test.ts',
+  'test/bench/bench.test.ts',
+  'test/harness/**/*.test.ts',
+  'test/token-suite/{heals-itself,scales-with-sessions}.test.ts',
+  'test/integration/heals-its-token.test.ts',
+];
 
 // They need no fleet.
 const plain = [
   'test/golden/**/*.test.ts',
   'test/docs/**/*.test.ts',
-  'test/token-suite/**/*.test.ts',
+  'test/token-suite/presence.test.ts',
   'test/fault/{checker,schedule}.test.ts',
+  'test/bench/regressions.test.ts',
 ];
 
 const together = {
@@ -66,6 +73,7 @@ export default defineConfig({
           ...together,
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
+          exclude: [...shared.exclude, ...alone],
           globalSetup: ['test/integration/support/setup.ts'], // one fleet for most of the files
         },
       },

@@ -80,8 +80,8 @@ const verdictCodes: Record<Verdict, number> = {
 
 function inWords(report: ProbeReport, suggestion?: string): string {
   const { token, operations, attacks, because, risks, notTried, objects } = report;
-  const refused = attacks.filter((attack) => attack.refused).length;
-  const accepted = attacks.filter((attack) => !attack.refused);
+  const withOutcome = (outcome: ProbeReport['attacks'][number]['outcome']) => attacks.filter((attack) => attack.outcome === outcome);
+  const [accepted, untried] = [withOutcome('accepted'), withOutcome('could not be tried')];
   const width = Math.max(0, ...operations.map(({ name }) => name.length));
   return [
     `${token.manufacturer} ${token.model}, serial ${token.serial || 'none'}, label ${token.label || 'none'}, slot ${token.id}; ${report.library}`,
@@ -95,7 +95,8 @@ function inWords(report: ProbeReport, suggestion?: string): string {
           `${name.padEnd(width)}  ${works ? `${String(micros).padStart(7)} µs  ${String(calls).padStart(3)} calls` : `FAILED: ${why}`}`,
       ),
     ),
-    ...section(`What a hostile host could try: ${refused} refused, ${accepted.length} accepted`, grouped(accepted)),
+    ...section(`What a hostile host could try: ${withOutcome('refused').length} refused, ${accepted.length} accepted`, grouped(accepted)),
+    ...section(`What could not be tried, and so is not known: ${untried.length}`, grouped(untried)),
     ...section('Not tried:', notTried),
     `Objects on the token before and after: ${objects.before}, ${objects.after}.`,
     '',
@@ -106,10 +107,10 @@ function inWords(report: ProbeReport, suggestion?: string): string {
 }
 
 /** For people: how many of each kind, and some of them; --json has all. */
-function grouped(accepted: ProbeReport['attacks']): string[] {
-  const guards = [...new Set(accepted.map(({ stoppedBy }) => stoppedBy))];
+function grouped(attacks: ProbeReport['attacks']): string[] {
+  const guards = [...new Set(attacks.map(({ stoppedBy }) => stoppedBy))];
   return guards.map((guard) => {
-    const names = accepted.filter(({ stoppedBy }) => stoppedBy === guard).map(({ name }) => name);
+    const names = attacks.filter(({ stoppedBy }) => stoppedBy === guard).map(({ name }) => name);
     const more = names.length > 2 ? `; and ${names.length - 2} more` : '';
     return `${guard}: ${names.slice(0, 2).join('; ')}${more}`;
   });

@@ -28,7 +28,8 @@ export async function tryPoint(
   blinded: Blinded,
   progress: Progress,
 ): Promise<OpenedAttempt> {
-  const message = create(BeginRecoveryRequestSchema, { recordId, g: request.g, point: request.point });
+  const { g, point, statement } = request;
+  const message = create(BeginRecoveryRequestSchema, { recordId, g, point, epoch: BigInt(statement.epoch) });
   const pauses = ASK_AGAIN_MS.values();
   let heard: Answers | undefined;
   for (;;) {

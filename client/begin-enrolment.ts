@@ -42,7 +42,7 @@ export async function beginEnrolment(vault: Vault, plan: EnrolmentPlan, progress
   const clientKey = ephemeral.publicKey;
 
   progress('asking');
-  const request = create(BeginEnrollmentRequestSchema, { recordId, g, point, clientKey });
+  const request = create(BeginEnrollmentRequestSchema, { recordId, g, point, clientKey, epoch: BigInt(statement.epoch) });
   const offers = await insist(vault.clock, async () =>
     verifyOffers((await vault.transport.beginEnrollment(request)).offers, { statement, rid, g, point, clientKey }),
   );

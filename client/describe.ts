@@ -24,11 +24,11 @@ export interface Description {
   readonly replicas: number;
 }
 
-/** Throws RECORD_UNKNOWN, FLEET_UNTRUSTED and errors of the transport. */
-export async function describe(vault: Vault, recordId: string): Promise<Description> {
+/** Throws RECORD_UNKNOWN, FLEET_UNTRUSTED, STATEMENT_MISMATCH if no replica serves under `leastEpoch`, and errors of the transport. */
+export async function describe(vault: Vault, recordId: string, leastEpoch = vault.fleet.knownEpoch): Promise<Description> {
   const { fleet, transport, clock } = vault;
   const reply = await insist(clock, () =>
-    transport.describeRecord(create(DescribeRecordRequestSchema, { recordId, knownEpoch: fleet.knownEpoch })),
+    transport.describeRecord(create(DescribeRecordRequestSchema, { recordId, knownEpoch: fleet.knownEpoch, leastEpoch })),
   );
   const { threshold, replicas } = reply.statement.length > 0 ? await fleet.learn(reply) : await fleet.statement();
   return { ...parse(reply), threshold, replicas: replicas.length };

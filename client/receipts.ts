@@ -62,11 +62,10 @@ function verifyReceipt(
   if (attempt < 1 || attempt > limit) throw untrusted(`attempt ${attempt} of ${limit} cannot be`);
   const evaluated = parseCurvePoint(evaluation.evaluated, 'evaluation.evaluated');
   const { fleet, epoch } = statement;
-  const receipt = receiptTranscript({ fleet, epoch, index, rid, g, attempt, limit, point, evaluated, bodyHash, enrolledAtMs });
-  expectSigned(replica, receipt, evaluation.signature, 'The receipt');
+  const fields = { fleet, epoch, index, rid, g, attempt, limit, point, evaluated, bodyHash, enrolledAtMs };
   const { signature } = evaluation;
-  const signed = receiptOf({ index, rid, g, attempt, limit, point, evaluated, bodyHash, enrolledAtMs, signature });
-  return { index, evaluated, enrolledAt: Number(enrolledAtMs), receipt: signed };
+  expectSigned(replica, receiptTranscript(fields), signature, 'The receipt');
+  return { index, evaluated, enrolledAt: Number(enrolledAtMs), receipt: receiptOf(fields, signature) };
 }
 
 function parseReplyBody(reply: BeginRecoveryResponse): HashedBody {

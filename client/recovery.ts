@@ -4,7 +4,7 @@ import { type ErrorCode, isVaultError, VaultError } from '../primitives/errors.t
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { type OpenedAttempt, tryPoint } from './attempt.ts';
 import { normaliseCode } from './code.ts';
-import type { Description } from './describe.ts';
+import { type Description, describe } from './describe.ts';
 import { type Located, locate } from './draining.ts';
 import { type Blinded, blind } from './oprf.ts';
 import type { RecoveryRequest } from './receipts.ts';
@@ -70,11 +70,18 @@ export class Recovery {
     try {
       return await this.#runAt(located, progress);
     } catch (error) {
+      if (isVaultError(error, 'STATEMENT_MISMATCH')) return this.#underNextStatement(located, progress);
       if (located.vault === this.#vault || !isVaultError(error) || !final.has(error.code)) throw error;
       const again = await locate(this.#vault, this.#recordId);
       if (again.vault !== this.#vault) throw error;
       return this.#runAt(again, progress); // another device moved it under our hands
     }
+  }
+
+  /** Replicas went on to another statement under our hands. The point is the same, and free. */
+  async #underNextStatement({ vault }: Located, progress: Progress): Promise<Recovered> {
+    await describe(vault, this.#recordId, vault.fleet.knownEpoch + 1n); // for the statement that it brings
+    return this.#runAt(await locate(this.#vault, this.#recordId), progress);
   }
 
   async #runAt({ vault, current }: Located, progress: Progress): Promise<Recovered> {

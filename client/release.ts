@@ -49,7 +49,7 @@ export class ReleaseSession {
       const transcript = proofTranscript({ fleet, epoch, index, rid, g }, attempt, point, clientKey);
       return { index, proof: proofOf(authKey(s.expose(), rid, g, index), transcript) };
     });
-    return create(FinishRecoveryRequestSchema, { recordId, g, attempt, point, clientKey, proofs });
+    return create(FinishRecoveryRequestSchema, { recordId, g, attempt, point, clientKey, proofs, epoch: BigInt(epoch) });
   }
 
   async #unseal({ index, sealed }: Release): Promise<ReleasedShare> {

@@ -111,6 +111,37 @@ test('a client that knew an older epoch enrols an account that nobody knows', as
   expect(await client.enroll(enrolInput({ recordId: 'another' }))).toMatchObject({ epoch: 2 });
 });
 
+test.each(['describeRecord', 'beginRecovery'] as const)(
+  'a fleet that goes on to its next statement after %s costs no attempt',
+  async (method) => {
+    const fleet = new SoftFleet();
+    const first = fleet.statement;
+    fleet.restate();
+    const second = fleet.statement;
+    const client = clientOf(Object.assign(fleet, { policy: { kind: 'pinned', statementHashes: [first.hash, second.hash] } }));
+    fleet.statement = first;
+    const input = enrolInput();
+    await client.enroll(input);
+    fleet.tamper[method] = () => {
+      fleet.statement = second;
+    };
+    const { backupKey } = await client.recover({ recordId: RECORD, code: CODE, renew: false });
+    expect(backupKey.expose()).toEqual(input.backupKey.expose());
+    expect(fleet.attemptsOf(RECORD)).toBe(1);
+  },
+);
+
+test('a fleet that is behind the statement that a client goes by is asked for nothing', async () => {
+  const fleet = new SoftFleet();
+  const first = fleet.statement;
+  fleet.restate();
+  const client = clientOf(Object.assign(fleet, { policy: { kind: 'pinned', statementHashes: [first.hash, fleet.statement.hash] } }));
+  await client.enroll(enrolInput());
+  fleet.statement = first;
+  await expect(client.recover({ recordId: RECORD, code: CODE })).rejects.toMatchObject({ code: 'STATEMENT_MISMATCH' });
+  expect(fleet.attemptsOf(RECORD)).toBe(0);
+});
+
 describe('trust', () => {
   test('nothing is sent to a fleet that the policy does not name', async () => {
     const fleet = new SoftFleet();

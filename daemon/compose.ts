@@ -28,6 +28,7 @@ import { Serving } from './serving.ts';
 import type { Events } from './telemetry/events.ts';
 import { Tenure } from './tenure.ts';
 import { type OpenToken, openToken } from './token/open-token.ts';
+import { hangsInModule } from './token/pool.ts';
 import { initParametersFor, loadProfile } from './token/profile.ts';
 import { GrantVerifier } from './vault/grants.ts';
 import { receiptKeys } from './vault/receipt-keys.ts';
@@ -35,6 +36,9 @@ import type { Vault } from './vault/vault.ts';
 
 /** Undoes what was set up, last first. */
 export type Stop = () => Promise<void>;
+
+/** Would an exit wait for ever, for a thread that is in the token's module? */
+export const exitWouldHang = (): boolean => hangsInModule();
 
 /**
  * Wires a replica, in the order in which each part can refuse: files, token, statement, guard, etcd, then the outside. Rejects with
@@ -67,6 +71,7 @@ interface OpenFleet extends Fleet {
   readonly store: StoreWatch;
   readonly token: OpenToken;
   readonly tenure: Tenure;
+  readonly guard: GuardStore;
 }
 
 async function openFleet(config: Config, events: Events, clock: Clock, undo: Stop[]): Promise<OpenFleet> {
@@ -126,7 +131,7 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   bundle.start();
   undo.push(() => bundle.stop());
   return {
-    ...{ vault, participants, events, store: watch, token, tenure },
+    ...{ vault, participants, events, store: watch, token, tenure, guard: store },
     present: () => membership.present(),
     hasRoom: () => !space.isShort,
     bundle: () => bundle.current,
@@ -184,7 +189,8 @@ async function openToOutside(
   const housekeeping = new Housekeeping(fleet, { grace: config.erase_grace_ms, interval: config.sweep_interval_ms });
   housekeeping.start();
   undo.push(() => housekeeping.stop());
-  const serving = new Serving({ health, events, clock, store: fleet.store, token: fleet.token, tenure: fleet.tenure, onLost });
+  const { store, token, tenure, guard } = fleet;
+  const serving = new Serving({ health, events, clock, store, token, tenure, guard, onLost });
   serving.start();
   undo.push(async () => serving.stop());
   events.started(version, { ...config.listen });

@@ -10,7 +10,13 @@ export const EXIT = {
   configuration: 78, // a restart does not help
 } as const;
 
-const temporary: ReadonlySet<ErrorCode> = new Set(['STORE_UNAVAILABLE', 'OUTCOME_UNKNOWN', 'TOKEN_UNAVAILABLE', 'PORT_BUSY']);
+const temporary: ReadonlySet<ErrorCode> = new Set([
+  'STORE_UNAVAILABLE',
+  'OUTCOME_UNKNOWN',
+  'TOKEN_UNAVAILABLE',
+  'TOKEN_MISSING',
+  'PORT_BUSY',
+]);
 
 export function exitCodeOf(code: ErrorCode): number {
   if (code === 'PIN_REFUSED') return EXIT.refused;

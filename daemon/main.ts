@@ -5,7 +5,7 @@ import type { Millis } from '../primitives/brand.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { exitWhenIdle } from '../primitives/exit.ts';
 import { version } from '../primitives/package-root.ts';
-import { startReplica } from './compose.ts';
+import { exitWouldHang, startReplica } from './compose.ts';
 import { loadConfig } from './config.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { Events } from './telemetry/events.ts';
@@ -24,7 +24,7 @@ async function run(file: string): Promise<void> {
   };
   const stop = await startReplica(config, version, events, (error) => {
     fail(error);
-    process.exit(); // at once: not another vote. What the guard acknowledged is on disk
+    exit(); // at once: not another vote. What the guard acknowledged is on disk
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopFor(signal));
 }
@@ -33,7 +33,16 @@ const LAST_WORDS: Millis = 500;
 
 /** What a library still has open, such as a connection that is half made, does not keep a process alive that is done. */
 function end(): void {
-  setTimeout(() => process.exit(), LAST_WORDS).unref();
+  setTimeout(exit, LAST_WORDS).unref();
+}
+
+/** A thread that hangs in the PKCS#11 module would be waited for, without end and without heed to SIGTERM. */
+function exit(): void {
+  if (exitWouldHang()) {
+    process.stderr.write('bkvd: A call hangs in the PKCS#11 module: this process kills itself.\n');
+    process.kill(process.pid, 'SIGKILL');
+  }
+  process.exit();
 }
 
 /** One sentence on stderr, for the person at the terminal; the exit code for the supervisor. */

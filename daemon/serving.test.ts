@@ -1,5 +1,6 @@
 import { HealthImplementation } from 'grpc-health-check';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { Bytes } from '../primitives/bytes.ts';
 import { systemClock } from '../primitives/clock.ts';
 import { VaultError } from '../primitives/errors.ts';
 import type { TokenFault } from '../protocol/token-fault.ts';
@@ -9,6 +10,7 @@ import { createLog } from './telemetry/log.ts';
 
 let said: Map<string, string>;
 let answer: () => Promise<void>;
+let readGuard: () => Promise<Bytes>;
 let fault: TokenFault | undefined;
 let change: () => void;
 const onLost = vi.fn();
@@ -18,6 +20,7 @@ beforeEach(() => {
   vi.useFakeTimers();
   said = new Map();
   answer = async () => {};
+  readGuard = async () => new Uint8Array(32);
   fault = undefined;
   const health = new HealthImplementation({});
   vi.spyOn(health, 'setStatus').mockImplementation((service, status) => void said.set(service, status));
@@ -32,6 +35,7 @@ beforeEach(() => {
         change = listener;
       },
     },
+    guard: { readBootRecord: () => readGuard() },
     tenure: { expectOurs: () => answer() },
     onLost,
   });
@@ -79,6 +83,38 @@ test('a token that does not answer is silent, and is asked one question only', a
   release();
   await vi.advanceTimersByTimeAsync(600);
   expect(said.get('')).toBe('SERVING');
+});
+
+test('a token that hangs stays silent when the question is given up, and is said within a second', async () => {
+  await vi.advanceTimersByTimeAsync(310); // a look has just been answered
+  answer = () => new Promise((_, reject) => setTimeout(() => reject(new VaultError('TOKEN_UNAVAILABLE', 'no answer in time')), 5000));
+  await vi.advanceTimersByTimeAsync(900);
+  expect(said.get('token.silent')).toBe('NOT_SERVING');
+  for (let i = 0; i < 150; i++) {
+    await vi.advanceTimersByTimeAsync(100);
+    expect([said.get('token.silent'), said.get('token.failing')]).toEqual(['NOT_SERVING', 'SERVING']);
+  }
+});
+
+test('a lost token is said also while the guard hangs', async () => {
+  await vi.advanceTimersByTimeAsync(10);
+  readGuard = () => new Promise(() => {});
+  fault = 'absent';
+  answer = () => Promise.reject(new VaultError('TOKEN_UNAVAILABLE', 'gone'));
+  change();
+  await vi.advanceTimersByTimeAsync(1);
+  expect([said.get(''), said.get('token.absent')]).toEqual(['NOT_SERVING', 'NOT_SERVING']);
+});
+
+test('a guard that cannot be read is said, as long as it cannot', async () => {
+  await vi.advanceTimersByTimeAsync(10);
+  expect([said.get(''), said.get('guard.failing')]).toEqual(['SERVING', 'SERVING']);
+  readGuard = () => Promise.reject(new Error('EIO'));
+  await vi.advanceTimersByTimeAsync(500);
+  expect([said.get(''), said.get('guard.failing'), said.get('token.failing')]).toEqual(['NOT_SERVING', 'NOT_SERVING', 'SERVING']);
+  readGuard = () => new Promise(() => {}); // a disk that hangs
+  await vi.advanceTimersByTimeAsync(3000);
+  expect(said.get('guard.failing')).toBe('NOT_SERVING');
 });
 
 test('a token that another daemon served with ends this one', async () => {

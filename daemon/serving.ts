@@ -2,16 +2,21 @@ import type { HealthImplementation } from 'grpc-health-check';
 import type { Millis } from '../primitives/brand.ts';
 import type { Clock } from '../primitives/clock.ts';
 import { isVaultError, type VaultError } from '../primitives/errors.ts';
+import { guardFault } from '../protocol/guard-fault.ts';
 import { allStoreFaults, healthServiceOf, type StoreFault, storeFaults } from '../protocol/store-fault.ts';
 import { allTokenFaults, healthServiceOfToken, type TokenFault, tokenFaults } from '../protocol/token-fault.ts';
+import type { GuardStore } from './ledger/guard-store.ts';
 import type { StoreWatch } from './replica/store-watch.ts';
 import type { Events } from './telemetry/events.ts';
 import type { Tenure } from './tenure.ts';
 import type { OpenToken } from './token/open-token.ts';
 
-const INTERVAL: Millis = 500;
-/** A token that takes longer for 32 bytes, before all that others ask of it, does not serve. */
-const PATIENCE: Millis = 1500;
+/** With the token's patience below a second: so long it may take until NOT_SERVING is said. */
+const INTERVAL: Millis = 300;
+/** A token that takes longer for a MAC and 32 bytes, before all that others ask of it, does not serve. */
+const TOKEN_PATIENCE: Millis = 500;
+/** The same of a guard for 32 bytes: a disk may be busy. */
+const GUARD_PATIENCE: Millis = 1500;
 
 interface Parts {
   readonly health: HealthImplementation;
@@ -19,14 +24,16 @@ interface Parts {
   readonly clock: Clock;
   readonly store: Pick<StoreWatch, 'fault'>;
   readonly token: Pick<OpenToken, 'fault' | 'onChange'>;
+  readonly guard: Pick<GuardStore, 'readBootRecord'>;
   readonly tenure: Pick<Tenure, 'expectOurs'>;
   /** Told once, when another daemon serves with this token. */
   readonly onLost: (error: VaultError) => void;
 }
 
 /**
- * Says in gRPC health whether this replica can serve: its token answers, is not used by another daemon, and etcd takes attempts. For
- * each cause why not there is a service of its own (token.absent, etcd.no_quorum). Calls are refused by what fails, not by this.
+ * Says in gRPC health whether this replica can serve: its token answers, is not used by another daemon, its guard can be read, and etcd
+ * takes attempts. For each cause why not there is a service of its own (token.absent, etcd.no_quorum). Calls are refused by what fails,
+ * not by this.
  */
 export class Serving {
   readonly #parts: Parts;
@@ -34,6 +41,7 @@ export class Serving {
   #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
   #asked: Promise<TokenFault | undefined> | undefined;
+  #askedGuard: Promise<boolean> | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -55,6 +63,7 @@ export class Serving {
     if (this.#isStopped) return;
     const storeFault = this.#parts.store.fault();
     this.#setStore(storeFault);
+    const answer = this.#askGuard();
     let tokenFault: TokenFault | undefined;
     try {
       tokenFault = await this.#askToken();
@@ -64,9 +73,28 @@ export class Serving {
       return this.#parts.onLost(error as VaultError);
     }
     this.#setToken(tokenFault);
-    if (tokenFault) return this.#set(false, `${tokenFault}: ${tokenFaults[tokenFault]}`);
+    if (tokenFault) this.#set(false, `${tokenFault}: ${tokenFaults[tokenFault]}`); // before the guard is waited for
+    const guardAnswers = await answer;
+    this.#setGuard(guardAnswers);
+    if (tokenFault) return;
+    if (!guardAnswers) return this.#set(false, guardFault.meaning);
     if (storeFault) return this.#set(false, `${storeFault}: ${storeFaults[storeFault]}`);
-    this.#set(true, 'token and etcd answer');
+    this.#set(true, 'token, guard and etcd answer');
+  }
+
+  /** Reading it opens it again where a write has failed. */
+  #askGuard(): Promise<boolean> {
+    const { guard, clock } = this.#parts;
+    this.#askedGuard ??= guard
+      .readBootRecord()
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => {
+        this.#askedGuard = undefined;
+      });
+    return Promise.race([this.#askedGuard, clock.sleep(GUARD_PATIENCE).then(() => false)]);
   }
 
   /** Throws GUARD_MISMATCH if another daemon serves with it. */
@@ -79,13 +107,13 @@ export class Serving {
         () => undefined,
         (error: unknown) => {
           if (isVaultError(error, 'GUARD_MISMATCH')) throw error;
-          return token.fault() ?? 'failing';
+          return token.fault() ?? 'silent'; // a fault that it told would be known
         },
       )
       .finally(() => {
         this.#asked = undefined;
       });
-    return Promise.race([this.#asked, clock.sleep(PATIENCE).then(() => 'silent' as const)]);
+    return Promise.race([this.#asked, clock.sleep(TOKEN_PATIENCE).then(() => 'silent' as const)]);
   }
 
   #setToken(fault: TokenFault | undefined): void {
@@ -93,6 +121,13 @@ export class Serving {
     const { health, events } = this.#parts;
     for (const each of allTokenFaults) health.setStatus(healthServiceOfToken(each), each === fault ? 'NOT_SERVING' : 'SERVING');
     events.tokenFault(fault);
+  }
+
+  #setGuard(answers: boolean): void {
+    if (this.#isStopped) return;
+    const { health, events } = this.#parts;
+    health.setStatus(guardFault.service, answers ? 'SERVING' : 'NOT_SERVING');
+    events.guardFault(!answers);
   }
 
   #setStore(fault: StoreFault | undefined): void {

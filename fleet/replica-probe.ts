@@ -5,6 +5,7 @@ import { service as health } from 'grpc-health-check';
 import { promiseClient } from '../grpc/bridge.ts';
 import type { Millis } from '../primitives/brand.ts';
 import { type GetFleetResponse, VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { guardFault } from '../protocol/guard-fault.ts';
 import { allStoreFaults, healthServiceOf, storeFaults } from '../protocol/store-fault.ts';
 import { allTokenFaults, healthServiceOfToken, tokenFaults } from '../protocol/token-fault.ts';
 import type { ClientFile } from './client-file.ts';
@@ -57,6 +58,7 @@ export async function probeReplica(address: string, files: ClientFile['tls'], tr
 /** The causes, by the health service that says each: the replica's own token first. */
 const causes: readonly (readonly [service: string, meaning: string])[] = [
   ...allTokenFaults.map((fault) => [healthServiceOfToken(fault), tokenFaults[fault]] as const),
+  [guardFault.service, guardFault.meaning],
   ...allStoreFaults.map((fault) => [healthServiceOf(fault), storeFaults[fault]] as const),
 ];
 

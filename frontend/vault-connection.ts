@@ -38,6 +38,7 @@ const worthAnother: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'STORE_UNAVAILABLE',
   'RECORD_OUTDATED',
   'GRANT_EXPIRED', // by that replica's clock, which may be wrong
+  'STATEMENT_MISMATCH', // replicas take up a new statement one by one
   'TOKEN_UNAVAILABLE',
   'TOKEN_FAULT',
   'BUSY',
@@ -146,5 +147,6 @@ async function firstOf<T>(answers: Iterable<Promise<T>>, patience: Millis | unde
 /** What may have happened comes before what did not. */
 const mostTelling = (failures: readonly VaultError[]): VaultError =>
   failures.findLast(({ code }) => code === 'OUTCOME_UNKNOWN') ??
+  failures.findLast(({ code }) => code === 'STATEMENT_MISMATCH') ??
   failures.at(-1) ??
   new VaultError('NOT_ENOUGH_REPLICAS', 'No replica of the vault can be reached.');

@@ -44,7 +44,8 @@ export const errorCodes = {
   KEY_MISSING:
     'a key of the replica is not in the token, or is there twice: provision the token; or it was destroyed: enrol the record again',
   TOKEN_UNFIT: 'the token cannot do what the vault needs, or allows what it must not',
-  STATEMENT_MISMATCH: 'the replica’s statement is not that of its token, of etcd or of who asks: give it the fleet’s newest',
+  STATEMENT_MISMATCH:
+    'the replica’s statement is not that of its token, of etcd or of who asks: replicas take up a new one one by one, so ask another, or again; if it stays, give the replica the fleet’s newest',
   GUARD_MISSING: 'the guard store is not there: restore it, or create it with the explicit command',
   GUARD_MISMATCH: 'the guard store is another replica’s, a copy, or older than the token remembers',
   PORT_BUSY: 'the address is in use or cannot be bound: check `listen`',

@@ -3,7 +3,7 @@ import { type Bytes, fromHex, toHex, utf8 } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { expectSigned } from './signature.ts';
 import { parseStatement, replicaOf, type Statement } from './statement.ts';
-import { receiptTranscript } from './transcripts.ts';
+import { type ReceiptFields, receiptTranscript } from './transcripts.ts';
 
 const RECEIPTS_TYPE = 'backup-key-vault/receipts/v1';
 
@@ -69,18 +69,7 @@ export function parseReceipts(text: string): { readonly statement: Statement; re
 }
 
 /** The receipt that a replica's answer is. */
-export const receiptOf = (fields: {
-  readonly index: number;
-  readonly rid: Uint8Array;
-  readonly g: Uint8Array;
-  readonly attempt: number;
-  readonly limit: number;
-  readonly point: Uint8Array;
-  readonly evaluated: Uint8Array;
-  readonly bodyHash: Uint8Array;
-  readonly enrolledAtMs: bigint;
-  readonly signature: Uint8Array;
-}): Receipt => ({
+export const receiptOf = (fields: ReceiptFields, signature: Uint8Array): Receipt => ({
   replica: fields.index,
   rid: toHex(fields.rid),
   g: toHex(fields.g),
@@ -90,5 +79,5 @@ export const receiptOf = (fields: {
   evaluated: toHex(fields.evaluated),
   body_hash: toHex(fields.bodyHash),
   enrolled_at_ms: Number(fields.enrolledAtMs),
-  signature: toHex(fields.signature),
+  signature: toHex(signature),
 });

@@ -150,16 +150,17 @@ export const voteTranscript = (index: number, a: AttemptName) =>
   new Transcript('vote', ...view({ ...a, index }), a.bodyHash, a.attempt, a.pointHash);
 
 /** Signed by V_i with its evaluation: the client's proof of what was counted, under which limit. */
-export const receiptTranscript = (
-  r: ReplicaView & {
-    readonly attempt: number;
-    readonly limit: number;
-    readonly point: Uint8Array;
-    readonly evaluated: Uint8Array;
-    readonly bodyHash: Uint8Array;
-    readonly enrolledAtMs: bigint;
-  },
-) => new Transcript('receipt', ...view(r), r.attempt, r.limit, r.point, r.evaluated, r.bodyHash, r.enrolledAtMs);
+export const receiptTranscript = (r: ReceiptFields) =>
+  new Transcript('receipt', ...view(r), r.attempt, r.limit, r.point, r.evaluated, r.bodyHash, r.enrolledAtMs);
+
+export interface ReceiptFields extends ReplicaView {
+  readonly attempt: number;
+  readonly limit: number;
+  readonly point: Uint8Array;
+  readonly evaluated: Uint8Array;
+  readonly bodyHash: Uint8Array;
+  readonly enrolledAtMs: bigint;
+}
 
 /** HMACed with auth_i by a client that knows the code. */
 export const proofTranscript = (v: ReplicaView, attempt: number, point: Uint8Array, clientKey: Uint8Array) =>

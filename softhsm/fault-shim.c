@@ -6,13 +6,18 @@
  *   latency MICROSECONDS        each call takes at least this long, the module's own time included
  *   hang                        calls wait until the file changes
  *   fail CKR [FUNCTION ...]     the calls named answer CKR (0x30), all but C_Initialize, C_Finalize and C_GetInfo if none is named
+ *   fail-marked CKR             C_UnwrapKey of a blob that begins with MMMMMMMM (8 times 0x4d) answers CKR
  *   vanish                      no slot holds a token, sessions are gone; lifted, the token is back at the next C_Initialize
  *   close-sessions              once: every session of the application is closed
  *   log-out                     once: the user is logged out, as by another thread of the application
  *   hide-mechanism NUMBER       not listed, and C_GetMechanismInfo does not know it
  *   deny-kdf NUMBER             ECDH1_DERIVE with this key derivation function (1: CKD_NULL) answers MECHANISM_PARAM_INVALID
+ *   deny CKR FUNCTION mechanism NUMBER   the function answers CKR to this mechanism
+ *   deny CKR FUNCTION ATTRIBUTE VALUE    the function answers CKR to a template that has this attribute with this value
+ *   at FUNCTION N log-out       just before the Nth call from now on (0: before each), the user is logged out
+ *   at FUNCTION N litter        just before it, a token object is made that nobody asked for
  *
- * fault_shim_calls() tells how many calls there were. Without PKCS#11 headers: only the layout of the function list and of two
+ * fault_shim_calls() tells how many calls there were, fault_shim_calls_to("C_Login") how many to one function. Without PKCS#11 headers: only the layout of the function list and of two
  * structures matters (PKCS#11 2.40, §3; on Unix nothing is packed), and that a function may be called with more words than it takes
  * (so in the C ABIs of x86-64 and arm64).
  *
@@ -58,22 +63,37 @@ struct mechanism { ulong type; void *parameter; ulong length; };
 struct ecdh { ulong kdf; };
 
 enum { OK = 0, SLOT_ID_INVALID = 0x03, GENERAL_ERROR = 5, DEVICE_REMOVED = 0x32, MECHANISM_INVALID = 0x70, MECHANISM_PARAM_INVALID = 0x71 };
-enum { ECDH1_DERIVE = 0x1050, MOST_HIDDEN = 16 };
+enum { SERIAL_SESSION = 4, ECDH1_DERIVE = 0x1050, MOST_HIDDEN = 16, MOST_DENIED = 16, CKA_TOKEN = 1 };
+
+struct attribute { ulong type; void *value; ulong length; };
+struct denial { ulong result, attribute, value; int function, is_of_mechanism; };
 
 struct faults {
-  ulong latency, result[ALL], hidden[MOST_HIDDEN], denied_kdf;
-  int hidden_count, hangs, vanished, closes, logs_out;
+  ulong latency, result[ALL], marked, hidden[MOST_HIDDEN], denied_kdf, once_at;
+  struct denial denied[MOST_DENIED];
+  int hidden_count, denied_count, hangs, vanished, closes, logs_out, at, at_litters;
 };
 
 static struct function_list *original, ours;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for the four below */
-static struct faults faults;
+static struct faults faults = {.at = ALL};
 static struct stat seen;
-static ulong last_session;
 static int is_stale; /* the token vanished, and the application has not initialised the module since it is back */
-static atomic_ulong calls;
+static ulong calls_since; /* to the function that `at` names, since the file changed */
+static atomic_ulong calls, calls_to[ALL];
+
+static int numbered(const char *name) {
+  for (int n = 0; n < ALL; n++)
+    if (!strcmp(name, names[n])) return n;
+  return ALL;
+}
 
 ulong fault_shim_calls(void) { return atomic_load(&calls); }
+
+ulong fault_shim_calls_to(const char *name) {
+  int n = numbered(name);
+  return n == ALL ? (ulong)-1 : atomic_load(&calls_to[n]);
+}
 
 static ulong real(int n, ulong a, ulong b, ulong c) { return original->functions[n](a, b, c, 0, 0, 0, 0, 0); }
 
@@ -86,8 +106,28 @@ static void fail(struct faults *into, ulong result, char *rest) {
       if (!strcmp(name, names[n])) into->result[n] = result;
 }
 
+static int deny(struct faults *into, ulong result, const char *rest) {
+  char function[40], what[32];
+  struct denial *denial = &into->denied[into->denied_count];
+  if (into->denied_count == MOST_DENIED || sscanf(rest, " %39s %31s %li", function, what, (long *)&denial->value) != 3) return 0;
+  denial->function = numbered(function);
+  denial->is_of_mechanism = !strcmp(what, "mechanism");
+  denial->attribute = strtoul(what, NULL, 0);
+  denial->result = result;
+  into->denied_count++;
+  return denial->function != ALL;
+}
+
+static int at(struct faults *into, const char *line) {
+  char function[40], what[32];
+  if (sscanf(line, "at %39s %lu %31s", function, &into->once_at, what) != 3) return 0;
+  into->at = numbered(function);
+  into->at_litters = !strcmp(what, "litter");
+  return into->at != ALL && (into->at_litters || !strcmp(what, "log-out"));
+}
+
 static struct faults parse(FILE *file) {
-  struct faults read = {0};
+  struct faults read = {.at = ALL};
   char line[1024], verb[32];
   while (fgets(line, sizeof line, file)) {
     ulong number = 0;
@@ -97,10 +137,13 @@ static struct faults parse(FILE *file) {
     if (!strcmp(verb, "latency")) read.latency = number;
     else if (!strcmp(verb, "hang")) read.hangs = 1;
     else if (!strcmp(verb, "fail")) fail(&read, number, line + end);
+    else if (!strcmp(verb, "fail-marked")) read.marked = number;
     else if (!strcmp(verb, "vanish")) read.vanished = 1;
     else if (!strcmp(verb, "close-sessions")) read.closes = 1;
     else if (!strcmp(verb, "log-out")) read.logs_out = 1;
     else if (!strcmp(verb, "deny-kdf")) read.denied_kdf = number;
+    else if (!strcmp(verb, "deny") && deny(&read, number, line + end)) continue;
+    else if (!strcmp(verb, "at") && at(&read, line)) continue;
     else if (!strcmp(verb, "hide-mechanism") && read.hidden_count < MOST_HIDDEN) read.hidden[read.hidden_count++] = number;
     else fprintf(stderr, "fault-shim: unknown directive %s\n", line), abort(); /* a test that asks for nothing would pass */
   }
@@ -111,6 +154,17 @@ static void close_sessions(void) {
   ulong slots[64], count = 64;
   if (real(N_GetSlotList, 1, (ulong)slots, (ulong)&count) != OK) return;
   for (ulong i = 0; i < count; i++) real(N_CloseAllSessions, slots[i], 0, 0);
+}
+
+/* In a session of its own: those of the application may be closed by now. */
+static void log_out(void) {
+  ulong slots[64], count = 64, session;
+  if (real(N_GetSlotList, 1, (ulong)slots, (ulong)&count) != OK) return;
+  for (ulong i = 0; i < count; i++) {
+    if (original->functions[N_OpenSession](slots[i], SERIAL_SESSION, 0, 0, (ulong)&session, 0, 0, 0) != OK) continue;
+    real(N_Logout, session, 0, 0);
+    real(N_CloseSession, session, 0, 0);
+  }
 }
 
 static int is_same(const struct stat *a, const struct stat *b) {
@@ -128,12 +182,13 @@ static struct faults look(void) {
   if (path && stat(path, &now) != 0) now = (struct stat){0};
   if (!is_same(&now, &seen)) {
     FILE *file = now.st_ino ? fopen(path, "r") : NULL;
-    faults = file ? parse(file) : (struct faults){0};
+    faults = file ? parse(file) : (struct faults){.at = ALL};
     if (file) fclose(file);
     seen = now;
+    calls_since = 0;
     if (faults.vanished) is_stale = 1;
     if (faults.closes || faults.vanished) close_sessions();
-    if (faults.logs_out) real(N_Logout, last_session, 0, 0);
+    if (faults.logs_out) log_out();
   }
   struct faults copy = faults;
   pthread_mutex_unlock(&lock);
@@ -161,9 +216,63 @@ static ulong without_token(int n, ulong *count) {
   return n == N_GetSlotInfo || n == N_GetTokenInfo || n == N_OpenSession ? SLOT_ID_INVALID : DEVICE_REMOVED;
 }
 
+static void litter(ulong session) {
+  ulong data = 0, object;
+  unsigned char yes = 1;
+  struct attribute template[] = {{0, &data, sizeof data}, {CKA_TOKEN, &yes, 1}, {3, "litter", 6}};
+  original->functions[N_CreateObject](session, (ulong)template, 3, (ulong)&object, 0, 0, 0, 0);
+}
+
+static void happen(int n, const struct faults *now, ulong session) {
+  if (n != now->at) return;
+  pthread_mutex_lock(&lock);
+  int is_due = ++calls_since == now->once_at || now->once_at == 0;
+  pthread_mutex_unlock(&lock);
+  if (is_due && now->at_litters) litter(session);
+  else if (is_due) real(N_Logout, session, 0, 0);
+}
+
+static int has(const struct attribute *template, ulong count, ulong attribute, ulong value) {
+  for (ulong i = 0; i < count; i++) {
+    ulong found = template[i].length == 1 ? *(unsigned char *)template[i].value : 0;
+    if (template[i].length == sizeof found) memcpy(&found, template[i].value, sizeof found);
+    if (template[i].type == attribute && found == value) return 1;
+  }
+  return 0;
+}
+
+/* Is the template of this call one that has the attribute? Of a key pair, the private half's. */
+static int asks(int n, const struct denial *denial, WORDS) {
+  (void)a, (void)h;
+  ulong template = 0, count = 0;
+  if (n == N_CreateObject) template = b, count = c;
+  if (n == N_CopyObject || n == N_SetAttributeValue || n == N_GenerateKey) template = c, count = d;
+  if (n == N_DeriveKey) template = d, count = e;
+  if (n == N_GenerateKeyPair) template = e, count = f;
+  if (n == N_UnwrapKey) template = f, count = g;
+  return has((void *)template, count, denial->attribute, denial->value);
+}
+
+static ulong denied(int n, const struct faults *now, WORDS) {
+  for (const struct denial *denial = now->denied; denial < now->denied + now->denied_count; denial++) {
+    if (n != denial->function) continue;
+    int applies = denial->is_of_mechanism ? ((struct mechanism *)b)->type == denial->value : asks(n, denial, a, b, c, d, e, f, g, h);
+    if (applies) return denial->result;
+  }
+  return OK;
+}
+
 static ulong answer(int n, const struct faults *now, WORDS) {
-  if (now->result[n]) return now->result[n];
+  if (now->result[n]) {
+    /* These end the operation that their Init began, also when they fail. */
+    if (n == N_Sign || n == N_Verify || n == N_Encrypt || n == N_Decrypt) original->functions[n](a, b, c, d, e, f, g, h);
+    return now->result[n];
+  }
+  if (n == N_UnwrapKey && now->marked && e >= 8 && !memcmp((void *)d, "MMMMMMMM", 8)) return now->marked;
   if (n > N_GetFunctionList && is_gone()) return without_token(n, (ulong *)c);
+  happen(n, now, a);
+  ulong denial = denied(n, now, a, b, c, d, e, f, g, h);
+  if (denial) return denial;
   if (n == N_GetMechanismInfo && is_hidden(now, b)) return MECHANISM_INVALID;
   if (n == N_DeriveKey && now->denied_kdf) {
     const struct mechanism *derivation = (void *)b;
@@ -178,7 +287,6 @@ static ulong answer(int n, const struct faults *now, WORDS) {
     *count = kept;
   }
   pthread_mutex_lock(&lock);
-  if (n == N_OpenSession) last_session = *(ulong *)e;
   if (n == N_Initialize && !faults.vanished) is_stale = 0;
   pthread_mutex_unlock(&lock);
   return OK;
@@ -195,6 +303,7 @@ static ulong forward(int n, WORDS) {
   struct timespec began;
   clock_gettime(CLOCK_MONOTONIC, &began);
   atomic_fetch_add(&calls, 1);
+  atomic_fetch_add(&calls_to[n], 1);
   struct faults now = look();
   while (now.hangs) {
     usleep(1000);

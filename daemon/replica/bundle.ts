@@ -7,6 +7,7 @@ import type { Statement } from '../../protocol/statement.ts';
 import { readBundle } from '../ledger/bundles.ts';
 import type { Etcd } from '../ledger/etcd.ts';
 import type { Events } from '../telemetry/events.ts';
+import { Rounds } from './rounds.ts';
 
 interface Options {
   readonly statement: Statement;
@@ -22,15 +23,17 @@ interface Options {
 export class Bundle {
   readonly #etcd: Etcd;
   readonly #options: Options;
+  readonly #rounds: Rounds;
   #raw: Uint8Array = new Uint8Array(0);
   #current: FittingBundle | undefined;
-  #stopped = false;
-  #wake = () => {};
-  #loop: Promise<void> = Promise.resolve();
 
   constructor(etcd: Etcd, options: Options) {
     this.#etcd = etcd;
     this.#options = options;
+    this.#rounds = new Rounds(options.clock, async () => {
+      await this.look();
+      return options.interval;
+    });
   }
 
   /** As of the last look that etcd answered; undefined where none is published, or none that fits. */
@@ -39,24 +42,11 @@ export class Bundle {
   }
 
   start(): void {
-    this.#loop = this.#run();
+    this.#rounds.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#wake();
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    const { clock, interval } = this.#options;
-    while (!this.#stopped) {
-      const woken = new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      await this.look();
-      await Promise.race([clock.sleep(interval), woken]);
-    }
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   /** One look. Never throws: without etcd the bundle stays as it was. */

@@ -2,6 +2,7 @@ import type { Millis } from '../../primitives/brand.ts';
 import type { Clock } from '../../primitives/clock.ts';
 import type { Etcd, Lease } from '../ledger/etcd.ts';
 import type { Events } from '../telemetry/events.ts';
+import { Rounds } from './rounds.ts';
 
 const TTL_SECONDS = 5;
 const REFRESH: Millis = 1000;
@@ -12,22 +13,20 @@ const REFRESH: Millis = 1000;
  */
 export class Membership {
   readonly #etcd: Etcd;
-  readonly #clock: Clock;
   readonly #events: Events;
   readonly #index: number;
   readonly #about: Uint8Array;
+  readonly #rounds: Rounds;
   #lease: Lease | undefined;
   #present: ReadonlySet<number> = new Set();
   #isFailing = false;
-  #stopped = false;
-  #loop: Promise<void> = Promise.resolve();
 
   constructor(etcd: Etcd, options: { readonly index: number; readonly about: object; readonly clock: Clock; readonly events: Events }) {
     this.#etcd = etcd;
-    this.#clock = options.clock;
     this.#events = options.events;
     this.#index = options.index;
     this.#about = Buffer.from(JSON.stringify(options.about));
+    this.#rounds = new Rounds(options.clock, () => this.#look());
   }
 
   /** Replicas whose lease etcd holds. */
@@ -36,29 +35,26 @@ export class Membership {
   }
 
   start(): void {
-    this.#loop = this.#run();
+    this.#rounds.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#loop;
+    await this.#rounds.stop();
     await this.#lease?.revoke().catch(() => {}); // it would run out anyway
   }
 
-  async #run(): Promise<void> {
-    while (!this.#stopped) {
-      try {
-        await this.#announce();
-        const members = await this.#etcd.list('m/', 64);
-        this.#present = new Set(members.map(({ key }) => Number(key.slice(2))));
-        this.#isFailing = false;
-      } catch (error) {
-        this.#present = new Set();
-        if (!this.#isFailing) this.#events.membershipFailed(error); // once for each outage
-        this.#isFailing = true;
-      }
-      await this.#clock.sleep(REFRESH);
+  async #look(): Promise<Millis> {
+    try {
+      await this.#announce();
+      const members = await this.#etcd.list('m/', 64);
+      this.#present = new Set(members.map(({ key }) => Number(key.slice(2))));
+      this.#isFailing = false;
+    } catch (error) {
+      this.#present = new Set();
+      if (!this.#isFailing) this.#events.membershipFailed(error); // once for each outage
+      this.#isFailing = true;
     }
+    return REFRESH;
   }
 
   async #announce(): Promise<void> {

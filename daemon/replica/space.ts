@@ -2,6 +2,7 @@ import type { Millis } from '../../primitives/brand.ts';
 import type { Clock } from '../../primitives/clock.ts';
 import type { Etcd } from '../ledger/etcd.ts';
 import type { Events } from '../telemetry/events.ts';
+import { Rounds } from './rounds.ts';
 
 const INTERVAL: Millis = 10_000;
 const FULL = 0.75; // of the quota: what is left is for attempts and erasures
@@ -10,19 +11,16 @@ const FULL = 0.75; // of the quota: what is left is for attempts and erasures
 export class Space {
   readonly #etcd: Etcd;
   readonly #quota: number;
-  readonly #clock: Clock;
   readonly #events: Events;
+  readonly #rounds: Rounds;
   #isShort = false;
-  #stopped = false;
-  #wake = () => {};
-  #loop: Promise<void> = Promise.resolve();
 
   /** `quota` in bytes, as etcd's --quota-backend-bytes. */
   constructor(etcd: Etcd, { quota, clock, events }: { readonly quota: number; readonly clock: Clock; readonly events: Events }) {
     this.#etcd = etcd;
     this.#quota = quota;
-    this.#clock = clock;
     this.#events = events;
+    this.#rounds = new Rounds(clock, () => this.#look());
   }
 
   /** As of the last look. */
@@ -31,32 +29,25 @@ export class Space {
   }
 
   start(): void {
-    this.#loop = this.#run();
+    this.#rounds.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#wake();
-    await this.#loop;
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
-  async #run(): Promise<void> {
-    while (!this.#stopped) {
-      const woken = new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      try {
-        const members = await this.#etcd.members();
-        const answering = members.filter((member) => member.answers);
-        this.#events.storeMembers(answering.length, members.length);
-        const isOutOfSpace = await this.#etcd.isOutOfSpace();
-        const bytes = Math.max(0, ...answering.map((member) => member.bytes)); // each defragments alone: the fullest one counts
-        this.#isShort = isOutOfSpace || bytes > FULL * this.#quota;
-        this.#events.storeUsed(bytes, this.#quota, isOutOfSpace);
-      } catch {
-        // StoreWatch says why etcd does not answer, ten times as often.
-      }
-      await Promise.race([this.#clock.sleep(INTERVAL), woken]);
+  async #look(): Promise<Millis> {
+    try {
+      const members = await this.#etcd.members();
+      const answering = members.filter((member) => member.answers);
+      this.#events.storeMembers(answering.length, members.length);
+      const isOutOfSpace = await this.#etcd.isOutOfSpace();
+      const bytes = Math.max(0, ...answering.map((member) => member.bytes)); // each defragments alone: the fullest one counts
+      this.#isShort = isOutOfSpace || bytes > FULL * this.#quota;
+      this.#events.storeUsed(bytes, this.#quota, isOutOfSpace);
+    } catch {
+      // StoreWatch says why etcd does not answer, ten times as often.
     }
+    return INTERVAL;
   }
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../../primitives/clock.ts';
 import type { StoreFault } from '../../protocol/store-fault.ts';
 import type { Etcd } from '../ledger/etcd.ts';
 import { faultOf, faultOfMembers, refusals } from '../ledger/etcd-fault.ts';
+import { Rounds } from './rounds.ts';
 
 const INTERVAL: Millis = 1000;
 const AFTER_FAILURE: Millis = 200; // one stopped member of three must not look like the loss of a majority
@@ -12,15 +13,15 @@ const PATIENCE: Millis = 3000; // an election of etcd's takes less
 export class StoreWatch {
   readonly #etcd: Pick<Etcd, 'rehearse' | 'members'>;
   readonly #clock: Clock;
+  readonly #rounds: Rounds;
   #lastTaken: Millis;
   /** What the last rehearsal met; undefined where it succeeded. */
   #fault: StoreFault | undefined;
-  #isStopped = false;
-  #loop: Promise<void> = Promise.resolve();
 
   constructor(etcd: Pick<Etcd, 'rehearse' | 'members'>, clock: Clock) {
     this.#etcd = etcd;
     this.#clock = clock;
+    this.#rounds = new Rounds(clock, () => this.#look());
     this.#lastTaken = clock.monotonic();
   }
 
@@ -32,22 +33,14 @@ export class StoreWatch {
   }
 
   start(): void {
-    this.#loop = this.#run();
+    this.#rounds.start();
   }
 
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    await this.#loop;
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
-  async #run(): Promise<void> {
-    while (!this.#isStopped) {
-      await this.#look();
-      await this.#clock.sleep(this.#fault ? AFTER_FAILURE : INTERVAL);
-    }
-  }
-
-  async #look(): Promise<void> {
+  async #look(): Promise<Millis> {
     const members = this.#fault && this.#etcd.members(); // asked beside the next try, which they do not hold up
     try {
       await this.#etcd.rehearse();
@@ -56,5 +49,6 @@ export class StoreWatch {
     } catch (error) {
       this.#fault = faultOf(error) ?? (members ? faultOfMembers(await members) : 'slow');
     }
+    return this.#fault ? AFTER_FAILURE : INTERVAL;
   }
 }

@@ -7,7 +7,7 @@ import { eraseRecord } from '../replica/erase.ts';
 import type { Fleet } from '../replica/fleet.ts';
 import { reconciling } from '../replica/reconcile.ts';
 import { beginRecovery, finishRecovery } from '../replica/recover.ts';
-import { type Account, parseAccount } from '../vault/account.ts';
+import { type Account, expectClientEpoch, expectNoEarlierEpoch, parseAccount } from '../vault/account.ts';
 
 /** What frontends call. The caller is the tenant that the certificate names; a request can name no other. */
 export function vaultService(fleet: Fleet): Handlers<typeof VaultService, string> {
@@ -19,6 +19,12 @@ export function vaultService(fleet: Fleet): Handlers<typeof VaultService, string
     faultPoint('before-reply');
     return answer;
   };
+  /** The same, for what is signed for an epoch: the client would refuse a reply for another one than it goes by. */
+  const inEpoch = <T>(tenant: string, { recordId, epoch }: { recordId: string; epoch: bigint }, work: (account: Account) => Promise<T>) =>
+    forAccount(tenant, recordId, (account) => {
+      expectClientEpoch(vault, epoch);
+      return work(account);
+    });
   /** For a client that lacks the epoch. */
   const statement = () => {
     const { smime, logProof } = fleet.bundle() ?? {};
@@ -26,17 +32,18 @@ export function vaultService(fleet: Fleet): Handlers<typeof VaultService, string
   };
   return {
     getFleet: async ({ treeSize }) => ({ ...statement(), consistency: [...(fleet.bundle()?.consistencyFrom(Number(treeSize)) ?? [])] }),
-    describeRecord: ({ recordId, knownEpoch }, tenant) =>
-      forAccount(tenant, recordId, async (account) => ({
-        ...(await describeRecord(vault, account)),
-        ...(knownEpoch === BigInt(vault.statement.epoch) ? {} : statement()),
-      })),
+    describeRecord: ({ recordId, knownEpoch, leastEpoch }, tenant) =>
+      forAccount(tenant, recordId, async (account) => {
+        expectNoEarlierEpoch(vault, leastEpoch);
+        const description = await describeRecord(vault, account);
+        return knownEpoch === BigInt(vault.statement.epoch) ? description : { ...description, ...statement() };
+      }),
     beginEnrollment: (request, tenant) =>
-      forAccount(tenant, request.recordId, async (account) => ({ offers: await beginEnrollment(fleet, account, request) })),
+      inEpoch(tenant, request, async (account) => ({ offers: await beginEnrollment(fleet, account, request) })),
     finishEnrollment: (request, tenant) =>
       forAccount(tenant, request.recordId, async (account) => ({ enrolled: await finishEnrollment(fleet, account, request) })),
-    beginRecovery: (request, tenant) => forAccount(tenant, request.recordId, (account) => beginRecovery(fleet, account, request)),
-    finishRecovery: (request, tenant) => forAccount(tenant, request.recordId, (account) => finishRecovery(fleet, account, request)),
+    beginRecovery: (request, tenant) => inEpoch(tenant, request, (account) => beginRecovery(fleet, account, request)),
+    finishRecovery: (request, tenant) => inEpoch(tenant, request, (account) => finishRecovery(fleet, account, request)),
     eraseRecord: (request, tenant) =>
       forAccount(tenant, request.recordId, async (account) => ({ forgotten: await eraseRecord(fleet, account, request) })),
   };

@@ -59,6 +59,11 @@ export class Events {
     labelNames: ['cause'],
     registers: [this.registry],
   });
+  readonly #guardFault = new Gauge({
+    name: 'bkv_guard_fault',
+    help: '1 while the guard cannot be read.',
+    registers: [this.registry],
+  });
   #wasOutOfSpace = false;
   readonly #bundle = new Gauge({ name: 'bkv_bundle', help: '1 while this replica has a bundle to hand out.', registers: [this.registry] });
   #membersAnswering: number | undefined;
@@ -95,6 +100,11 @@ export class Events {
   /** The replica's log line about it is that it does not serve. */
   tokenFault(fault: TokenFault | undefined): void {
     for (const cause of allTokenFaults) this.#tokenFault.set({ cause }, cause === fault ? 1 : 0);
+  }
+
+  /** As above. */
+  guardFault(fails: boolean): void {
+    this.#guardFault.set(fails ? 1 : 0);
   }
 
   answered(method: string, duration: Millis, error?: unknown): void {

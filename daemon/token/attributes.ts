@@ -61,7 +61,17 @@ export interface EncodedAttribute {
  * The only place that makes templates for pkcs11js, which ends the process when an element is malformed. A wrong type does not compile;
  * a value left undefined is a fault of ours.
  */
-export function encodeTemplate(template: Template): EncodedAttribute[] {
+export const encodeTemplate = (template: Template): EncodedAttribute[] => encodings.get(template) ?? encode(template);
+
+/** Encodes a template that many calls use, once. Never one with a value in it that is a secret: it stays as long as the template. */
+export function fixed(template: Template): Template {
+  encodings.set(Object.freeze(template), encode(template));
+  return template;
+}
+
+const encodings = new WeakMap<Template, EncodedAttribute[]>();
+
+function encode(template: Template): EncodedAttribute[] {
   const encoded = (Object.keys(template) as AttributeName[]).map((name) => ({
     type: attributes[name].type,
     value: encodeValue(name, template[name]),
@@ -82,20 +92,20 @@ function encodeValue(name: AttributeName, value: AttributeValue<AttributeName> |
 }
 
 /** What a token answered for attribute `name`. */
-export function decodeValue<Name extends AttributeName>(name: Name, value: Buffer): AttributeValue<Name> {
-  const decoders: { [Kind in keyof Kinds]: () => Kinds[Kind] } = {
-    bool: () => value[0] === 1,
-    ulong: () => readUlongs(value)[0] ?? Number.NaN,
-    text: () => value.toString('utf8'),
-    bytes: () => new Uint8Array(value),
-    mechanisms: () => readUlongs(value),
-    // The token would write through the pointers of our buffer: a nested template is checked by what it refuses (probes.ts).
-    template: () => {
-      throw new TypeError(`attribute ${name} cannot be read`);
-    },
-  };
-  return decoders[attributes[name].kind]() as AttributeValue<Name>;
-}
+export const decodeValue = <Name extends AttributeName>(name: Name, value: Buffer): AttributeValue<Name> =>
+  decoders[attributes[name].kind](value, name) as AttributeValue<Name>;
+
+const decoders: { readonly [Kind in keyof Kinds]: (value: Buffer, name: AttributeName) => Kinds[Kind] } = {
+  bool: (value) => value[0] === 1,
+  ulong: (value) => readUlongs(value)[0] ?? Number.NaN,
+  text: (value) => value.toString('utf8'),
+  bytes: (value) => new Uint8Array(value),
+  mechanisms: (value) => readUlongs(value),
+  // The token would write through the pointers of our buffer: a nested template is checked by what it refuses (probes.ts).
+  template: (_, name) => {
+    throw new TypeError(`attribute ${name} cannot be read`);
+  },
+};
 
 /** CK_ULONG is C's unsigned long: 8 bytes in the byte order of the machine, on every platform with an LP64 ABI (not on Windows). */
 export const ulongs = (values: readonly (number | bigint)[]): Buffer => Buffer.from(new BigUint64Array(values.map(BigInt)).buffer);

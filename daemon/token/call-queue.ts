@@ -8,6 +8,8 @@ export interface QueuedCall {
   readonly argument: unknown;
   /** It met a token that was gone, and waits for its second and last turn. */
   hadItsTurn: boolean;
+  /** Its caller has an answer, or a refusal. */
+  isSettled: boolean;
   resolve(value: unknown): void;
   reject(error: VaultError): void;
 }
@@ -35,17 +37,22 @@ export class CallQueue {
     return new Promise((resolve, reject) => {
       if (!isUrgent && this.#waiting.length + underWay >= this.#limit)
         return reject(new VaultError('BUSY', `The token has ${this.#limit} calls under way.`));
-      const timer = setTimeout(() => this.#giveUp(call, reject), this.#patience);
+      const timer = setTimeout(() => this.#giveUp(call), this.#patience);
+      const settle = () => {
+        call.isSettled = true;
+        clearTimeout(timer);
+      };
       const call: QueuedCall = {
         operation,
         argument,
         hadItsTurn: false,
+        isSettled: false,
         resolve: (value) => {
-          clearTimeout(timer);
+          settle();
           resolve(value);
         },
         reject: (error) => {
-          clearTimeout(timer);
+          settle();
           reject(error);
         },
       };
@@ -59,7 +66,7 @@ export class CallQueue {
   }
 
   putBack(call: QueuedCall): void {
-    this.#waiting.unshift(call);
+    if (!call.isSettled) this.#waiting.unshift(call);
   }
 
   refuseAll(error: () => VaultError): void {
@@ -67,10 +74,10 @@ export class CallQueue {
   }
 
   /** One that a worker has keeps its place there until it is answered: a stuck token must fill the queue, not empty it. */
-  #giveUp(call: QueuedCall, reject: (error: VaultError) => void): void {
+  #giveUp(call: QueuedCall): void {
     const index = this.#waiting.indexOf(call);
     if (index >= 0) this.#waiting.splice(index, 1);
-    reject(
+    call.reject(
       index >= 0 && !call.hadItsTurn
         ? new VaultError('BUSY', `The call did not get its turn in ${this.#patience} ms.`)
         : new VaultError('TOKEN_UNAVAILABLE', `The token did not answer in ${this.#patience} ms.`),

@@ -1,19 +1,22 @@
 import { p256 } from '@noble/curves/nist.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { concat, fromHex } from '../../primitives/bytes.ts';
+import { concat, fromHex, toHex } from '../../primitives/bytes.ts';
 import { parsePoint } from '../../protocol/point.ts';
-import { addGenerator, compress, compressSec1, decompress, generator, recoverSign, uncompressed } from './curve.ts';
+import { compress, compressSec1, decompress, generator, prepare, recoverSign, uncompressed } from './curve.ts';
 import { multiple } from './reference.ts';
 
 const ORDER = p256.Point.Fn.ORDER;
 const scalar = fc.bigInt({ min: 2n, max: ORDER - 2n });
 const x = (point: Uint8Array): Uint8Array => point.slice(1, 33);
 
+/** Which point is evaluated is of no consequence to the key. */
+const prepared = (publicKey: Uint8Array) => prepare(decompress(multiple(5n), 'P'), decompress(publicKey, 'K')).key;
+
 /** What the token would derive for key k and the points P = e·G and P + G, and K. */
 function derivations(k: bigint, e: bigint) {
   const product = multiple((k * e) % ORDER);
-  return { product, xOfProduct: x(product), xOfSum: x(multiple((k * (e + 1n)) % ORDER)), publicKey: decompress(multiple(k), 'K') };
+  return { product, xOfProduct: x(product), xOfSum: x(multiple((k * (e + 1n)) % ORDER)), publicKey: prepared(multiple(k)) };
 }
 
 function recovered(k: bigint, e: bigint): Uint8Array {
@@ -52,8 +55,8 @@ describe('points', () => {
 
   it('add the generator as noble adds it', () => {
     fc.assert(
-      fc.property(scalar, (e) => {
-        expect(compress(addGenerator(decompress(multiple(e), 'P')))).toEqual(multiple(e + 1n));
+      fc.property(scalar, scalar, (e, k) => {
+        expect(compress(prepare(decompress(multiple(e), 'P'), decompress(multiple(k), 'K')).sum)).toEqual(multiple(e + 1n));
       }),
     );
   });
@@ -90,18 +93,21 @@ describe('the sign of k·P', () => {
   it('is never guessed: the public key of another key is refused', () => {
     const { xOfProduct, xOfSum } = derivations(7n, 11n);
     for (const wrong of [multiple(8n), multiple(ORDER - 8n), multiple(77n), multiple(ORDER - 77n)])
-      expect(() => recoverSign(xOfProduct, xOfSum, decompress(wrong, 'K'))).toThrow(expect.objectContaining({ code: 'TOKEN_FAULT' }));
+      expect(() => recoverSign(xOfProduct, xOfSum, prepared(wrong))).toThrow(expect.objectContaining({ code: 'TOKEN_FAULT' }));
   });
 
   it('follows the public key: −K with the same derivations means −k, as far as x can tell', () => {
     const { product, xOfProduct, xOfSum } = derivations(7n, 11n);
     const negated = parsePoint(concat(Uint8Array.of((product[0] as number) ^ 1), x(product)), 'Q');
-    expect(recoverSign(xOfProduct, xOfSum, decompress(multiple(ORDER - 7n), 'K'))).toEqual(negated);
+    expect(recoverSign(xOfProduct, xOfSum, prepared(multiple(ORDER - 7n)))).toEqual(negated);
   });
 
-  it('is refused for a value that is no x coordinate', () => {
+  it.each([
+    ['1, which is off the curve', `${'00'.repeat(31)}01`],
+    ['p + 5, which is on the curve modulo p', 'ffffffff00000001000000000000000000000001000000000000000000000004'],
+    ['the x of the public key', toHex(x(multiple(7n)))],
+  ])('is refused for a value that is no x coordinate of a product: %s', (_, hex) => {
     const { xOfSum, publicKey } = derivations(7n, 11n);
-    const off = concat(new Uint8Array(31), Uint8Array.of(1));
-    expect(() => recoverSign(off, xOfSum, publicKey)).toThrow(expect.objectContaining({ code: 'TOKEN_FAULT' }));
+    expect(() => recoverSign(fromHex(hex, 'x'), xOfSum, publicKey)).toThrow(expect.objectContaining({ code: 'TOKEN_FAULT' }));
   });
 });

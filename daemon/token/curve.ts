@@ -12,7 +12,9 @@ export interface AffinePoint {
   readonly y: bigint;
 }
 
+// y² = x³ − 3x + b (mod p)
 const p = 0xffffffff00000001000000000000000000000000ffffffffffffffffffffffffn;
+const b = 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604bn;
 
 export const generator: AffinePoint = {
   x: 0x6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296n,
@@ -46,36 +48,41 @@ export function compressSec1(point: Uint8Array, what: string): CompressedPoint {
 /** SEC1 uncompressed, 65 bytes: what tokens take. */
 export const uncompressed = (point: AffinePoint): Bytes => concat(Uint8Array.of(4), toBytes(point.x), toBytes(point.y));
 
-/** P + G. The caller has dealt with P = ±G, where the chord's slope does not exist. */
-export function addGenerator(point: AffinePoint): AffinePoint {
-  const slope = modulo((point.y - generator.y) * inverse(modulo(point.x - generator.x)));
-  const x = modulo(slope * slope - point.x - generator.x);
-  return { x, y: modulo(slope * (generator.x - x) - generator.y) };
+/** K, and what dividing by 2·y_K takes. */
+export interface PreparedKey extends AffinePoint {
+  readonly inverseOf2y: bigint;
 }
 
 /**
- * Q = k·P from x(Q), x(k·(P+G)) and K = k·G. Lifting x(Q) gives ±Q; since k·(P+G) = Q + K, the addition law says of the right one
- *   (x(Q+K) + x_Q + x_K)·(x_Q − x_K)² = (y_Q − y_K)²  (mod p).
- * Exactly one may satisfy it. None means that K is not this key's public key, or that the token miscalculated: TOKEN_FAULT, never a guess.
+ * P + G, and K prepared for `recoverSign`: one inversion for both (Montgomery's trick), since it costs as much as all the rest here. The
+ * caller has dealt with P = ±G, where the chord's slope does not exist; y is 0 for no point of a group of odd order.
  */
-export function recoverSign(xOfProduct: Uint8Array, xOfSum: Uint8Array, publicKey: AffinePoint): CompressedPoint {
-  const even = lift(xOfProduct);
-  const difference = even.x - publicKey.x;
-  // x_Q = x_K only for Q = ±K, that is P = ±G, which never gets here: both sides would be free of the point k·(P+G).
-  if (difference === 0n) throw disagreement();
-  const left = modulo((toInteger(xOfSum) + even.x + publicKey.x) * difference * difference);
-  const odd: AffinePoint = { x: even.x, y: p - even.y };
-  const [candidate, ...others] = [even, odd].filter((q) => modulo((q.y - publicKey.y) ** 2n) === left);
-  if (candidate === undefined || others.length > 0) throw disagreement();
-  return compress(candidate);
+export function prepare(point: AffinePoint, publicKey: AffinePoint): { readonly sum: AffinePoint; readonly key: PreparedKey } {
+  const run = point.x - generator.x;
+  const twiceY = 2n * publicKey.y;
+  const inverseOfBoth = inverse(modulo(run * twiceY));
+  const slope = modulo((point.y - generator.y) * modulo(twiceY * inverseOfBoth));
+  const x = modulo(slope * slope - point.x - generator.x);
+  const sum = { x, y: modulo(slope * (generator.x - x) - generator.y) };
+  return { sum, key: { ...publicKey, inverseOf2y: modulo(run * inverseOfBoth) } };
 }
 
-function lift(x: Uint8Array): AffinePoint {
-  try {
-    return decompress(concat(Uint8Array.of(2), x), 'a derived value');
-  } catch (cause) {
-    throw new VaultError('TOKEN_FAULT', 'The token derived a value that is no x coordinate of P-256.', { cause });
-  }
+/**
+ * Q = k·P from x(Q), x(k·(P+G)) and K = k·G. Since k·(P+G) = Q + K, the addition law says
+ *   (x(Q+K) + x_Q + x_K)·(x_Q − x_K)² = (y_Q − y_K)² = y_Q² − 2·y_Q·y_K + y_K²  (mod p),
+ * and the curve's equation gives the squares: what is left is one y, without a root. If it is not on the curve, then K is not this key's
+ * public key, or the token miscalculated: TOKEN_FAULT, never a guess.
+ */
+export function recoverSign(xOfProduct: Uint8Array, xOfSum: Uint8Array, publicKey: PreparedKey): CompressedPoint {
+  const x = toInteger(xOfProduct);
+  const difference = x - publicKey.x;
+  // x_Q = x_K only for Q = ±K, that is P = ±G, which never gets here: the left side would be free of the point k·(P+G).
+  if (x >= p || difference === 0n) throw disagreement();
+  const left = (toInteger(xOfSum) + x + publicKey.x) * modulo(difference * difference);
+  const ySquared = modulo(x * modulo(x * x - 3n) + b);
+  const y = modulo(modulo(ySquared + publicKey.y * publicKey.y - left) * publicKey.inverseOf2y);
+  if (modulo(y * y) !== ySquared) throw disagreement();
+  return compress({ x, y });
 }
 
 const disagreement = (): VaultError => new VaultError('TOKEN_FAULT', 'The token’s derivations do not fit the public key of the key used.');

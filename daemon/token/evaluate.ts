@@ -1,7 +1,8 @@
 import { type Bytes, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
-import { type AffinePoint, addGenerator, decompress, generator, recoverSign, uncompressed } from './curve.ts';
+import { type AffinePoint, uncompressed } from './curve.ts';
+import { beginEvaluation, type Evaluation } from './evaluation.ts';
 import { CKM, cbc, ecdh, plain } from './mechanisms.ts';
 import type { TokenPort } from './port.ts';
 import { asOf, type ReplicaToken, readPoint, type StorageToken } from './replica.ts';
@@ -19,24 +20,24 @@ import { requireMac } from './verify.ts';
 
 type Request<Name extends 'evaluate' | 'newOprfKey'> = Parameters<TokenPort[Name]>[0];
 
-/** RFC 9497 §3.3.1 BlindEvaluate: k·P, out of two derivations in the token (curve.ts, recoverSign). */
+/** RFC 9497 §3.3.1 BlindEvaluate: k·P. */
 export function blindEvaluate(token: StorageToken, key: KeyHandle, publicKey: CompressedPoint, point: CompressedPoint): CompressedPoint {
-  const element = decompress(point, 'the blinded element');
-  const ownKey = decompress(publicKey, 'the public key');
-  if (element.x === generator.x) {
-    // P = G gives K. For P = −G the second point P + G would be the identity.
-    if (element.y === generator.y) return publicKey;
-    throw new VaultError('MALFORMED', 'The blinded element is the negated generator.');
-  }
-  const [xOfProduct, xOfSum] = rawEcdh(token, key, [element, addGenerator(element)]);
-  return recoverSign(xOfProduct, xOfSum, ownKey);
+  const { points, finish } = beginEvaluation(publicKey, point);
+  return finish(rawEcdh(token, key, points));
 }
 
-/** TokenPort.evaluate */
+/** TokenPort.evaluate, in one thread. */
 export function evaluate(token: ReplicaToken, request: Request<'evaluate'>): CompressedPoint {
-  const reading = asOf(token, request.epoch);
-  requireMac(reading, request.mac, 'MAC_REFUSED');
-  return evaluateStored(reading, request.wrappedKey, request.publicKey, request.point);
+  const { points, finish } = beginEvaluation(request.publicKey, request.point);
+  return finish(deriveStored(token, { ...request, points }));
+}
+
+/** The token's part of TokenPort.evaluate. */
+export function deriveStored(token: ReplicaToken, request: Omit<Request<'evaluate'>, 'point'> & Pick<Evaluation, 'points'>): Bytes[] {
+  const { epoch, mac, wrappedKey, publicKey, points } = request;
+  const reading = asOf(token, epoch);
+  requireMac(reading, mac, 'MAC_REFUSED');
+  return token.session.withTemporary((keep) => rawEcdh(reading, keep(unwrapOprfKey(reading, wrappedKey, publicKey)), points));
 }
 
 /** Evaluates with a key stored under KEK_oprf. The caller has verified a MAC over the blob. */
@@ -66,12 +67,12 @@ export function newOprfKey(
   });
 }
 
-/** x(k·P) of both points, 32 bytes each, on the way that the profile's `rawEcdh` names. */
-export function rawEcdh(token: StorageToken, key: KeyHandle, [first, second]: readonly [AffinePoint, AffinePoint]): [Bytes, Bytes] {
-  if (token.profile.rawEcdh === 'direct') return [readX(token, key, first), readX(token, key, second)];
+/** x(k·P) of each point, 32 bytes, on the way that the profile's `rawEcdh` names. */
+export function rawEcdh(token: StorageToken, key: KeyHandle, points: readonly AffinePoint[]): Bytes[] {
+  if (token.profile.rawEcdh === 'direct') return points.map((point) => readX(token, key, point));
   return token.session.withTemporary((keep) => {
     const throwAway = keep(token.session.generateKey(plain(CKM.AES_KEY_GEN), throwAwayKey));
-    return [unwrapX(token, key, first, throwAway), unwrapX(token, key, second, throwAway)];
+    return points.map((point) => unwrapX(token, key, point, throwAway));
   });
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Meaning, meaningOf, meanings, notLoggedIn, returnValue, tokenError } from './failure.ts';
+import { type Meaning, meaningOf, meanings, notLoggedIn, positiveControl, returnValue, tokenError } from './failure.ts';
 
 const thrown = (code: number): Error => Object.assign(new Error('CKR_VENDOR_DEFINED'), { code });
 
@@ -57,5 +57,19 @@ describe('what a token throws', () => {
   it('means the login where a session finds itself without', () => {
     expect(notLoggedIn('C_GetSessionInfo').code).toBe('TOKEN_UNAVAILABLE');
     expect(meaningOf(notLoggedIn('C_GetSessionInfo'))).toBe('login');
+  });
+
+  it('is no fault of one call where it fails what it has to do', () => {
+    const failure = (value: number) => {
+      try {
+        return positiveControl(() => {
+          throw tokenError(thrown(value), 'C_Sign');
+        });
+      } catch (error) {
+        return error;
+      }
+    };
+    expect([0x05, 0xb3, 0x101].map((value) => meaningOf(failure(value)))).toEqual(['failing', 'session', 'login']);
+    expect(failure(0x05)).toMatchObject({ code: 'TOKEN_UNAVAILABLE' });
   });
 });

@@ -70,9 +70,25 @@ export function returnValue(error: unknown): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** Of an error that tokenError made. */
+/** Of an error that tokenError made, or `positiveControl`. */
 export function meaningOf(error: unknown): Meaning {
-  return meanings.get(returnValue(error) ?? 0)?.[1] ?? 'fault';
+  return meanings.get(returnValue(error) ?? 0)?.[1] ?? (error instanceof ControlFailure ? 'failing' : 'fault');
+}
+
+/** The token failed what it can always do if it is well: whatever it answers to a call is no verdict on that. */
+export class ControlFailure extends VaultError {
+  constructor(cause: Error) {
+    super('TOKEN_UNAVAILABLE', `The token fails what it has to do: ${cause.message}`, { cause });
+  }
+}
+
+/** For where a call failed: does what a token that is well can always do. Throws ControlFailure. */
+export function positiveControl<T>(control: () => T): T {
+  try {
+    return control();
+  } catch (cause) {
+    throw new ControlFailure(cause as Error);
+  }
 }
 
 /** Our error for what `operation` (a function of Cryptoki) threw. It names no argument: arguments are PINs and keys. */

@@ -1,14 +1,15 @@
 import type { Template } from './attributes.ts';
 import type { Bequest } from './heir-files.ts';
 import { inheritedKekWithTemplate } from './heir-templates.ts';
+import { generateKey, openedSecret, unprotected, wrapWays } from './host-keys.ts';
 import { storageProbes } from './key-probes.ts';
 import { CKM, oaep, plain } from './mechanisms.ts';
-import { type Probe, probe } from './probe.ts';
+import { type Probe, probe, type Way } from './probe.ts';
 import type { StorageToken, TokenWith } from './replica.ts';
 import type { KeyHandle } from './session.ts';
 import { unwrapExtras, WRAPPED_KEY_MAX } from './stored.ts';
 import { kekMechanism } from './templates.ts';
-import { hostWrappingKey, unwrapProbesOf, wrappableSecret } from './wrap-probes.ts';
+import { unwrapProbesOf } from './wrap-probes.ts';
 
 /** A token that waits for a bequest, and something wrapped for it. */
 export interface WaitingHeir extends TokenWith<never> {
@@ -39,18 +40,20 @@ export const waitingProbes: readonly Probe<WaitingHeir>[] = [
   probe('copy', 'copy the heir’s key with decrypt on', ({ session, privateKey }, keep) =>
     keep(session.copy(privateKey, { token: false, decrypt: true })),
   ),
-  probe('extractable', 'wrap the heir’s key to a key of the host', (heir, keep) =>
-    heir.session.wrap(plain(heir.profile.wrap.ecPrivateKey), keep(hostWrappingKey(heir)), heir.privateKey, 4096),
-  ),
-  ...Object.entries(laxer).map(([attribute, value]) => ({
-    ...probe<WaitingHeir>(
-      'unwrapTemplate',
-      `unwrap a bequest as ${attribute}=${value}`,
-      ({ session, profile, privateKey, wrapped }, keep) =>
-        keep(session.unwrap(oaep(), privateKey, wrapped, { ...inheritedKekWithTemplate('release', profile), [attribute]: value })),
-    ),
-    makesTokenObject: true,
-  })),
+  {
+    name: 'wrap the heir’s key to a key of the host',
+    stoppedBy: 'extractable',
+    ways: wrapWays<WaitingHeir>(({ privateKey }) => privateKey, unprotected.ecKey),
+  },
+  ...Object.entries(laxer).map(([attribute, value]): Probe<WaitingHeir> => {
+    const way: Way<WaitingHeir> = ({ session, profile, privateKey, wrapped }, keep) => {
+      const unwrapWith = (change: Template) =>
+        keep(session.unwrap(oaep(), privateKey, wrapped, { ...inheritedKekWithTemplate('release', profile), ...change }));
+      unwrapWith({});
+      return () => unwrapWith({ [attribute]: value });
+    };
+    return { name: `unwrap a bequest as ${attribute}=${value}`, stoppedBy: 'unwrapTemplate', makesTokenObject: true, ways: () => [way] };
+  }),
 ];
 
 /** What a host may try with inherited keys. They are for reading only. */
@@ -59,19 +62,18 @@ export const inheritedProbes = ({ check }: Bequest): readonly Probe<StorageToken
   probe('attributes', 'sign with an inherited mac', ({ session, keys }) =>
     session.sign(plain(CKM.SHA256_HMAC), keys.mac, new Uint8Array(32), 32),
   ),
-  ...(['oprf', 'auth', 'release'] as const).map((purpose) =>
-    probe<StorageToken>('attributes', `wrap with an inherited kek-${purpose}`, (token, keep) =>
-      token.session.wrap(
-        plain(kekMechanism(purpose, token.profile)),
-        token.keys[`kek-${purpose}`],
-        keep(wrappableSecret(token, 'release')),
-        WRAPPED_KEY_MAX,
-      ),
-    ),
-  ),
+  ...(['oprf', 'auth', 'release'] as const).map((purpose): Probe<StorageToken> => {
+    const way: Way<StorageToken> = (token, keep) => {
+      const secret = keep(openedSecret(token, 'release'));
+      const wrapBy = (key: KeyHandle) => token.session.wrap(plain(kekMechanism(purpose, token.profile)), key, secret, WRAPPED_KEY_MAX);
+      wrapBy(generateKey(token, keep));
+      return () => wrapBy(token.keys[`kek-${purpose}`]);
+    };
+    return { name: `wrap with an inherited kek-${purpose}`, stoppedBy: 'attributes', ways: () => [way] };
+  }),
   ...unwrapProbesOf<StorageToken>((token, purpose) =>
     purpose === 'oprf'
       ? { blob: check.oprf.wrappedKey, more: unwrapExtras(token, check.oprf.publicKey) }
-      : { blob: check[purpose], more: {} },
+      : { blob: check[purpose], more: undefined },
   ),
 ];

@@ -13,7 +13,7 @@ import { allOrNothing } from './make-keys.ts';
 import { CKM, oaep, plain } from './mechanisms.ts';
 import { findSlot, inModule, type Module, tokenInfo } from './module.ts';
 import type { Probe } from './probe.ts';
-import { runRequired } from './probes.ts';
+import { runRequired, whyUnfit } from './probes.ts';
 import type { Profile } from './profile.ts';
 import type { ReplicaLocation, StorageToken, TokenWith } from './replica.ts';
 import { type KeyHandle, TokenSession } from './session.ts';
@@ -157,8 +157,8 @@ function expectReadOnly(token: StorageToken, bequest: Bequest): void {
 }
 
 function expectRefused<Token extends TokenWith<never>>(token: Token, probes: readonly Probe<Token>[]): void {
-  const accepted = runRequired(token, probes).filter(({ refused }) => !refused);
-  if (accepted.length > 0) throw unfit(`it allows a hostile host to: ${accepted.map(({ name }) => name).join('; ')}.`);
+  const why = whyUnfit(runRequired(token, probes));
+  if (why !== undefined) throw unfit(why);
 }
 
 const unfit = (why: string): VaultError => new VaultError('TOKEN_UNFIT', `The token is not fit to be an heir: ${why}`);

@@ -1,11 +1,11 @@
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { inspectModule, missingMechanisms, type SlotReport } from './inspect.ts';
-import { type Module, openModule, type SlotId } from './module.ts';
+import { finalise, type Module, openModule, type SlotId } from './module.ts';
 import type { Guard, Probe } from './probe.ts';
 import { allProbes, isEnforced, type ProbeResult, runProbe } from './probes.ts';
 import type { Profile } from './profile.ts';
-import type { ReplicaToken } from './replica.ts';
+import { closeQuietly, type ReplicaToken } from './replica.ts';
 import { TokenSession } from './session.ts';
 import { TimedModule } from './timed-module.ts';
 import { type Trial, trials } from './trial.ts';
@@ -53,35 +53,37 @@ export interface ProbeReport {
 
 /** Tries with session objects whether a token would do. Logs in once. Not for a process that serves: it finalises the module. */
 export function probeToken(options: ProbeOptions): ProbeReport {
+  const { profile, pin } = options;
   const { library, slots } = inspectModule(options.module, options.initParameters);
-  const chosen = choose(slots, options);
+  const chosen = chooseSlot(slots, options);
   const module = openModule(options.module, options.initParameters);
   try {
     const slot = slotWith(module, chosen.id);
     const anchor = new TokenSession(module, slot); // whoever closes the last session logs out
-    anchor.login(options.profile.userType, options.pin);
+    anchor.login(profile.userType, pin);
     const before = countObjects(anchor);
-    const found = probeLoggedIn(module, slot, chosen, options.profile);
+    const { because: reasons, ...found } = probeLoggedIn(new Bench(module, slot, profile, pin), chosen, profile);
     const objects = { before, after: countObjects(anchor) };
     anchor.close();
+    const because = [...reasons, ...leftBehind(objects)];
+    const verdict = because.length > 0 ? 'not fit' : found.risks.length > 0 ? 'fit with risks' : 'fit';
     const { id, label, manufacturer, model, serial } = chosen;
     const token = { id, label, manufacturer, model, serial };
-    return { library, token, profile: options.profile.vendor, basis: options.profile.basis, ...found, objects };
+    return { library, token, profile: profile.vendor, basis: profile.basis, verdict, because, ...found, objects };
   } finally {
-    module.C_Finalize();
+    finalise(module);
   }
 }
 
-type Found = Omit<ProbeReport, 'library' | 'token' | 'profile' | 'basis' | 'objects'>;
+type Found = Pick<ProbeReport, 'because' | 'risks' | 'operations' | 'attacks' | 'notTried'>;
 
-function probeLoggedIn(module: Module, slot: SlotId, report: SlotReport, profile: Profile): Found {
+function probeLoggedIn(bench: Bench, report: SlotReport, profile: Profile): Found {
   const because = missingMechanisms(report, profile).map((name) => `it does not list the mechanism for ${name}`);
-  const bench = new Bench(module, slot, profile);
   try {
     const refusal = bench.whyNoKeys();
     if (refusal !== undefined) {
       because.push(`it does not make the vault’s keys as this profile states them: ${refusal}`);
-      return { verdict: 'not fit', because, risks: [], operations: [], attacks: [], notTried: ['everything that needs keys'] };
+      return { because, risks: [], operations: [], attacks: [], notTried: ['everything that needs keys'] };
     }
     const operations = trials.map((trial) => bench.try(trial));
     because.push(
@@ -90,13 +92,24 @@ function probeLoggedIn(module: Module, slot: SlotId, report: SlotReport, profile
     const tried = allProbes.filter(({ makesTokenObject }) => makesTokenObject !== true);
     // Without the operations themselves, refusals prove nothing.
     const attacks = because.length > 0 ? [] : tried.map((probe) => bench.attack(probe));
-    because.push(...brokenRules(attacks));
+    because.push(...brokenRules(attacks), ...unshownRules(attacks));
+    // Nor do they if the keys that were attacked were dead.
+    const dead = attacks.length > 0 ? trials.map((trial) => bench.try(trial, 1)).filter(({ works }) => !works) : [];
+    because.push(
+      ...dead.map(({ name, why }) => `“${name}” failed after the attacks, with the same keys (${why}): what it refused proves nothing`),
+    );
     const risks = [...guardRisks(attacks), ...otherRisks(report)];
-    const verdict = because.length > 0 ? 'not fit' : risks.length > 0 ? 'fit with risks' : 'fit';
-    return { verdict, because, risks, operations, attacks, notTried: notTried(profile, attacks.length > 0) };
+    return { because, risks, operations, attacks, notTried: notTried(profile, attacks.length > 0) };
   } finally {
     bench.close();
   }
+}
+
+function leftBehind({ before, after }: ProbeReport['objects']): string[] {
+  if (before === after) return [];
+  return [
+    `there were ${before} objects before and ${after} after: either it keeps what was made for the session alone, or another application works with it meanwhile (probe it alone, then)`,
+  ];
 }
 
 const ROUNDS = 5;
@@ -106,13 +119,16 @@ class Bench {
   readonly #timed: TimedModule;
   readonly #slot: SlotId;
   readonly #profile: Profile;
+  readonly #pin: SecretBytes;
   #session: TokenSession;
   #token: ReplicaToken | undefined;
 
-  constructor(module: Module, slot: SlotId, profile: Profile) {
+  /** The PIN is one that the token took. */
+  constructor(module: Module, slot: SlotId, profile: Profile, pin: SecretBytes) {
     this.#timed = new TimedModule(module);
     this.#slot = slot;
     this.#profile = profile;
+    this.#pin = pin;
     this.#session = this.#open();
   }
 
@@ -125,15 +141,15 @@ class Bench {
     }
   }
 
-  try({ name, run }: Trial): TrialResult {
+  try({ name, run }: Trial, rounds = ROUNDS): TrialResult {
     const token = this.#keys();
     try {
-      const took = Array.from({ length: ROUNDS }, () => {
+      const took = Array.from({ length: rounds }, () => {
         this.#timed.reset();
         run(token);
         return this.#timed.spent;
       });
-      const median = took.sort((a, b) => a - b)[ROUNDS >> 1] as number;
+      const median = took.sort((a, b) => a - b)[rounds >> 1] as number;
       return { name, works: true, micros: Math.round(median * 1000), calls: this.#timed.calls };
     } catch (error) {
       const why = this.#reason(error);
@@ -142,29 +158,41 @@ class Bench {
     }
   }
 
+  /** What could not be tried is tried once more, logged in, with new keys. */
   attack(probe: Probe): ProbeResult {
+    const first = this.#attackOnce(probe);
+    return first.outcome === 'could not be tried' ? this.#attackOnce(probe) : first;
+  }
+
+  #attackOnce(probe: Probe): ProbeResult {
     const token = this.#keys();
     // What is stopped by trust needs no trusted KEK: the keys themselves ask for one.
     const profile = probe.stoppedBy === 'trusted' ? this.#profile : token.profile;
     const required = isEnforced(probe.stoppedBy, this.#profile);
+    const result = this.#answerTo(() => runProbe({ ...token, profile }, probe), probe);
+    if (result.outcome !== 'refused') this.#renew();
+    return { ...result, required };
+  }
+
+  #answerTo(run: () => ProbeResult, { name, stoppedBy }: Probe): Omit<ProbeResult, 'required'> {
     try {
-      const result = runProbe({ ...token, profile }, probe);
-      if (!result.refused) this.#renew();
-      return { ...result, required };
+      return run();
     } catch (error) {
-      return { name: probe.name, stoppedBy: probe.stoppedBy, refused: true, answer: this.#reason(error), required };
+      if (!isVaultError(error, 'TOKEN_UNAVAILABLE')) throw error;
+      return { name, stoppedBy, outcome: 'could not be tried', answer: error.message.replace(/\.$/, '') };
     }
   }
 
   /** Why the token does not do something. Throws what says nothing about that: faults of ours, and that the token is gone. */
   #reason(error: unknown): string {
     if (!isVaultError(error)) throw error;
-    if (error.code === 'TOKEN_UNAVAILABLE') this.#session.find({}, 1); // some say so of a key that they do not like
+    this.#session.requireLogin();
+    this.#session.find({}, 1); // some say TOKEN_UNAVAILABLE of a key that they do not like
     return error.message.replace(/\.$/, '');
   }
 
   close(): void {
-    this.#session.close();
+    closeQuietly(this.#session);
   }
 
   #keys(): ReplicaToken {
@@ -172,36 +200,57 @@ class Bench {
     return this.#token;
   }
 
-  #open = (): TokenSession => new TokenSession(this.#timed.module, this.#slot);
+  #open(): TokenSession {
+    const session = new TokenSession(this.#timed.module, this.#slot);
+    session.login(this.#profile.userType, this.#pin); // an attack may have ended the login, which is the application’s
+    return session;
+  }
 
-  /** Its keys go with the session, and so does an operation that an accepted attack left under way. */
+  /** Its keys go with the session, and so does what an attack that was accepted made of them. */
   #renew(): void {
-    this.#session.close();
+    closeQuietly(this.#session);
     this.#token = undefined;
     this.#session = this.#open();
   }
 }
 
 /** A rule that the profile states and the token breaks. The daemon would refuse to start. */
-function brokenRules(attacks: readonly ProbeResult[]): string[] {
-  const broken = attacks.filter(({ required, refused }) => required && !refused);
-  const guards = [...new Set(broken.map(({ stoppedBy }) => stoppedBy))];
-  return guards.map((guard) => {
-    const names = broken.filter(({ stoppedBy }) => stoppedBy === guard).map(({ name }) => name);
-    const remedy =
-      guard === 'attributes'
-        ? ''
-        : ` (a copy of the profile that says so, ${guard}: ${guard === 'trusted' ? 'none' : 'false'}, accepts that as a risk)`;
-    return `it breaks a rule that its profile states, ${rules[guard]}${remedy}; it accepts: ${names.join('; ')}`;
-  });
+const brokenRules = (attacks: readonly ProbeResult[]): string[] =>
+  byGuard(attacks, ({ required, outcome }) => required && outcome === 'accepted').map(
+    ([guard, found]) => `it breaks a rule that its profile states, ${rules[guard]}${remedy(guard)}; it accepts: ${names(found)}`,
+  );
+
+/** Nor would it start with a rule that it cannot see kept. */
+const unshownRules = (attacks: readonly ProbeResult[]): string[] =>
+  byGuard(attacks, ({ required, outcome }) => required && outcome === UNTRIED).map(
+    ([guard, found]) => `nothing shows that it keeps a rule that its profile states, ${rules[guard]}${remedy(guard)}; ${untried(found)}`,
+  );
+
+/** One sentence for each rule that the profile does not state, and the token does not follow or was not seen to follow. */
+const guardRisks = (attacks: readonly ProbeResult[]): string[] => [
+  ...byGuard(attacks, ({ required, outcome }) => !required && outcome === 'accepted').map(([guard]) => `${guard}: ${risks[guard]}`),
+  ...byGuard(attacks, ({ required, outcome }) => !required && outcome === UNTRIED).map(
+    ([guard, found]) => `${guard}: ${untried(found)}. If it works, ${risks[guard]}`,
+  ),
+];
+
+const UNTRIED = 'could not be tried' satisfies ProbeResult['outcome'];
+
+function byGuard(attacks: readonly ProbeResult[], isMeant: (attack: ProbeResult) => boolean): [Guard, readonly ProbeResult[]][] {
+  const meant = attacks.filter(isMeant);
+  const guards = [...new Set(meant.map(({ stoppedBy }) => stoppedBy))];
+  return guards.map((guard) => [guard, meant.filter(({ stoppedBy }) => stoppedBy === guard)]);
 }
 
-/** One sentence for each rule that the token does not follow and the profile does not state. */
-function guardRisks(attacks: readonly ProbeResult[]): string[] {
-  const accepted = attacks.filter(({ refused, required }) => !refused && !required);
-  const guards = [...new Set(accepted.map(({ stoppedBy }) => stoppedBy))];
-  return guards.map((guard) => `${guard}: ${risks[guard]}`);
-}
+const names = (attacks: readonly ProbeResult[]): string => attacks.map(({ name }) => name).join('; ');
+
+const untried = (attacks: readonly ProbeResult[]): string =>
+  `could not be tried: ${names(attacks)} (${[...new Set(attacks.map(({ answer }) => answer))].join('; ')})`;
+
+const remedy = (guard: Guard): string =>
+  guard === 'attributes'
+    ? ''
+    : ` (a copy of the profile that says so, ${guard}: ${guard === 'trusted' ? 'none' : 'false'}, accepts that as a risk)`;
 
 const rules: Record<Guard, string> = {
   attributes: 'that a key does what its attributes allow and keeps its value',
@@ -240,7 +289,8 @@ const notTried = (profile: Profile, attacked: boolean): string[] => [
 
 const idOf = (slot: SlotId): number => Number(slot.readBigUInt64LE());
 
-function choose(slots: readonly SlotReport[], { label, slot }: Pick<ProbeOptions, 'label' | 'slot'>): SlotReport {
+/** The one token that is meant. Throws TOKEN_MISSING. */
+export function chooseSlot(slots: readonly SlotReport[], { label, slot }: Pick<ProbeOptions, 'label' | 'slot'>): SlotReport {
   const initialised = slots.filter((report) => report.initialised && report.hasPin);
   const matching = initialised.filter(
     (report) => (label === undefined || report.label === label) && (slot === undefined || report.id === slot),

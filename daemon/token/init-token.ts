@@ -1,7 +1,7 @@
 import pkcs11js from 'pkcs11js';
 import { VaultError } from '../../primitives/errors.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
-import { attempt, findSlot, type Module, openModule, type SlotId } from './module.ts';
+import { attempt, finalise, findSlot, type Module, openModule, type SlotId } from './module.ts';
 import type { Profile } from './profile.ts';
 import { TokenSession } from './session.ts';
 
@@ -42,7 +42,7 @@ export function initToken(options: InitOptions): void {
       initPin(module, options, new SecretBytes(new Uint8Array(0)));
     }
   } finally {
-    module.C_Finalize();
+    finalise(module);
   }
 }
 

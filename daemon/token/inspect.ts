@@ -1,7 +1,7 @@
 import graphene from 'graphene-pk11';
 import { VaultError } from '../../primitives/errors.ts';
 import { CKM } from './mechanisms.ts';
-import { initialiseOptions } from './module.ts';
+import { attempt, initialised, initialiseOptions, quietly } from './module.ts';
 import type { Profile } from './profile.ts';
 
 export interface SlotReport {
@@ -30,16 +30,16 @@ export interface ModuleReport {
  */
 export function inspectModule(path: string, parameters?: string): ModuleReport {
   const module = load(path);
+  initialised(() => module.initialize(initialiseOptions(parameters)));
   try {
-    module.initialize(initialiseOptions(parameters));
-    const slots = module.getSlots(true);
+    const slots = attempt('C_GetSlotList', () => module.getSlots(true));
     return {
       library: module.libraryDescription.trim(),
       version: `${module.libraryVersion.major}.${module.libraryVersion.minor}`,
       slots: Array.from({ length: slots.length }, (_, i) => report(slots.items(i))),
     };
   } finally {
-    module.finalize();
+    quietly(() => module.finalize());
   }
 }
 
@@ -82,8 +82,8 @@ function load(path: string): graphene.Module {
 }
 
 function report(slot: graphene.Slot): SlotReport {
-  const token = slot.getToken();
-  const mechanisms = slot.getMechanisms();
+  const token = attempt('C_GetTokenInfo', () => slot.getToken());
+  const mechanisms = attempt('C_GetMechanismList', () => slot.getMechanisms());
   return {
     id: Number(slot.handle.readBigUInt64LE()),
     description: slot.slotDescription.trim(),

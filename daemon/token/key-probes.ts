@@ -1,13 +1,24 @@
+import type { Template } from './attributes.ts';
 import { generator } from './curve.ts';
 import { publicData } from './evaluate.ts';
+import { bornOprfKey, cipherKey, generateKey, openedSecret, unprotected, WRAPPED_MAX, wrapMechanisms, wrapWays } from './host-keys.ts';
 import { type KeyName, storageNames } from './key-sets.ts';
-import { CKM, ecdh, plain } from './mechanisms.ts';
-import { type Probe, probe } from './probe.ts';
+import { CKM, cbc, ctr, ecdh, ecdhSha256, type Mechanism, plain } from './mechanisms.ts';
+import { type Probe, probe, type Way } from './probe.ts';
 import type { StorageToken, TokenWith } from './replica.ts';
-import { readableX } from './templates.ts';
-import { hostWrappingKey, wrappableSecret } from './wrap-probes.ts';
+import type { KeyHandle } from './session.ts';
+import { type KekPurpose, kekMechanism, readableX, wrappableX } from './templates.ts';
 
 // What a host may try with the replica's own keys. The attributes they were made with stop all of it.
+
+const kinds: Record<KeyName, keyof typeof unprotected> = {
+  session: 'ecKey',
+  receipt: 'ecKey',
+  mac: 'secret',
+  'kek-oprf': 'aesKey',
+  'kek-auth': 'aesKey',
+  'kek-release': 'aesKey',
+};
 
 const ofKey = <Name extends KeyName>(name: Name): Probe<TokenWith<Name>>[] => [
   probe('attributes', `read the value of ${name}`, ({ session, keys }) => session.read(keys[name], 'value')),
@@ -19,47 +30,80 @@ const ofKey = <Name extends KeyName>(name: Name): Probe<TokenWith<Name>>[] => [
   probe('copy', `copy ${name} as modifiable`, ({ session, keys }, keep) =>
     keep(session.copy(keys[name], { token: false, modifiable: true })),
   ),
-  probe('extractable', `wrap ${name} to a key of the host`, (token, keep) =>
-    token.session.wrap(plain(token.profile.wrap.ecPrivateKey), keep(hostWrappingKey(token)), token.keys[name], 256),
-  ),
+  {
+    name: `wrap ${name} to a key of the host`,
+    stoppedBy: 'extractable',
+    ways: wrapWays<TokenWith<Name>>(({ keys }) => keys[name], unprotected[kinds[name]]),
+  },
 ];
 
-// AES-KW is AES: a KEK that decrypts undoes it.
-const ofKek = (name: 'kek-oprf' | 'kek-auth' | 'kek-release'): Probe<StorageToken>[] => [
-  probe('attributes', `decrypt with ${name}`, ({ session, keys }) => session.beginDecrypt(plain(CKM.AES_ECB), keys[name])),
-  probe('attributes', `encrypt with ${name}`, ({ session, keys }) => session.beginEncrypt(plain(CKM.AES_ECB), keys[name])),
-  probe('attributes', `switch decrypt on for ${name}`, ({ session, keys }) => session.set(keys[name], { decrypt: true })),
-  probe('copy', `copy ${name} with decrypt on`, ({ session, keys }, keep) =>
-    keep(session.copy(keys[name], { token: false, decrypt: true })),
+const purposes = ['oprf', 'auth', 'release'] as const;
+
+// AES-KW is AES: a KEK that decrypts undoes it, in whatever mode.
+const everyKek = purposes.flatMap((purpose): Probe<StorageToken>[] => {
+  const name = `kek-${purpose}` as const;
+  return [
+    { name: `decrypt with ${name}`, stoppedBy: 'attributes', ways: cipherWays(name, 'beginDecrypt') },
+    { name: `encrypt with ${name}`, stoppedBy: 'attributes', ways: cipherWays(name, 'beginEncrypt') },
+    probe('attributes', `switch decrypt on for ${name}`, ({ session, keys }) => session.set(keys[name], { decrypt: true })),
+    probe('copy', `copy ${name} with decrypt on`, ({ session, keys }, keep) =>
+      keep(session.copy(keys[name], { token: false, decrypt: true })),
+    ),
+    {
+      name: `wrap by ${name} with another mechanism than its own`,
+      stoppedBy: 'allowedMechanisms',
+      ways: (profile) => {
+        const others = wrapMechanisms(profile).filter(({ mechanism }) => mechanism !== kekMechanism(purpose, profile));
+        return others.map(
+          (mechanism): Way<StorageToken> =>
+            (token, keep) => {
+              const secret = keep(openedSecret(token, 'release'));
+              const wrapBy = (key: KeyHandle) => token.session.wrap(mechanism, key, secret, WRAPPED_MAX);
+              wrapBy(generateKey(token, keep));
+              return () => wrapBy(token.keys[name]);
+            },
+        );
+      },
+    },
+  ];
+});
+
+const ownKeys: Probe[] = [
+  probe('attributes', 'sign with the session key', ({ session, keys }) =>
+    session.sign(plain(CKM.ECDSA), keys.session, new Uint8Array(32), 64),
   ),
   {
-    name: `wrap by ${name} with the other purpose’s mechanism`,
-    stoppedBy: 'allowedMechanisms',
-    attempt: (token, keep) => {
-      const { ecPrivateKey, secret } = token.profile.wrap;
-      return token.session.wrap(
-        plain(name === 'kek-oprf' ? secret : ecPrivateKey),
-        token.keys[name],
-        keep(wrappableSecret(token, 'auth')),
-        256,
-      );
-    },
+    name: 'derive with the receipt key',
+    stoppedBy: 'derive',
+    ways: () => [deriveWay(ecdh, readableX), deriveWay(ecdh, wrappableX), deriveWay((data) => ecdhSha256(data, data), wrappableX)],
   },
 ];
 
 /** With the keys that store. */
 export const storageProbes: readonly Probe<StorageToken>[] = [
   ...storageNames.flatMap((name): Probe<StorageToken>[] => ofKey(name)),
-  ...(['kek-oprf', 'kek-auth', 'kek-release'] as const).flatMap(ofKek),
-];
-
-const ownKeys: Probe[] = [
-  probe('attributes', 'sign with the session key', ({ session, keys }) =>
-    session.sign(plain(CKM.ECDSA), keys.session, new Uint8Array(32), 64),
-  ),
-  probe('derive', 'derive with the receipt key', (token, keep) =>
-    keep(token.session.derive(ecdh(publicData(token, generator)), token.keys.receipt, readableX)),
-  ),
+  ...everyKek,
 ];
 
 export const keyProbes: readonly Probe[] = [...ofKey('session'), ...ofKey('receipt'), ...storageProbes, ...ownKeys];
+
+/** A token may know ECDH only with a KDF, or show no derived value: that says nothing about the receipt key. */
+function deriveWay(mechanism: (publicData: Uint8Array) => Mechanism, template: Template): Way {
+  return (token, keep) => {
+    const derive = (key: KeyHandle) => keep(token.session.derive(mechanism(publicData(token, generator)), key, template));
+    derive(bornOprfKey(token, keep, { ...token.profile, trusted: 'none' }));
+    return () => derive(token.keys.receipt);
+  };
+}
+
+function cipherWays(name: `kek-${KekPurpose}`, begin: 'beginDecrypt' | 'beginEncrypt'): Probe<StorageToken>['ways'] {
+  return ({ wrap }) =>
+    [plain(CKM.AES_ECB), cbc(), ctr(), plain(wrap.secret), plain(wrap.ecPrivateKey)].map(
+      (mechanism): Way<StorageToken> =>
+        (token, keep) => {
+          const use = (key: KeyHandle) => token.session[begin](mechanism, key);
+          use(cipherKey(token, keep));
+          return () => use(token.keys[name]);
+        },
+    );
+}

@@ -56,26 +56,25 @@ export function deviations<Name extends KeyName>(
   const key = keys[name];
   const lineage = isStorage(name) ? lineageOf(session, key) : 'alone';
   const template = lineage === 'inherited' ? inherited[name as StorageName] : made[name];
-  const expected = { ...template(profile), ...changes };
-  const differing = (Object.keys(expected) as AttributeName[]).filter(
-    (attribute) => JSON.stringify(session.read(key, attribute)) !== JSON.stringify(expected[attribute]),
-  );
-  return [...differing, ...history(lineage, profile).filter((flag) => session.read(key, flag) !== true)];
+  const expected: Template = { ...template(profile), ...changes, ...history(lineage, profile) };
+  const names = Object.keys(expected) as AttributeName[];
+  const actual = session.readAll(key, names);
+  return names.filter((attribute) => JSON.stringify(actual[attribute]) !== JSON.stringify(expected[attribute]));
 }
 
 /** Not in a template, and what the templates are for: the key was born here, and never could leave. Or when it could. */
-function history(lineage: Lineage, profile: Profile): AttributeName[] {
+function history(lineage: Lineage, profile: Profile): Template {
   switch (lineage) {
     case 'alone':
-      return [...bornHere(profile), 'alwaysSensitive', 'neverExtractable'];
+      return { ...bornHere(profile), alwaysSensitive: true, neverExtractable: true };
     case 'bequeathed':
-      return [...bornHere(profile), ...(profile.copy ? (['alwaysSensitive'] as const) : [])]; // of the draft, which the copy keeps
+      return { ...bornHere(profile), ...(profile.copy ? { alwaysSensitive: true } : {}) }; // of the draft, which the copy keeps
     case 'inherited':
-      return []; // of what was unwrapped, a token knows no history
+      return {}; // of what was unwrapped, a token knows no history
   }
 }
 
-const bornHere = ({ local }: Profile): AttributeName[] => (local ? ['local'] : []);
+const bornHere = ({ local }: Profile): Template => (local ? { local: true } : {});
 
 const isStorage = (name: KeyName): name is StorageName => (storageNames as readonly KeyName[]).includes(name);
 

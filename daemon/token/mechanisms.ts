@@ -1,4 +1,5 @@
 import pkcs11js from 'pkcs11js';
+import { ulongs } from './attributes.ts';
 
 /**
  * The mechanisms the vault uses, and the only place that builds parameters: pkcs11js leaves pointers uninitialised for a parameter
@@ -43,6 +44,12 @@ export function ecdhSha256(publicData: Uint8Array, shared: Uint8Array): Mechanis
 
 /** AES-CBC with IV 0: for a key that encrypts once. */
 export const cbc = (): Mechanism => ({ mechanism: CKM.AES_CBC, parameter: Buffer.alloc(16) });
+
+/** The same with PKCS#7 padding: for probes only. */
+export const cbcPadded = (): Mechanism => ({ mechanism: pkcs11js.CKM_AES_CBC_PAD, parameter: Buffer.alloc(16) });
+
+/** AES-CTR from block 0 (CK_AES_CTR_PARAMS: the bits that count, then the block): for probes only. */
+export const ctr = (): Mechanism => ({ mechanism: pkcs11js.CKM_AES_CTR, parameter: Buffer.concat([ulongs([128]), Buffer.alloc(16)]) });
 
 /** Derives a key as the AES-CBC encryption of `data` under the base key (CK_AES_CBC_ENCRYPT_DATA_PARAMS). */
 export function cbcEncryptData(iv: Uint8Array, data: Uint8Array): Mechanism {

@@ -13,11 +13,16 @@ export interface WorkerData {
 /** Each is answered once, by its id. */
 export type Request =
   | Opening
+  /** Self-test: makes session objects only, so others may be served meanwhile. */
+  | { readonly kind: 'test'; readonly extent: TestExtent }
   | { readonly kind: 'call'; readonly operation: OperationName; readonly argument: unknown }
   /** Leaves the token: closes the session. */
   | { readonly kind: 'leave' }
   /** Leaves it, and the module if `finalise`, and ends. */
   | { readonly kind: 'end'; readonly finalise: boolean };
+
+/** `full`: also that it refuses what it must. */
+export type TestExtent = 'full' | 'short';
 
 export interface Opening {
   readonly kind: 'open';
@@ -25,7 +30,6 @@ export interface Opening {
   readonly afresh: boolean;
   /** Logs the application in; without it another worker did. Wiped after use. */
   readonly pin?: Uint8Array;
-  readonly selfTest: boolean;
   /** Set once a worker has opened the token: every later session has to find the same one. */
   readonly expected?: TokenIdentity;
 }
@@ -70,6 +74,7 @@ export class WorkerFailure extends Error {
 /** A copy of `value` whose byte arrays own their memory: a clone of a view would take the whole buffer behind it along. */
 export function detached(value: unknown): unknown {
   if (value instanceof Uint8Array) return Uint8Array.from(value);
+  if (Array.isArray(value)) return value.map(detached);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, detached(part)]));
 }

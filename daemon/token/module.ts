@@ -39,13 +39,16 @@ export function inModule<T>(
   try {
     return work(module);
   } finally {
-    module.C_Finalize();
+    finalise(module);
   }
 }
 
-function initialise(module: Module, parameters?: string): void {
+const initialise = (module: Module, parameters?: string): void => initialised(() => module.C_Initialize(initialiseOptions(parameters)));
+
+/** Calls C_Initialize; another thread may have done so. */
+export function initialised(call: () => void): void {
   try {
-    module.C_Initialize(initialiseOptions(parameters));
+    call();
   } catch (error) {
     if (returnValue(error) !== CKR.CRYPTOKI_ALREADY_INITIALIZED) throw tokenError(error, 'C_Initialize');
   }
@@ -57,9 +60,12 @@ export function initialiseAgain(module: Module, parameters?: string): void {
   initialise(module, parameters);
 }
 
-export function finalise(module: Module): void {
+/** Gives the module back. What failed before is the error to report. */
+export const finalise = (module: Module): void => quietly(() => module.C_Finalize());
+
+export function quietly(giveBack: () => void): void {
   try {
-    module.C_Finalize();
+    giveBack();
   } catch {
     // Another thread finalised it, or it was lost with the token: either way there is nothing left to give back.
   }

@@ -1,4 +1,5 @@
 import type { TokenFault } from '../../protocol/token-fault.ts';
+import { beginEvaluation } from './evaluation.ts';
 import type { KeyOwner } from './key-sets.ts';
 import type { PinSource } from './pin-reader.ts';
 import { type TokenEvent, WorkerPool } from './pool.ts';
@@ -39,7 +40,10 @@ export async function openToken(options: OpenTokenOptions): Promise<OpenToken> {
   return {
     identity,
     newOprfKey: (point) => pool.call('newOprfKey', point),
-    evaluate: (request) => pool.call('evaluate', request),
+    evaluate: async ({ point, ...request }) => {
+      const { points, finish } = beginEvaluation(request.publicKey, point);
+      return finish(await pool.call('deriveStored', { ...request, points }));
+    },
     adopt: (request) => pool.call('adopt', request),
     release: (request) => pool.call('release', request),
     sign: (digest) => pool.call('sign', digest),

@@ -1,15 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Millis } from '../../primitives/brand.ts';
-import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { type TokenFault, tokenFaults } from '../../protocol/token-fault.ts';
 import { CallQueue, type QueuedCall } from './call-queue.ts';
+import { Crew, taken } from './crew.ts';
 import { detached, WorkerFailure } from './messages.ts';
 import type { Argument, OperationName, Result } from './operations.ts';
-import { PinReader, type PinSource } from './pin-reader.ts';
+import type { PinSource } from './pin-reader.ts';
 import type { TokenIdentity } from './port.ts';
 import type { ReplicaLocation } from './replica.ts';
-import { TokenThread } from './thread.ts';
+import type { TokenThread } from './thread.ts';
 import { faultOf } from './token-fault.ts';
 
 /** For the daemon's log and metrics. */
@@ -23,14 +23,22 @@ export type TokenEvent =
 const RETRY: Millis = 100;
 /** Calls under way that take longer than this when the token is to be opened anew are said to be silent. */
 const PATIENCE: Millis = 1000;
-/** A token that was back no longer than this, so often in a row, is not served: each login costs, and its callers have other replicas. */
+/**
+ * A token that was back no longer than this, so often in a row, has to stay well for as long before it is served: each login costs, and
+ * callers have other replicas.
+ */
 const RELAPSE: Millis = 1000;
 const RELAPSES_MOST = 3;
+/** Between self-tests of a token that is served and failed a call: what callers send may be why, and must not cost more. */
+const RETEST: Millis = 1000;
 /** Calls in a worker: the one under way, and the next, so that no worker waits for this thread. */
 const DEPTH = 2;
 
-// C_Finalize ends every session of the process, so only the one pool there is may call it.
+// C_Finalize ends every session of the process, so only the one pool there is may call it. One that could not be closed stays here.
 const openPools = new Set<WorkerPool>();
+
+/** Does a thread hang in a module? Then this process cannot exit, only be killed: Node waits for its threads. */
+export const hangsInModule = (): boolean => [...openPools].some(({ silentFor }) => silentFor > PATIENCE);
 
 /**
  * Worker threads that each hold a session, and the calls that wait for them. When the token is lost, or what the module leaked is to be
@@ -38,42 +46,52 @@ const openPools = new Set<WorkerPool>();
  */
 export class WorkerPool {
   readonly #location: ReplicaLocation;
-  readonly #pin: PinReader;
   readonly #onEvent: (event: TokenEvent) => void;
   readonly #queue: CallQueue;
-  readonly #threads = new Set<TokenThread>();
+  readonly #crew: Crew;
   readonly #running = new Set<Promise<void>>();
-  #identity: TokenIdentity | undefined;
-  /** As written last by us. */
-  #bootRecord: Uint8Array | undefined;
   /** Do workers get calls? */
   #isServing = false;
   #fault: TokenFault | undefined;
   #reopening: Promise<void> | undefined;
   #lastBack: Millis = Number.NEGATIVE_INFINITY;
   #relapses = 0;
+  #lastTest: Millis = Number.NEGATIVE_INFINITY;
+  #isSuspect = false;
   /** Session objects since the module was initialised. */
   #objectsMade = 0;
   #closing: Promise<void> | undefined;
 
   constructor(location: ReplicaLocation, pin: PinSource, onEvent: (event: TokenEvent) => void) {
     this.#location = location;
-    this.#pin = new PinReader(pin);
     this.#onEvent = onEvent;
     this.#queue = new CallQueue(location.profile.queueLimit, location.profile.callTimeout);
+    this.#crew = new Crew(
+      location,
+      pin,
+      (made) => this.#countObjects(made),
+      (reason) => this.#workerEnded(reason),
+    );
     openPools.add(this);
   }
 
   /** Opens the token in every worker; the first one tests it. Throws what opening throws, and TOKEN_UNFIT. */
   async start(): Promise<TokenIdentity> {
+    const began = performance.now();
+    const waits = setTimeout(() => this.#lose('silent'), this.#location.profile.callTimeout); // for the log: it is waited for
     try {
-      await this.#open({ afresh: false, selfTest: true });
+      await this.#crew.open({ afresh: false, isTested: true });
+      const wasSilent = this.#fault !== undefined;
       this.#serve();
+      if (wasSilent) this.#onEvent({ kind: 'token-back', reason: `after ${Math.round(performance.now() - began)} ms` });
     } catch (error) {
-      await this.close();
-      throw error instanceof WorkerFailure ? error.error : error;
+      await this.close().catch(() => {}); // why it could not be opened is what matters
+      if (!(error instanceof WorkerFailure)) throw error;
+      throw error.meaning === 'ended' ? new VaultError('INTERNAL', error.message) : error.error;
+    } finally {
+      clearTimeout(waits);
     }
-    return this.#identity as TokenIdentity;
+    return this.#crew.identity as TokenIdentity;
   }
 
   /** Why nothing is served; undefined also while calls wait for the token to be opened anew. */
@@ -81,49 +99,53 @@ export class WorkerPool {
     return this.#fault;
   }
 
+  /** Of a worker in the module, without an answer. */
+  get silentFor(): Millis {
+    return this.#crew.silentFor;
+  }
+
   async call<Name extends OperationName>(operation: Name, argument: Argument<Name>): Promise<Result<Name>> {
     if (this.#closing !== undefined) throw new VaultError('TOKEN_UNAVAILABLE', 'The token is being closed.');
     if (this.#fault === 'taken' && operation === 'readBootRecord') throw taken();
     if (this.#fault !== undefined) throw unavailable(this.#fault);
     // Whether the token answers must be known also when everybody wants something of it.
-    const answer = this.#queue.add(operation, detached(argument), this.#underWay(), operation === 'readBootRecord');
+    const answer = this.#queue.add(operation, detached(argument), this.#crew.underWay, operation === 'readBootRecord');
     this.#dispatch();
     return answer as Promise<Result<Name>>;
   }
 
-  /** Answers the calls that were accepted, then lets go of the token. The last worker finalises the module. */
+  /**
+   * Answers the calls that were accepted, then lets go of the token. The last worker finalises the module. Throws TOKEN_UNAVAILABLE if one
+   * hangs in the module.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
-    const { callTimeout } = this.#location.profile;
-    // Not waited for longer than a call: a worker stuck in the module cannot even be terminated.
-    await Promise.race([Promise.all([this.#drained(), this.#reopening]), delay(callTimeout, undefined, { ref: false })]);
+    await Promise.race([Promise.all([this.#drained(), this.#reopening]), this.#stuck()]);
     this.#isServing = false;
     this.#queue.refuseAll(() => new VaultError('TOKEN_UNAVAILABLE', 'The token was closed.'));
-    const threads = [...this.#threads];
-    for (const [i, thread] of threads.entries()) {
-      const end = thread.ask({ kind: 'end', finalise: i === threads.length - 1 && openPools.size === 1 }).catch(() => {});
-      await Promise.race([end, delay(callTimeout, undefined, { ref: false })]);
-    }
+    if (!(await this.#crew.end(openPools.size === 1)))
+      throw new VaultError('TOKEN_UNAVAILABLE', 'A call hangs in the PKCS#11 module, from which only the end of this process takes it.');
     openPools.delete(this);
+  }
+
+  /** A worker has not answered for as long as a call may take: it cannot even be terminated. */
+  async #stuck(): Promise<void> {
+    const { callTimeout } = this.#location.profile;
+    const until = performance.now() + callTimeout;
+    while (this.silentFor < callTimeout && performance.now() < until) await delay(RETRY, undefined, { ref: false });
   }
 
   async #drained(): Promise<void> {
     while (this.#isServing && this.#running.size > 0) await Promise.race(this.#running);
   }
 
-  #underWay(): number {
-    let count = 0;
-    for (const { underWay } of this.#threads) count += underWay;
-    return count;
-  }
-
   #dispatch(): void {
     while (this.#isServing && this.#queue.length > 0) {
-      const thread = this.#leastBusy();
+      const thread = this.#crew.leastBusy();
       if (thread === undefined || thread.underWay >= DEPTH) return;
       const running = this.#run(thread, this.#queue.next() as QueuedCall).finally(() => {
         this.#running.delete(running);
@@ -133,18 +155,12 @@ export class WorkerPool {
     }
   }
 
-  #leastBusy(): TokenThread | undefined {
-    let best: TokenThread | undefined;
-    for (const thread of this.#threads) if (best === undefined || thread.underWay < best.underWay) best = thread;
-    return best;
-  }
-
   async #run(thread: TokenThread, call: QueuedCall): Promise<void> {
     const { operation, argument } = call;
-    if (operation === 'writeBootRecord') this.#bootRecord = undefined;
+    if (operation === 'writeBootRecord') this.#crew.bootRecord = undefined;
     try {
       const value = await thread.ask({ kind: 'call', operation, argument });
-      if (operation === 'writeBootRecord') this.#bootRecord = argument as Uint8Array;
+      if (operation === 'writeBootRecord') this.#crew.bootRecord = argument as Uint8Array;
       call.resolve(value);
     } catch (failure) {
       this.#failed(call, failure as WorkerFailure);
@@ -155,6 +171,7 @@ export class WorkerPool {
     // Nothing in a read of the boot record can be at fault but the token.
     if (failure.meaning === 'fault' && call.operation !== 'readBootRecord') {
       call.reject(failure.error);
+      if (failure.error.code === 'TOKEN_FAULT') void this.#suspect();
       return;
     }
     if (call.hadItsTurn || this.#fault !== undefined || this.#closing !== undefined)
@@ -166,11 +183,24 @@ export class WorkerPool {
     if (failure.meaning !== 'ended') this.#reopen(failure);
   }
 
-  #ended(thread: TokenThread, reason: string): void {
-    this.#threads.delete(thread);
+  /** The token failed a call, and may be well all the same: the self-test decides, beside other calls. */
+  async #suspect(): Promise<void> {
+    if (this.#isSuspect) return;
+    this.#isSuspect = true;
+    await delay(Math.max(0, this.#lastTest + RETEST - performance.now()), undefined, { ref: false });
+    try {
+      if (this.#isServing) await this.#crew.test();
+    } catch (failure) {
+      this.#reopen(failure);
+    }
+    this.#lastTest = performance.now();
+    this.#isSuspect = false;
+  }
+
+  #workerEnded(reason: string): void {
     if (this.#closing !== undefined || !this.#isServing) return;
     this.#onEvent({ kind: 'worker-died', reason });
-    this.#reopen(new VaultError('TOKEN_UNAVAILABLE', 'A token worker ended.')); // what it left in the module goes with the module's end
+    this.#reopen(new VaultError('TOKEN_UNAVAILABLE', `A token worker ended: ${reason}`)); // what it left in the module goes with the module's end
   }
 
   #countObjects(made: number): void {
@@ -192,14 +222,16 @@ export class WorkerPool {
     const began = performance.now();
     let cause = first;
     this.#relapses = cause !== undefined && began - this.#lastBack < RELAPSE ? this.#relapses + 1 : 0;
-    if (this.#relapses >= RELAPSES_MOST) {
+    const isOnTrial = this.#relapses >= RELAPSES_MOST;
+    if (isOnTrial) {
       this.#lose(cause);
       await delay(RETRY);
     }
     while (this.#closing === undefined && this.#fault !== 'taken') {
       try {
         await this.#quiet();
-        await this.#open({ afresh: openPools.size === 1, selfTest: cause !== undefined });
+        await this.#open(cause !== undefined);
+        if (isOnTrial) await this.#crew.staysWell(RELAPSE);
         this.#serve();
         this.#lastBack = performance.now();
         const ms = Math.round(this.#lastBack - began);
@@ -212,6 +244,19 @@ export class WorkerPool {
         await delay(RETRY);
       }
     }
+  }
+
+  async #quiet(): Promise<void> {
+    const quiet = this.#crew.quiet();
+    const isSilent = await Promise.race([quiet.then(() => false), delay(PATIENCE, true, { ref: false })]);
+    if (isSilent) this.#lose('silent');
+    await quiet;
+  }
+
+  async #open(isTested: boolean): Promise<void> {
+    const afresh = openPools.size === 1;
+    await this.#crew.open({ afresh, isTested });
+    if (afresh) this.#objectsMade = 0;
   }
 
   #lose(cause: unknown): void {
@@ -228,56 +273,8 @@ export class WorkerPool {
     this.#isServing = true;
     this.#dispatch();
   }
-
-  /** No worker is in the module. */
-  async #quiet(): Promise<void> {
-    const quiet = Promise.all(Array.from(this.#threads, (thread) => thread.idle()));
-    const isSilent = await Promise.race([quiet.then(() => false), delay(PATIENCE, true, { ref: false })]);
-    if (isSilent) this.#lose('silent');
-    await quiet;
-  }
-
-  /** Opens the token in every worker; the first one logs in, for all of them. Afterwards no worker is in the module, whatever happened. */
-  async #open({ afresh, selfTest }: { afresh: boolean; selfTest: boolean }): Promise<void> {
-    this.#fill();
-    const threads = [...this.#threads];
-    await Promise.allSettled(threads.map((thread) => thread.ask({ kind: 'leave' })));
-    const [first, ...others] = threads as [TokenThread, ...TokenThread[]];
-    const open = { kind: 'open', afresh: false, selfTest: false } as const;
-    const expected = await this.#pin.use(
-      (pin) => first.ask({ ...open, afresh, pin, selfTest, ...this.#expected() }) as Promise<TokenIdentity>,
-    );
-    if (afresh) this.#objectsMade = 0;
-    const opened = await Promise.allSettled(others.map((thread) => thread.ask({ ...open, expected })));
-    for (const result of opened) if (result.status === 'rejected') throw result.reason;
-    if (this.#bootRecord !== undefined) {
-      const record = (await first.ask({ kind: 'call', operation: 'readBootRecord', argument: undefined })) as Uint8Array;
-      if (!constantTimeEqual(record, this.#bootRecord)) throw taken();
-    }
-    this.#identity = expected;
-  }
-
-  #fill(): void {
-    const { workers } = this.#location.profile;
-    while (this.#threads.size < workers)
-      this.#threads.add(
-        new TokenThread(
-          this.#location,
-          (made) => this.#countObjects(made),
-          (thread, reason) => this.#ended(thread, reason),
-        ),
-      );
-  }
-
-  readonly #expected = () => (this.#identity === undefined ? {} : { expected: this.#identity });
 }
 
 const unavailable = (fault: TokenFault): VaultError => new VaultError('TOKEN_UNAVAILABLE', `Not served: ${tokenFaults[fault]}.`);
-
-const taken = (): VaultError =>
-  new VaultError(
-    'GUARD_MISMATCH',
-    'This replica must not serve: another daemon served with this token: stop one of them, and look which guard is the right one.',
-  );
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

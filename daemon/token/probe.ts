@@ -1,3 +1,4 @@
+import type { Profile } from './profile.ts';
 import type { ReplicaToken } from './replica.ts';
 import type { KeyHandle } from './session.ts';
 
@@ -11,12 +12,22 @@ export interface Probe<Token = ReplicaToken> {
   readonly stoppedBy: Guard;
   /** A token that accepts makes an object that outlives the session. */
   readonly makesTokenObject?: boolean;
-  /** Throws if the token refuses. Objects given to `keep` are destroyed afterwards. */
-  readonly attempt: (token: Token, keep: (key: KeyHandle) => KeyHandle) => unknown;
+  /** The means to that end. One that is accepted is enough for the host; a token may not know them all. */
+  readonly ways: (profile: Profile) => readonly Way<Token>[];
 }
 
-export const probe = <Token>(stoppedBy: Guard, name: string, attempt: Probe<Token>['attempt']): Probe<Token> => ({
+/**
+ * Prepares all that the attempt takes, where it can be shown including the same call with a key that may be used so, and gives the
+ * attempt. Only what the token answers to the attempt can be a refusal: a token that refuses the preparation does not know this way.
+ * Objects given to `keep` are destroyed afterwards.
+ */
+export type Way<Token = ReplicaToken> = (token: Token, keep: Keep) => () => unknown;
+
+export type Keep = (key: KeyHandle) => KeyHandle;
+
+/** One way, with what is there already. */
+export const probe = <Token>(stoppedBy: Guard, name: string, attempt: (token: Token, keep: Keep) => unknown): Probe<Token> => ({
   name,
   stoppedBy,
-  attempt,
+  ways: () => [(token, keep) => () => attempt(token, keep)],
 });

@@ -34,6 +34,14 @@ describe.each(files)('%s', (name) => {
       expect(reason, field).toMatch(/^(tested|documented|unknown|chosen)(:|;|$)/);
   });
 
+  it('names the paper, the source or the program behind what it calls documented', () => {
+    const documented = reasons(parseDocument(read(name)).contents as YAMLMap, read(name)).filter(({ reason }) =>
+      /^documented/.test(reason),
+    );
+    for (const { field, reason } of documented)
+      expect(reason, field).toMatch(/\.com|\.rs|SDK 5|user guide|research|source read|v13\.6\.3|pull request \d+|tests of/);
+  });
+
   it('claims no test of a token that was never met', () => {
     const claims = reasons(parseDocument(read(name)).contents as YAMLMap, read(name)).filter(({ reason }) => reason.startsWith('tested'));
     if (profile.basis === 'documented') expect(claims).toEqual([]);

@@ -42,7 +42,7 @@ const schema = z.strictObject({
   }),
   /** What C_UnwrapKey of an EC private key needs beside its template. */
   ecUnwrap: z.enum(['plain', 'with-nss-db']),
-  /** What C_Verify answers to a wrong signature; `any` where that is not to be foreseen: then every failure but a lost session is one. */
+  /** What C_Verify answers to a wrong signature; `any` where that is not to be foreseen: then a positive control decides (verify.ts). */
   wrongSignature: z.union([z.array(ulong).min(1), z.literal('any')]),
   /** Does CKA_LOCAL say of a key pair that it was made in the token? */
   local: z.boolean(),

@@ -7,7 +7,8 @@ import { adopt } from './adopt.ts';
 import { evaluate, newOprfKey } from './evaluate.ts';
 import { deviations } from './key-record.ts';
 import { type KeyName, keyNames, storageNames } from './key-sets.ts';
-import { runRequiredProbes } from './probes.ts';
+import type { TestExtent } from './messages.ts';
+import { runRequiredProbes, whyUnfit } from './probes.ts';
 import { hmac, multiple, multiply, ReferenceClient, scalarWithLeadingZero } from './reference.ts';
 import { release } from './release.ts';
 import { asOf, type ReplicaToken } from './replica.ts';
@@ -15,13 +16,14 @@ import { mac, sign } from './verify.ts';
 
 /**
  * Shows, before anything is served, that this token does what the profile says and refuses what it must: the operations of the port
- * themselves against software, then the probes. Makes session objects only. Throws TOKEN_UNFIT.
+ * themselves against software, then the probes. Makes session objects only. The short one is for a token that passed before: what it
+ * refuses is not tried again, and a record lives once. Throws TOKEN_UNFIT.
  */
-export function selfTest(token: ReplicaToken): void {
+export function selfTest(token: ReplicaToken, extent: TestExtent = 'full'): void {
   checkKeys(token);
   checkReceiptKey(token);
-  checkOperations(token);
-  checkProbes(token);
+  checkOperations(token, extent);
+  if (extent === 'full') checkProbes(token);
 }
 
 function checkKeys(token: ReplicaToken): void {
@@ -44,7 +46,8 @@ function checkReceiptKey(token: ReplicaToken): void {
 }
 
 /** One record's life, with the client played by software. */
-function checkOperations(token: ReplicaToken): void {
+function checkOperations(token: ReplicaToken, extent: TestExtent): void {
+  const expectRefusal = extent === 'full' ? tryRefusal : () => {};
   const client = new ReferenceClient(token.profile.sessionSuite);
   const born = newOprfKey(token, multiple(2n));
   const stored = { epoch: token.set, wrappedKey: born.wrappedKey, publicKey: born.publicKey };
@@ -54,7 +57,7 @@ function checkOperations(token: ReplicaToken): void {
 
   // RFC 9497 §3.3.1 is k·P; with P = e·G that is e·K. Once for each sign of y, and with leading zeros in x, which some tokens strip.
   const short = scalarWithLeadingZero(born.publicKey, 2n);
-  for (const scalar of [1n, 2n, 3n, ORDER - 2n, ORDER - 3n, short, ORDER - short])
+  for (const scalar of extent === 'full' ? [1n, 2n, 3n, ORDER - 2n, ORDER - 3n, short, ORDER - short] : [short])
     expectPoint(evaluate(token, { mac: check, ...stored, point: multiple(scalar) }), multiply(born.publicKey, scalar));
   expectPoint(born.evaluated, multiply(born.publicKey, 2n));
   expectRefusal('MALFORMED', 'the negated generator', () => evaluate(token, { mac: check, ...stored, point: multiple(ORDER - 1n) }));
@@ -110,9 +113,10 @@ function checkOperations(token: ReplicaToken): void {
     throw unfit('what it releases is not what was enrolled.');
 }
 
+/** What could not be tried was not refused: a token that hides what it would do is as unfit as one that does it. */
 function checkProbes(token: ReplicaToken): void {
-  const accepted = runRequiredProbes(token).filter(({ refused }) => !refused);
-  if (accepted.length > 0) throw unfit(`it allows a hostile host to: ${accepted.map(({ name }) => name).join('; ')}.`);
+  const why = whyUnfit(runRequiredProbes(token));
+  if (why !== undefined) throw unfit(why);
 }
 
 const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
@@ -121,7 +125,7 @@ function expectPoint(actual: CompressedPoint, expected: CompressedPoint): void {
   if (!constantTimeEqual(actual, expected)) throw unfit('its evaluations differ from what software computes.');
 }
 
-function expectRefusal(code: ErrorCode, what: string, attempt: () => unknown): void {
+function tryRefusal(code: ErrorCode, what: string, attempt: () => unknown): void {
   try {
     attempt();
   } catch (error) {

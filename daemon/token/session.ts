@@ -8,7 +8,7 @@ import { CKR, meaningOf, notLoggedIn, returnValue, tokenError } from './failure.
 import type { Mechanism } from './mechanisms.ts';
 import { attempt, type Module, type SlotId } from './module.ts';
 
-type WrongSignature = readonly number[] | 'any';
+export type WrongSignature = readonly number[] | 'any';
 
 export type KeyHandle = Brand<Buffer, 'KeyHandle'>;
 
@@ -33,7 +33,12 @@ export class TokenSession {
       // pkcs11js takes a string, which nobody can wipe: it lives until it is collected.
       this.#module.C_Login(this.#handle, userType, new TextDecoder().decode(pin.expose()));
     } catch (error) {
-      if (returnValue(error) !== CKR.USER_ALREADY_LOGGED_IN) throw tokenError(error, 'C_Login');
+      if (returnValue(error) === CKR.USER_ALREADY_LOGGED_IN) return;
+      const { message } = tokenError(error, 'C_Login');
+      // Vendors have words of their own for a wrong PIN and a locked one, and the next attempt may lock it.
+      if (meaningOf(error) === 'fault')
+        throw new VaultError('PIN_REFUSED', `${message} It may mean the PIN, which is not tried again.`, { cause: error });
+      throw tokenError(error, 'C_Login');
     }
   }
 
@@ -136,6 +141,21 @@ export class TokenSession {
     }
   }
 
+  /** All of `names` in one round trip; where a token does not give them so, since it lacks one, each by itself. */
+  readAll(object: KeyHandle, names: readonly AttributeName[]): { readonly [Name in AttributeName]?: AttributeValue<Name> | undefined } {
+    try {
+      const answers = this.#module.C_GetAttributeValue(
+        this.#handle,
+        object,
+        names.map((name) => ({ type: attributeType(name) })),
+      );
+      return Object.fromEntries(names.map((name, i) => [name, decodeValue(name, (answers[i] as { value: Buffer }).value)]));
+    } catch (error) {
+      if (returnValue(error) !== CKR.ATTRIBUTE_TYPE_INVALID) throw tokenError(error, 'C_GetAttributeValue');
+      return Object.fromEntries(names.map((name) => [name, this.read(object, name)]));
+    }
+  }
+
   set(object: KeyHandle, changes: Template): void {
     attempt('C_SetAttributeValue', () => this.#module.C_SetAttributeValue(this.#handle, object, encodeTemplate(changes)));
   }
@@ -162,13 +182,15 @@ export class TokenSession {
     return found;
   }
 
-  /** Would the token decrypt (encrypt) with this key? Throws if not; for probes, which end the session's life when it does. */
+  /** Would the token decrypt with this key? Throws if not. For probes. */
   beginDecrypt(mechanism: Mechanism, key: KeyHandle): void {
     attempt('C_DecryptInit', () => this.#module.C_DecryptInit(this.#handle, mechanism, key));
+    ended(() => this.#module.C_Decrypt(this.#handle, Buffer.alloc(32), Buffer.alloc(64)));
   }
 
   beginEncrypt(mechanism: Mechanism, key: KeyHandle): void {
     attempt('C_EncryptInit', () => this.#module.C_EncryptInit(this.#handle, mechanism, key));
+    ended(() => this.#module.C_Encrypt(this.#handle, Buffer.alloc(32), Buffer.alloc(64)));
   }
 
   /**
@@ -200,7 +222,17 @@ export class TokenSession {
   }
 }
 
-function saysWrong(error: unknown, wrong: WrongSignature): boolean {
+/** What was begun, so that the session is free again. */
+function ended(operation: () => unknown): void {
+  try {
+    operation();
+  } catch {
+    // It ended the operation, whatever it says of the data.
+  }
+}
+
+/** Does what C_Verify threw say that the signature is wrong? */
+export function saysWrong(error: unknown, wrong: WrongSignature): boolean {
   const value = returnValue(error);
   if (value === undefined) return false;
   return wrong === 'any' ? ['fault', 'failing'].includes(meaningOf(error)) : wrong.includes(value);

@@ -18,15 +18,13 @@ export const SEALED_LENGTH = 40;
  * Opens what this replica stored. The blob is covered by a MAC that was verified, so a refusal means a fault (TOKEN_FAULT) and not an
  * attack; SoftHSM answers GENERAL_ERROR to a corrupted blob.
  */
-export function unwrapStored(token: StorageToken, purpose: KekPurpose, blob: Uint8Array, more: Template = {}): KeyHandle {
+export function unwrapStored(token: StorageToken, purpose: KekPurpose, blob: Uint8Array, more?: Template): KeyHandle {
   const { session, profile, keys } = token;
   if (purpose !== 'oprf') exactly(SEALED_LENGTH, blob, `the wrapped ${purpose} secret`);
   else if (blob.length === 0 || blob.length > WRAPPED_KEY_MAX)
     throw new VaultError('MALFORMED', `The wrapped OPRF key must be 1 to ${WRAPPED_KEY_MAX} bytes, got ${blob.length}.`);
-  return session.unwrap(plain(kekMechanism(purpose, profile)), keys[`kek-${purpose}`], blob, {
-    ...stored(purpose, profile),
-    ...more,
-  });
+  const template = stored(purpose, profile);
+  return session.unwrap(plain(kekMechanism(purpose, profile)), keys[`kek-${purpose}`], blob, more ? { ...template, ...more } : template);
 }
 
 /** An OPRF key. Some tokens do not compute a public key from an unwrapped private one, and want to be told. */
@@ -35,8 +33,8 @@ export function unwrapOprfKey(token: StorageToken, blob: Uint8Array, publicKey: 
 }
 
 /** What an OPRF key's template needs besides: CKA_NSS_DB of an EC private key is its public point. */
-export const unwrapExtras = ({ profile }: Pick<ReplicaToken, 'profile'>, publicKey: CompressedPoint): Template =>
-  profile.ecUnwrap === 'with-nss-db' ? { nssDb: uncompressed(decompress(publicKey, 'the public key')) } : {};
+export const unwrapExtras = ({ profile }: Pick<ReplicaToken, 'profile'>, publicKey: CompressedPoint): Template | undefined =>
+  profile.ecUnwrap === 'with-nss-db' ? { nssDb: uncompressed(decompress(publicKey, 'the public key')) } : undefined;
 
 /** Wraps a secret of 32 bytes for storage. */
 export function wrapSecret(token: ReplicaToken, purpose: 'auth' | 'release', secret: KeyHandle): Bytes {

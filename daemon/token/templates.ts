@@ -1,5 +1,5 @@
 import pkcs11js from 'pkcs11js';
-import type { Template } from './attributes.ts';
+import { fixed, type Template } from './attributes.ts';
 import { CKM } from './mechanisms.ts';
 import { nestedTemplate } from './nested.ts';
 import type { Profile } from './profile.ts';
@@ -91,8 +91,26 @@ export const macKey = (profile: Profile): Template => ({
 
 export type KekPurpose = 'oprf' | 'auth' | 'release';
 
+/** The same for each call with this profile: encoded once. */
+function perProfile(make: (profile: Profile) => Template): (profile: Profile) => Template {
+  const made = new WeakMap<Profile, Template>();
+  return (profile) => {
+    const template = made.get(profile) ?? fixed(make(profile));
+    made.set(profile, template);
+    return template;
+  };
+}
+
 /** What unwraps under one KEK. One KEK for all would let a host choose the laxest template for the most secret value. */
-export function stored(purpose: KekPurpose, profile: Profile): Template {
+export const stored = (purpose: KekPurpose, profile: Profile): Template => storedUnder[purpose](profile);
+
+const storedUnder: Record<KekPurpose, (profile: Profile) => Template> = {
+  oprf: perProfile((profile) => makeStored('oprf', profile)),
+  auth: perProfile((profile) => makeStored('auth', profile)),
+  release: perProfile((profile) => makeStored('release', profile)),
+};
+
+function makeStored(purpose: KekPurpose, profile: Profile): Template {
   switch (purpose) {
     case 'oprf':
       return {
@@ -187,7 +205,7 @@ export const opened = (purpose: 'auth' | 'release', profile: Profile): Template 
 });
 
 /** x(k·P), to be read: it goes to the client, and the client could compute it from the answer anyway. */
-export const readableX: Template = {
+export const readableX = fixed({
   class: pkcs11js.CKO_SECRET_KEY,
   keyType: pkcs11js.CKK_GENERIC_SECRET,
   valueLength: 32, // with leading zeros
@@ -195,10 +213,10 @@ export const readableX: Template = {
   private: false, // SoftHSM would encrypt it in memory: 15 µs for nothing
   sensitive: false,
   extractable: true,
-};
+});
 
 /** x(k·P) where the token shows no value of a key: it may leave under `throwAwayKey`. */
-export const wrappableX: Template = {
+export const wrappableX = fixed({
   class: pkcs11js.CKO_SECRET_KEY,
   keyType: pkcs11js.CKK_GENERIC_SECRET,
   valueLength: 32, // with leading zeros
@@ -206,7 +224,7 @@ export const wrappableX: Template = {
   private: true,
   sensitive: true,
   extractable: true,
-};
+});
 
 /** Wraps two values and decrypts them again, and is gone with the call. What it opens, the host was to see anyway. */
 export const throwAwayKey: Template = {
@@ -223,7 +241,7 @@ export const throwAwayKey: Template = {
 };
 
 /** Session suite A, first step: the shared x as a key that can only derive. */
-export const sharedSecret: Template = {
+export const sharedSecret = fixed({
   class: pkcs11js.CKO_SECRET_KEY,
   keyType: pkcs11js.CKK_AES,
   valueLength: 32,
@@ -234,10 +252,10 @@ export const sharedSecret: Template = {
   ...noUse,
   derive: true,
   modifiable: false,
-};
+});
 
 /** The key of a session, by either suite: it wraps and unwraps one secret of 32 bytes. */
-export const sessionWrapKey = (profile: Profile): Template => ({
+export const sessionWrapKey = perProfile((profile) => ({
   class: pkcs11js.CKO_SECRET_KEY,
   keyType: pkcs11js.CKK_AES,
   valueLength: 32,
@@ -250,7 +268,7 @@ export const sessionWrapKey = (profile: Profile): Template => ({
   unwrap: true,
   ...allowed(profile, profile.wrap.secret),
   modifiable: false,
-});
+}));
 
 export type SigningKind = 'p256' | 'ed25519';
 

@@ -6,6 +6,7 @@ import { adopt } from './adopt.ts';
 import { bootObject, bootPlaces } from './boot-record.ts';
 import { decompress } from './curve.ts';
 import { evaluate, newOprfKey, rawEcdh } from './evaluate.ts';
+import { openedSecret } from './host-keys.ts';
 import { deviations } from './key-record.ts';
 import { keyNames } from './key-sets.ts';
 import { CKM, plain } from './mechanisms.ts';
@@ -16,7 +17,6 @@ import { openSealed } from './session-key.ts';
 import { unwrapOprfKey, unwrapStored, WRAPPED_KEY_MAX, wrapSecret } from './stored.ts';
 import { kekMechanism, newOprfKey as newOprfKeyTemplate, publicKey as publicKeyTemplate } from './templates.ts';
 import { mac, requireMac, sign } from './verify.ts';
-import { wrappableSecret } from './wrap-probes.ts';
 
 /** One thing that the vault does with a token, alone: so that what fails has a name. Session objects only. */
 export interface Trial {
@@ -86,7 +86,7 @@ export const trials: readonly Trial[] = [
     without: 'clients, who make and open such blobs, cannot talk with the token',
     run: (token) =>
       token.session.withTemporary((keep) => {
-        const blob = wrapSecret(token, 'auth', keep(wrappableSecret(token, 'auth')));
+        const blob = wrapSecret(token, 'auth', keep(openedSecret(token, 'auth')));
         keep(unwrapStored(token, 'auth', blob));
         expectRefusal('TOKEN_FAULT', 'a corrupted secret', () => keep(unwrapStored(token, 'auth', flip(blob))));
       }),

@@ -2,12 +2,13 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
-import { meaningOf } from './failure.ts';
-import { type FromWorker, type Opening, type ToWorker, toPlain, type WorkerData } from './messages.ts';
+import { ControlFailure, meaningOf, positiveControl } from './failure.ts';
+import { type FromWorker, type Opening, type TestExtent, type ToWorker, toPlain, type WorkerData } from './messages.ts';
 import { finalise, initialiseAgain, type Module, openModule } from './module.ts';
 import { type OperationName, operations } from './operations.ts';
 import type { TokenIdentity } from './port.ts';
 import { closeQuietly, openReplicaIn, type ReplicaToken } from './replica.ts';
+import { requireMacs } from './verify.ts';
 
 // The entry of a worker thread. Its calls into the module are synchronous: pkcs11js's asynchronous ones leak and do not pin their buffers.
 
@@ -36,6 +37,8 @@ function handle(message: ToWorker): unknown {
   switch (message.kind) {
     case 'open':
       return open(message);
+    case 'test':
+      return test(message.extent);
     case 'call':
       return call(message.operation, message.argument);
     case 'leave':
@@ -46,35 +49,61 @@ function handle(message: ToWorker): unknown {
   }
 }
 
-async function open({ afresh, pin, selfTest, expected: known }: Opening): Promise<TokenIdentity> {
+function open({ afresh, pin, expected: known }: Opening): TokenIdentity {
   const secret = pin && new SecretBytes(pin);
   pin?.fill(0);
   try {
     module ??= openModule(location.module, location.initParameters);
     if (afresh) initialiseAgain(module, location.initParameters);
     expected = known;
-    enter(module, secret);
+    return enter(module, secret).identity;
   } finally {
     secret?.wipe();
   }
-  if (selfTest) (await import('./self-test.ts')).selfTest(token as ReplicaToken); // here alone: the other workers do without its memory
-  return (token as ReplicaToken).identity;
 }
 
-/** A session may have ended behind our back: a new one, once. Safe, since no operation leaves anything behind (operations.ts). */
+async function test(extent: TestExtent): Promise<void> {
+  const { selfTest } = await import('./self-test.ts'); // in one worker: the others do without its memory
+  selfTest(held(), extent);
+}
+
+function held(): ReplicaToken {
+  if (token === undefined) throw new VaultError('TOKEN_UNAVAILABLE', 'This worker has not opened the token.');
+  return token;
+}
+
+/**
+ * What the token fails in passing is done again, once, with a new session if that ended behind our back: safe, since no operation leaves
+ * anything behind (operations.ts). A call that fails again, of a token that does other things in between, is at fault itself.
+ */
 function call(operation: OperationName, argument: unknown): unknown {
   const run = operations[operation] as (token: ReplicaToken, argument: unknown) => unknown;
-  if (module === undefined || token === undefined) throw new VaultError('TOKEN_UNAVAILABLE', 'This worker has not opened the token.');
-  try {
-    return run(token, argument);
-  } catch (error) {
-    const cause = verdictOrLoss(error, token);
-    if (meaningOf(cause) !== 'session') throw cause;
-    const old = token;
-    enter(module, undefined);
-    closeQuietly(old.session); // only now: closing the last one logs the application out
-    return run(token, argument);
-  }
+  const attempt = (): { value: unknown } | { loss: unknown } => {
+    const opened = held();
+    try {
+      return { value: run(opened, argument) };
+    } catch (error) {
+      const loss = verdictOrLoss(error, opened);
+      if (meaningOf(loss) === 'fault') throw loss;
+      return { loss };
+    }
+  };
+  const first = attempt();
+  if ('value' in first) return first.value;
+  if (meaningOf(first.loss) === 'session') renewSession();
+  requireMacs(held());
+  const second = attempt();
+  if ('value' in second) return second.value;
+  if (second.loss instanceof ControlFailure) throw second.loss;
+  requireMacs(held());
+  throw new VaultError('TOKEN_FAULT', `The token fails this call and no other: ${(second.loss as Error).message}`);
+}
+
+function renewSession(): void {
+  const old = held();
+  // Whatever this throws, keys that are missing too, it is the token that is lost, and not the call that is wrong.
+  positiveControl(() => enter(module as Module, undefined));
+  closeQuietly(old.session); // only now: closing the last one logs the application out
 }
 
 /**
@@ -92,25 +121,26 @@ function verdictOrLoss(error: unknown, { session }: ReplicaToken): unknown {
 }
 
 /** Opens a session and takes it for ours. */
-function enter(opened: Module, pin: SecretBytes | undefined): void {
-  newObjects();
+function enter(opened: Module, pin: SecretBytes | undefined): ReplicaToken {
   const entered = openReplicaIn(opened, location, pin);
   if (expected !== undefined && !sameToken(entered.identity, expected)) {
     closeQuietly(entered.session);
     throw new VaultError('STATEMENT_MISMATCH', 'The token that came back is not the one that was opened first.');
   }
   expected = entered.identity;
+  objectsTold = -newObjects(); // of the session before
   token = entered;
-  objectsTold = 0;
+  return entered;
 }
 
 const sameToken = (a: TokenIdentity, b: TokenIdentity): boolean =>
   a.serial === b.serial && constantTimeEqual(a.sessionKey, b.sessionKey) && constantTimeEqual(a.receiptKey, b.receiptKey);
 
 function leave(): void {
-  const held = token;
+  const left = token;
   token = undefined;
-  if (held) closeQuietly(held.session);
+  objectsTold = 0;
+  if (left) closeQuietly(left.session);
 }
 
 function newObjects(): number {

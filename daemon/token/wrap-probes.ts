@@ -1,13 +1,12 @@
-import pkcs11js from 'pkcs11js';
 import type { Template } from './attributes.ts';
 import { newOprfKey } from './evaluate.ts';
-import { CKM, plain } from './mechanisms.ts';
-import type { Probe } from './probe.ts';
+import { bornOprfKey, generateKey, importKey, openedSecret, unprotected, wrapWays } from './host-keys.ts';
+import { plain } from './mechanisms.ts';
+import type { Keep, Probe, Way } from './probe.ts';
 import { multiple } from './reference.ts';
-import type { ReplicaToken, StorageToken, TokenWith } from './replica.ts';
-import type { KeyHandle } from './session.ts';
+import type { ReplicaToken, StorageToken } from './replica.ts';
 import { unwrapExtras, wrapSecret } from './stored.ts';
-import { type KekPurpose, kekMechanism, newOprfKey as newOprfKeyTemplate, opened, publicKey, stored } from './templates.ts';
+import { type KekPurpose, kekMechanism, stored } from './templates.ts';
 
 // What a host may try with blobs, and with keys on their way into one.
 
@@ -29,22 +28,24 @@ const laxer = {
 /** What is stored under a KEK, and what unwrapping it needs beside its template. */
 interface Blob {
   readonly blob: Uint8Array;
-  readonly more: Template;
+  readonly more: Template | undefined;
 }
 
-type BlobOf<Token> = (token: Token, purpose: KekPurpose) => Blob;
+type BlobOf<Token> = (token: Token, purpose: KekPurpose, keep: Keep) => Blob;
 
 type Change = (genuine: Template) => Template;
 
-const lax = <Token extends StorageToken>(blobOf: BlobOf<Token>, purpose: KekPurpose, name: string, change: Change): Probe<Token> => ({
-  name: `unwrap under kek-${purpose} as ${name}`,
-  stoppedBy: 'unwrapTemplate',
-  attempt: (token, keep) => {
-    const { blob, more } = blobOf(token, purpose);
-    const template = { ...change(stored(purpose, token.profile)), ...more };
-    return keep(token.session.unwrap(plain(kekMechanism(purpose, token.profile)), token.keys[`kek-${purpose}`], blob, template));
-  },
-});
+const lax = <Token extends StorageToken>(blobOf: BlobOf<Token>, purpose: KekPurpose, name: string, change: Change): Probe<Token> => {
+  const way: Way<Token> = (token, keep) => {
+    const { session, profile, keys } = token;
+    const { blob, more } = blobOf(token, purpose, keep);
+    const unwrapAs = (template: Template) =>
+      keep(session.unwrap(plain(kekMechanism(purpose, profile)), keys[`kek-${purpose}`], blob, { ...template, ...more }));
+    unwrapAs(stored(purpose, profile));
+    return () => unwrapAs(change(stored(purpose, profile)));
+  };
+  return { name: `unwrap under kek-${purpose} as ${name}`, stoppedBy: 'unwrapTemplate', ways: () => [way] };
+};
 
 const relaxed =
   (attribute: keyof typeof laxer): Change =>
@@ -74,45 +75,29 @@ export const trustProbes: readonly Probe[] = [
   {
     name: 'wrap a new OPRF key to a key of the host',
     stoppedBy: 'trusted',
-    attempt: (token, keep) => {
-      const { session, profile } = token;
-      const pair = session.generateKeyPair(plain(CKM.EC_KEY_PAIR_GEN), publicKey(false, false), newOprfKeyTemplate(profile));
-      keep(pair.publicKey);
-      return session.wrap(plain(profile.wrap.ecPrivateKey), keep(hostWrappingKey(token)), keep(pair.privateKey), 256);
-    },
+    ways: wrapWays((token, keep) => bornOprfKey(token, keep, token.profile), unprotected.ecKey),
   },
   {
     name: 'wrap an enrolled auth secret to a key of the host',
     stoppedBy: 'trusted',
-    attempt: (token, keep) =>
-      token.session.wrap(plain(token.profile.wrap.secret), keep(hostWrappingKey(token)), keep(wrappableSecret(token, 'auth')), 256),
+    ways: wrapWays((token, keep) => keep(openedSecret(token, 'auth')), unprotected.secret),
   },
   {
-    name: 'import a trusted key',
+    name: 'make a key of the host trusted',
     stoppedBy: 'trusted',
-    attempt: ({ session }, keep) => keep(session.create({ ...hostKey, trusted: true })),
+    ways: () => [
+      (token, keep) => () => importKey(token, keep, { trusted: true }),
+      (token, keep) => () => generateKey(token, keep, { trusted: true }),
+      (token, keep) => {
+        const key = generateKey(token, keep);
+        return () => token.session.set(key, { trusted: true });
+      },
+    ],
   },
 ];
 
-const hostKey: Template = {
-  class: pkcs11js.CKO_SECRET_KEY,
-  keyType: pkcs11js.CKK_AES,
-  value: new Uint8Array(32),
-  token: false,
-  private: true,
-  wrap: true,
-};
-
-/** A wrapping key whose value the host knows. */
-export const hostWrappingKey = ({ session }: TokenWith<never>): KeyHandle => session.create(hostKey);
-
-/** A secret as `openSealed` leaves it. */
-export const wrappableSecret = ({ session, profile }: TokenWith<never>, purpose: 'auth' | 'release'): KeyHandle =>
-  session.generateKey(plain(CKM.GENERIC_SECRET_KEY_GEN), { ...opened(purpose, profile), valueLength: 32 });
-
-function genuineBlob(token: ReplicaToken, purpose: KekPurpose): Blob {
-  if (purpose !== 'oprf')
-    return { blob: token.session.withTemporary((keep) => wrapSecret(token, purpose, keep(wrappableSecret(token, purpose)))), more: {} };
+function genuineBlob(token: ReplicaToken, purpose: KekPurpose, keep: Keep): Blob {
+  if (purpose !== 'oprf') return { blob: wrapSecret(token, purpose, keep(openedSecret(token, purpose))), more: undefined };
   const { wrappedKey, publicKey } = newOprfKey(token, multiple(2n));
   return { blob: wrappedKey, more: unwrapExtras(token, publicKey) };
 }

@@ -2,6 +2,7 @@ import type { Bytes } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type * as pb from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { parseRecordId } from '../../protocol/record-id.ts';
+import type { Statement } from '../../protocol/statement.ts';
 import { recordTranscript } from '../../protocol/transcripts.ts';
 import type { Vault } from './vault.ts';
 
@@ -27,6 +28,18 @@ export function parseAccount(vault: Vault, account: Pick<pb.Account, 'tenant' | 
  * together. Throws STATEMENT_MISMATCH.
  */
 export function expectSameEpoch({ statement }: Vault, epoch: bigint): void {
-  if (epoch !== BigInt(statement.epoch))
-    throw new VaultError('STATEMENT_MISMATCH', `This replica serves under epoch ${statement.epoch}, who asks it under ${epoch}.`);
+  if (epoch !== BigInt(statement.epoch)) throw mismatch(statement, epoch);
 }
+
+/** A client may not say which it goes by. Throws STATEMENT_MISMATCH. */
+export function expectClientEpoch(vault: Vault, epoch: bigint): void {
+  if (epoch !== 0n) expectSameEpoch(vault, epoch);
+}
+
+/** Throws STATEMENT_MISMATCH. */
+export function expectNoEarlierEpoch({ statement }: Vault, least: bigint): void {
+  if (BigInt(statement.epoch) < least) throw mismatch(statement, least);
+}
+
+const mismatch = ({ epoch }: Statement, asked: bigint) =>
+  new VaultError('STATEMENT_MISMATCH', `This replica serves under epoch ${epoch}, who asks it under ${asked}.`);

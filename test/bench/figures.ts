@@ -1,5 +1,6 @@
 import type { FleetResults } from './fleet-bench.ts';
 import type { LoadResult } from './load.ts';
+import { type MemoryResult, portRatios, recoveryRatios, sessionsRatios, tokenCpuOfRecovery } from './ratios.ts';
 import type { SessionsResult } from './sessions-bench.ts';
 import type { TokenResults } from './token-bench.ts';
 
@@ -12,13 +13,6 @@ export interface Figure {
   readonly aim?: number;
 }
 
-/** Of a process that evaluates only, warmed up. */
-export interface MemoryResult {
-  readonly evaluations: number;
-  /** Over all of them, along the line that fits best. */
-  readonly growthMiB: number;
-}
-
 export interface Measurements {
   readonly token: TokenResults;
   readonly fleet: FleetResults;
@@ -27,8 +21,9 @@ export interface Measurements {
 }
 
 /** Every figure that is shown, out of what was measured. docs/BENCHMARKS.md says how each is defined. */
-export function figuresOf({ token, fleet, sessions, memory }: Measurements): Figure[] {
-  return [...tokenFigures(token), ...sessionsFigures(sessions), ...memoryFigures(memory), ...fleetFigures(fleet), ...ratios(token, fleet)];
+export function figuresOf(all: Measurements): Figure[] {
+  const { token, fleet, sessions, memory } = all;
+  return [...tokenFigures(token), ...sessionsFigures(sessions), ...memoryFigures(memory), ...fleetFigures(fleet), ...ratioFigures(all)];
 }
 
 function sessionsFigures({ sessions, callsEach, perSecond, ideal }: SessionsResult): Figure[] {
@@ -55,12 +50,13 @@ function tokenFigures({ operations, evaluation }: TokenResults): Figure[] {
     microseconds(`token.${name}.p50`, `${names[name]}, p50`, operations[name].wall.median),
     microseconds(`token.${name}.p99`, `${names[name]}, p99`, operations[name].wall.p99),
   ]);
-  const { port, portAlone, thread } = evaluation;
+  const { port, portAlone, thread, arithmetic } = evaluation;
   return [
     ...raw,
-    percent('port.throughput', 'port: overhead, many calls in flight', port.wallRatio - 1, 15),
+    percent('port.throughput', 'port: overhead, many calls in flight', port.wallRatio - 1, 11),
     percent('port.latency', 'port: overhead, one call at a time', portAlone.wallRatio - 1, 15),
-    percent('port.arithmetic', 'port: of that, work around the token in the same thread', thread.wallRatio - 1),
+    percent('thread.overhead', 'the same in one thread, without the port: overhead', thread.wallRatio - 1),
+    { ...microseconds('port.arithmetic', 'evaluation: what the host computes', arithmetic.wall), aim: 150 },
   ];
 }
 
@@ -91,18 +87,11 @@ function loadFigures(id: string, name: string, load: LoadResult): Figure[] {
   ];
 }
 
-/** What the replicas take for a recovery, above what they take at rest, against the calls into their tokens alone. */
-function ratios({ operations }: TokenResults, { replicas, recovery, restingCpu }: FleetResults): Figure[] {
-  const cpu = (name: keyof typeof operations) => operations[name].cpu.mean / 1000;
-  // At every replica: a vote, an evaluation behind its MAC check, a receipt, a release.
-  const raw = replicas * (2 * cpu('sign') + cpu('verifyMac') + cpu('evaluate') + cpu('release'));
-  const { cpu: used, perSecond } = recovery.together;
-  const aboveRest = used.replicas - restingCpu / perSecond;
-  return [
-    milliseconds('recovery.token', 'recovery, CPU of the calls into the tokens alone', raw),
-    { id: 'recovery.ratio', name: 'recovery, CPU of the replicas above rest : tokens alone', value: aboveRest / raw, unit: '×', aim: 2.5 },
-  ];
-}
+const ratioFigures = ({ token, fleet, sessions }: Measurements): Figure[] => [
+  ...[...portRatios(token), ...sessionsRatios(sessions)].map(({ id, name, value }) => ({ id, name, value, unit: '×' })),
+  milliseconds('recovery.token', 'recovery, CPU of the calls into the tokens alone', tokenCpuOfRecovery(token, fleet.replicas)),
+  ...recoveryRatios(token, fleet).map(({ id, name, value }) => ({ id, name, value, unit: '×', aim: 2.5 })),
+];
 
 const microseconds = (id: string, name: string, value: number): Figure => ({ id, name, value, unit: 'µs' });
 const milliseconds = (id: string, name: string, value: number): Figure => ({ id, name, value, unit: 'ms' });

@@ -1,12 +1,12 @@
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import { exitWhenIdle } from '../../primitives/exit.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { scratchDirectory } from '../harness/reaper.ts';
-import { figuresOf, type MemoryResult } from './figures.ts';
+import { figuresOf } from './figures.ts';
 import { benchFleet, type FleetRun } from './fleet-bench.ts';
 import { describeMachine } from './machine.ts';
+import { benchMemory } from './memory-bench.ts';
 import { type Results, tableOf, writeResults } from './report.ts';
 import { benchSessions } from './sessions-bench.ts';
 import { TokenBench, type TokenRounds } from './token-bench.ts';
@@ -60,7 +60,7 @@ const token = bench.results();
 progress('32 sessions with a token 2 ms away');
 const sessions = await benchSessions(bench.location, 32, plan.sessionsSeconds);
 await bench.close();
-const evaluations = values.evaluations || String(plan.evaluations);
+const evaluations = Number(values.evaluations || plan.evaluations);
 progress(`resident memory over ${evaluations} evaluations`);
 const memory = await benchMemory(evaluations);
 
@@ -77,9 +77,3 @@ writeResults(values.output, results);
 console.log(tableOf(results));
 console.log(`${machine.cores} × ${machine.cpu}, Node ${machine.node}, ${machine.token}, etcd ${machine.etcd}`);
 console.log(`written to ${values.output}`);
-
-async function benchMemory(count: string): Promise<MemoryResult> {
-  const program = join(packageRoot, 'dist/test/bench/memory.js');
-  const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', program, '--evaluations', count]);
-  return JSON.parse(stdout) as MemoryResult;
-}

@@ -14,7 +14,7 @@ const IN_FLIGHT = 16;
 const collect = (globalThis as { gc?: () => void }).gc;
 
 exitWhenIdle();
-const { port, requests, close } = await openTokenStage();
+const { port, requests, close } = await openTokenStage({}); // recycled, as in a replica
 const samples: number[] = [];
 const portion = Math.ceil(evaluations / SAMPLES);
 for (let sample = 0; sample < SAMPLES; sample++) {

@@ -1,6 +1,6 @@
 import pkcs11js from 'pkcs11js';
 import { attributeType, encodeTemplate } from '../../daemon/token/attributes.ts';
-import { addGenerator, decompress, uncompressed } from '../../daemon/token/curve.ts';
+import { decompress, prepare, uncompressed } from '../../daemon/token/curve.ts';
 import { CKM, cbcEncryptData, ecdh, plain } from '../../daemon/token/mechanisms.ts';
 import { findSlot } from '../../daemon/token/module.ts';
 import { SEALED_LENGTH } from '../../daemon/token/stored.ts';
@@ -30,7 +30,7 @@ export class RawToken {
       kek: plain(kekMechanism('oprf', profile)),
       wrapped: Buffer.from(evaluate.wrappedKey),
       key: encodeTemplate(stored('oprf', profile)),
-      derivations: [point, addGenerator(point)].map((p) => ecdh(uncompressed(p))),
+      derivations: [point, prepare(point, decompress(evaluate.publicKey, 'the public key')).sum].map((p) => ecdh(uncompressed(p))),
       x: encodeTemplate(readableX),
     };
     this.#release = {

@@ -1,6 +1,8 @@
-import { evaluate } from '../../daemon/token/evaluate.ts';
+import { deriveStored, evaluate } from '../../daemon/token/evaluate.ts';
+import { beginEvaluation } from '../../daemon/token/evaluation.ts';
 import type { TokenIdentity } from '../../daemon/token/port.ts';
 import type { ReplicaLocation } from '../../daemon/token/replica.ts';
+import type { Bytes } from '../../primitives/bytes.ts';
 import { ownCpu } from './process-usage.ts';
 import { RawToken } from './raw-token.ts';
 import { type Sampled, Sampler } from './sampling.ts';
@@ -15,7 +17,7 @@ export interface TokenRounds {
   readonly inFlight: number;
 }
 
-const kinds = ['raw', 'thread', 'port', 'portAlone'] as const;
+const kinds = ['raw', 'thread', 'port', 'portAlone', 'arithmetic'] as const;
 type Kind = (typeof kinds)[number];
 
 /** One evaluation, in µs: the median over all turns of a turn's mean. */
@@ -34,7 +36,7 @@ export interface TokenResults {
   readonly operations: Readonly<Record<RawOperation, Sampled>>;
   /**
    * An evaluation, MAC check included: the calls into the module alone (`raw`); the whole operation in this thread (`thread`); the
-   * same through the port, with several calls in flight (`port`) and with one (`portAlone`).
+   * same through the port, with several calls in flight (`port`) and with one (`portAlone`); what the host computes for it (`arithmetic`).
    */
   readonly evaluation: Readonly<Record<Kind, EvaluationCost>>;
 }
@@ -48,12 +50,16 @@ interface Cost {
 export class TokenBench {
   readonly #stage: TokenStage;
   readonly #raw: RawToken;
+  /** What the token derives for the request. */
+  readonly #xs: readonly Bytes[];
   readonly #samplers: Record<RawOperation, Sampler>;
   readonly #turns: Record<Kind, Cost>[] = [];
 
   private constructor(stage: TokenStage) {
     this.#stage = stage;
     this.#raw = new RawToken(stage);
+    const { evaluate } = stage.requests;
+    this.#xs = deriveStored(stage.token, { ...evaluate, points: beginEvaluation(evaluate.publicKey, evaluate.point).points });
     this.#samplers = fromNames(operations, () => new Sampler());
   }
 
@@ -78,6 +84,11 @@ export class TokenBench {
     }
   }
 
+  /** What was measured of evaluations is forgotten. */
+  restart(): void {
+    this.#turns.length = 0;
+  }
+
   results(): TokenResults {
     const turns = this.#turns;
     return {
@@ -97,6 +108,7 @@ export class TokenBench {
 
   async #turn(calls: number, inFlight: number): Promise<Record<Kind, Cost>> {
     const { token, port, requests } = this.#stage;
+    const { publicKey, point } = requests.evaluate;
     return {
       raw: await timed(calls, 1, () => {
         this.#raw.verifyMac();
@@ -105,6 +117,7 @@ export class TokenBench {
       thread: await timed(calls, 1, () => evaluate(token, requests.evaluate)),
       port: await timed(calls, inFlight, () => port.evaluate(requests.evaluate)),
       portAlone: await timed(calls, 1, () => port.evaluate(requests.evaluate)),
+      arithmetic: await timed(calls, 1, () => beginEvaluation(publicKey, point).finish(this.#xs)),
     };
   }
 }

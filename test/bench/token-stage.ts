@@ -3,7 +3,8 @@ import { newOprfKey } from '../../daemon/token/evaluate.ts';
 import { openToken } from '../../daemon/token/open-token.ts';
 import type { Argument } from '../../daemon/token/operations.ts';
 import type { MacCheck, TokenPort } from '../../daemon/token/port.ts';
-import { openReplica, type ReplicaLocation, type ReplicaToken } from '../../daemon/token/replica.ts';
+import type { Profile } from '../../daemon/token/profile.ts';
+import { closeQuietly, openReplica, type ReplicaLocation, type ReplicaToken } from '../../daemon/token/replica.ts';
 import { wrapSecret } from '../../daemon/token/stored.ts';
 import { opened } from '../../daemon/token/templates.ts';
 import { makeTestToken, pin, storedPin } from '../../daemon/token/testing.ts';
@@ -12,7 +13,7 @@ import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
 
 /** What a replica asks of its token in one recovery, for a record made here. */
 export interface Requests {
-  readonly evaluate: Argument<'evaluate'>;
+  readonly evaluate: Parameters<TokenPort['evaluate']>[0];
   readonly release: Argument<'release'>;
   /** Of a vote, or of a receipt. */
   readonly sign: Argument<'sign'>;
@@ -27,10 +28,10 @@ export interface TokenStage {
   close(): Promise<void>;
 }
 
-/** Once per process (makeTestToken). */
-export async function openTokenStage(): Promise<TokenStage> {
+/** Once per process (makeTestToken). Unless told, the module is not recycled (profile.ts): that would end the session of this thread. */
+export async function openTokenStage(changes: Partial<Profile> = { recycleAfterObjects: Number.POSITIVE_INFINITY }): Promise<TokenStage> {
   const undo: (() => void)[] = [];
-  const { location } = makeTestToken((remove) => undo.push(remove));
+  const { location } = makeTestToken((remove) => undo.push(remove), changes);
   const { profile, module, tokenLabel, fleet, index, epoch } = location;
   const token = openReplica(location, pin());
   const port = await openToken({ profile, module, tokenLabel, pin: storedPin, fleet, index, epoch });
@@ -40,7 +41,7 @@ export async function openTokenStage(): Promise<TokenStage> {
     port,
     requests: makeRequests(token),
     close: async () => {
-      token.session.close();
+      closeQuietly(token.session); // a recycled module has closed it already
       await port.close();
       for (const step of undo) step();
     },

@@ -45,3 +45,9 @@ export function callsInto(shim: string): () => number {
   const count = koffi.load(shim).func('unsigned long fault_shim_calls()');
   return () => Number(count());
 }
+
+/** The same for one function of Cryptoki. */
+export function callsTo(shim: string): (name: string) => number {
+  const count = koffi.load(shim).func('unsigned long fault_shim_calls_to(const char *name)');
+  return (name) => Number(count(name));
+}

@@ -198,6 +198,9 @@ export class SoftFleet implements VaultTransport {
     this.#received.set(method, [...this.received(method), toBinary(schema, request)]);
     const failure = this.#failures.get(method)?.shift();
     if (failure) throw new VaultError(failure, 'told to fail');
+    const { epoch = 0n, leastEpoch = 0n } = request as { epoch?: bigint; leastEpoch?: bigint };
+    const own = BigInt(this.statement.epoch);
+    if ((epoch !== 0n && epoch !== own) || leastEpoch > own) throw new VaultError('STATEMENT_MISMATCH', 'another epoch');
     const reply = overTheWire(method, await answer());
     this.tamper[method]?.(reply);
     const losses = this.#losses.get(method) ?? 0;

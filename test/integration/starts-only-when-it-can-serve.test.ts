@@ -104,7 +104,7 @@ describe.concurrent('a replica does not start', () => {
     ['with a wrong PIN', 77, 'PIN_REFUSED', /PIN/, (config) => Object.assign(config.token, { pin_file: 'so-pin' })],
     ['without its module', 78, 'MODULE_MISSING', /\/nowhere\.so/, (config) => Object.assign(config.token, { module: '/nowhere.so' })],
     ['with a module that is none', 78, 'MODULE_MISSING', /node/, (config) => Object.assign(config.token, { module: process.execPath })],
-    ['without its token', 78, 'TOKEN_MISSING', /another/, (config) => Object.assign(config.token, { label: 'another' })],
+    ['without its token', 69, 'TOKEN_MISSING', /another/, (config) => Object.assign(config.token, { label: 'another' })],
     ['without its certificate', 78, 'CONFIG_INVALID', /nowhere\.crt/, (config) => Object.assign(config.tls.peer, { cert: 'nowhere.crt' })],
     [
       'with a certificate that is none',
@@ -128,6 +128,14 @@ describe.concurrent('a replica does not start', () => {
   ])('%s', async (_what, exit, code, says, change) => {
     expectRefused(await runWith(place(1), change), { exit, code, says });
   });
+});
+
+// As a binding to PKCS#11 that was built for another Node.js would.
+test('a replica does not start without its token’s worker, and says so', async () => {
+  const preloaded = join(fleet.directory, 'no-worker.cjs');
+  writeFileSync(preloaded, "if (!require('node:worker_threads').isMainThread) throw new Error('cannot be loaded');");
+  const ended = await runWith(place(1), () => {}, { NODE_OPTIONS: `--require ${preloaded}` });
+  expectRefused(ended, { exit: 70, code: 'INTERNAL', says: /cannot be loaded/ });
 });
 
 function asSecond(config: Parameters<Change>[0]): void {

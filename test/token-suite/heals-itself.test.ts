@@ -1,33 +1,53 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { writeBootRecord } from '../../daemon/token/boot-record.ts';
 import { type OpenToken, openToken } from '../../daemon/token/open-token.ts';
 import type { TokenEvent } from '../../daemon/token/pool.ts';
-import { multiple, multiply } from '../../daemon/token/reference.ts';
+import { multiple, multiply, ReferenceClient } from '../../daemon/token/reference.ts';
 import { openReplica } from '../../daemon/token/replica.ts';
-import { makeTestToken, pin, storedPin } from '../../daemon/token/testing.ts';
+import { makeTestToken, pin } from '../../daemon/token/testing.ts';
+import { mac, requireMac } from '../../daemon/token/verify.ts';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
+import type { VaultError } from '../../primitives/errors.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { behindShim, compileFaultShim, Faults } from '../harness/fault-shim.ts';
+
+const workers = vi.hoisted(() => [] as Worker[]);
+vi.mock('node:worker_threads', async (importOriginal) => {
+  const original = await importOriginal<typeof import('node:worker_threads')>();
+  return {
+    ...original,
+    Worker: class extends original.Worker {
+      constructor(...options: ConstructorParameters<typeof Worker>) {
+        super(...options);
+        workers.push(this);
+      }
+    },
+  };
+});
 
 // The worker is the compiled one: build first.
 const { location, directory } = makeTestToken(afterAll, { workers: 3, callTimeout: 3000 });
 const faults = new Faults(process.env.SOFTHSM2_CONF as string);
 Object.assign(process.env, behindShim(location.module));
+const shim = compileFaultShim(directory);
 
 const events: TokenEvent[] = [];
+let written = 0;
 let token: OpenToken;
 let record: Awaited<ReturnType<OpenToken['newOprfKey']>>;
 /** Points, and what they evaluate to. */
 let table: readonly (readonly [CompressedPoint, CompressedPoint])[];
+const storedPinNow = () => ({ pin: pin(), stamp: String(written) });
 const BOOT = new Uint8Array(32).fill(7);
 
 beforeAll(async () => {
   const { profile, tokenLabel, fleet, index, epoch } = location;
-  const module = compileFaultShim(directory);
-  token = await openToken({ profile, module, tokenLabel, fleet, index, epoch, pin: storedPin, onEvent: (event) => events.push(event) });
+  const onEvent = (event: TokenEvent) => events.push(event);
+  token = await openToken({ profile, module: shim, tokenLabel, fleet, index, epoch, pin: storedPinNow, onEvent });
   await token.writeBootRecord(BOOT);
   record = await token.newOprfKey(multiple(2n));
   const scalars = Array.from({ length: 32 }, (_, i) => BigInt(i + 2));
@@ -36,6 +56,7 @@ beforeAll(async () => {
 
 const back = async () => {
   faults.none();
+  written++;
   await vi.waitFor(() => expect(token.fault()).toBeUndefined(), 5000);
   await delay(1100); // what comes next is no relapse
   events.length = 0;
@@ -44,6 +65,19 @@ const back = async () => {
 afterAll(() => token.close());
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest();
+
+/** A request to adopt what a client sealed, as it should be. */
+async function adoption() {
+  const client = new ReferenceClient(location.profile.sessionSuite);
+  const digest = randomBytes(32);
+  const seal = () => {
+    const sessionTranscript = randomBytes(32);
+    return { sessionTranscript, sealed: client.seal(token.identity.sessionKey, sessionTranscript, randomBytes(32)) };
+  };
+  const { wrappedKey, publicKey, evaluated } = record;
+  const ticket = { digest, tag: await token.mac(digest) };
+  return { ticket, clientKey: client.publicKey, auth: seal(), release: seal(), wrappedKey, publicKey, point: multiple(2n), evaluated };
+}
 
 /** Callers without a pause, until told to stop. A wrong answer ends them at once; refusals are counted. */
 function load(callers = 8) {
@@ -60,6 +94,7 @@ function load(callers = 8) {
         const [point, expected] = table[turn % table.length] as (typeof table)[number];
         const evaluated = await token.evaluate({ epoch: 1, mac: check, wrappedKey, publicKey, point });
         if (!constantTimeEqual(evaluated, expected)) throw new Error('a wrong answer');
+        if (i === 0) await token.newOprfKey(point);
         answered++;
         lastAnswer = performance.now();
       } catch (error) {
@@ -95,6 +130,11 @@ describe('under load', () => {
     ['that answers DEVICE_ERROR to everything', ['fail 0x30'], 'failing'],
     ['that answers GENERAL_ERROR to everything', ['fail 0x5'], 'failing'],
     ['that answers FUNCTION_FAILED to what takes a key', ['fail 0x6 C_UnwrapKey C_SignInit C_VerifyInit C_FindObjectsInit'], 'failing'],
+    ['that answers GENERAL_ERROR to unwrapping', ['fail 0x5 C_UnwrapKey'], 'failing'],
+    ['that answers GENERAL_ERROR to deriving', ['fail 0x5 C_DeriveKey'], 'failing'],
+    ['that answers GENERAL_ERROR to making keys', ['fail 0x5 C_GenerateKeyPair'], 'failing'],
+    ['that answers GENERAL_ERROR to signing', ['fail 0x5 C_SignInit'], 'failing'],
+    ['that answers nothing but errors to new sessions', ['close-sessions', 'fail 0x6 C_GetTokenInfo'], 'failing'],
     ['that takes no login', ['log-out', 'fail 0x30 C_Login'], 'failing'],
     ['that logs out whoever logs in', ['log-out', 'fail 0x101 C_UnwrapKey C_SignInit C_VerifyInit C_FindObjectsInit'], 'logged_out'],
   ] as const)('a token %s is lost at once, and serves a second after it is back', async (_, directives, fault) => {
@@ -132,18 +172,93 @@ describe('under load', () => {
     expect(kinds()).toEqual(['token-back']);
   });
 
-  it('one call that the token fails is that call’s fault alone', async () => {
+  it.each([
+    ['DEVICE_ERROR', '0x30'],
+    ['KEY_HANDLE_INVALID', '0x60'],
+    ['GENERAL_ERROR', '0x5'],
+  ])('one call that draws %s each time is refused alone', async (_, value) => {
     const work = load();
-    await delay(200);
-    faults.set('fail 0x5 C_DeriveKey');
+    faults.set(`fail-marked ${value}`);
+    const request = await adoption();
+    const marked = { ...request, auth: { ...request.auth, sealed: Buffer.alloc(40, 'M') } };
+    const refusal = { code: value === '0x5' ? 'SEAL_REFUSED' : 'TOKEN_FAULT' };
+    for (let i = 0; i < 5; i++) await expect(token.adopt(marked)).rejects.toMatchObject(refusal);
     await delay(300);
-    await token.readBootRecord();
-    expect(token.fault()).toBeUndefined();
-    faults.none();
-    await answersAgain(work);
-    expect([...(await work.stop()).refused.keys()]).toEqual(['TOKEN_FAULT']);
-    expect(events).toEqual([]);
+    await expect(token.adopt(request)).resolves.toMatchObject({});
+    expect((await work.stop()).refused).toEqual(new Map());
+    expect(kinds().filter((kind) => kind !== 'module-recycled')).toEqual([]);
   });
+
+  it('a token that is lost again and again is not served until it stays', async () => {
+    const work = load();
+    for (let i = 0; i < 10; i++) {
+      faults.set('log-out');
+      await delay(400);
+    }
+    expect(token.fault()).toBe('logged_out');
+    expect(kinds().filter((kind) => kind === 'logged_out')).toHaveLength(1);
+    expect(kinds().filter((kind) => kind === 'token-back').length).toBeLessThanOrEqual(4);
+    expect(await answersAgain(work)).toBeLessThan(2000);
+    await work.stop();
+  });
+});
+
+describe('what a failing token says is no verdict', () => {
+  it.each(['0x5', '0x80000001', '0x30'])('on a seal (CKR %s)', async (value) => {
+    const request = await adoption();
+    faults.set(`fail ${value} C_UnwrapKey`);
+    const { code } = await token.adopt(request).then(
+      () => ({ code: 'answered' }),
+      (error: VaultError) => error,
+    );
+    expect(['TOKEN_UNAVAILABLE', 'TOKEN_FAULT']).toContain(code);
+    faults.none();
+    await vi.waitFor(() => token.adopt(request), 2000);
+    const other = { ...request.auth, sessionTranscript: randomBytes(32) };
+    await expect(token.adopt({ ...request, auth: other })).rejects.toMatchObject({ code: 'SEAL_REFUSED' });
+    await back();
+  });
+
+  it.each(['0x2', '0x5', '0x6', '0x30', '0x31', '0x80000001'])('on a MAC, where any value may mean that it is wrong (CKR %s)', (value) => {
+    const profile = { ...location.profile, wrongSignature: 'any' } as const;
+    const own = openReplica({ ...location, profile, module: shim }, pin());
+    const digest = randomBytes(32);
+    const check = { digest, tag: mac(own, digest) };
+    faults.set(`fail ${value} C_Verify`);
+    expect(() => requireMac(own, check, 'MAC_REFUSED')).toThrow(expect.objectContaining({ code: 'TOKEN_UNAVAILABLE' }));
+    faults.none();
+    expect(() => requireMac(own, check, 'MAC_REFUSED')).not.toThrow();
+    expect(() => requireMac(own, { ...check, tag: randomBytes(32) }, 'MAC_REFUSED')).toThrow(
+      expect.objectContaining({ code: 'MAC_REFUSED' }),
+    );
+    own.session.close();
+  });
+});
+
+it('a PIN is tried once where the token does not say in known words that it is wrong', async () => {
+  faults.set('log-out', 'fail 0x80000001 C_Login');
+  await token.mac(randomBytes(32)).catch(() => {});
+  await vi.waitFor(() => expect(token.fault()).toBe('pin_refused'));
+  faults.none();
+  await delay(500);
+  expect(token.fault()).toBe('pin_refused'); // it would be taken
+  await back();
+});
+
+it('a session that cannot be replaced is the token’s fault, and not the call’s', async () => {
+  faults.set('close-sessions', 'fail 0x6 C_GetTokenInfo');
+  await expect(token.mac(randomBytes(32))).rejects.toMatchObject({ code: 'TOKEN_UNAVAILABLE' });
+  await back();
+});
+
+it('a worker that ends while the token is being opened does not hold that up', async () => {
+  faults.set('latency 10000', 'log-out');
+  const call = token.mac(randomBytes(32));
+  await delay(200);
+  await (workers.at(-1) as Worker).terminate(); // has nothing to answer: the first one opens the token
+  await call.catch(() => {});
+  await vi.waitFor(() => token.mac(randomBytes(32)), 5000);
+  await back();
 });
 
 describe('a slow token', () => {

@@ -4,7 +4,7 @@ import { isPresent, testTokenNames } from '../../daemon/token/test-tokens.ts';
 import { tokenTests } from './projects.ts';
 
 // What follows from a file's name alone runs once; what needs a token runs once for each (projects.ts).
-const needNoToken = ['attributes', 'curve', 'failure', 'profile', 'profile-schema'];
+const needNoToken = ['attributes', 'call-queue', 'curve', 'failure', 'profile', 'profile-schema'];
 
 it('is run against SoftHSM2 and NSS softokn at least, and says against what else', () => {
   const present = testTokenNames.filter(isPresent);

@@ -9,6 +9,7 @@ export const tokenTests = [
   'open-token',
   'operations',
   'pool',
+  'proves-refusals',
   'provision',
   'rfc9497',
   'rotation',

@@ -17,10 +17,10 @@ export interface Ended {
 const HUNG: Millis = 30_000;
 
 /** Runs the built daemon until it ends. One that hangs is killed, and its exit code is null. */
-export function runDaemon(args: readonly string[], softHsmConf: string): Promise<Ended> {
+export function runDaemon(args: readonly string[], softHsmConf: string, env: Readonly<Record<string, string>> = {}): Promise<Ended> {
   const began = performance.now();
   const child = spawn(process.execPath, [join(packageRoot, 'dist/daemon/main.js'), ...args], {
-    env: { ...process.env, SOFTHSM2_CONF: softHsmConf },
+    env: { ...process.env, SOFTHSM2_CONF: softHsmConf, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   reapProcess(child);
@@ -41,12 +41,12 @@ export function runDaemon(args: readonly string[], softHsmConf: string): Promise
 export type Change = (config: Config) => void;
 
 /** Runs a replica with a changed configuration. */
-export function runWith(place: ReplicaPlace, change: Change): Promise<Ended> {
+export function runWith(place: ReplicaPlace, change: Change, env?: Readonly<Record<string, string>>): Promise<Ended> {
   const config = parse(readFileSync(place.config, 'utf8')) as Config;
   change(config);
   const file = join(place.directory, `config-${process.pid}-${++written}.yaml`); // beside the other: paths in it are relative
   writeFileSync(file, stringify(config));
-  return runDaemon(['--config', file], join(place.directory, 'softhsm2.conf'));
+  return runDaemon(['--config', file], join(place.directory, 'softhsm2.conf'), env);
 }
 
 let written = 0;
