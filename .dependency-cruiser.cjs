@@ -105,7 +105,7 @@ module.exports = {
     allow(
       'signing-token-uses-token',
       '^fleet/signing-token/',
-      [primitives, '^daemon/token/(mechanisms|module|profile|session|templates)\\.ts$'],
+      [primitives, '^daemon/token/(pkcs11/(mechanisms|module|session)|keys/templates|profile)\\.ts$'],
       'Operator and witness sign in tokens too: through the one folder that knows PKCS#11, and with none of a replica’s keys.',
     ),
 
@@ -139,7 +139,7 @@ module.exports = {
         '^daemon/(own-heir|own-keys|rebuild-guard)\\.ts$',
         '^frontend/',
         '^fleet/',
-        '^daemon/token/(provision|init-token|profile|softhsm-directory|hsm-probe|suggest-profile)\\.ts$',
+        '^daemon/token/(keys/(provision|init-token)|probe/(hsm-probe|suggest-profile)|profile|softhsm-directory)\\.ts$',
         guardStore,
         '^daemon/ledger/(etcd|bundles)\\.ts$',
         config,
@@ -150,7 +150,7 @@ module.exports = {
     allow(
       'witness-is-another-party',
       '^witness/',
-      [...base, '^fleet/', '^cli/(arguments|output|run-program)\\.ts$', '^daemon/token/(init-token|profile)\\.ts$'],
+      [...base, '^fleet/', '^cli/(arguments|output|run-program)\\.ts$', '^daemon/token/(keys/init-token|profile)\\.ts$'],
       'A witness runs this alone: it needs no replica, no client and none of the operator’s commands.',
     ),
 

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
-import { initToken } from '../daemon/token/init-token.ts';
+import { initToken } from '../daemon/token/keys/init-token.ts';
 import { loadProfile, modulePath } from '../daemon/token/profile.ts';
 import { Authority, validityFrom } from '../fleet/produce/authority.ts';
 import { bundleSignerSubject } from '../fleet/produce/certificates.ts';

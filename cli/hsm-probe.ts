@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
-import { type ProbeReport, probeToken, type Verdict } from '../daemon/token/hsm-probe.ts';
+import { type ProbeReport, probeToken, type Verdict } from '../daemon/token/probe/hsm-probe.ts';
+import { suggestProfile } from '../daemon/token/probe/suggest-profile.ts';
 import { initParametersFor, loadProfile, modulePath } from '../daemon/token/profile.ts';
-import { suggestProfile } from '../daemon/token/suggest-profile.ts';
 import { readPin } from '../fleet/signing-token/pin-file.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { profilePath } from '../primitives/package-root.ts';

@@ -1,4 +1,4 @@
-import type { Provisioned } from '../daemon/token/provision.ts';
+import type { Provisioned } from '../daemon/token/keys/provision.ts';
 import type { TokenReading } from '../fleet/produce/statement.ts';
 import { toHex } from '../primitives/bytes.ts';
 

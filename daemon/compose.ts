@@ -28,7 +28,7 @@ import { Serving } from './serving.ts';
 import type { Events } from './telemetry/events.ts';
 import { Tenure } from './tenure.ts';
 import { type OpenToken, openToken } from './token/open-token.ts';
-import { hangsInModule } from './token/pool.ts';
+import { hangsInModule } from './token/pool/pool.ts';
 import { initParametersFor, loadProfile } from './token/profile.ts';
 import { GrantVerifier } from './vault/grants.ts';
 import { receiptKeys } from './vault/receipt-keys.ts';

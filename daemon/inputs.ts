@@ -6,7 +6,7 @@ import { VaultError } from '../primitives/errors.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { parseStatement, type Replica, type Statement } from '../protocol/statement.ts';
 import type { Config } from './config.ts';
-import type { StoredPin } from './token/pin-reader.ts';
+import type { StoredPin } from './token/pool/pin-reader.ts';
 import type { TokenIdentity } from './token/port.ts';
 import type { TenantKeys } from './vault/grants.ts';
 

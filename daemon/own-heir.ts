@@ -3,9 +3,9 @@ import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import type { Config } from './config.ts';
 import { readPin } from './inputs.ts';
 import { locationOf } from './own-keys.ts';
-import { giveUpHeir, type HeirOptions, inherit, makeHeir } from './token/heir.ts';
-import { encodeHeir, parseBequest } from './token/heir-files.ts';
-import { initToken } from './token/init-token.ts';
+import { giveUpHeir, type HeirOptions, inherit, makeHeir } from './token/keys/heir.ts';
+import { encodeHeir, parseBequest } from './token/keys/heir-files.ts';
+import { initToken } from './token/keys/init-token.ts';
 
 // Wires `bkvctl keys heir` and `inherit`: a second token of a replica, as the configuration that it will once serve with names it.
 

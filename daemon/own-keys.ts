@@ -7,11 +7,11 @@ import { Etcd } from './ledger/etcd.ts';
 import { GuardStore } from './ledger/guard-store.ts';
 import { Register } from './ledger/register.ts';
 import { recordsServed, type StoredGeneration, storedGenerations } from './ledger/stored-generations.ts';
-import { type Bequest, encodeBequest, parseHeir } from './token/heir-files.ts';
-import { FIRST_SET, inForce, isComplete, type KeySet, storageKeysOf } from './token/key-sets.ts';
+import { type Bequest, encodeBequest, parseHeir } from './token/keys/heir-files.ts';
+import { FIRST_SET, inForce, isComplete, type KeySet, storageKeysOf } from './token/keys/key-sets.ts';
+import { destroyKeySets, type Provisioned, readKeySets, rotateKeys } from './token/keys/provision.ts';
+import type { ReplicaLocation } from './token/keys/replica.ts';
 import { initParametersFor, loadProfile, modulePath } from './token/profile.ts';
-import { destroyKeySets, type Provisioned, readKeySets, rotateKeys } from './token/provision.ts';
-import type { ReplicaLocation } from './token/replica.ts';
 
 // Wires `bkvctl keys`: the token of a replica, its guard, and etcd.
 

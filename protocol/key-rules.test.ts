@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { kek, macKey, receiptKey, sessionKey } from '../daemon/token/templates.ts';
+import { kek, macKey, receiptKey, sessionKey } from '../daemon/token/keys/templates.ts';
 import { softHsmProfile } from '../daemon/token/testing.ts';
 import { keyRules } from './key-rules.ts';
 

@@ -1,6 +1,6 @@
 /**
  * What each key of a replica may do and must not, as flags that its token reports of it (PKCS#11 attributes). Evidence is held against
- * this by whoever verifies; daemon/token/templates.ts, which makes the keys, gives the reasons, and a test holds the two together.
+ * this by whoever verifies; daemon/token/keys/templates.ts, which makes the keys, gives the reasons, and a test holds the two together.
  */
 
 /** Born in the token, never outside, unchangeable: of every key. */

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import type { Output } from '../cli/output.ts';
-import { initToken } from '../daemon/token/init-token.ts';
+import { initToken } from '../daemon/token/keys/init-token.ts';
 import { modulePath } from '../daemon/token/profile.ts';
 import { asCosigner, formatNoteKey } from '../fleet/log/note-key.ts';
 import { Authority, validityFrom } from '../fleet/produce/authority.ts';

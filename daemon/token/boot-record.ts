@@ -1,11 +1,11 @@
 import pkcs11js from 'pkcs11js';
 import { type Bytes, constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import type { Template } from './attributes.ts';
+import type { ReplicaToken } from './keys/replica.ts';
+import { noUse } from './keys/templates.ts';
+import type { Template } from './pkcs11/attributes.ts';
+import type { KeyHandle } from './pkcs11/session.ts';
 import type { Profile } from './profile.ts';
-import type { ReplicaToken } from './replica.ts';
-import type { KeyHandle } from './session.ts';
-import { noUse } from './templates.ts';
 
 // Bytes that the token keeps for the daemon, in an object: who served last. What they mean is daemon/tenure.ts's.
 

@@ -3,11 +3,7 @@ import { VaultError } from '../../primitives/errors.ts';
 import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
 import { type AffinePoint, uncompressed } from './curve.ts';
 import { beginEvaluation, type Evaluation } from './evaluation.ts';
-import { CKM, cbc, ecdh, plain } from './mechanisms.ts';
-import type { TokenPort } from './port.ts';
-import { asOf, type ReplicaToken, readPoint, type StorageToken } from './replica.ts';
-import type { KeyHandle } from './session.ts';
-import { unwrapOprfKey, WRAPPED_KEY_MAX } from './stored.ts';
+import { asOf, type ReplicaToken, readPoint, type StorageToken } from './keys/replica.ts';
 import {
   kekMechanism,
   newOprfKey as newOprfKeyTemplate,
@@ -15,7 +11,11 @@ import {
   readableX,
   throwAwayKey,
   wrappableX,
-} from './templates.ts';
+} from './keys/templates.ts';
+import { CKM, cbc, ecdh, plain } from './pkcs11/mechanisms.ts';
+import type { KeyHandle } from './pkcs11/session.ts';
+import type { TokenPort } from './port.ts';
+import { unwrapOprfKey, WRAPPED_KEY_MAX } from './stored.ts';
 import { requireMac } from './verify.ts';
 
 type Request<Name extends 'evaluate' | 'newOprfKey'> = Parameters<TokenPort[Name]>[0];

@@ -1,8 +1,8 @@
 import type { TokenFault } from '../../protocol/token-fault.ts';
 import { beginEvaluation } from './evaluation.ts';
-import type { KeyOwner } from './key-sets.ts';
-import type { PinSource } from './pin-reader.ts';
-import { type TokenEvent, WorkerPool } from './pool.ts';
+import type { KeyOwner } from './keys/key-sets.ts';
+import type { PinSource } from './pool/pin-reader.ts';
+import { type TokenEvent, WorkerPool } from './pool/pool.ts';
 import type { TokenPort } from './port.ts';
 import { modulePath, type Profile } from './profile.ts';
 

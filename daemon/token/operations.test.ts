@@ -5,9 +5,9 @@ import type { ErrorCode } from '../../primitives/errors.ts';
 import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
 import { adopt } from './adopt.ts';
 import { evaluate, newOprfKey } from './evaluate.ts';
+import { openReplica } from './keys/replica.ts';
 import { hmac, multiple, multiply, ReferenceClient, scalarWithLeadingZero } from './reference.ts';
 import { release } from './release.ts';
-import { openReplica } from './replica.ts';
 import { makeTestToken, pin } from './testing.ts';
 import { mac, requireMac, sign } from './verify.ts';
 

@@ -1,9 +1,9 @@
 import { adopt } from './adopt.ts';
 import { readBootRecord, writeBootRecord } from './boot-record.ts';
 import { deriveStored, newOprfKey } from './evaluate.ts';
+import { asOf, type ReplicaToken } from './keys/replica.ts';
 import type { TokenPort } from './port.ts';
 import { release } from './release.ts';
-import { asOf, type ReplicaToken } from './replica.ts';
 import { mac, requireMac, requireMacs, sign } from './verify.ts';
 
 /** The calls of the port, and of `evaluate` the part that needs the token: the arithmetic is done beside the worker (open-token.ts). */

@@ -1,7 +1,7 @@
 import { type Bytes, exactly } from '../../primitives/bytes.ts';
-import { plain } from './mechanisms.ts';
+import { asOf, type ReplicaToken } from './keys/replica.ts';
+import { plain } from './pkcs11/mechanisms.ts';
 import type { TokenPort } from './port.ts';
-import { asOf, type ReplicaToken } from './replica.ts';
 import { deriveSessionKey } from './session-key.ts';
 import { SEALED_LENGTH, sealedBytes, unwrapStored } from './stored.ts';
 import { requireMac, requireProof } from './verify.ts';

@@ -4,8 +4,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { fromHex, toHex } from '../../primitives/bytes.ts';
 import { parsePoint } from '../../protocol/point.ts';
 import { blindEvaluate } from './evaluate.ts';
+import { openReplica } from './keys/replica.ts';
 import { multiple } from './reference.ts';
-import { openReplica } from './replica.ts';
 import { makeTestToken, pin } from './testing.ts';
 
 // RFC 9497 appendix A.3.1: P256-SHA256, mode OPRF

@@ -1,10 +1,10 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { CKM, plain } from './mechanisms.ts';
-import { nestedTemplate } from './nested.ts';
-import { allProbes, isEnforced, runProbes, runRequiredProbes } from './probes.ts';
-import { openReplica, type ReplicaToken } from './replica.ts';
+import { openReplica, type ReplicaToken } from './keys/replica.ts';
+import { kek, stored } from './keys/templates.ts';
+import { CKM, plain } from './pkcs11/mechanisms.ts';
+import { nestedTemplate } from './pkcs11/nested.ts';
+import { allProbes, isEnforced, runProbes, runRequiredProbes } from './probe/probes.ts';
 import { selfTest } from './self-test.ts';
-import { kek, stored } from './templates.ts';
 import { makeTestToken, pin } from './testing.ts';
 
 const token = openReplica(makeTestToken(afterAll).location, pin());

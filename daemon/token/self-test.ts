@@ -5,13 +5,13 @@ import { type ErrorCode, isVaultError, VaultError } from '../../primitives/error
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { adopt } from './adopt.ts';
 import { evaluate, newOprfKey } from './evaluate.ts';
-import { deviations } from './key-record.ts';
-import { type KeyName, keyNames, storageNames } from './key-sets.ts';
-import type { TestExtent } from './messages.ts';
-import { runRequiredProbes, whyUnfit } from './probes.ts';
+import { deviations } from './keys/key-record.ts';
+import { type KeyName, keyNames, storageNames } from './keys/key-sets.ts';
+import { asOf, type ReplicaToken } from './keys/replica.ts';
+import type { TestExtent } from './pool/messages.ts';
+import { runRequiredProbes, whyUnfit } from './probe/probes.ts';
 import { hmac, multiple, multiply, ReferenceClient, scalarWithLeadingZero } from './reference.ts';
 import { release } from './release.ts';
-import { asOf, type ReplicaToken } from './replica.ts';
 import { mac, sign } from './verify.ts';
 
 /**

@@ -3,13 +3,13 @@ import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { decompress } from './curve.ts';
 import { publicData } from './evaluate.ts';
-import { positiveControl } from './failure.ts';
-import { CKM, cbcEncryptData, ecdh, ecdhSha256, plain } from './mechanisms.ts';
+import type { ReplicaToken } from './keys/replica.ts';
+import { opened, sessionWrapKey, sharedSecret } from './keys/templates.ts';
+import { positiveControl } from './pkcs11/failure.ts';
+import { CKM, cbcEncryptData, ecdh, ecdhSha256, plain } from './pkcs11/mechanisms.ts';
+import type { KeyHandle } from './pkcs11/session.ts';
 import type { Sealed } from './port.ts';
-import type { ReplicaToken } from './replica.ts';
-import type { KeyHandle } from './session.ts';
 import { SEALED_LENGTH } from './stored.ts';
-import { opened, sessionWrapKey, sharedSecret } from './templates.ts';
 
 const ZERO_IV = new Uint8Array(16); // the data is one hash, never twice under one key: E is fresh
 

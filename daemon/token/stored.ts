@@ -2,12 +2,12 @@ import type { Bytes } from '../../primitives/bytes.ts';
 import { exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
-import type { Template } from './attributes.ts';
 import { decompress, uncompressed } from './curve.ts';
-import { plain } from './mechanisms.ts';
-import type { ReplicaToken, StorageToken } from './replica.ts';
-import type { KeyHandle } from './session.ts';
-import { type KekPurpose, kekMechanism, stored } from './templates.ts';
+import type { ReplicaToken, StorageToken } from './keys/replica.ts';
+import { type KekPurpose, kekMechanism, stored } from './keys/templates.ts';
+import type { Template } from './pkcs11/attributes.ts';
+import { plain } from './pkcs11/mechanisms.ts';
+import type { KeyHandle } from './pkcs11/session.ts';
 
 /** A P-256 private key as PKCS#8, wrapped, takes 80 bytes on SoftHSM; with the public key and more padding it stays far below this. */
 export const WRAPPED_KEY_MAX = 256;

@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { adopt } from './adopt.ts';
 import { evaluate, newOprfKey } from './evaluate.ts';
+import type { ReplicaToken } from './keys/replica.ts';
 import { operations } from './operations.ts';
 import { hmac, multiple, multiply, ReferenceClient } from './reference.ts';
 import { release } from './release.ts';
-import type { ReplicaToken } from './replica.ts';
 import { mac } from './verify.ts';
 
 // For tests: one record's share of one replica, with the device played by software.

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { utf8 } from '../../primitives/bytes.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
-import { initToken } from './init-token.ts';
-import type { PinSource } from './pin-reader.ts';
+import { initToken } from './keys/init-token.ts';
+import { type Provisioned, provisionReplica } from './keys/provision.ts';
+import type { ReplicaLocation } from './keys/replica.ts';
+import type { PinSource } from './pool/pin-reader.ts';
 import { initParametersFor, loadProfile, modulePath, type Profile } from './profile.ts';
-import { type Provisioned, provisionReplica } from './provision.ts';
-import type { ReplicaLocation } from './replica.ts';
 import { makeSoftHsmDirectory } from './softhsm-directory.ts';
 import { type TestTokenName, testTokens } from './test-tokens.ts';
 

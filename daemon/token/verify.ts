@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { type Bytes, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import { positiveControl } from './failure.ts';
-import { CKM, plain } from './mechanisms.ts';
+import type { ReplicaToken, StorageToken } from './keys/replica.ts';
+import { macKey } from './keys/templates.ts';
+import { positiveControl } from './pkcs11/failure.ts';
+import { CKM, plain } from './pkcs11/mechanisms.ts';
+import { type KeyHandle, saysWrong, type WrongSignature } from './pkcs11/session.ts';
 import type { MacCheck } from './port.ts';
-import type { ReplicaToken, StorageToken } from './replica.ts';
-import { type KeyHandle, saysWrong, type WrongSignature } from './session.ts';
-import { macKey } from './templates.ts';
 
 const hmac = plain(CKM.SHA256_HMAC);
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { initToken } from '../../daemon/token/init-token.ts';
+import { initToken } from '../../daemon/token/keys/init-token.ts';
 import { modulePath } from '../../daemon/token/profile.ts';
 import { makeSoftHsmDirectory } from '../../daemon/token/softhsm-directory.ts';
 import { pin, softHsmProfile, soPin } from '../../daemon/token/testing.ts';

@@ -1,11 +1,11 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256 } from '@noble/curves/nist.js';
 import { sha256 } from '@noble/hashes/sha2.js';
-import { CKM, plain } from '../../daemon/token/mechanisms.ts';
-import { findSlot, type Module, openModule, type TokenInfo, tokenInfo } from '../../daemon/token/module.ts';
+import { type SigningKind, signingPair, signingPrivateKey, signingPublicKey } from '../../daemon/token/keys/templates.ts';
+import { CKM, plain } from '../../daemon/token/pkcs11/mechanisms.ts';
+import { findSlot, type Module, openModule, type TokenInfo, tokenInfo } from '../../daemon/token/pkcs11/module.ts';
+import { type KeyHandle, TokenSession } from '../../daemon/token/pkcs11/session.ts';
 import { modulePath, type Profile } from '../../daemon/token/profile.ts';
-import { type KeyHandle, TokenSession } from '../../daemon/token/session.ts';
-import { type SigningKind, signingPair, signingPrivateKey, signingPublicKey } from '../../daemon/token/templates.ts';
 import type { Bytes } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';

@@ -1,10 +1,10 @@
 import pkcs11js from 'pkcs11js';
-import { attributeType, encodeTemplate } from '../../daemon/token/attributes.ts';
 import { decompress, prepare, uncompressed } from '../../daemon/token/curve.ts';
-import { CKM, cbcEncryptData, ecdh, plain } from '../../daemon/token/mechanisms.ts';
-import { findSlot } from '../../daemon/token/module.ts';
+import { kekMechanism, readableX, sessionWrapKey, sharedSecret, stored } from '../../daemon/token/keys/templates.ts';
+import { attributeType, encodeTemplate } from '../../daemon/token/pkcs11/attributes.ts';
+import { CKM, cbcEncryptData, ecdh, plain } from '../../daemon/token/pkcs11/mechanisms.ts';
+import { findSlot } from '../../daemon/token/pkcs11/module.ts';
 import { SEALED_LENGTH } from '../../daemon/token/stored.ts';
-import { kekMechanism, readableX, sessionWrapKey, sharedSecret, stored } from '../../daemon/token/templates.ts';
 import type { TokenStage } from './token-stage.ts';
 
 type Key = Buffer;

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ReplicaLocation } from '../../daemon/token/keys/replica.ts';
 import { openToken } from '../../daemon/token/open-token.ts';
-import type { ReplicaLocation } from '../../daemon/token/replica.ts';
 import { storedPin } from '../../daemon/token/testing.ts';
 import { behindShim, callsInto, compileFaultShim, Faults } from '../harness/fault-shim.ts';
 

@@ -1,7 +1,7 @@
 import { deriveStored, evaluate } from '../../daemon/token/evaluate.ts';
 import { beginEvaluation } from '../../daemon/token/evaluation.ts';
+import type { ReplicaLocation } from '../../daemon/token/keys/replica.ts';
 import type { TokenIdentity } from '../../daemon/token/port.ts';
-import type { ReplicaLocation } from '../../daemon/token/replica.ts';
 import type { Bytes } from '../../primitives/bytes.ts';
 import { ownCpu } from './process-usage.ts';
 import { RawToken } from './raw-token.ts';

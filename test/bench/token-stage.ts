@@ -1,12 +1,12 @@
 import { createECDH, createHmac, randomBytes } from 'node:crypto';
 import { newOprfKey } from '../../daemon/token/evaluate.ts';
+import { closeQuietly, openReplica, type ReplicaLocation, type ReplicaToken } from '../../daemon/token/keys/replica.ts';
+import { opened } from '../../daemon/token/keys/templates.ts';
 import { openToken } from '../../daemon/token/open-token.ts';
 import type { Argument } from '../../daemon/token/operations.ts';
 import type { MacCheck, TokenPort } from '../../daemon/token/port.ts';
 import type { Profile } from '../../daemon/token/profile.ts';
-import { closeQuietly, openReplica, type ReplicaLocation, type ReplicaToken } from '../../daemon/token/replica.ts';
 import { wrapSecret } from '../../daemon/token/stored.ts';
-import { opened } from '../../daemon/token/templates.ts';
 import { makeTestToken, pin, storedPin } from '../../daemon/token/testing.ts';
 import { mac } from '../../daemon/token/verify.ts';
 import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { type OpenToken, openToken } from '../../daemon/token/open-token.ts';
-import type { TokenEvent } from '../../daemon/token/pool.ts';
+import type { TokenEvent } from '../../daemon/token/pool/pool.ts';
 import { makeTestToken, storedPin } from '../../daemon/token/testing.ts';
 import { behindShim, compileFaultShim, Faults } from '../harness/fault-shim.ts';
 

@@ -3,18 +3,18 @@ import { isPresent, testTokenNames } from '../../daemon/token/test-tokens.ts';
 
 /** The tests that need a token, whichever it is. */
 export const tokenTests = [
-  'heir',
-  'hsm-probe',
-  'inspect',
+  'keys/heir',
+  'keys/provision',
+  'keys/rotation',
   'open-token',
   'operations',
-  'pool',
-  'proves-refusals',
-  'provision',
+  'pkcs11/inspect',
+  'pkcs11/session',
+  'pool/pool',
+  'probe/hsm-probe',
+  'probe/proves-refusals',
   'rfc9497',
-  'rotation',
   'self-test',
-  'session',
 ].map((name) => `daemon/token/${name}.test.ts`);
 
 /** Every token test against every token that is installed: one project of Vitest for each token, named after it. */

@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Worker } from 'node:worker_threads';
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
+import { SecretBytes } from '../../../primitives/secret-bytes.ts';
+import { openToken } from '../open-token.ts';
+import { findSlot, openModule } from '../pkcs11/module.ts';
+import type { TokenPort } from '../port.ts';
+import { makeTestToken } from '../testing.ts';
+import type { TokenEvent } from './pool.ts';
+
+const workers = vi.hoisted(() => [] as Worker[]);
+vi.mock('node:worker_threads', async (importOriginal) => {
+  const original = await importOriginal<typeof import('node:worker_threads')>();
+  return {
+    ...original,
+    Worker: class extends original.Worker {
+      constructor(...options: ConstructorParameters<typeof Worker>) {
+        super(...options);
+        workers.push(this);
+      }
+    },
+  };
+});
+
+const { location } = makeTestToken(afterAll);
+const events: TokenEvent[] = [];
+let pinInFile = 'user-pin-1234';
+let written = 'at first';
+let port: TokenPort;
+beforeAll(async () => {
+  port = await openToken({
+    ...location,
+    pin: () => ({ pin: new SecretBytes(Buffer.from(pinInFile)), stamp: written }),
+    onEvent: (event) => events.push(event),
+  });
+});
+afterAll(() => port.close());
+
+const kinds = () => events.map(({ kind }) => kind);
+
+afterEach(() => {
+  events.length = 0;
+});
+
+it('a worker that dies is replaced, and its calls are answered by the next', async () => {
+  const calls = Array.from({ length: 20 }, () => port.mac(randomBytes(32)));
+  await (workers.at(-1) as Worker).terminate();
+  for (const mac of await Promise.all(calls)) expect(mac).toHaveLength(32);
+  expect(kinds()).toEqual(['worker-died', 'token-back']);
+});
+
+it('a PIN once refused is not tried again, lest the token lock it, until its file is written anew', async () => {
+  const changed = 'another-pin';
+  const module = openModule(location.module, location.initParameters);
+  const slot = findSlot(module, location.tokenLabel);
+  const setPin = (from: string, to: string, isLoggedIn: boolean) => {
+    const session = module.C_OpenSession(slot, 6); // read/write
+    if (!isLoggedIn) module.C_Login(session, 1, from); // NSS wants it
+    module.C_SetPIN(session, from, to);
+    module.C_CloseAllSessions(slot);
+  };
+  setPin(pinInFile, changed, true);
+  await expect(port.mac(randomBytes(32))).rejects.toMatchObject({ code: 'TOKEN_UNAVAILABLE' });
+  expect(events).toMatchObject([{ kind: 'token-lost', fault: 'pin_refused' }]);
+  await delay(600);
+  // SoftHSM counts no failures; that the PIN was tried once shows by its being right again, and not tried.
+  setPin(changed, pinInFile, false);
+  await delay(600);
+  await expect(port.mac(randomBytes(32))).rejects.toMatchObject({ code: 'TOKEN_UNAVAILABLE' });
+
+  setPin(pinInFile, changed, false);
+  pinInFile = changed;
+  written = 'anew';
+  await vi.waitFor(() => expect(kinds()).toEqual(['token-lost', 'token-back']), 2000);
+  await expect(port.mac(randomBytes(32))).resolves.toHaveLength(32);
+});
