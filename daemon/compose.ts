@@ -80,7 +80,6 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   expectCertificates(config);
   const token = await openOwnToken(config, statement, events, undo);
   expectOwnKeys(statement, self, token.identity);
-  events.tokenOpened(token.identity.keySets);
 
   const { guardIncarnation: incarnation } = self;
   const store = await GuardStore.open(config.guard, { fleet: statement.fleet, replica: self.index, incarnation });
@@ -193,7 +192,7 @@ async function openToOutside(
   const serving = new Serving({ health, events, clock, store, token, tenure, guard, onLost });
   serving.start();
   undo.push(async () => serving.stop());
-  events.started(version, { ...config.listen });
+  events.started(version, { ...config.listen, keySets: token.identity.keySets });
 }
 
 const SHUTDOWN_MS = 2000;

@@ -2,6 +2,7 @@
  * A PKCS#11 module for tests: SoftHSM2, with a record of what its keys were used on. It passes every call on unchanged, and appends
  * to $SOFTHSM2_CONF.uses a line for each key unwrapped and each CKM_ECDH1_DERIVE that succeeded:
  *
+ *   initialise 0            (handles are given anew from here on)
  *   unwrap <key> <wrapped key, hexadecimal>
  *   derive <key> <public data, hexadecimal>
  *
@@ -28,7 +29,7 @@ typedef ulong (*unwrap_function)(ulong, struct mechanism *, ulong, byte *, ulong
 
 /* CK_FUNCTION_LIST: 68 functions, in the order of the header. */
 struct function_list { byte version[2]; void *functions[68]; };
-enum { UNWRAP_KEY = 61, DERIVE_KEY = 62 };
+enum { INITIALIZE = 0, UNWRAP_KEY = 61, DERIVE_KEY = 62 };
 enum { ECDH1_DERIVE = 0x1050, OK = 0, GENERAL_ERROR = 5 };
 
 static struct function_list *original;
@@ -64,12 +65,19 @@ static ulong unwrap_key(ulong session, struct mechanism *mechanism, ulong kek, b
   return note("unwrap", *key, wrapped, length) ? OK : GENERAL_ERROR;
 }
 
+static ulong initialize(void *arguments) {
+  ulong result = ((ulong(*)(void *))original->functions[INITIALIZE])(arguments);
+  if (result != OK) return result;
+  return note("initialise", 0, NULL, 0) ? OK : GENERAL_ERROR;
+}
+
 ulong C_GetFunctionList(struct function_list **list) {
   void *library = dlopen(MODULE, RTLD_NOW);
   if (!library) return GENERAL_ERROR;
   ulong (*get)(struct function_list **) = (ulong(*)(struct function_list **))dlsym(library, "C_GetFunctionList");
   if (!get || get(&original) != OK) return GENERAL_ERROR;
   ours = *original;
+  ours.functions[INITIALIZE] = initialize;
   ours.functions[UNWRAP_KEY] = unwrap_key;
   ours.functions[DERIVE_KEY] = derive_key;
   *list = &ours;

@@ -76,19 +76,14 @@ export class Events {
     collectDefaultMetrics({ register: this.registry });
   }
 
-  started(version: string, addresses: object): void {
-    this.#log.info('started', { version, ...addresses });
+  started(version: string, details: object): void {
+    this.#log.info('started', { version, ...details });
   }
 
   serving(serving: boolean, why: string): void {
     this.#serving.set(serving ? 1 : 0);
     if (serving) this.#log.info('serving', { why });
     else this.#log.warn('not serving', { why });
-  }
-
-  /** Which sets of keys the token holds; the last one is in force. */
-  tokenOpened(keySets: readonly number[]): void {
-    this.#log.info('token opened', { keySets });
   }
 
   /** What the token layer did to keep going. */

@@ -60,7 +60,6 @@ export async function run(options: RunOptions): Promise<RunResult> {
     onStart: (replica, uses) => {
       lookAtTokens();
       watches.set(replica, watches.get(replica) ?? new TokenWatch(uses, replica));
-      watches.get(replica)?.forgetHandles();
     },
     onEnd: (replica, diedAt, why) => {
       const at = history.now();

@@ -16,15 +16,11 @@ export class TokenWatch {
     this.#replica = replica;
   }
 
-  /** A process that starts counts its handles from the beginning. */
-  forgetHandles(): void {
-    this.#keys.clear();
-  }
-
   /** What is new; each point of a key is told once. */
   poll(at: number): Evaluated[] {
     const derived: { key: string; point: InstanceType<typeof p256.Point> }[] = [];
     for (const [verb, handle, data] of this.#lines()) {
+      if (verb === 'initialise') this.#keys.clear(); // handles are counted from the beginning again
       if (verb === 'unwrap') this.#keys.set(handle, data);
       const key = this.#keys.get(handle);
       if (verb !== 'derive' || key === undefined) continue; // of a key that was generated just now: an offer

@@ -35,7 +35,8 @@ export class TokenUses {
     const handles = new Map<string, string>(); // a handle means what was unwrapped to it last
     const points = new Set<string>();
     for (const [verb, key, data] of parse(read(this.#file).slice(this.#from))) {
-      if (verb === 'unwrap') handles.set(key, data);
+      if (verb === 'initialise') handles.clear();
+      else if (verb === 'unwrap') handles.set(key, data);
       else if (handles.get(key) === blob) points.add(toHex(p256.Point.fromHex(data).toBytes(true)));
     }
     return points;
@@ -44,7 +45,9 @@ export class TokenUses {
 
 const read = (file: string): string => (existsSync(file) ? readFileSync(file, 'utf8') : '');
 
-function parse(text: string): (readonly [verb: 'unwrap' | 'derive', key: string, data: string])[] {
+type Verb = 'initialise' | 'unwrap' | 'derive';
+
+function parse(text: string): (readonly [verb: Verb, key: string, data: string])[] {
   const lines = text.split('\n').slice(0, -1); // a line without its end is still being written
-  return lines.map((line) => line.split(' ') as ['unwrap' | 'derive', string, string]);
+  return lines.map((line) => line.split(' ') as [Verb, string, string]);
 }
