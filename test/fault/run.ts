@@ -28,6 +28,7 @@ export interface RunOptions {
   readonly daemon?: string;
   readonly devices?: number;
   readonly accountsAtOnce?: number;
+  readonly limits?: readonly number[];
   readonly progress: (line: string) => void;
 }
 
@@ -37,6 +38,8 @@ export interface RunResult {
   readonly report: string;
 }
 
+/** Most accounts live for long; some are soon spent. */
+const LIMITS: readonly number[] = [1, 3, 5, 10, 50, 50, 50, 50];
 const PROGRESS_EVERY = 10_000;
 const TOKENS_EVERY = 500;
 
@@ -74,7 +77,8 @@ export async function run(options: RunOptions): Promise<RunResult> {
     const device = (name: string, first: number, weights: typeof mischief | typeof honest) =>
       openDevice(fleet, history, { name, first, weights, random: random.fork(), rid, closers });
     const devices = Array.from({ length: options.devices ?? 16 }, (_, i) => device(`device-${i + 1}`, i, mischief).device);
-    const workload = new Workload({ devices, random: random.fork(), rid, accountsAtOnce: options.accountsAtOnce ?? 24 });
+    const { accountsAtOnce = 24, limits = LIMITS } = options;
+    const workload = new Workload({ devices, random: random.fork(), rid, accountsAtOnce, limits });
     const lie = new EtcdLie(fleet.dev.etcd, fleet.dev.client.fleet, random.fork());
     closers.push(() => lie.close());
     const injector = new Injector(fleet, history, async () => {

@@ -9,6 +9,8 @@ export interface WorkloadOptions {
   readonly rid: (recordId: string) => string;
   /** So many at a time: few enough that devices meet. */
   readonly accountsAtOnce: number;
+  /** Attempts that an account allows: one of these. */
+  readonly limits: readonly number[];
 }
 
 const actions = { guess: 100, again: 6, recover: 5, wrong: 3, enrol: 2, enrolAgain: 3, look: 2 } as const;
@@ -47,7 +49,7 @@ export class Workload {
 
   async #open(device: Device, random: Prng): Promise<void> {
     const recordId = `account-${this.accounts.length + 1}`;
-    const limit = random.pick([1, 3, 5, 10, 50, 50, 50, 50]);
+    const limit = random.pick(this.#options.limits);
     const account = new Account(recordId, this.#options.rid(recordId), { limit, coolDownMs: random.chance(0.1) ? 60 : 0 });
     this.accounts.push(account);
     this.#active.push(account);
