@@ -3,7 +3,7 @@ import { loadConfig } from '../daemon/config.ts';
 import { rotateOwnKeys, type Will } from '../daemon/own-keys.ts';
 import { loadProfile } from '../daemon/token/profile.ts';
 import { wordLines } from '../fleet/ceremony/script.ts';
-import { PUBLIC, writeNew } from '../fleet/produce/files.ts';
+import { SECRET, writeNew } from '../fleet/produce/files.ts';
 import { readPin } from '../fleet/signing-token/pin-file.ts';
 import { hexHash } from '../fleet/verify/files.ts';
 import { VaultError } from '../primitives/errors.ts';
@@ -49,7 +49,7 @@ function willOf(heir: string | undefined, bequest: string | undefined): Will | u
   if (heir === undefined && bequest === undefined) return undefined;
   if (heir === undefined || bequest === undefined)
     throw new VaultError('CONFIG_INVALID', 'Copies for a second token take both: --heir FILE and --bequest FILE.');
-  return { heir: readPublic(heir), write: (content) => writeNew(bequest, content, PUBLIC) };
+  return { heir: readPublic(heir), write: (content) => writeNew(bequest, content, SECRET) }; // with the use of the heir’s token it opens what is stored
 }
 
 const toReadAloud = (heir: Uint8Array, bequest: Uint8Array): string[] => [

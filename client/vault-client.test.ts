@@ -99,13 +99,19 @@ test('shows its progress', async () => {
   expect(steps).toEqual(['describing', 'stretching', 'asking', 'combining', 'releasing', 'renewing', 'asking', 'storing']);
 });
 
-test('a client that knew an older epoch enrols an account that nobody knows', async () => {
+/** A fleet with a statement of epoch 2 to come; the policy names both. It serves under the first. */
+function twoEpochs() {
   const fleet = new SoftFleet();
   const first = fleet.statement;
   fleet.restate();
   const second = fleet.statement;
-  const client = clientOf(Object.assign(fleet, { policy: { kind: 'pinned', statementHashes: [first.hash, second.hash] } }));
   fleet.statement = first;
+  const client = clientOf(Object.assign(fleet, { policy: { kind: 'pinned', statementHashes: [first.hash, second.hash] } }));
+  return { fleet, first, second, client };
+}
+
+test('a client that knew an older epoch enrols an account that nobody knows', async () => {
+  const { fleet, second, client } = twoEpochs();
   await client.enroll(enrolInput());
   fleet.statement = second;
   expect(await client.enroll(enrolInput({ recordId: 'another' }))).toMatchObject({ epoch: 2 });
@@ -114,12 +120,7 @@ test('a client that knew an older epoch enrols an account that nobody knows', as
 test.each(['describeRecord', 'beginRecovery'] as const)(
   'a fleet that goes on to its next statement after %s costs no attempt',
   async (method) => {
-    const fleet = new SoftFleet();
-    const first = fleet.statement;
-    fleet.restate();
-    const second = fleet.statement;
-    const client = clientOf(Object.assign(fleet, { policy: { kind: 'pinned', statementHashes: [first.hash, second.hash] } }));
-    fleet.statement = first;
+    const { fleet, second, client } = twoEpochs();
     const input = enrolInput();
     await client.enroll(input);
     fleet.tamper[method] = () => {
@@ -132,10 +133,8 @@ test.each(['describeRecord', 'beginRecovery'] as const)(
 );
 
 test('a fleet that is behind the statement that a client goes by is asked for nothing', async () => {
-  const fleet = new SoftFleet();
-  const first = fleet.statement;
-  fleet.restate();
-  const client = clientOf(Object.assign(fleet, { policy: { kind: 'pinned', statementHashes: [first.hash, fleet.statement.hash] } }));
+  const { fleet, first, second, client } = twoEpochs();
+  fleet.statement = second;
   await client.enroll(enrolInput());
   fleet.statement = first;
   await expect(client.recover({ recordId: RECORD, code: CODE })).rejects.toMatchObject({ code: 'STATEMENT_MISMATCH' });

@@ -92,6 +92,7 @@ describe('one call', () => {
     ['is busy', () => new VaultError('BUSY', 'busy')],
     ['has a clock that is wrong', () => new VaultError('GRANT_EXPIRED', 'from the future')],
     ['has lost its token', () => new VaultError('TOKEN_UNAVAILABLE', 'gone')],
+    ['serves under another statement', () => new VaultError('STATEMENT_MISMATCH', 'epoch 2')],
     ['cannot see its peers', () => new VaultError('NOT_ENOUGH_REPLICAS', 'alone')],
   ])('goes to the next replica when one %s', async (_, behave) => {
     const [first, second] = [await startReplica(behave), await answering()];

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { proofOf } from '../../client/derive.ts';
 import { GrantSigner } from '../../frontend/grant-signer.ts';
 import { type Client, promiseClient } from '../../grpc/bridge.ts';
+import { toHex } from '../../primitives/bytes.ts';
 import { BodySchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { VaultService } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Grant } from '../../protocol/grant.ts';
@@ -96,6 +97,26 @@ describe('a point that is none', () => {
     const finish = { recordId: released.recordId, g: released.g, attempt: 1, point: honest.blinded.point, clientKey: bad, proofs };
     await expectTold(vault.finishRecovery(finish), 'INVALID_ARGUMENT', 'MALFORMED');
   });
+});
+
+test('a client that goes by another statement is refused, before anything is counted', async () => {
+  const epoch = BigInt(world.statement.epoch) + 1n;
+  const { recordId } = draft;
+  const { blinded } = await guess(world, draft, CODE);
+  const authorises = pointTranscript(blinded.point).digest;
+  const grant = await world.grant({ operation: 'begin-recovery', recordId, g: draft.g, authorises });
+  const begin = { recordId, g: draft.g, point: blinded.point, grant };
+  const finish = { recordId, g: draft.g, attempt: 1, point: blinded.point, clientKey: point, proofs: [] };
+  for (const call of [
+    vault.describeRecord({ recordId, leastEpoch: epoch }),
+    vault.beginEnrollment({ recordId, g, point, clientKey: point, grant: 'x', epoch }),
+    vault.beginRecovery({ ...begin, epoch }),
+    vault.finishRecovery({ ...finish, epoch }),
+  ])
+    expect(await refusalOf(call)).toBe('STATEMENT_MISMATCH');
+  expect((await world.store.attempts(draft.rid))?.points).toEqual([]);
+  const described = await vault.describeRecord({ recordId, leastEpoch: epoch - 1n });
+  expect(toHex(described.g)).toBe(toHex(draft.g));
 });
 
 describe('a request of the wrong form', () => {
