@@ -28,6 +28,7 @@ export interface RunOptions {
   readonly daemon?: string;
   readonly devices?: number;
   readonly accountsAtOnce?: number;
+  /** Attempts that an account allows: one of these. */
   readonly limits?: readonly number[];
   readonly progress: (line: string) => void;
 }
