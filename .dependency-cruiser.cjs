@@ -77,7 +77,7 @@ module.exports = {
     allow('config-is-data', config, base, 'Reading the configuration must not start anything.'),
     forbid(
       'one-place-wires',
-      { path: '^daemon/(?!(compose|own-heir|own-keys|rebuild-guard)\\.ts)[^/]+\\.ts$', pathNot: tests },
+      { path: '^daemon/(?!(compose|own-keys|rebuild-guard)\\.ts)[^/]+\\.ts$', pathNot: tests },
       { path: ours, pathNot: [...base, telemetry, '^daemon/[^/]+\\.ts$', verify], dependencyTypesNot: ['type-only'] },
       'Only daemon/compose.ts, and what is done to the guard and the keys of a replica that does not run, put the parts together; a type wires nothing.',
     ),
@@ -136,7 +136,7 @@ module.exports = {
         ...base,
         grpc,
         '^client/',
-        '^daemon/(own-heir|own-keys|rebuild-guard)\\.ts$',
+        '^daemon/(own-keys|rebuild-guard)\\.ts$',
         '^frontend/',
         '^fleet/',
         '^daemon/token/(keys/(provision|init-token)|probe/(hsm-probe|suggest-profile)|profile|softhsm-directory)\\.ts$',

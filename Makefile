@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test token-suite model faults demo trust-demo bench bench-check bench-record image proto proto-check proto-baseline clean
+.PHONY: help setup build check test token-suite model faults demo trust-demo bench bench-compare bench-check bench-record image proto proto-check proto-baseline clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -26,8 +26,8 @@ test: ## check, then every test; the last line reads "N passed, N failed"
 model: setup ## check the model of attempts and generations exhaustively, and that each rule taken away is missed (QUICK=1: not the large parts)
 	@test/model/run.sh $(if $(QUICK),--quick)
 
-token-suite: build ## every token test against every token that is installed (SoftHSM2, NSS softokn, kryoptic); lists them
-	@node_modules/.bin/vitest run --project 'token *' --project unit --project alone 'daemon/token/' 'test/token-suite/'
+token-suite: build ## every token test against every token that is installed (docs/TOKENS.md); lists them
+	@node_modules/.bin/vitest run --project 'token *' --project unit --project alone --project system 'daemon/token/' 'test/token-suite/'
 
 faults: build ## inject faults into a live fleet and hold its history against the promises (MINUTES=60, SECONDS=30, SEED=1)
 	@node dist/test/fault/main.js $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
@@ -40,6 +40,9 @@ trust-demo: build ## two ceremonies with software tokens, a witness and its log;
 
 bench: build ## measure
 	@node dist/test/bench/main.js
+
+bench-compare: build ## measure evaluation, recovery and enrolment against those with wrapped keys, and nothing else
+	@node dist/test/bench/compare.js
 
 bench-check: build ## fail if a ratio of the benchmark is worse than recorded (test/bench/recorded.json) by more than a fifth
 	@node dist/test/bench/check.js

@@ -25,8 +25,8 @@ const together = {
   maxWorkers: 2,
   maxConcurrency: 2,
   sequence: { groupOrder: 2 },
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
+  testTimeout: 180_000,
+  hookTimeout: 180_000,
 } as const;
 
 // Tests that start worker threads or daemons run what `make build` left in dist/.
@@ -42,7 +42,7 @@ export default defineConfig({
           include: ['!(test)/**/*.test.ts', ...plain],
           exclude: [...shared.exclude, ...tokenTests],
           maxWorkers: 2,
-          testTimeout: 20_000, // property tests, on a machine that does other things too
+          testTimeout: 60_000, // property tests, on a machine that does other things too
           sequence: { groupOrder: 0 },
         },
       },
@@ -54,8 +54,8 @@ export default defineConfig({
           fileParallelism: false,
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
         },
       },
       {

@@ -5,11 +5,11 @@ export function integer(value: string): number {
   return Number(value);
 }
 
-/** An option that may be given again, as `index=name`. */
-export function replicaProfile(value: string, before: Record<number, string>): Record<number, string> {
-  const [, index, name] = /^([1-9])=(.+)$/.exec(value) ?? [];
-  if (index === undefined || name === undefined) throw new InvalidArgumentError('It must be index=name, as 2=nss-softokn.');
-  return { ...before, [index]: name };
+/** An option that may be given again, as `index=value`. */
+export function ofReplica(value: string, before: Record<number, string>): Record<number, string> {
+  const [, index, given] = /^([1-9])=(.+)$/.exec(value) ?? [];
+  if (index === undefined || given === undefined) throw new InvalidArgumentError('It must be index=value, as 2=nss-softokn.');
+  return { ...before, [index]: given };
 }
 
 export function urls(value: string): string[] {

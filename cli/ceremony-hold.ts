@@ -97,31 +97,18 @@ function checkReplica(loaded: LoadedPlan, replica: PlannedReplica, index: number
 /** The command of bkvctl that makes or reads the replica's keys. */
 function tokenCommand({ plan, path }: LoadedPlan, replica: PlannedReplica): string[] {
   const where = ['--config', path(replica.config), '--epoch', String(plan.epoch)];
-  const officer = () => ['--so-pin-file', path(replica.so_pin_file as string)]; // checks.ts looked
   switch (replica.keys) {
     case 'make':
       return [
-        ...[
-          'replica',
-          'provision',
-          ...where,
-          ...officer(),
-          '--fleet',
-          plan.fleet,
-          '--guard-incarnation',
-          String(replica.guard_incarnation),
-        ],
-        ...(replica.initialise ? ['--init-token'] : []),
+        ...['replica', 'provision', ...where, '--fleet', plan.fleet, '--guard-incarnation', String(replica.guard_incarnation)],
+        ...(replica.initialise ? ['--init-token', '--so-pin-file', path(replica.so_pin_file as string)] : []), // checks.ts looked
       ];
     case 'rotate':
-      return ['keys', 'rotate', ...where, ...officer(), ...copies(path, replica)];
+      return ['keys', 'rotate', ...where];
     case 'keep':
       return ['replica', 'provision', ...where, '--fleet', plan.fleet, '--keep-keys'];
   }
 }
-
-const copies = (path: LoadedPlan['path'], { heir_file, bequest_file }: PlannedReplica): string[] =>
-  heir_file !== undefined && bequest_file !== undefined ? ['--heir', path(heir_file), '--bequest', path(bequest_file)] : [];
 
 const environmentOf = ({ path }: LoadedPlan, { module_configuration: file }: PlannedReplica): Record<string, string> =>
   file ? { [file.variable]: path(file.file) } : {};

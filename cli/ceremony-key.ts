@@ -40,7 +40,7 @@ async function make(directory: string, options: Options, output: Output): Promis
   const pin = readPin(options.pinFile);
   makeDirectory(directory);
   if (options.soPinFile !== undefined)
-    initToken({ module: modulePath(profile, options.module), label: options.token, soPin: readPin(options.soPinFile), pin });
+    initToken({ module: modulePath(profile, options.module), profile, label: options.token, soPin: readPin(options.soPinFile), pin });
   const token = new SigningToken({ profile, module: options.module, label: options.token, pin });
   try {
     const { publicKey } = token.make('p256', options.keyName);

@@ -2,10 +2,11 @@ import { join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { loadConfig } from '../daemon/config.ts';
 import { produceFleet } from '../fleet/produce/fleet.ts';
-import type { Ports } from '../fleet/produce/fleet-plan.ts';
+import type { OwnToken, Ports } from '../fleet/produce/fleet-plan.ts';
 import { toHex } from '../primitives/bytes.ts';
+import { VaultError } from '../primitives/errors.ts';
 import { packageRoot, version } from '../primitives/package-root.ts';
-import { integer, replicaProfile, urls } from './arguments.ts';
+import { integer, ofReplica, urls } from './arguments.ts';
 import type { Output } from './output.ts';
 import { provisionInChild } from './provision-in-child.ts';
 
@@ -19,6 +20,8 @@ interface Options {
   readonly basePort: number;
   readonly profile: string;
   readonly replicaProfile: Record<number, string>;
+  readonly replicaToken: Record<number, string>;
+  readonly replicaPinFile: Record<number, string>;
 }
 
 export const fleetInitCommand = (output: Output): Command =>
@@ -32,7 +35,14 @@ export const fleetInitCommand = (output: Output): Command =>
     .option('--etcd <url,...>', 'where etcd serves its clients', urls, ['https://localhost:2379'])
     .option('--base-port <port>', "the first replica's first port; each replica takes three", integer, 7400)
     .option('--profile <name>', 'of the replicas’ tokens: a file of hsm-config/, or a path', 'softhsm2')
-    .option('--replica-profile <i=name>', 'of replica i alone; may be given again', replicaProfile, {})
+    .option('--replica-profile <i=name>', 'of replica i alone; may be given again', ofReplica, {})
+    .option(
+      '--replica-token <i=label>',
+      'replica i’s token is there already, initialised with its vendor’s tools, and is called so',
+      ofReplica,
+      {},
+    )
+    .option('--replica-pin-file <i=file>', 'the PIN of that token', ofReplica, {})
     .action((options: Options) => init(options, output));
 
 async function init(options: Options, output: Output): Promise<void> {
@@ -45,6 +55,7 @@ async function init(options: Options, output: Output): Promise<void> {
     etcdEndpoints: options.etcd,
     profile: asConfigured(options.profile),
     otherProfiles: Object.fromEntries(Object.entries(options.replicaProfile).map(([index, name]) => [index, asConfigured(name)])),
+    ownTokens: ownTokens(options),
     settings: {},
     software: { version, digest: 'development' },
     provision: provisionInChild,
@@ -70,12 +81,25 @@ async function init(options: Options, output: Output): Promise<void> {
       `Statement ${document.statement_hash}`,
       '',
       `Start etcd at ${options.etcd.join(', ')} with the certificates in ${join(made.directory, 'etcd')}, then each replica:`,
-      ...made.replicas.map(
-        ({ directory, config }) => `  SOFTHSM2_CONF=${join(directory, 'softhsm2.conf')} node ${daemon} --config ${config}`,
-      ),
+      ...made.replicas.map(({ directory, config, index }) => {
+        const environment = options.replicaToken[index] === undefined ? `SOFTHSM2_CONF=${join(directory, 'softhsm2.conf')} ` : '';
+        return `  ${environment}node ${daemon} --config ${config}`;
+      }),
       'Then:',
       `  bkvctl --client ${clientFile} fleet status`,
     ].join('\n'),
+  );
+}
+
+function ownTokens({ replicaToken, replicaPinFile }: Options): Record<number, OwnToken> {
+  const replicas = Object.keys({ ...replicaToken, ...replicaPinFile }).map(Number);
+  return Object.fromEntries(
+    replicas.map((index) => {
+      const [label, pinFile] = [replicaToken[index], replicaPinFile[index]];
+      if (label === undefined || pinFile === undefined)
+        throw new VaultError('MALFORMED', `The token of replica ${index} takes both: --replica-token and --replica-pin-file.`);
+      return [index, { label, pinFile: resolve(pinFile) }];
+    }),
   );
 }
 

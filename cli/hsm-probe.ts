@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { type ProbeReport, probeToken, type Verdict } from '../daemon/token/probe/hsm-probe.ts';
 import { suggestProfile } from '../daemon/token/probe/suggest-profile.ts';
 import { initParametersFor, loadProfile, modulePath } from '../daemon/token/profile.ts';
@@ -8,7 +8,6 @@ import { readPin } from '../fleet/signing-token/pin-file.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { profilePath } from '../primitives/package-root.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
-import { integer } from './arguments.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Output } from './output.ts';
 
@@ -16,18 +15,18 @@ interface Options {
   readonly module?: string;
   readonly profile?: string;
   readonly pinFile: string;
-  readonly slot?: number;
+  readonly slot?: bigint;
   readonly label?: string;
   readonly directory?: string;
 }
 
 export const hsmProbeCommand = (output: Output): Command =>
   new Command('probe')
-    .description('try whether a token will do, with session objects alone: nothing is left behind')
+    .description('try whether a token will do: what it makes for that it destroys again, and nothing is left behind')
     .option('--module <file>', "the vendor's PKCS#11 module (default: where the profile knows it to be)")
     .option('--profile <name>', 'a file of hsm-config/, or a path; without it one is suggested')
     .requiredOption('--pin-file <file>', "the user's PIN")
-    .option('--slot <id>', 'the slot, where several hold a token', integer)
+    .option('--slot <id>', 'the slot, where several hold a token, as a decimal number or 0x…', slotNumber)
     .option('--label <label>', 'the token, where there are several')
     .option('--directory <directory>', 'where the module keeps its tokens, if it has to be told (NSS softokn)')
     .addHelpText(
@@ -38,10 +37,18 @@ was refused; ${exitCodes.UNAVAILABLE} the token went away.`,
     )
     .action((options: Options) => probe(options, output));
 
-function probe(options: Options, output: Output): void {
+/** An unsigned long of C's: 64 bits. */
+function slotNumber(text: string): bigint {
+  const number = /^(0x[0-9a-f]{1,16}|\d{1,20})$/i.test(text) ? BigInt(text) : -1n;
+  if (number < 0n || number > 0xffff_ffff_ffff_ffffn) throw new InvalidArgumentError('It must be a number from 0 to 2^64 − 1.');
+  return number;
+}
+
+async function probe(options: Options, output: Output): Promise<void> {
   const pin = readPin(options.pinFile);
   try {
-    const { report, suggestion } = options.profile === undefined ? suggested(options, pin) : probed(options.profile, options, pin);
+    output.step('probing the token');
+    const { report, suggestion } = await (options.profile === undefined ? suggested(options, pin) : probed(options.profile, options, pin));
     output.result({ ...report, ...(suggestion === undefined ? {} : { suggestion }) }, inWords(report, suggestion));
     output.exitCode = verdictCodes[report.verdict];
   } finally {
@@ -54,15 +61,15 @@ interface Answer {
   readonly suggestion?: string;
 }
 
-function probed(name: string, { module, slot, label, directory }: Options, pin: SecretBytes): Answer {
+async function probed(name: string, { module, slot, label, directory }: Options, pin: SecretBytes): Promise<Answer> {
   const profile = loadProfile(name.includes('/') ? name : profilePath(name));
   const initParameters = initParametersFor(profile, { ...(directory === undefined ? {} : { directory }), label: label ?? '' });
-  return { report: probeToken({ slot, label, pin, module: modulePath(profile, module), initParameters, profile }) };
+  return { report: await probeToken({ slot, label, pin, module: modulePath(profile, module), initParameters, profile }) };
 }
 
-function suggested({ module, slot, label, directory }: Options, pin: SecretBytes): Answer {
+async function suggested({ module, slot, label, directory }: Options, pin: SecretBytes): Promise<Answer> {
   if (module === undefined) throw new VaultError('CONFIG_INVALID', 'Give --module, --profile, or both.');
-  const { report, by } = suggestProfile({ slot, label, pin, module, directory }, everyProfile());
+  const { report, by } = await suggestProfile({ slot, label, pin, module, directory }, everyProfile());
   const how = by === 'name' ? 'by what the token says of itself' : 'by trying all';
   return { report, suggestion: `No profile was named; ${how}, ${report.profile} is the one to try.` };
 }
@@ -79,27 +86,28 @@ const verdictCodes: Record<Verdict, number> = {
 };
 
 function inWords(report: ProbeReport, suggestion?: string): string {
-  const { token, operations, attacks, because, risks, notTried, objects } = report;
+  const { token, operations, attacks, because, risks, notes, notTried, objects } = report;
   const withOutcome = (outcome: ProbeReport['attacks'][number]['outcome']) => attacks.filter((attack) => attack.outcome === outcome);
   const [accepted, untried] = [withOutcome('accepted'), withOutcome('could not be tried')];
   const width = Math.max(0, ...operations.map(({ name }) => name.length));
   return [
-    `${token.manufacturer} ${token.model}, serial ${token.serial || 'none'}, label ${token.label || 'none'}, slot ${token.id}; ${report.library}`,
+    `${token.manufacturer} ${token.model}, serial ${token.serial || 'none'}, label ${token.label || 'none'}, slot ${token.slot}; ${report.library}`,
     ...(suggestion === undefined ? [] : [suggestion]),
-    `Profile ${report.profile}${report.basis === 'documented' ? ', which was drawn from papers and never met its token before' : ''}.`,
+    `Profile ${report.profile}${report.basis === 'from-documentation' ? ', which was drawn from papers and never met its token before' : ''}.`,
     '',
     ...section(
       'What the vault does with it (time in the module, median of 5):',
       operations.map(
         ({ name, works, micros, calls, why }) =>
-          `${name.padEnd(width)}  ${works ? `${String(micros).padStart(7)} µs  ${String(calls).padStart(3)} calls` : `FAILED: ${why}`}`,
+          `${name.padEnd(width)}  ${works ? (micros === undefined ? 'works' : `${String(micros).padStart(7)} µs  ${String(calls).padStart(3)} calls`) : `FAILED: ${why}`}`,
       ),
     ),
     ...section(`What a hostile host could try: ${withOutcome('refused').length} refused, ${accepted.length} accepted`, grouped(accepted)),
     ...section(`What could not be tried, and so is not known: ${untried.length}`, grouped(untried)),
     ...section('Not tried:', notTried),
-    `Objects on the token before and after: ${objects.before}, ${objects.after}.`,
+    `Objects on the token before and after: ${objects.before}, ${objects.after}.${objects.swept === 0 ? '' : ` ${objects.swept} that a probe left which was cut off were destroyed first.`}`,
     '',
+    ...section('To know:', notes),
     ...section('Risks:', risks),
     ...section('Not fit because', because),
     `Verdict: ${report.verdict}.`,

@@ -24,10 +24,7 @@ export const keysListCommand = (output: Output): Command =>
       );
     });
 
-const words = { all: 'all keys', storage: 'session key destroyed', part: 'incomplete' } as const satisfies Record<
-  ListedSet['keys'],
-  string
->;
+const words = { all: 'all keys', part: 'incomplete' } as const satisfies Record<ListedSet['keys'], string>;
 
 const tell = ({ live, prepared, etcd }: ListedSet['needed']): string =>
   `${live} live and ${prepared} prepared in the guard, ${etcd} in etcd`;

@@ -57,8 +57,6 @@ test.each([
   'keys list',
   'keys rotate',
   'keys destroy',
-  'keys heir',
-  'keys inherit',
   'hsm probe',
   'log',
   'log verify',

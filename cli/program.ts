@@ -18,8 +18,6 @@ import { guardCreateCommand } from './guard-create.ts';
 import { guardRebuildCommand } from './guard-rebuild.ts';
 import { hsmProbeCommand } from './hsm-probe.ts';
 import { keysDestroyCommand } from './keys-destroy.ts';
-import { keysHeirCommand } from './keys-heir.ts';
-import { keysInheritCommand } from './keys-inherit.ts';
 import { keysListCommand } from './keys-list.ts';
 import { keysRotateCommand } from './keys-rotate.ts';
 import { logAuditCommand } from './log-audit.ts';
@@ -58,12 +56,10 @@ function makeProgram(output: Output): Command {
       .addCommand(guardRebuildCommand(output)),
   );
   program.addCommand(
-    group('keys', "the keys in a replica's token: rotation, the end of old ones, copies for a second token")
+    group('keys', "the keys in a replica's token: rotation, and the end of old ones")
       .addCommand(keysListCommand(output))
       .addCommand(keysRotateCommand(output))
-      .addCommand(keysDestroyCommand(output))
-      .addCommand(keysHeirCommand(output))
-      .addCommand(keysInheritCommand(output)),
+      .addCommand(keysDestroyCommand(output)),
   );
   program.addCommand(group('hsm', 'tokens, before they are part of a fleet').addCommand(hsmProbeCommand(output)));
   program.addCommand(

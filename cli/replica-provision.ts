@@ -27,11 +27,11 @@ export const replicaProvisionCommand = (output: Output): Command =>
     .description("make a replica's keys in its token, and its empty guard; print the public part")
     .requiredOption('--config <file>', "the replica's configuration")
     .requiredOption('--fleet <name>', 'its fleet, of which there is no statement yet')
-    .option('--so-pin-file <file>', "the security officer's PIN; needed unless keys are kept")
     .option('--guard-incarnation <n>', 'how often its guard began anew, and once', integer, 1)
     .option('--epoch <n>', 'of the statement to come: which keys are in force', integer, 1)
     .option('--keep-keys', 'make nothing: print the public part of the keys that are there')
-    .option('--init-token', 'initialise a blank token first')
+    .option('--init-token', 'initialise a blank token first, with --so-pin-file')
+    .option('--so-pin-file <file>', 'the PIN that its security officer then gets')
     .action((options: Options) => provision(options, output));
 
 async function provision({ fleet, epoch, ...options }: Options, output: Output): Promise<void> {
@@ -40,15 +40,13 @@ async function provision({ fleet, epoch, ...options }: Options, output: Output):
   const { profile, module, initParameters } = location;
   const { label, directory } = config.token;
   const pin = readPin(config.token.pin_file);
-  if (options.keepKeys) return output.result(tokenReading(readReplica(location, pin), profile.sessionSuite), 'read the keys');
-  if (options.soPinFile === undefined)
-    throw new VaultError('CONFIG_INVALID', 'Keys are made with the security officer’s PIN: give --so-pin-file.');
-  const pins = { pin, soPin: readPin(options.soPinFile) };
+  if (options.keepKeys) return output.result(tokenReading(readReplica(location, pin)), 'read the keys');
   if (options.initToken) {
+    if (options.soPinFile === undefined) throw new VaultError('CONFIG_INVALID', 'A blank token is initialised with --so-pin-file.');
     if (initParameters?.includes(directory)) mkdirSync(directory, { mode: 0o700 }); // the keys lie here, under the PIN
-    initToken({ module, initParameters, initialise: profile.initialise, label, ...pins });
+    initToken({ module, initParameters, profile, label, pin, soPin: readPin(options.soPinFile) });
   }
-  const made = provisionReplica({ ...location, ...pins });
+  const made = provisionReplica({ ...location, pin });
   await GuardStore.create(config.guard, { fleet, replica: config.replica, incarnation: options.guardIncarnation });
-  output.result(tokenReading(made, profile.sessionSuite), 'made keys and guard');
+  output.result(tokenReading(made), 'made keys and guard');
 }

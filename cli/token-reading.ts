@@ -3,11 +3,11 @@ import type { TokenReading } from '../fleet/produce/statement.ts';
 import { toHex } from '../primitives/bytes.ts';
 
 /** A replica's keys in the words of the fleet statement. */
-export function tokenReading({ identity, keys, mechanisms }: Provisioned, suite: TokenReading['session_suite']): TokenReading {
-  const { sessionKey, receiptKey, keySets: _notStated, ...token } = identity;
+export function tokenReading({ identity, keys, mechanisms }: Provisioned): TokenReading {
+  const { oprfKey, releaseKey, receiptKey, keySets: _notStated, ...token } = identity;
   return {
-    session_key: toHex(sessionKey),
-    session_suite: suite,
+    oprf_key: toHex(oprfKey),
+    release_key: toHex(releaseKey),
     receipt_key: toHex(receiptKey),
     token,
     mechanisms: mechanisms.map((mechanism) => `0x${mechanism.toString(16)}`),

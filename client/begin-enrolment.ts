@@ -1,24 +1,23 @@
 import { create } from '@bufbuild/protobuf';
 import { randomBytes } from '@noble/hashes/utils.js';
 import { VaultError } from '../primitives/errors.ts';
-import type { SecretBytes } from '../primitives/secret-bytes.ts';
+import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { BeginEnrollmentRequestSchema, FinishEnrollmentRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { G_LENGTH } from '../protocol/body.ts';
-import { replaceTranscript } from '../protocol/transcripts.ts';
-import { ownerKey, rehearsalTag } from './derive.ts';
+import { finishTranscript, replaceTranscript } from '../protocol/transcripts.ts';
+import { ownerKey, proofKey, rehearsalTag, signWithProofKey } from './derive.ts';
 import type { Description } from './describe.ts';
-import { Enrolment } from './enrolment.ts';
-import { type GenerationInput, type HolderSecrets, makeGeneration, type RecordPolicy } from './generation.ts';
+import { type Begun, Enrolment } from './enrolment.ts';
+import { type GenerationInput, makeGeneration, type RecordPolicy } from './generation.ts';
 import { insist } from './insist.ts';
 import { verifyOffers } from './offers.ts';
 import { blind } from './oprf.ts';
-import { seal } from './seal.ts';
-import { type EphemeralKey, newEphemeralKey, sessionKey } from './session.ts';
+import { randomSecret } from './random-secret.ts';
 import { type Progress, ridOf, type Vault } from './vault.ts';
 
 export interface EnrolmentPlan {
   readonly recordId: string;
-  /** The stretched code. */
+  /** The OPRF's input. */
   readonly input: SecretBytes;
   readonly backupKey: SecretBytes;
   readonly policy: RecordPolicy;
@@ -32,55 +31,59 @@ export interface EnrolmentPlan {
 
 /** Asks for offers and makes a generation of them. Nothing is stored yet: whatever fails here may simply be begun again. */
 export async function beginEnrolment(vault: Vault, plan: EnrolmentPlan, progress: Progress): Promise<Enrolment> {
-  const { recordId, input, current } = plan;
-  const statement = await vault.fleet.statement();
-  const rid = ridOf(vault, recordId);
-  const g = randomBytes(G_LENGTH);
-  const blinded = blind(input);
-  const ephemeral = newEphemeralKey();
-  const { point } = blinded;
-  const clientKey = ephemeral.publicKey;
-
+  // Of its own: the caller's may be wiped before the enrolment is over, and it may have to begin again.
+  const secrets = { input: new SecretBytes(plan.input.expose()), backupKey: new SecretBytes(plan.backupKey.expose()) };
+  const beginning = {
+    begin: () => beginGeneration(vault, { ...plan, ...secrets }),
+    wipe() {
+      for (const secret of Object.values(secrets)) secret.wipe();
+    },
+  };
   progress('asking');
-  const request = create(BeginEnrollmentRequestSchema, { recordId, g, point, clientKey, epoch: BigInt(statement.epoch) });
+  try {
+    const rehearsal = rehearsalTag(plan.backupKey, plan.input, ridOf(vault, plan.recordId));
+    return new Enrolment(vault, await beginning.begin(), beginning, { rehearsal, moved: plan.moved });
+  } catch (error) {
+    beginning.wipe();
+    throw error;
+  }
+}
+
+async function beginGeneration(vault: Vault, plan: EnrolmentPlan): Promise<Begun> {
+  const statement = await vault.fleet.statement();
+  const [g, s, blinded] = [randomBytes(G_LENGTH), randomSecret(32), blind(plan.input)];
+  try {
+    return await askAndMake(vault, plan, { statement, g, s, blinded });
+  } finally {
+    s.wipe();
+    blinded.blind.wipe();
+  }
+}
+
+async function askAndMake(
+  vault: Vault,
+  plan: EnrolmentPlan,
+  drawn: Pick<GenerationInput, 'statement' | 'g' | 's' | 'blinded'>,
+): Promise<Begun> {
+  const { recordId, current } = plan;
+  const { statement, g, s } = drawn;
+  const { point } = drawn.blinded;
+  const rid = ridOf(vault, recordId);
+  const asked = { g, point, proofKey: proofKey(s.expose(), rid, g) };
+  const request = create(BeginEnrollmentRequestSchema, { recordId, ...asked, epoch: BigInt(statement.epoch) });
   const offers = await insist(vault.clock, async () =>
-    verifyOffers((await vault.transport.beginEnrollment(request)).offers, { statement, rid, g, point, clientKey }),
+    verifyOffers((await vault.transport.beginEnrollment(request)).offers, { statement, rid, ...asked }),
   );
   expectNoFewerHolders(offers.length, plan);
 
-  const previous = current?.g ?? new Uint8Array(0);
-  const generation = { ...plan, statement, rid, g, blinded, offers, previous };
-  const { body, bodyHash, holders } = await makeGeneration(generation);
-  const deposits = await Promise.all(holders.map((holder) => makeDeposit(holder, ephemeral, generation, bodyHash)));
+  const generation = { ...plan, ...drawn, rid, offers, previous: current?.g ?? new Uint8Array(0) };
+  const { body, bodyHash } = await makeGeneration(generation);
+  const tickets = offers.map(({ ticket }) => ticket);
+  const tags = tickets.map(({ tag }) => tag);
+  const signature = signWithProofKey(s.expose(), rid, g, finishTranscript(nameOf(generation), bodyHash, tags));
   const ownerSignature = signReplacement(generation, current, bodyHash);
-  ephemeral.secretKey.wipe();
-  blinded.blind.wipe();
-  return new Enrolment(
-    vault,
-    statement,
-    { body, bodyHash },
-    create(FinishEnrollmentRequestSchema, { recordId, point, clientKey, body, deposits, ownerSignature }),
-    rehearsalTag(plan.backupKey, input, rid),
-    plan.moved,
-  );
-}
-
-async function makeDeposit(
-  { offer, auth, release }: HolderSecrets,
-  ephemeral: EphemeralKey,
-  generation: GenerationInput,
-  bodyHash: Uint8Array,
-) {
-  const { statement, rid, g, blinded } = generation;
-  const { fleet, epoch } = statement;
-  const binding = { fleet, epoch, statementHash: statement.hash, rid, g, attempt: 0, point: blinded.point, bodyHash };
-  const key = (purpose: 'enrol-auth' | 'enrol-release') => sessionKey(offer.replica, ephemeral, { ...binding, purpose });
-  return {
-    index: offer.index,
-    ticket: offer.ticket,
-    sealedAuth: await seal(await key('enrol-auth'), auth),
-    sealedRelease: await seal(await key('enrol-release'), release),
-  };
+  const finish = create(FinishEnrollmentRequestSchema, { recordId, point, body, tickets, signature, ownerSignature });
+  return { statement, body, bodyHash, request: finish };
 }
 
 function expectNoFewerHolders(offered: number, { current, allowFewerHolders }: EnrolmentPlan): void {
@@ -92,12 +95,10 @@ function expectNoFewerHolders(offered: number, { current, allowFewerHolders }: E
 }
 
 /** By the key of the backup that is enrolled, which must be the one whose record is replaced. After an erasure there is no owner left to sign for. */
-function signReplacement(
-  { statement, rid, g, backupKey, previous }: GenerationInput,
-  current: EnrolmentPlan['current'],
-  bodyHash: Uint8Array,
-) {
+function signReplacement(generation: GenerationInput, current: EnrolmentPlan['current'], bodyHash: Uint8Array) {
   if (!current || current.state === 'erased') return new Uint8Array(0);
-  const { fleet, epoch } = statement;
-  return ownerKey(backupKey, rid).sign(replaceTranscript({ fleet, epoch, rid, g }, previous, bodyHash));
+  const { backupKey, rid, previous } = generation;
+  return ownerKey(backupKey, rid).sign(replaceTranscript(nameOf(generation), previous, bodyHash));
 }
+
+const nameOf = ({ statement: { fleet, epoch }, rid, g }: GenerationInput) => ({ fleet, epoch, rid, g });

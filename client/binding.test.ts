@@ -1,5 +1,4 @@
 import { create } from '@bufbuild/protobuf';
-import { p256_oprf } from '@noble/curves/nist.js';
 import { describe, expect, test } from 'vitest';
 import { isVaultError } from '../primitives/errors.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
@@ -7,10 +6,12 @@ import { BodySchema } from '../proto/gen/backupvault/v1/record_pb.ts';
 import * as pb from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { type HashedBody, parseBody } from '../protocol/body.ts';
 import { receiptTranscript, recordTranscript } from '../protocol/transcripts.ts';
+import { xOf } from '../protocol/x-coordinate.ts';
 import { bytesFor } from '../test/golden/arguments.ts';
 import { flips } from '../test/harness/flips.ts';
 import { CODE, clientOf, enrolInput, quickHash, RECORD } from '../test/harness/soft-client.ts';
 import { SoftFleet } from '../test/harness/soft-fleet.ts';
+import { curveXOf, multiply, parseCurvePoint } from './curve.ts';
 import { payloadKey } from './derive.ts';
 import { verifyEnrolled } from './enrolment.ts';
 import { type OfferRequest, verifyOffer } from './offers.ts';
@@ -18,8 +19,7 @@ import { findSecret, openPayload } from './open-body.ts';
 import { blind } from './oprf.ts';
 import { decryptPayload, encryptPayload } from './payload.ts';
 import { type RecoveryRequest, verifyAnswers } from './receipts.ts';
-import { seal, unseal } from './seal.ts';
-import { newEphemeralKey, type SessionBinding, sessionKey } from './session.ts';
+import { type AskedRelease, verifyRelease } from './release.ts';
 import { stretch } from './stretch.ts';
 import type { TrustedStatement } from './trust.ts';
 import { trustPinned } from './trust-pinned.ts';
@@ -35,6 +35,7 @@ const hashed = fleet.bodyOf(RECORD);
 const { g } = hashed.body;
 const blinded = blind(await stretch(CODE, fleet.name, rid, quickHash));
 const { point } = blinded;
+const someX = xOf(point);
 
 /** Of a statement, what replicas name in what they sign. */
 const namesOf = ({ fleet, epoch }: { fleet: string; epoch: number }) => ({ fleet, epoch });
@@ -52,8 +53,8 @@ function* requestsLike<R extends OfferRequest | RecoveryRequest>({ statement: _,
 const refused = expect.objectContaining({ name: 'VaultError' });
 
 describe('an offer', () => {
-  const request: OfferRequest = { statement, rid, g: bytesFor('g', 16), point, clientKey: newEphemeralKey().publicKey };
-  const offer = fleet.replica(2).offer(statement, request as OfferRequest & { rid: Uint8Array<ArrayBuffer> });
+  const request: OfferRequest = { statement, rid, g: bytesFor('g', 16), point, proofKey: hashed.body.proofKey };
+  const offer = fleet.replica(2).offer(statement, request);
 
   test('is accepted as it is', () => {
     expect(verifyOffer(offer, request)).toMatchObject({ index: 2 });
@@ -112,9 +113,7 @@ describe('a reply to BeginRecovery', async () => {
     await expect(verifyAnswers(reply, value)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
   });
   test('does not tell a limit that replicas did not sign', async () => {
-    const signed = fleet.replicas.map((replica) =>
-      replica.receipt(statement, hashed, 1, point, p256_oprf.oprf.blindEvaluate(bytesFor('k'), point), 99),
-    );
+    const signed = fleet.replicas.map((replica) => replica.receipt(statement, hashed, 1, point, someX, 99));
     const raised = create(pb.BeginRecoveryResponseSchema, { ...reply, evaluations: signed });
     await expect(verifyAnswers(raised, request)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
   });
@@ -150,7 +149,7 @@ describe('a reply to BeginRecovery', async () => {
   });
 
   function signedBy({ body, bodyHash }: HashedBody, epoch = statement.epoch): pb.BeginRecoveryResponse {
-    const evaluated = p256_oprf.oprf.blindEvaluate(bytesFor('k'), point);
+    const evaluated = someX;
     const { limit } = body.policy;
     const evaluations = fleet.replicas.map((replica) => {
       const view = { fleet: fleet.name, epoch, index: replica.index, rid, g };
@@ -162,12 +161,74 @@ describe('a reply to BeginRecovery', async () => {
 
   describe('a body that t hostile replicas signed', async () => {
     const { valid } = await verifyAnswers(reply, request);
+    const base = parseCurvePoint(hashed.body.releaseBase, 'T');
+    const released = fleet.replicas.map((replica) => ({
+      index: replica.index,
+      d: curveXOf(multiply(base, new SecretBytes(replica.stateOf(g).releaseKey))),
+    }));
+    const open = async (body: typeof hashed.body) => {
+      const s = await findSecret(body, valid, blinded);
+      return s && openPayload(body, s, released);
+    };
+
     test('opens as it is', async () => {
-      expect(await findSecret(hashed.body, valid, blinded)).toBeInstanceOf(SecretBytes);
+      expect(await open(hashed.body)).toBeInstanceOf(SecretBytes);
     });
     test.each([...flips(hashed.body)])('does not open with another $path', async ({ value }) => {
-      expect(await findSecret(value, valid, blinded).catch(() => undefined)).toBeUndefined();
+      expect(await open(value).catch(() => undefined)).toBeUndefined();
     });
+    test('has no secret to be found with another A', async () => {
+      for (const { value } of flips({ proofKey: hashed.body.proofKey }))
+        expect(await findSecret({ ...hashed.body, ...value } as typeof hashed.body, valid, blinded)).toBeUndefined();
+    });
+  });
+});
+
+describe('a release', () => {
+  const { body, bodyHash } = hashed;
+  const asked: AskedRelease = { statement, rid, g, point, body, bodyHash, attempt: 1, blindedBase: body.releaseBase };
+  const request = create(pb.FinishRecoveryRequestSchema, { attempt: 1, point, blindedBase: asked.blindedBase });
+  const release = fleet.replica(2).releaseOf(statement, hashed, request, someX);
+  const { body: _, ...fields } = asked;
+
+  test('is accepted as it is', () => {
+    expect(verifyRelease(release, asked)).toEqual({ index: 2, released: someX });
+  });
+  test.each([...flips(release)])('is refused with another $path', ({ value }) => {
+    expect(() => verifyRelease(value, asked)).toThrow(refused);
+  });
+  test.each([...requestsLike(fields)])('is refused for another $path', ({ value }) => {
+    expect(() => verifyRelease(release, { ...value, body })).toThrow(refused);
+  });
+  test('is not taken from a replica that holds no share', () => {
+    const two = parseBody(create(BodySchema, { ...body, shares: body.shares.slice(0, 2) }));
+    const third = fleet.replica(3).releaseOf(statement, two, request, someX);
+    expect(() => verifyRelease(third, { ...asked, ...two })).toThrow(refused);
+  });
+});
+
+// Whoever relays it could change it. The replicas of this fleet verify what those of every fleet verify.
+describe('what the client sends', () => {
+  test('to finish an enrolment is refused with any other body, point, ticket or signature', async () => {
+    const own = new SoftFleet();
+    const enrolment = await clientOf(own).beginEnrolment(enrolInput());
+    own.fail('finishEnrollment', 'GRANT_REFUSED');
+    await expect(enrolment.finish()).rejects.toMatchObject({ code: 'GRANT_REFUSED' });
+    const sent = own.lastReceived('finishEnrollment', pb.FinishEnrollmentRequestSchema);
+    const { body, point, tickets, signature } = sent;
+    // One replica's ticket is one replica's matter, but its tag: all tags are signed for.
+    for (const { path, value } of flips({ body, point, tickets, signature }))
+      if (!path.startsWith('tickets.') || path.includes('.tag '))
+        await expect(own.finishEnrollment({ ...sent, ...value }), path).rejects.toThrow();
+    await enrolment.finish();
+  });
+  test('to prove the code is refused for another attempt, point, B or proof', async () => {
+    await clientOf(fleet).recover({ recordId: RECORD, code: CODE, renew: false });
+    const sent = fleet.lastReceived('finishRecovery', pb.FinishRecoveryRequestSchema);
+    const { attempt, point, blindedBase, proof } = sent;
+    for (const { path, value } of flips({ attempt, point, blindedBase, proof }))
+      await expect(fleet.finishRecovery({ ...sent, ...value }), path).rejects.toThrow();
+    expect((await fleet.finishRecovery(sent)).releases.length).toBe(3);
   });
 });
 
@@ -181,47 +242,11 @@ describe('a payload', async () => {
   test('opens in its body', async () => {
     expect((await decryptPayload(key, whole))?.expose()).toEqual(bytesFor('backup key'));
   });
-  const others = [...flips(whole)].filter(({ path }) => !path.startsWith('commit '));
-  test.each(others)('does not open in a body with another $path', async ({ value }) => {
+  test.each([...flips(whole)])('does not open in a body with another $path', async ({ value }) => {
     expect(await decryptPayload(key, value)).toBeUndefined();
   });
-  test('does not open with shares that do not belong together', async () => {
-    const released = [1, 2, 3].map((index) => ({ index, y: bytesFor(`share ${index}`) }));
+  test('does not open with releases that do not belong together', async () => {
+    const released = [1, 2, 3].map((index) => ({ index, d: bytesFor(`D ${index}`) }));
     expect(await openPayload(body, new SecretBytes(s), released)).toBeUndefined();
-  });
-});
-
-describe.each(['A', 'B'] as const)('a seal under suite %s', async (suite) => {
-  const replica = { ...statement.replicas[1], sessionSuite: suite } as (typeof statement.replicas)[number];
-  const ephemeral = newEphemeralKey();
-  const { fleet: name, epoch, hash: statementHash } = statement;
-  const binding = { fleet: name, epoch, statementHash, rid, g, attempt: 0, point, bodyHash: hashed.bodyHash };
-  const purposed: SessionBinding = { ...binding, purpose: 'enrol-auth' };
-  const sealed = await seal(await sessionKey(replica, ephemeral, purposed), bytesFor('secret'));
-
-  test('opens with the key that it was made with', async () => {
-    expect(await unseal(await sessionKey(replica, ephemeral, purposed), sealed)).toEqual(bytesFor('secret'));
-  });
-  test.each([...flips(purposed)])('does not open with another $path', async ({ value }) => {
-    await expect(unseal(await sessionKey(replica, ephemeral, value), sealed)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
-  });
-  test('does not open for another replica, suite or client key', async () => {
-    const other = { ...replica, sessionSuite: suite === 'A' ? 'B' : 'A' } as const;
-    for (const [party, mine] of [
-      [other, ephemeral],
-      [{ ...replica, index: 3 }, ephemeral],
-      [statement.replicas[2], ephemeral],
-      [replica, newEphemeralKey()],
-    ] as [typeof replica, typeof ephemeral][])
-      await expect(unseal(await sessionKey(party, mine, purposed), sealed)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
-  });
-  // E and −E give the same x: only the transcript tells them apart.
-  test('does not open for the same x from the other sign of the client key', async () => {
-    const mirrored = ephemeral.publicKey.map((byte, i) => (i === 0 ? byte ^ 1 : byte)) as typeof ephemeral.publicKey;
-    const key = await sessionKey(replica, { ...ephemeral, publicKey: mirrored }, purposed);
-    await expect(unseal(key, sealed)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
-  });
-  test.each([...flips({ sealed })])('does not open with another $path', async ({ value }) => {
-    await expect(unseal(await sessionKey(replica, ephemeral, purposed), value.sealed)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
   });
 });

@@ -1,11 +1,21 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
+import { p256 } from '@noble/curves/nist.js';
 import { hkdf } from '@noble/hashes/hkdf.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { type Bytes, concat } from '../primitives/bytes.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
+import type { CompressedPoint } from '../protocol/point.ts';
+import { scalarFrom } from '../protocol/scalar.ts';
 import type { Transcript } from '../protocol/transcript.ts';
-import { authTranscript, maskTranscript, ownerTranscript, payloadTranscript, rehearsalTranscript } from '../protocol/transcripts.ts';
+import {
+  maskTranscript,
+  ownerTranscript,
+  payloadTranscript,
+  proofKeyTranscript,
+  rehearsalTranscript,
+  releaseMaskTranscript,
+} from '../protocol/transcripts.ts';
 
 // HKDF-SHA-256 (RFC 5869) without salt: each input is uniform already. What a key is for stands in `info`.
 const derive = (secret: Uint8Array, info: Transcript): Bytes => hkdf(sha256, secret, undefined, info.digest, 32) as Bytes;
@@ -13,13 +23,29 @@ const derive = (secret: Uint8Array, info: Transcript): Bytes => hkdf(sha256, sec
 /** Hides replica i's share of s behind its OPRF output. */
 export const maskKey = (output: Uint8Array, rid: Uint8Array, g: Uint8Array, index: number) => derive(output, maskTranscript(rid, g, index));
 
-/** auth_i: with it replica i verifies that a client knew the code. */
-export const authKey = (s: Uint8Array, rid: Uint8Array, g: Uint8Array, index: number) => derive(s, authTranscript(rid, g, index));
+/** Hides replica i's share of R behind D_i, which takes its release key or τ. */
+export const releaseMaskKey = (d: Uint8Array, rid: Uint8Array, g: Uint8Array, index: number) =>
+  derive(d, releaseMaskTranscript(rid, g, index));
 
 /** Needs s, which the code gives, and R, which the replicas release: neither alone opens the payload. */
 export const payloadKey = (s: Uint8Array, r: Uint8Array, rid: Uint8Array, g: Uint8Array) => derive(concat(s, r), payloadTranscript(rid, g));
 
-export const proofOf = (auth: Uint8Array, proof: Transcript): Bytes => hmac(sha256, auth, proof.digest) as Bytes;
+/** A: in the body it commits to s, and holders verify with it that a client knew the code. */
+export const proofKey = (s: Uint8Array, rid: Uint8Array, g: Uint8Array): CompressedPoint =>
+  withProofScalar(s, rid, g, (a) => p256.getPublicKey(a) as CompressedPoint);
+
+/** By the private key of A: ECDSA with SHA-256, deterministic (RFC 6979), r‖s. */
+export const signWithProofKey = (s: Uint8Array, rid: Uint8Array, g: Uint8Array, transcript: Transcript): Bytes =>
+  withProofScalar(s, rid, g, (a) => p256.sign(transcript.digest, a, { prehash: false, lowS: false }) as Bytes);
+
+function withProofScalar<T>(s: Uint8Array, rid: Uint8Array, g: Uint8Array, use: (a: Bytes) => T): T {
+  const a = scalarFrom(s, proofKeyTranscript(rid, g).digest);
+  try {
+    return use(a);
+  } finally {
+    a.fill(0);
+  }
+}
 
 export interface OwnerKey {
   readonly publicKey: Bytes;
@@ -40,5 +66,5 @@ export function ownerKey(backupKey: SecretBytes, rid: Uint8Array): OwnerKey {
  * Tells a device that holds the backup key whether a code is the one it enrolled. It is no oracle on the code: whoever can check a
  * guess against it has the backup key already.
  */
-export const rehearsalTag = (backupKey: SecretBytes, stretchedCode: SecretBytes, rid: Uint8Array): Bytes =>
-  hmac(sha256, derive(backupKey.expose(), rehearsalTranscript(rid)), stretchedCode.expose()) as Bytes;
+export const rehearsalTag = (backupKey: SecretBytes, input: SecretBytes, rid: Uint8Array): Bytes =>
+  hmac(sha256, derive(backupKey.expose(), rehearsalTranscript(rid)), input.expose()) as Bytes;

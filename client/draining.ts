@@ -51,7 +51,8 @@ export const trustReplaced = (trust: Trust, successor: Fleet): Trust => ({
 
 /** Then they are one fleet, whatever their epochs: another has tokens of its own. */
 function shareKeys(one: Statement, other: Statement): boolean {
-  const keysOf = ({ document }: Statement) => document.replicas.flatMap(({ session_key, receipt_key }) => [session_key, receipt_key]);
+  const keysOf = ({ document }: Statement) =>
+    document.replicas.flatMap((replica) => [replica.oprf_key, replica.release_key, replica.receipt_key]);
   const known = new Set(keysOf(other));
   return keysOf(one).some((key) => known.has(key));
 }

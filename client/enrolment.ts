@@ -1,5 +1,5 @@
 import type { Bytes } from '../primitives/bytes.ts';
-import { VaultError } from '../primitives/errors.ts';
+import { isVaultError, VaultError } from '../primitives/errors.ts';
 import type { Enrolled, FinishEnrollmentRequest } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import type { HashedBody } from '../protocol/body.ts';
 import { expectSigned } from '../protocol/signature.ts';
@@ -25,54 +25,122 @@ export interface EnrolmentResult {
   readonly drained: Drained;
 }
 
-/** A generation that is made and perhaps stored. `finish` may be called until it succeeds: it sends the same bytes each time. */
+/** A generation, and the bytes that store it. */
+export interface Begun extends HashedBody {
+  readonly statement: TrustedStatement;
+  readonly request: FinishEnrollmentRequest;
+}
+
+/** How a generation is begun; what it takes is wiped once no other one may follow. */
+export interface Beginning {
+  begin(): Promise<Begun>;
+  wipe(): void;
+}
+
+/** What belongs to an enrolment whatever its generation. */
+export interface EnrolmentTerms {
+  readonly rehearsal: Bytes;
+  /** g in a fleet that is being replaced, from which the record moves. */
+  readonly moved: Uint8Array | undefined;
+}
+
+/** A generation that is made and perhaps stored. `finish` may be called until it succeeds. */
 export class Enrolment {
   readonly #vault: Vault;
-  readonly #statement: TrustedStatement;
-  readonly #generation: HashedBody;
-  readonly #request: FinishEnrollmentRequest;
-  readonly #rehearsal: Bytes;
-  readonly #moved: Uint8Array | undefined;
+  readonly #terms: EnrolmentTerms;
+  #begun: Begun;
+  /** Until the one generation that may follow was begun, or this one may be stored. */
+  #beginning: Beginning | undefined;
+  #inDoubt = false;
+  #running: Promise<EnrolmentResult> | undefined;
 
-  constructor(
-    vault: Vault,
-    statement: TrustedStatement,
-    generation: HashedBody,
-    request: FinishEnrollmentRequest,
-    rehearsal: Bytes,
-    moved: Uint8Array | undefined,
-  ) {
+  constructor(vault: Vault, begun: Begun, beginning: Beginning, terms: EnrolmentTerms) {
     this.#vault = vault;
-    this.#statement = statement;
-    this.#generation = generation;
-    this.#request = request;
-    this.#rehearsal = rehearsal;
-    this.#moved = moved;
+    this.#begun = begun;
+    this.#beginning = beginning;
+    this.#terms = terms;
   }
 
   get g(): Uint8Array {
-    return this.#generation.body.g;
+    return this.#begun.body.g;
   }
 
-  /** Throws OUTCOME_UNKNOWN while fewer than t replicas signed: then the old code may be in force, or the new one. */
-  async finish(): Promise<EnrolmentResult> {
-    const result = await insist(this.#vault.clock, async () => {
-      const { enrolled } = await this.#vault.transport.finishEnrollment(this.#request);
-      return this.#verify(enrolled);
+  /** Whether it may be stored although `finish` failed. */
+  get isInDoubt(): boolean {
+    return this.#inDoubt;
+  }
+
+  /**
+   * Sends the same bytes each time. Replicas that restarted meanwhile know their tickets no more: where that was the only answer so far,
+   * another generation is begun and stored in place of this one, once. Throws OUTCOME_UNKNOWN while fewer than t replicas signed: then the
+   * old code may be in force, or the new one.
+   */
+  finish(): Promise<EnrolmentResult> {
+    this.#running ??= this.#finish().finally(() => {
+      this.#running = undefined;
     });
-    const { g, ownerKey } = this.#generation.body;
-    return { ...result, drained: await drain(this.#vault, { recordId: this.#request.recordId, g, ownerKey, moved: this.#moved }) };
+    return this.#running;
   }
 
-  async #verify(enrolled: readonly Enrolled[]): Promise<Omit<EnrolmentResult, 'drained'>> {
-    const { g, epoch, threshold, replicas } = { ...this.#statement, g: this.g };
-    const { valid } = await verifyEach(enrolled, (claim) => verifyEnrolled(claim, this.#statement, this.#generation));
-    if (valid.length < threshold)
-      throw new VaultError('OUTCOME_UNKNOWN', 'Too few replicas signed that the enrolment is in force; send the same bytes again.', {
-        details: { replicasAnswered: valid.length, replicasNeeded: threshold },
-      });
-    return { g, epoch, holders: valid.map(({ index }) => index), replicas: replicas.length, threshold, rehearsal: this.#rehearsal };
+  async #finish(): Promise<EnrolmentResult> {
+    const result = await this.#storeOrBeginAgain();
+    const { recordId } = this.#begun.request;
+    const { g, ownerKey } = this.#begun.body;
+    const { moved, rehearsal } = this.#terms;
+    return { ...result, rehearsal, drained: await drain(this.#vault, { recordId, g, ownerKey, moved }) };
   }
+
+  /** Each generation is one more evaluation of the code. A vault that kept refusing would get guesses that way, so two are the most. */
+  async #storeOrBeginAgain() {
+    try {
+      return await this.#store();
+    } catch (error) {
+      const beginning = this.#beginning;
+      if (!beginning || !isStale(error)) throw error;
+      this.#beginning = undefined;
+      try {
+        this.#begun = await beginning.begin();
+      } finally {
+        beginning.wipe();
+      }
+      return this.#store();
+    }
+  }
+
+  #store() {
+    return insist(this.#vault.clock, async () => {
+      try {
+        const { enrolled } = await this.#vault.transport.finishEnrollment(this.#begun.request);
+        const result = await verifyAll(enrolled, this.#begun);
+        this.#keep();
+        return result;
+      } catch (error) {
+        if (!isStale(error)) this.#keep();
+        if (isVaultError(error, 'OUTCOME_UNKNOWN')) this.#inDoubt = true;
+        throw error;
+      }
+    });
+  }
+
+  /** This generation is stored, or may be: none is begun in its place. */
+  #keep(): void {
+    this.#beginning?.wipe();
+    this.#beginning = undefined;
+  }
+}
+
+/** Nothing was stored where this is the only answer that a generation ever got. */
+const isStale = (error: unknown): boolean => isVaultError(error, 'TICKET_REFUSED') || isVaultError(error, 'TICKET_EXPIRED');
+
+/** Throws OUTCOME_UNKNOWN. */
+async function verifyAll(enrolled: readonly Enrolled[], { statement, body, bodyHash }: Begun) {
+  const { epoch, threshold, replicas } = statement;
+  const { valid } = await verifyEach(enrolled, (claim) => verifyEnrolled(claim, statement, { body, bodyHash }));
+  if (valid.length < threshold)
+    throw new VaultError('OUTCOME_UNKNOWN', 'Too few replicas signed that the enrolment is in force; send the same bytes again.', {
+      details: { replicasAnswered: valid.length, replicasNeeded: threshold },
+    });
+  return { g: body.g, epoch, holders: valid.map(({ index }) => index), replicas: replicas.length, threshold };
 }
 
 /** Throws REPLY_UNTRUSTED. */

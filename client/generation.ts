@@ -1,15 +1,15 @@
 import { create } from '@bufbuild/protobuf';
-import { randomBytes } from '@noble/hashes/utils.js';
-import { type Bytes, xor } from '../primitives/bytes.ts';
+import { xor } from '../primitives/bytes.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { BodySchema } from '../proto/gen/backupvault/v1/record_pb.ts';
 import { type HashedBody, PROTOCOL_VERSION, parseBody } from '../protocol/body.ts';
-import { commitTranscript } from '../protocol/transcripts.ts';
-import { authKey, maskKey, ownerKey, payloadKey } from './derive.ts';
+import { curveXOf, liftX, multiply, publicKeyOf, randomScalar } from './curve.ts';
+import { maskKey, ownerKey, payloadKey, proofKey, releaseMaskKey } from './derive.ts';
 import type { VerifiedOffer } from './offers.ts';
 import { type Blinded, finalize } from './oprf.ts';
 import { encryptPayload } from './payload.ts';
-import { splitPair } from './shares.ts';
+import { randomSecret } from './random-secret.ts';
+import { type SharePair, splitPair } from './shares.ts';
 import type { TrustedStatement } from './trust.ts';
 
 /** What the user's app chooses for a record. */
@@ -24,6 +24,8 @@ export interface GenerationInput {
   readonly statement: TrustedStatement;
   readonly rid: Uint8Array;
   readonly g: Uint8Array;
+  /** 32 bytes, of which the offers' proof key was made. */
+  readonly s: SecretBytes;
   readonly blinded: Blinded;
   readonly offers: readonly VerifiedOffer[];
   readonly backupKey: SecretBytes;
@@ -32,19 +34,11 @@ export interface GenerationInput {
   readonly previous: Uint8Array;
 }
 
-/** What one holder must get, and nobody else may. */
-export interface HolderSecrets {
-  readonly offer: VerifiedOffer;
-  readonly auth: Bytes;
-  readonly release: Bytes;
-}
-
-/** A new generation: its body, which everybody may see, and the secrets of its holders. Throws MALFORMED for input out of range. */
-export async function makeGeneration(input: GenerationInput): Promise<HashedBody & { readonly holders: readonly HolderSecrets[] }> {
-  const { statement, rid, g, blinded, offers, backupKey, policy, previous } = input;
-  const [s, r] = [randomBytes(32) as Bytes, randomBytes(32) as Bytes];
-  const shares = await splitPair(s, r, offers.length, statement.threshold);
-  const holders = offers.map((offer, i) => ({ offer, share: shares[i] as (typeof shares)[number] }));
+/** The body of a new generation: everybody may see it. Throws MALFORMED for input out of range. */
+export async function makeGeneration(input: GenerationInput): Promise<HashedBody> {
+  const { statement, rid, g, s, offers, backupKey, policy, previous } = input;
+  const [r, tau] = [randomSecret(32), randomScalar()];
+  const pairs = await splitPair(s.expose(), r.expose(), offers.length, statement.threshold);
   const body = create(BodySchema, {
     version: PROTOCOL_VERSION,
     fleet: statement.fleet,
@@ -52,22 +46,28 @@ export async function makeGeneration(input: GenerationInput): Promise<HashedBody
     rid,
     g,
     threshold: statement.threshold,
-    shares: holders.map(({ offer: { index, publicKey, evaluated, ticketHash }, share }) => ({
-      index,
-      publicKey,
-      evaluated,
-      ticketHash,
-      x: share.x,
-      mask: xor(share.s, maskKey(finalize(blinded, evaluated), rid, g, index)),
-    })),
+    shares: offers.map((offer, i) => maskShares(input, offer, pairs[i] as SharePair, tau)),
     policy: { limit: policy.limit, coolDownMs: BigInt(policy.coolDownMs) },
     ownerKey: ownerKey(backupKey, rid).publicKey,
     previous,
+    proofKey: proofKey(s.expose(), rid, g),
+    releaseBase: publicKeyOf(tau.expose()),
   });
-  body.payload = await encryptPayload(payloadKey(s, r, rid, g), backupKey, body);
-  body.commit = commitTranscript(s, body).digest;
-  const secrets = holders.map(({ offer, share }) => ({ offer, auth: authKey(s, rid, g, offer.index), release: share.r }));
-  s.fill(0);
-  r.fill(0);
-  return { ...parseBody(body), holders: secrets };
+  body.payload = await encryptPayload(payloadKey(s.expose(), r.expose(), rid, g), backupKey, body);
+  r.wipe();
+  tau.wipe(); // whoever has it opens every release mask
+  return parseBody(body);
+}
+
+function maskShares({ rid, g, blinded }: GenerationInput, offer: VerifiedOffer, share: SharePair, tau: SecretBytes) {
+  const { index, evaluated, releaseElement } = offer;
+  const d = curveXOf(multiply(liftX(releaseElement), tau));
+  const masked = {
+    index,
+    x: share.x,
+    mask: xor(share.s, maskKey(finalize(blinded, evaluated), rid, g, index)),
+    releaseMask: xor(share.r, releaseMaskKey(d, rid, g, index)),
+  };
+  for (const secret of [d, share.s, share.r]) secret.fill(0);
+  return masked;
 }

@@ -1,12 +1,12 @@
-import { type Bytes, toHex } from '../primitives/bytes.ts';
+import { toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
-import type { Ticket } from '../proto/gen/backupvault/v1/record_pb.ts';
 import type { Offer } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { offerFields, parseTicket, type Ticket } from '../protocol/offer.ts';
 import { expectSigned } from '../protocol/signature.ts';
-import { type Replica, replicaOf } from '../protocol/statement.ts';
-import { offerTranscript, ticketHashTranscript } from '../protocol/transcripts.ts';
+import { replicaOf } from '../protocol/statement.ts';
+import { offerTranscript } from '../protocol/transcripts.ts';
 import { expectEnough, verifyEach } from './claims.ts';
-import { type CurvePoint, parseCurvePoint } from './oprf.ts';
+import { type CurveX, parseCurveX } from './curve.ts';
 import type { TrustedStatement } from './trust.ts';
 
 /** What the client asked for, by its own account and not by the reply's. */
@@ -14,39 +14,41 @@ export interface OfferRequest {
   readonly statement: TrustedStatement;
   readonly rid: Uint8Array;
   readonly g: Uint8Array;
+  /** P */
   readonly point: Uint8Array;
-  readonly clientKey: Uint8Array;
+  /** A */
+  readonly proofKey: Uint8Array;
 }
 
 export interface VerifiedOffer {
   readonly index: number;
-  readonly replica: Replica;
-  readonly publicKey: CurvePoint;
-  readonly evaluated: CurvePoint;
+  /** Z_i */
+  readonly evaluated: CurveX;
+  /** F_i */
+  readonly releaseElement: CurveX;
   readonly ticket: Ticket;
-  readonly ticketHash: Bytes;
 }
 
 /** At least t offers for exactly this request. Throws REPLY_UNTRUSTED, NOT_ENOUGH_REPLICAS. */
 export async function verifyOffers(offers: readonly Offer[], request: OfferRequest): Promise<readonly VerifiedOffer[]> {
   const claims = await verifyEach(offers, (offer) => verifyOffer(offer, request));
   expectEnough(claims, request.statement.threshold, 'offers');
-  // A replica that passes off another's key as its own would stand for two shares and be counted as one.
-  if (new Set(claims.valid.map(({ publicKey }) => toHex(publicKey))).size !== claims.valid.length)
-    throw new VaultError('REPLY_UNTRUSTED', 'Two replicas offer the same key.');
+  // A replica that passes off another's element as its own would stand for two shares and be counted as one.
+  for (const element of ['evaluated', 'releaseElement'] as const)
+    if (new Set(claims.valid.map((offer) => toHex(offer[element]))).size !== claims.valid.length)
+      throw new VaultError('REPLY_UNTRUSTED', 'Two replicas offer the same element.');
   return claims.valid;
 }
 
-/** Throws REPLY_UNTRUSTED. */
-export function verifyOffer(offer: Offer, { statement, rid, g, point, clientKey }: OfferRequest): VerifiedOffer {
-  const { index, ticket } = offer;
+/** Throws REPLY_UNTRUSTED, MALFORMED. */
+export function verifyOffer(offer: Offer, { statement, rid, g, point, proofKey }: OfferRequest): VerifiedOffer {
+  const ticket = parseTicket(offer.ticket);
+  const { index } = ticket;
   const replica = replicaOf(statement, index);
-  if (!ticket) throw new VaultError('REPLY_UNTRUSTED', `The offer of replica ${index} has no ticket.`);
-  const publicKey = parseCurvePoint(offer.publicKey, 'offer.public_key');
-  const evaluated = parseCurvePoint(offer.evaluated, 'offer.evaluated');
-  const ticketHash = ticketHashTranscript(index, ticket).digest;
+  const evaluated = parseCurveX(ticket.evaluated, 'ticket.evaluated');
+  const releaseElement = parseCurveX(ticket.releaseElement, 'ticket.release_element');
   const { fleet, epoch } = statement;
-  const transcript = offerTranscript({ fleet, epoch, index, rid, g, point, clientKey, publicKey, evaluated }, ticketHash);
+  const transcript = offerTranscript(offerFields({ fleet, epoch, rid, g, point, proofKey }, ticket), ticket.tag);
   expectSigned(replica, transcript, offer.signature, 'The offer');
-  return { index, replica, publicKey, evaluated, ticket, ticketHash };
+  return { index, evaluated, releaseElement, ticket };
 }

@@ -8,7 +8,7 @@ import { expectSigned } from '../protocol/signature.ts';
 import { replicaOf } from '../protocol/statement.ts';
 import { receiptTranscript } from '../protocol/transcripts.ts';
 import { expectEnough, verifyEach } from './claims.ts';
-import { type CurvePoint, parseCurvePoint } from './oprf.ts';
+import { type CurveX, parseCurveX } from './curve.ts';
 import type { TrustedStatement } from './trust.ts';
 
 /** What the client asked for, by its own account and not by the reply's. */
@@ -22,7 +22,8 @@ export interface RecoveryRequest {
 /** What one replica answered, and signed. */
 export interface Answer {
   readonly index: number;
-  readonly evaluated: CurvePoint;
+  /** Z_i */
+  readonly evaluated: CurveX;
   readonly enrolledAt: Millis;
   /** What it signed, complete. */
   readonly receipt: Receipt;
@@ -60,7 +61,7 @@ function verifyReceipt(
   const { limit } = body.policy;
   if (!shareOf(body, index)) throw untrusted(`replica ${index} answers, but holds no share`);
   if (attempt < 1 || attempt > limit) throw untrusted(`attempt ${attempt} of ${limit} cannot be`);
-  const evaluated = parseCurvePoint(evaluation.evaluated, 'evaluation.evaluated');
+  const evaluated = parseCurveX(evaluation.evaluated, 'evaluation.evaluated');
   const { fleet, epoch } = statement;
   const fields = { fleet, epoch, index, rid, g, attempt, limit, point, evaluated, bodyHash, enrolledAtMs };
   const { signature } = evaluation;

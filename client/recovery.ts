@@ -108,7 +108,7 @@ export class Recovery {
     return { vault, g, blinded: blind(await stretch(code, fleet.name, ridOf(vault, this.#recordId), argon2id)) };
   }
 
-  /** The same for as long as the fleet's statement, which its keys are bound to, is the same. */
+  /** The same for as long as the fleet's statement, whose epoch the proof names, is the same. */
   #sessionFor(request: RecoveryRequest, attempt: OpenedAttempt): ReleaseSession {
     const { hash } = request.statement;
     if (!this.#release || !constantTimeEqual(this.#release.statementHash, hash))

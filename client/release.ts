@@ -1,64 +1,117 @@
 import { create } from '@bufbuild/protobuf';
-import { VaultError } from '../primitives/errors.ts';
+import { isVaultError, VaultError } from '../primitives/errors.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { type FinishRecoveryRequest, FinishRecoveryRequestSchema, type Release } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { type HashedBody, shareOf } from '../protocol/body.ts';
+import { expectSigned } from '../protocol/signature.ts';
 import { replicaOf } from '../protocol/statement.ts';
-import { proofTranscript } from '../protocol/transcripts.ts';
+import { proofTranscript, releasedTranscript } from '../protocol/transcripts.ts';
 import type { OpenedAttempt } from './attempt.ts';
 import { expectEnough, verifyEach } from './claims.ts';
-import { authKey, proofOf } from './derive.ts';
+import { type CurveX, curveXOf, divide, liftX, multiply, parseCurvePoint, parseCurveX, randomScalar } from './curve.ts';
+import { signWithProofKey } from './derive.ts';
 import { insist } from './insist.ts';
-import { openPayload, type ReleasedShare } from './open-body.ts';
+import { openPayload, type Released } from './open-body.ts';
 import type { RecoveryRequest } from './receipts.ts';
-import { unseal } from './seal.ts';
-import { type EphemeralKey, newEphemeralKey, sessionKey } from './session.ts';
 import type { Vault } from './vault.ts';
 
 /** Proves the code to the holders and opens the payload with what they release. */
 export class ReleaseSession {
   readonly #request: RecoveryRequest;
   readonly #attempt: OpenedAttempt;
-  readonly #ephemeral: EphemeralKey = newEphemeralKey();
+  /** b: what is released is hidden from whoever hands it on, and from the hosts of the tokens that made it. */
+  readonly #blind = randomScalar();
   readonly #message: FinishRecoveryRequest;
+  #turn = 0;
+  /** Everything that holders signed so far: a coordinator that leaves some out delays, and no more. */
+  readonly #released = new Map<number, Released>();
 
+  /** Throws REPLY_UNTRUSTED. */
   constructor(recordId: string, request: RecoveryRequest, attempt: OpenedAttempt) {
     this.#request = request;
     this.#attempt = attempt;
     this.#message = this.#prove(recordId);
   }
 
-  /** May be called again: it sends the same bytes. Throws NOT_ENOUGH_REPLICAS, REPLY_UNTRUSTED, and errors of the transport. */
-  open({ transport, clock }: Pick<Vault, 'transport' | 'clock'>): Promise<SecretBytes> {
-    return insist(clock, async () => {
-      const { releases } = await transport.finishRecovery(this.#message);
-      const claims = await verifyEach(releases, (release) => this.#unseal(release));
-      expectEnough(claims, this.#attempt.body.threshold, 'released shares');
-      const backupKey = await openPayload(this.#attempt.body, this.#attempt.s, claims.valid);
-      if (!backupKey) throw new VaultError('NOT_ENOUGH_REPLICAS', 'Too few of the released shares are true.');
-      return backupKey;
-    });
+  /**
+   * May be called again: it sends the same bytes, but for the turn. A reply that does not open the payload is its coordinator's doing, or
+   * that of holders that lie. So another coordinator is asked, as many times as there are replicas. Throws NOT_ENOUGH_REPLICAS,
+   * REPLY_UNTRUSTED, and errors of the transport; none of them is final.
+   */
+  async open({ transport, clock }: Pick<Vault, 'transport' | 'clock'>): Promise<SecretBytes> {
+    for (let left = this.#request.statement.replicas.length; ; left--)
+      try {
+        return await insist(clock, () => this.#ask(transport));
+      } catch (error) {
+        if (!isUntrue(error) || left === 1) throw error;
+      }
   }
 
-  /** For every holder, whether it answered or not, and whether its answer was true: it shall learn nothing from being left out. */
+  async #ask(transport: Vault['transport']): Promise<SecretBytes> {
+    try {
+      const { releases } = await transport.finishRecovery(create(FinishRecoveryRequestSchema, { ...this.#message, turn: this.#turn }));
+      return await this.#openWith(releases);
+    } catch (error) {
+      if (isUntrue(error) || isVaultError(error, 'NOT_ENOUGH_REPLICAS')) this.#turn++;
+      throw error;
+    }
+  }
+
+  async #openWith(releases: readonly Release[]): Promise<SecretBytes> {
+    const { body, s } = this.#attempt;
+    const { valid, refused } = await verifyEach(releases, (release) => this.#unblind(release));
+    for (const released of valid) this.#released.set(released.index, released);
+    const all = [...this.#released.values()];
+    expectEnough({ valid: all, refused }, body.threshold, 'releases');
+    const backupKey = await openPayload(body, s, all);
+    if (!backupKey) throw new VaultError('NOT_ENOUGH_REPLICAS', 'Too few of the holders that answered released truly.');
+    this.#blind.wipe();
+    for (const { d } of all) d.fill(0);
+    return backupKey;
+  }
+
+  /** One proof for every holder, whether it answered or not, and whether its answer was true: it shall learn nothing from being left out. */
   #prove(recordId: string): FinishRecoveryRequest {
     const { statement, rid, g, point } = this.#request;
     const { body, attempt, s } = this.#attempt;
     const { fleet, epoch } = statement;
-    const clientKey = this.#ephemeral.publicKey;
-    const proofs = body.shares.map(({ index }) => {
-      const transcript = proofTranscript({ fleet, epoch, index, rid, g }, attempt, point, clientKey);
-      return { index, proof: proofOf(authKey(s.expose(), rid, g, index), transcript) };
-    });
-    return create(FinishRecoveryRequestSchema, { recordId, g, attempt, point, clientKey, proofs, epoch: BigInt(epoch) });
+    const blindedBase = multiply(parseCurvePoint(body.releaseBase, 'body.release_base'), this.#blind);
+    const proof = signWithProofKey(s.expose(), rid, g, proofTranscript({ fleet, epoch, rid, g }, attempt, point, blindedBase));
+    return create(FinishRecoveryRequestSchema, { recordId, g, attempt, point, blindedBase, proof, epoch: BigInt(epoch) });
   }
 
-  async #unseal({ index, sealed }: Release): Promise<ReleasedShare> {
-    const { statement, rid, g, point } = this.#request;
+  #unblind(release: Release): Released {
     const { body, bodyHash, attempt } = this.#attempt;
-    const replica = replicaOf(statement, index);
-    if (!body.shares.some((share) => share.index === index)) throw new VaultError('REPLY_UNTRUSTED', `Replica ${index} holds no share.`);
-    const { fleet, epoch, hash: statementHash } = statement;
-    const binding = { fleet, epoch, statementHash, rid, g, attempt, point, bodyHash, purpose: 'recover-release' } as const;
-    return { index, y: await unseal(await sessionKey(replica, this.#ephemeral, binding), sealed) };
+    const { index, released } = verifyRelease(release, {
+      ...this.#request,
+      body,
+      bodyHash,
+      attempt,
+      blindedBase: this.#message.blindedBase,
+    });
+    return { index, d: curveXOf(divide(liftX(released), this.#blind)) };
   }
 }
+
+/** What the client asked for, by its own account and not by the reply's. */
+export interface AskedRelease extends RecoveryRequest, HashedBody {
+  readonly attempt: number;
+  /** B */
+  readonly blindedBase: Uint8Array;
+}
+
+/** Throws REPLY_UNTRUSTED. */
+export function verifyRelease(release: Release, asked: AskedRelease): { readonly index: number; readonly released: CurveX } {
+  const { index, signature } = release;
+  const { statement, body, rid, g, attempt, point, blindedBase, bodyHash } = asked;
+  const replica = replicaOf(statement, index);
+  if (!shareOf(body, index)) throw new VaultError('REPLY_UNTRUSTED', `Replica ${index} holds no share.`);
+  const released = parseCurveX(release.released, 'release.released');
+  const { fleet, epoch } = statement;
+  const transcript = releasedTranscript({ fleet, epoch, index, rid, g, attempt, point, blindedBase, released, bodyHash });
+  expectSigned(replica, transcript, signature, 'The release');
+  return { index, released };
+}
+
+/** What no honest vault says to this client, which has found s: A in the body shows it. */
+const isUntrue = (error: unknown): boolean => isVaultError(error, 'REPLY_UNTRUSTED') || isVaultError(error, 'PROOF_REFUSED');

@@ -18,14 +18,17 @@ export interface Share {
 
 const LENGTH = 32;
 
-/** Splits s and R t-of-m. The sharing is bytewise, so a share of s‖R is a share of s and one of R. */
+/** Splits s and R t-of-m. The sharing is bytewise, so a share of s‖R is a share of s and one of R. The caller wipes them. */
 export async function splitPair(s: Uint8Array, r: Uint8Array, holders: number, threshold: number): Promise<SharePair[]> {
-  const shares = await split(concat(s, r), holders, threshold);
-  return shares.map((share) => ({
+  const both = concat(s, r);
+  const shares = await split(both, holders, threshold);
+  const pairs = shares.map((share) => ({
     x: share[2 * LENGTH] as number, // the library appends x
     s: share.slice(0, LENGTH) as Bytes,
     r: share.slice(LENGTH, 2 * LENGTH) as Bytes,
   }));
+  for (const secret of [both, ...shares]) secret.fill(0);
+  return pairs;
 }
 
 /** Shares that do not belong together combine to something else without any sign of it: whoever calls must check the result. */

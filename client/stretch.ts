@@ -1,7 +1,7 @@
 import { argon2id } from 'hash-wasm';
 import { type Bytes, exactly, utf8 } from '../primitives/bytes.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
-import { stretchTranscript } from '../protocol/transcripts.ts';
+import { codeTranscript, stretchTranscript } from '../protocol/transcripts.ts';
 import { normaliseCode } from './code.ts';
 
 /** Argon2id (RFC 9106). An app may give its own, native or in a Worker: the default blocks its thread for some 0.2 to 0.4 seconds. */
@@ -24,13 +24,10 @@ export const wasmArgon2id: Argon2id = ({ password, salt, memoryKiB, iterations, 
 /** The OPRF input: 32 bytes. It makes each guess of somebody who can use t tokens dearer by a constant factor, no more. */
 export async function stretch(code: string, fleet: string, rid: Uint8Array, hash: Argon2id): Promise<SecretBytes> {
   const password = utf8(normaliseCode(code));
-  const stretched = exactly(
-    parameters.length,
-    await hash({ password, salt: stretchTranscript(fleet, rid).digest, ...parameters }),
-    'argon2id',
-  );
-  const secret = new SecretBytes(stretched);
-  password.fill(0);
-  stretched.fill(0);
-  return secret;
+  const { digest: salt } = stretchTranscript(fleet, rid);
+  const stretched = exactly(parameters.length, await hash({ password, salt, ...parameters }), 'argon2id');
+  const { preimage, digest } = codeTranscript(fleet, rid, stretched);
+  const input = new SecretBytes(digest);
+  for (const secret of [password, stretched, preimage, digest]) secret.fill(0);
+  return input;
 }

@@ -25,7 +25,7 @@ test('a pinned statement is trusted, and no other', async () => {
 test('a pin does not excuse a statement that breaks the rules', async () => {
   const bad = encodeStatement({
     ...document,
-    replicas: document.replicas.map((replica) => ({ ...replica, receipt_key: replica.session_key })),
+    replicas: document.replicas.map((replica) => ({ ...replica, receipt_key: replica.oprf_key })),
   });
   expect(refused(() => trustPinned(bad, { kind: 'pinned', statementHashes: [sha256(bad)] }, now))).toBe('duplicate-key');
 });

@@ -17,6 +17,7 @@ import { Housekeeping } from './replica/housekeeping.ts';
 import { Membership } from './replica/membership.ts';
 import { localParticipant } from './replica/participant.ts';
 import { connectPeer } from './replica/peer.ts';
+import { Rounds } from './replica/rounds.ts';
 import { Space } from './replica/space.ts';
 import { StoreWatch } from './replica/store-watch.ts';
 import { expectReplica, tenantOf } from './rpc/caller.ts';
@@ -32,6 +33,7 @@ import { hangsInModule } from './token/pool/pool.ts';
 import { initParametersFor, loadProfile } from './token/profile.ts';
 import { GrantVerifier } from './vault/grants.ts';
 import { receiptKeys } from './vault/receipt-keys.ts';
+import { TicketSecrets } from './vault/ticket-secrets.ts';
 import type { Vault } from './vault/vault.ts';
 
 /** Undoes what was set up, last first. */
@@ -93,6 +95,7 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   await store.rememberIncarnation(statement.document.store_incarnation);
   const tenure = await Tenure.begin(token, store, incarnation, clock);
 
+  const tickets = startTickets(config, clock, undo);
   const vault: Vault = {
     statement,
     self,
@@ -100,6 +103,7 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
     guard,
     register,
     grants,
+    tickets,
     receiptKeys: receiptKeys(statement),
     clock,
     bounds: { limitMost: config.bounds.limit_most, coolDownLeast: config.bounds.cool_down_least_ms },
@@ -135,6 +139,18 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
     hasRoom: () => !space.isShort,
     bundle: () => bundle.current,
   };
+}
+
+/** Wipes each ticket secret when its time has come. */
+function startTickets({ ticket_life_ms }: Config, clock: Clock, undo: Stop[]): TicketSecrets {
+  const tickets = new TicketSecrets(clock, ticket_life_ms);
+  const rounds = new Rounds(clock, async () => tickets.turn());
+  rounds.start();
+  undo.push(async () => {
+    await rounds.stop();
+    tickets.wipe();
+  });
+  return tickets;
 }
 
 async function openOwnToken(config: Config, { fleet, epoch }: Statement, events: Events, undo: Stop[]): Promise<OpenToken> {

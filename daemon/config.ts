@@ -71,8 +71,8 @@ const schema = z.strictObject({
     .prefault({}),
   /** How long an exhausted record stays, so that a recovery under way may finish. */
   erase_grace_ms: milliseconds.default(24 * 3600 * 1000),
-  /** How long a ticket of BeginEnrollment is good. */
-  ticket_life_ms: milliseconds.default(10 * 60 * 1000),
+  /** How long a ticket of BeginEnrollment is good: no longer than tickets are made with one secret (vault/ticket-secrets.ts). */
+  ticket_life_ms: milliseconds.max(60 * 60 * 1000).default(10 * 60 * 1000),
   /** How often housekeeping looks for exhausted records. */
   sweep_interval_ms: z
     .int()

@@ -5,8 +5,9 @@ import type { TokenIdentity } from './token/port.ts';
 
 const { statement } = new SoftFleet();
 const [self, other] = statement.replicas as [(typeof statement.replicas)[0], (typeof statement.replicas)[0]];
-const token = statement.document.replicas[0]?.token as Omit<TokenIdentity, 'sessionKey' | 'receiptKey'>;
-const own: TokenIdentity = { ...token, sessionKey: self.sessionKey, receiptKey: self.receiptKey };
+const token = statement.document.replicas[0]?.token as Omit<TokenIdentity, 'oprfKey' | 'releaseKey' | 'receiptKey'>;
+const { oprfKey, releaseKey, receiptKey } = self;
+const own: TokenIdentity = { ...token, oprfKey, releaseKey, receiptKey };
 
 test('a replica serves under a statement that names its own token', () => {
   expectOwnKeys(statement, self, own);
@@ -14,7 +15,8 @@ test('a replica serves under a statement that names its own token', () => {
 });
 
 test.each<[string, Partial<TokenIdentity>]>([
-  ['session key', { sessionKey: other.sessionKey }],
+  ['OPRF key', { oprfKey: other.oprfKey }],
+  ['release key', { releaseKey: other.releaseKey }],
   ['receipt key', { receiptKey: other.receiptKey }],
   ['serial number', { serial: '2' }],
 ])('a token with another %s is STATEMENT_MISMATCH', (_what, changes) => {

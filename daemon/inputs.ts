@@ -75,7 +75,7 @@ export function readTenantKeys({ tenants }: Config): TenantKeys {
   return new Map(tenants.map(({ name, grant_keys }) => [name, new Map(grant_keys.map(({ kid, file }) => [kid, readKey(file)]))]));
 }
 
-/** A replica serves only under a statement that names its own token and both of its public keys. Throws STATEMENT_MISMATCH. */
+/** A replica serves only under a statement that names its own token and its public keys. Throws STATEMENT_MISMATCH. */
 export function expectOwnKeys({ document }: Statement, self: Replica, identity: TokenIdentity): void {
   const stated = document.replicas[self.index - 1]?.token.serial;
   if (stated !== identity.serial)
@@ -83,7 +83,7 @@ export function expectOwnKeys({ document }: Statement, self: Replica, identity: 
       'STATEMENT_MISMATCH',
       `The token’s serial number is ${identity.serial}; the fleet statement has ${stated} for replica ${self.index}.`,
     );
-  for (const key of ['sessionKey', 'receiptKey'] as const)
+  for (const key of ['oprfKey', 'releaseKey', 'receiptKey'] as const)
     if (!Buffer.from(self[key]).equals(identity[key]))
       throw new VaultError(
         'STATEMENT_MISMATCH',

@@ -6,9 +6,8 @@ import { readPin, readStatement } from './inputs.ts';
 import { Etcd } from './ledger/etcd.ts';
 import { GuardStore } from './ledger/guard-store.ts';
 import { Register } from './ledger/register.ts';
-import { recordsServed, type StoredGeneration, storedGenerations } from './ledger/stored-generations.ts';
-import { type Bequest, encodeBequest, parseHeir } from './token/keys/heir-files.ts';
-import { FIRST_SET, inForce, isComplete, type KeySet, storageKeysOf } from './token/keys/key-sets.ts';
+import { type FoundGeneration, recordsServed, storedGenerations } from './ledger/stored-generations.ts';
+import { FIRST_SET, inForce, isComplete, type KeySet } from './token/keys/key-sets.ts';
 import { destroyKeySets, type Provisioned, readKeySets, rotateKeys } from './token/keys/provision.ts';
 import type { ReplicaLocation } from './token/keys/replica.ts';
 import { initParametersFor, loadProfile, modulePath } from './token/profile.ts';
@@ -25,29 +24,21 @@ export function locationOf(config: Config, owner: { readonly fleet: string; read
   };
 }
 
-/** What an heir wrote of itself, and where the keys go that are wrapped for it. */
-export interface Will {
-  readonly heir: Uint8Array;
-  readonly write: (bequest: Uint8Array) => void;
-}
-
 /** Makes the set for the statement of `epoch`, which is to come. Throws CONFIG_INVALID where that is not after the one in force. */
-export function rotateOwnKeys(config: Config, epoch: number, soPin: SecretBytes | undefined, will?: Will): Provisioned {
+export function rotateOwnKeys(config: Config, epoch: number): Provisioned {
   const { statement } = readStatement(config);
   if (epoch <= statement.epoch)
     throw new VaultError('CONFIG_INVALID', `Keys are made for an epoch to come; the statement in force is of epoch ${statement.epoch}.`);
-  const location = locationOf(config, { fleet: statement.fleet, epoch });
-  const bequeathing = will && { heir: parseHeir(will.heir), write: (bequest: Bequest) => will.write(encodeBequest(bequest)) };
-  return rotateKeys({ ...location, pin: readPin(config).pin, ...(soPin && { soPin }) }, bequeathing);
+  return rotateKeys({ ...locationOf(config, { fleet: statement.fleet, epoch }), pin: readPin(config).pin });
 }
 
-type Needs = Record<StoredGeneration['where'], number>;
+type Needs = Record<FoundGeneration['where'], number>;
 
 export interface ListedSet {
   readonly set: number;
   readonly state: 'to come' | 'in force' | 'older';
-  /** `storage`: all but the session key, which was destroyed. `part`: what an interruption left, which opens nothing. */
-  readonly keys: 'all' | 'storage' | 'part';
+  /** `part`: what an interruption left, which opens nothing. */
+  readonly keys: 'all' | 'part';
   /** Generations that only this set opens. */
   readonly needed: Needs;
 }
@@ -78,7 +69,7 @@ export function listOwnKeys(config: Config): Promise<OwnKeys> {
     const list = (set: KeySet): ListedSet => ({
       set: set.number,
       state: set.number === serving ? 'in force' : set.number < serving ? 'older' : 'to come',
-      keys: isComplete(set) ? 'all' : storageKeysOf(set) ? 'storage' : 'part',
+      keys: isComplete(set) ? 'all' : 'part',
       needed: count.get(set.number) ?? none(),
     });
     return {
@@ -93,17 +84,15 @@ export function listOwnKeys(config: Config): Promise<OwnKeys> {
 export interface Destruction {
   /** Sets older than the one in force for it go. */
   readonly epoch: number;
-  /** Their session keys alone, which no record needs. */
-  readonly sessionOnly: boolean;
   /** Exactly how many records are given up. */
   readonly abandon: number;
 }
 
 /**
- * Destroys keys of a replica that does not run: those of the sets named, or nothing. Returns the numbers of the sets. Throws
+ * Destroys keys of a replica that does not run: those of all sets named, or nothing. Returns the numbers of the sets. Throws
  * CONFIG_INVALID, saying how many records need them, where these are not given up.
  */
-export function destroyOwnKeys(config: Config, { epoch, sessionOnly, abandon }: Destruction): Promise<number[]> {
+export function destroyOwnKeys(config: Config, { epoch, abandon }: Destruction): Promise<number[]> {
   return withOwn(config, async (own) => {
     const { location, pin, register, openGuard } = own;
     if (epoch > own.epoch)
@@ -112,16 +101,14 @@ export function destroyOwnKeys(config: Config, { epoch, sessionOnly, abandon }: 
     const sets = readKeySets(location, pin);
     const before = inForce(sets, epoch)?.number ?? FIRST_SET;
     const going = sets.filter(({ number }) => number < before);
-    if (!sessionOnly) {
-      const needsThem = ({ epoch: of }: StoredGeneration) => going.includes(inForce(sets, of) as KeySet);
-      const needed = (await recordsServed(storedGenerations(store, register, config.replica), register, needsThem)).size;
-      if (needed !== abandon)
-        throw new VaultError(
-          'CONFIG_INVALID',
-          `Records of replica ${config.replica} that need keys older than those of epoch ${epoch}: ${needed}; given up: ${abandon}. Nothing was destroyed: let them be enrolled again, or give up exactly so many.`,
-        );
-    }
-    destroyKeySets(location, pin, before, sessionOnly ? 'session' : 'all');
+    const needsThem = ({ epoch: of }: FoundGeneration) => going.includes(inForce(sets, of) as KeySet);
+    const needed = (await recordsServed(storedGenerations(store, register, config.replica), register, needsThem)).size;
+    if (needed !== abandon)
+      throw new VaultError(
+        'CONFIG_INVALID',
+        `Records of replica ${config.replica} that need keys older than those of epoch ${epoch}: ${needed}; given up: ${abandon}. Nothing was destroyed: let them be enrolled again, or give up exactly so many.`,
+      );
+    destroyKeySets(location, pin, before);
     return going.map(({ number }) => number);
   });
 }

@@ -34,8 +34,8 @@ export function frontendTransport({ connection, signer, fleet, tenant }: Fronten
     describeRecord: (request) => connection.call((vault, options) => vault.describeRecord(request, options)),
 
     async beginEnrollment(request) {
-      const { recordId, g, point, clientKey } = request;
-      const signed = await grant('begin-enrolment', recordId, g, beginEnrolmentTranscript(point, clientKey).digest);
+      const { recordId, g, point, proofKey } = request;
+      const signed = await grant('begin-enrolment', recordId, g, beginEnrolmentTranscript(point, proofKey).digest);
       const granted = create(BeginEnrollmentRequestSchema, { ...request, grant: signed });
       return connection.call((vault, options) => vault.beginEnrollment(granted, options));
     },
@@ -55,7 +55,7 @@ export function frontendTransport({ connection, signer, fleet, tenant }: Fronten
     },
 
     // No grant: the proof of the code authorises, and the attempt was granted.
-    finishRecovery: (request) => connection.call((vault, options) => vault.finishRecovery(request, options)),
+    finishRecovery: (request) => connection.call((vault, options) => vault.finishRecovery(request, options), request.turn),
 
     async eraseRecord(request) {
       const { recordId, g } = request;

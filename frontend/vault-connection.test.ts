@@ -146,6 +146,53 @@ describe('one call', () => {
     expect(second.asked.length).toBe(2);
   });
 
+  test('with each turn asks another replica first, and each once in as many turns as there are', async () => {
+    const replicas = [await answering(), await answering(), await answering()];
+    const connection = connect(...replicas.map(({ address }) => address));
+    for (const [turn, counts] of [
+      [1, 0, 1, 0],
+      [2, 0, 1, 1],
+      [3, 1, 1, 1],
+      [4, 1, 2, 1],
+    ].map(([turn, ...counts]) => [turn, counts] as const)) {
+      await connection.call((vault, options) => vault.getFleet({}, options), turn);
+      expect(replicas.map(({ asked }) => asked.length)).toEqual(counts);
+    }
+    await getFleet(connection);
+    expect(replicas.map(({ asked }) => asked.length)).toEqual([2, 2, 1]); // the order of preference is what it was
+  });
+
+  test('with a turn goes on to the next replica, but asks nobody last from then on', async () => {
+    const [first, silent, third] = [await answering(), await startReplica(() => 'never'), await answering()];
+    const connection = connect(first.address, silent.address, third.address);
+    for (let i = 0; i < 2; i++) await connection.call((vault, options) => vault.getFleet({}, options), 1);
+    expect([first, silent, third].map(({ asked }) => asked.length)).toEqual([0, 2, 2]);
+  });
+
+  test.each(['TICKET_REFUSED', 'TICKET_EXPIRED'] as const)('is %s where nobody else was asked, or all say so', async (code) => {
+    const [first, second] = [await startReplica(() => new VaultError(code, 'restarted')), await answering()];
+    await expect(getFleet(connect(first.address, second.address))).rejects.toMatchObject({ code });
+    expect(second.asked).toEqual([]);
+    await expect(getFleet(connect(AWAY, first.address, second.address))).rejects.toMatchObject({ code });
+  });
+
+  // On TICKET_REFUSED alone a client begins again: it must not hear it while the enrolment may have been stored.
+  test.each<[string, Behaviour, object]>([
+    ['may have acted', () => 'never', { code: 'OUTCOME_UNKNOWN' }],
+    ['broke off', () => ({ code: status.UNAVAILABLE }), { code: 'OUTCOME_UNKNOWN' }],
+    ['saw too few others', () => new VaultError('NOT_ENOUGH_REPLICAS', 'alone'), { code: 'NOT_ENOUGH_REPLICAS' }],
+    ['could not reach etcd', () => new VaultError('STORE_UNAVAILABLE', 'etcd'), { code: 'STORE_UNAVAILABLE' }],
+  ])('is not TICKET_REFUSED where another replica %s', async (_, behave, expected) => {
+    const [first, second] = [await startReplica(behave), await startReplica(() => new VaultError('TICKET_REFUSED', 'restarted'))];
+    await expect(getFleet(connect(first.address, second.address))).rejects.toMatchObject(expected);
+  });
+
+  test('is what a slow replica answers, though another one refuses the ticket meanwhile', async () => {
+    const slow = await startReplica(() => ({ statement: Uint8Array.of(9) }), 300);
+    const restarted = await startReplica(() => new VaultError('TICKET_REFUSED', 'restarted'));
+    expect(await getFleet(connectWith({ callTimeout: 60_000, patience: 50 }, [slow.address, restarted.address]))).toBe('09');
+  });
+
   test('is TOO_LARGE beyond the limit of messages', async () => {
     const { address } = await answering();
     const large = connect(address).call((vault, options) => vault.describeRecord({ recordId: 'x'.repeat(70_000) }, options));
@@ -164,15 +211,15 @@ describe('a device’s request', () => {
   });
   const recordId = 'account-1';
   const g = new Uint8Array(16).fill(5);
-  const [point, clientKey] = [new Uint8Array(33).fill(2), new Uint8Array(33).fill(3)];
+  const [point, proofKey] = [new Uint8Array(33).fill(2), new Uint8Array(33).fill(3)];
   const rid = recordTranscript('test-fleet', 'acme', recordId).digest;
 
   test.each<[string, Uint8Array, Uint8Array, (vault: VaultTransport) => Promise<object>]>([
     [
       'begin-enrolment',
       g,
-      beginEnrolmentTranscript(point, clientKey).digest,
-      (vault) => vault.beginEnrollment(create(pb.BeginEnrollmentRequestSchema, { recordId, g, point, clientKey })),
+      beginEnrolmentTranscript(point, proofKey).digest,
+      (vault) => vault.beginEnrollment(create(pb.BeginEnrollmentRequestSchema, { recordId, g, point, proofKey })),
     ],
     [
       'finish-enrolment',
@@ -203,6 +250,18 @@ describe('a device’s request', () => {
     });
   });
 
+  test('that says its turn goes to another replica first', async () => {
+    const replicas = [await startReplica(() => ({})), await startReplica(() => ({}))];
+    const transport = frontendTransport({
+      connection: connect(...replicas.map(({ address }) => address)),
+      signer: new GrantSigner({ pem: privateKey, kid: '1' }),
+      fleet: 'f',
+      tenant: 't',
+    });
+    for (const turn of [0, 1]) await transport.finishRecovery(create(pb.FinishRecoveryRequestSchema, { recordId, g, turn }));
+    expect(replicas.map(({ asked }) => asked)).toMatchObject([[{ turn: 0 }], [{ turn: 1 }]]);
+  });
+
   test('without a grant is relayed as it is', async () => {
     const { address, asked } = await startReplica(() => ({}));
     const transport = frontendTransport({
@@ -211,7 +270,7 @@ describe('a device’s request', () => {
       fleet: 'f',
       tenant: 't',
     });
-    const request = create(pb.FinishRecoveryRequestSchema, { recordId, g, attempt: 2, point, clientKey, proofs: [{ index: 1, proof: g }] });
+    const request = create(pb.FinishRecoveryRequestSchema, { recordId, g, attempt: 2, point, blindedBase: point, proof: g, turn: 3 });
     await transport.finishRecovery(request);
     await transport.describeRecord(create(pb.DescribeRecordRequestSchema, { recordId, knownEpoch: 3n }));
     await transport.getFleet(create(pb.GetFleetRequestSchema));

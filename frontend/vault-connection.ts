@@ -44,6 +44,9 @@ const worthAnother: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'BUSY',
 ]);
 
+/** A generation that was never stored is begun again on this; so it must not hide that another replica may have stored it. */
+const staleTicket: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['TICKET_REFUSED', 'TICKET_EXPIRED']);
+
 /** A deadline. By no injected clock: grpc-js counts down to it by the system's. */
 const after = (timeout: Millis): number => Date.now() + timeout;
 
@@ -74,26 +77,33 @@ export class VaultConnection {
   }
 
   /**
-   * Sends one call: to one replica, and to the next when it fails or takes long, until one answers. Throws what a replica said,
-   * OUTCOME_UNKNOWN if one may have acted and none said what happened, NOT_ENOUGH_REPLICAS if none could be reached.
+   * Sends one call: to one replica, and to the next when it fails or takes long, until one answers. With each `turn` another replica is
+   * the first; then the order of preference stays as it is, so that in as many turns as there are replicas each is the first once. Throws
+   * what a replica said, OUTCOME_UNKNOWN if one may have acted and none said what happened, NOT_ENOUGH_REPLICAS if none could be reached.
    */
-  async call<T>(send: Send<T>): Promise<T> {
-    const others = [...this.#replicas];
+  async call<T>(send: Send<T>, turn = 0): Promise<T> {
+    const first = turn % this.#replicas.length;
+    const others = [...this.#replicas.slice(first), ...this.#replicas.slice(0, first)];
+    const demote = (replica: ReplicaChannel) => turn === 0 && this.#demote(replica);
     const asked = new Map<ReplicaChannel, Promise<Answer<T>>>();
     const failures: VaultError[] = [];
     for (;;) {
       const replica = others.shift();
-      if (replica) asked.set(replica, this.#ask(replica, send));
+      if (replica) asked.set(replica, this.#ask(replica, send, demote));
       if (asked.size === 0) throw mostTelling(failures);
       const answer = await firstOf(asked.values(), others.length > 0 ? this.#timeouts.patience : undefined);
       if (answer === undefined) {
-        if (replica) this.#demote(replica);
+        if (replica) demote(replica);
         continue;
       }
       if ('value' in answer) return answer.value;
-      if (answer.error) failures.push(answer.error);
-      if (answer.error && !worthAnother.has(answer.error.code)) throw answer.error;
       asked.delete(answer.replica);
+      if (!answer.error) continue;
+      // A ticket that one replica refuses may have done its work at another: only where no other was asked is that the whole answer.
+      const { code } = answer.error;
+      const isWhole = !staleTicket.has(code) || (asked.size === 0 && failures.every((failure) => staleTicket.has(failure.code)));
+      if (!worthAnother.has(code) && isWhole) throw answer.error;
+      failures.push(answer.error);
     }
   }
 
@@ -102,16 +112,16 @@ export class VaultConnection {
   }
 
   /** Never rejects. */
-  async #ask<T>(replica: ReplicaChannel, send: Send<T>): Promise<Answer<T>> {
+  async #ask<T>(replica: ReplicaChannel, send: Send<T>, demote: (replica: ReplicaChannel) => void): Promise<Answer<T>> {
     if (!(await this.#isReachable(replica))) {
-      this.#demote(replica);
+      demote(replica);
       return { replica };
     }
     try {
       return { value: await send(replica.calls, { deadline: after(this.#timeouts.call) }) };
     } catch (cause) {
       const error = callError(cause);
-      if (error.code === 'OUTCOME_UNKNOWN') this.#demote(replica);
+      if (error.code === 'OUTCOME_UNKNOWN') demote(replica);
       return { replica, error };
     }
   }
@@ -148,5 +158,6 @@ async function firstOf<T>(answers: Iterable<Promise<T>>, patience: Millis | unde
 const mostTelling = (failures: readonly VaultError[]): VaultError =>
   failures.findLast(({ code }) => code === 'OUTCOME_UNKNOWN') ??
   failures.findLast(({ code }) => code === 'STATEMENT_MISMATCH') ??
+  failures.findLast(({ code }) => !staleTicket.has(code)) ??
   failures.at(-1) ??
   new VaultError('NOT_ENOUGH_REPLICAS', 'No replica of the vault can be reached.');

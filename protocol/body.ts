@@ -1,10 +1,11 @@
 import type { Brand } from '../primitives/brand.ts';
-import { type Bytes, exactly } from '../primitives/bytes.ts';
+import { type Bytes, constantTimeEqual, exactly, fromHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import type * as pb from '../proto/gen/backupvault/v1/record_pb.ts';
 import { refuseUnknownFields } from './message.ts';
 import { parsePoint } from './point.ts';
 import { bodyTranscript } from './transcripts.ts';
+import { xOf } from './x-coordinate.ts';
 
 export const PROTOCOL_VERSION = 1;
 export const MAX_REPLICAS = 9;
@@ -12,7 +13,6 @@ export const MAX_ATTEMPTS = 100;
 const MAX_COOL_DOWN_MS = 24n * 60n * 60n * 1000n;
 export const G_LENGTH = 16;
 export const HASH_LENGTH = 32;
-export const SEALED_LENGTH = 40;
 
 const PAYLOAD_LENGTH = { least: 12 + 16 + 16, most: 12 + 64 + 16 }; // nonce, a backup key of 16 to 64 bytes, tag
 
@@ -32,14 +32,23 @@ export function parseBody(body: pb.Body | undefined): HashedBody {
   exactly(HASH_LENGTH, body.rid, 'body.rid');
   exactly(G_LENGTH, body.g, 'body.g');
   exactly(32, body.ownerKey, 'body.owner_key');
-  exactly(HASH_LENGTH, body.commit, 'body.commit');
   if (body.previous.length !== 0) exactly(G_LENGTH, body.previous, 'body.previous');
   if (body.payload.length < PAYLOAD_LENGTH.least || body.payload.length > PAYLOAD_LENGTH.most)
     throw malformed(`body.payload must be ${PAYLOAD_LENGTH.least} to ${PAYLOAD_LENGTH.most} bytes`);
+  parsePoint(body.proofKey, 'body.proof_key');
+  parseReleaseBase(body.releaseBase);
   parsePolicy(body.policy);
   parseShares(body);
   return { body: body as Body, bodyHash: bodyTranscript(body).digest };
 }
+
+/** T = ±G would open what is released: its products with the release keys are in the offers. */
+function parseReleaseBase(bytes: Uint8Array): void {
+  if (constantTimeEqual(xOf(parsePoint(bytes, 'body.release_base')), GENERATOR_X)) throw malformed('body.release_base must not be ±G');
+}
+
+// SEC 2 §2.4.2
+const GENERATOR_X = fromHex('6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296', 'x of G');
 
 function parsePolicy(policy: pb.Policy | undefined): void {
   if (!policy) throw malformed('body.policy is missing');
@@ -60,10 +69,8 @@ function parseShares(body: pb.Body): void {
     last = share.index;
     if (share.x < 1 || share.x > 255) throw malformed('body.shares.x must be 1 to 255');
     xs.add(share.x);
-    parsePoint(share.publicKey, 'body.shares.public_key');
-    parsePoint(share.evaluated, 'body.shares.evaluated');
-    exactly(HASH_LENGTH, share.ticketHash, 'body.shares.ticket_hash');
     exactly(32, share.mask, 'body.shares.mask');
+    exactly(32, share.releaseMask, 'body.shares.release_mask');
   }
   if (xs.size !== shares.length) throw malformed('body.shares.x must be distinct'); // equal x would make shares useless, or reveal one
 }

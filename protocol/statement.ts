@@ -16,8 +16,8 @@ const name = z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/);
 const replicaSchema = z.strictObject({
   index: z.int().min(1).max(MAX_REPLICAS),
   name,
-  session_key: point,
-  session_suite: z.enum(['A', 'B']),
+  oprf_key: point,
+  release_key: point,
   receipt_key: point,
   /** Counts the times the replica's guard was lost or rebuilt. */
   guard_incarnation: z.int().min(1),
@@ -48,8 +48,11 @@ export type StatementDocument = z.infer<typeof statementSchema>;
 export interface Replica {
   readonly index: number;
   readonly name: string;
-  readonly sessionKey: CompressedPoint;
-  readonly sessionSuite: 'A' | 'B';
+  /** K */
+  readonly oprfKey: CompressedPoint;
+  /** R */
+  readonly releaseKey: CompressedPoint;
+  /** V */
   readonly receiptKey: CompressedPoint;
   /** Counts the times that its guard began anew. */
   readonly guardIncarnation: number;
@@ -75,11 +78,16 @@ export function parseStatement(bytes: Uint8Array): Statement {
   if (replicas.some((replica, i) => replica.index !== i + 1)) throw untrusted('replicas must be numbered 1 to n, in order');
   if (threshold <= n / 2 || threshold > n) throw untrusted(`threshold ${threshold} of ${n} is not a majority`, 'threshold-not-majority');
   for (const [what, check, values] of [
-    ['name', 'duplicate-name', replicas.map((r) => r.name)],
-    ['key', 'duplicate-key', replicas.flatMap((r) => [r.session_key, r.receipt_key])],
-    ['token serial', 'duplicate-serial', replicas.map((r) => r.token.serial)],
+    ['two replicas have the same name', 'duplicate-name', replicas.map((r) => r.name)],
+    // By x: the keys of K and −K are as good as one.
+    [
+      'two keys are the same, or differ in their sign alone',
+      'duplicate-key',
+      replicas.flatMap((r) => [r.oprf_key, r.release_key, r.receipt_key].map((key) => key.slice(2))),
+    ],
+    ['two replicas have the same token serial', 'duplicate-serial', replicas.map((r) => r.token.serial)],
   ] as const)
-    if (new Set(values).size !== values.length) throw untrusted(`two replicas have the same ${what}`, check);
+    if (new Set(values).size !== values.length) throw untrusted(what, check);
   return {
     bytes: bytes as Bytes,
     hash: sha256(bytes) as Bytes,
@@ -90,8 +98,8 @@ export function parseStatement(bytes: Uint8Array): Statement {
     replicas: replicas.map((r) => ({
       index: r.index,
       name: r.name,
-      sessionKey: parseKey(r.session_key),
-      sessionSuite: r.session_suite,
+      oprfKey: parseKey(r.oprf_key),
+      releaseKey: parseKey(r.release_key),
       receiptKey: parseKey(r.receipt_key),
       guardIncarnation: r.guard_incarnation,
     })),

@@ -1,5 +1,5 @@
 import { sha256 } from '@noble/hashes/sha2.js';
-import { type Bytes, concat, uint64, utf8 } from '../primitives/bytes.ts';
+import { type Bytes, utf8 } from '../primitives/bytes.ts';
 
 /** Integers travel as 8 bytes big-endian, strings as UTF-8, points compressed. */
 export type Field = Uint8Array | string | number | bigint;
@@ -13,7 +13,7 @@ export class Transcript {
   #digest: Bytes | undefined;
 
   constructor(label: string, ...fields: Field[]) {
-    this.preimage = concat(frame(`bkv/v1/${label}`), ...fields.map(frame));
+    this.preimage = framed([`bkv/v1/${label}`, ...fields]);
   }
 
   /** 32 bytes. */
@@ -23,10 +23,32 @@ export class Transcript {
   }
 }
 
-/** A 4-byte big-endian length, then the bytes: no two lists of fields have the same frames. */
-function frame(field: Field): Bytes {
-  const bytes = typeof field === 'string' ? utf8(field) : typeof field === 'object' ? field : uint64(field);
-  const length = new Uint8Array(4);
-  new DataView(length.buffer).setUint32(0, bytes.length);
-  return concat(length, bytes);
+const LENGTH = 4;
+const INTEGER = 8;
+
+/**
+ * Each field as a 4-byte big-endian length and its bytes: no two lists of fields have the same frames. Throws RangeError for an integer
+ * that is not of 64 bits.
+ */
+function framed(fields: readonly Field[]): Bytes {
+  const parts = fields.map((field) => (typeof field === 'string' ? utf8(field) : typeof field === 'object' ? field : integer(field)));
+  const lengths = parts.map((part) => (typeof part === 'bigint' ? INTEGER : part.length));
+  const out = new Uint8Array(lengths.reduce((sum, length) => sum + LENGTH + length, 0));
+  const view = new DataView(out.buffer);
+  let at = 0;
+  parts.forEach((part, i) => {
+    const length = lengths[i] as number;
+    view.setUint32(at, length);
+    at += LENGTH;
+    if (typeof part === 'bigint') view.setBigUint64(at, part);
+    else out.set(part, at);
+    at += length;
+  });
+  return out;
+}
+
+function integer(value: number | bigint): bigint {
+  const whole = BigInt(value);
+  if (BigInt.asUintN(64, whole) !== whole) throw new RangeError(`not an unsigned 64-bit integer: ${value}`);
+  return whole;
 }

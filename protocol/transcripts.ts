@@ -1,4 +1,4 @@
-import type { Body, Ticket } from '../proto/gen/backupvault/v1/record_pb.ts';
+import type { Body } from '../proto/gen/backupvault/v1/record_pb.ts';
 import { type Field, Transcript } from './transcript.ts';
 
 // One named function for each label, in the order in which an enrolment and a recovery meet them. The field order is the protocol:
@@ -26,35 +26,55 @@ export const recordTranscript = (fleet: string, tenant: string, recordId: string
 /** The salt of Argon2id. */
 export const stretchTranscript = (fleet: string, rid: Uint8Array) => new Transcript('stretch', fleet, rid);
 
+/**
+ * The OPRF's input. It names the record: all records of a replica share one key, and where tweaks were copied, one evaluation must not
+ * serve for two of them.
+ */
+export const codeTranscript = (fleet: string, rid: Uint8Array, stretched: Uint8Array) => new Transcript('code', fleet, rid, stretched);
+
 /** h, the name of a blinded element in counters and grants. */
 export const pointTranscript = (point: Uint8Array) => new Transcript('point', point);
 
 /** What a grant for BeginEnrollment authorises. */
-export const beginEnrolmentTranscript = (point: Uint8Array, clientKey: Uint8Array) => new Transcript('begin-enrolment', point, clientKey);
+export const beginEnrolmentTranscript = (point: Uint8Array, proofKey: Uint8Array) => new Transcript('begin-enrolment', point, proofKey);
 
-export interface OfferFields extends ReplicaView {
+/** Who may finish what, and until when: all that the seed of a generation is made of, beside the ticket secret. */
+export interface TicketFields extends ReplicaView {
   readonly point: Uint8Array;
-  readonly clientKey: Uint8Array;
-  readonly publicKey: Uint8Array;
-  readonly evaluated: Uint8Array;
+  readonly proofKey: Uint8Array;
+  /** 16 bytes, fresh for each offer. */
+  readonly nonce: Uint8Array;
+  readonly expiresAtMs: bigint;
+  readonly changes: bigint;
 }
 
-const offered = (o: OfferFields): Field[] => [...view(o), o.point, o.clientKey, o.publicKey, o.evaluated];
+const ticket = (t: TicketFields): Field[] => [...view(t), t.point, t.proofKey, t.nonce, t.expiresAtMs, t.changes];
 
-/**
- * MACed by replica i: its OPRF key is for this generation, point and client key only, and only as long as the record's live generation
- * does not change in its guard, but to the one that is replaced.
- */
-export const ticketTranscript = (o: OfferFields, { wrappedKey, expiresAtMs, changes }: Omit<Ticket, '$typeName' | 'tag'>) =>
-  new Transcript('ticket', ...offered(o), wrappedKey, expiresAtMs, changes);
+/** HMACed by replica i with its ticket secret: the seed of a generation, 32 bytes. */
+export const seedTranscript = (t: TicketFields) => new Transcript('seed', ...ticket(t));
 
-export const ticketHashTranscript = (index: number, ticket: Ticket) =>
-  new Transcript('ticket-hash', index, ticket.wrappedKey, ticket.expiresAtMs, ticket.changes, ticket.tag);
+export type TweakUse = 'oprf' | 'release';
+
+/** MACed by replica i: what its keys are multiplied with for one generation (scalar.ts). Not for one epoch: the keys of its epoch say so. */
+export const tweakTranscript = (use: TweakUse, t: Omit<ReplicaView, 'epoch'> & { readonly seed: Uint8Array }) =>
+  new Transcript('tweak', use, t.fleet, t.index, t.rid, t.g, t.seed);
+
+export interface OfferFields extends TicketFields {
+  /** Z_i */
+  readonly evaluated: Uint8Array;
+  /** F_i */
+  readonly releaseElement: Uint8Array;
+}
+
+const offered = (o: OfferFields): Field[] => [...ticket(o), o.evaluated, o.releaseElement];
+
+/** HMACed by replica i with the seed: shows it, when the enrolment is finished, that it offered just this. */
+export const ticketTranscript = (o: OfferFields) => new Transcript('ticket', ...offered(o));
 
 /** Signed by V_i. */
-export const offerTranscript = (o: OfferFields, ticketHash: Uint8Array) => new Transcript('offer', ...offered(o), ticketHash);
+export const offerTranscript = (o: OfferFields, tag: Uint8Array) => new Transcript('offer', ...offered(o), tag);
 
-/** Everything of a body but payload and commit. */
+/** Everything of a body but the payload. */
 const bodyFields = (b: Body): Field[] => [
   b.version,
   b.fleet,
@@ -63,58 +83,32 @@ const bodyFields = (b: Body): Field[] => [
   b.g,
   b.threshold,
   b.shares.length,
-  ...b.shares.flatMap((s): Field[] => [s.index, s.publicKey, s.evaluated, s.ticketHash, s.x, s.mask]),
+  ...b.shares.flatMap((s): Field[] => [s.index, s.x, s.mask, s.releaseMask]),
   b.policy?.limit ?? 0,
   b.policy?.coolDownMs ?? 0n,
   b.ownerKey,
   b.previous,
+  b.proofKey,
+  b.releaseBase,
 ];
 
 /** The associated data of the payload's AES-256-GCM. */
 export const payloadDataTranscript = (body: Body) => new Transcript('payload-data', ...bodyFields(body));
 
-/** Tells whoever has s that it is the right s, and for which body. */
-export const commitTranscript = (s: Uint8Array, body: Body) => new Transcript('commit', s, ...bodyFields(body), body.payload);
-
 /** body_hash. */
-export const bodyTranscript = (body: Body) => new Transcript('body', ...bodyFields(body), body.payload, body.commit);
+export const bodyTranscript = (body: Body) => new Transcript('body', ...bodyFields(body), body.payload);
 
-export type SessionPurpose = 'enrol-auth' | 'enrol-release' | 'recover-release';
+/**
+ * Signed by the private key of A: who began the enrolment finishes it, with this body and these offers. `tags` are those of the tickets, in
+ * the order of the body's shares.
+ */
+export const finishTranscript = (name: GenerationName, bodyHash: Uint8Array, tags: readonly Uint8Array[]) =>
+  new Transcript('finish', name.fleet, name.epoch, name.rid, name.g, bodyHash, ...tags);
 
-/** The session key between a client's ephemeral key and a replica's session key, for one purpose. AES-KW has no associated data: the binding is here. */
-export const sessionTranscript = (
-  s: ReplicaView & {
-    readonly suite: string;
-    readonly purpose: SessionPurpose;
-    readonly statementHash: Uint8Array;
-    readonly sessionKey: Uint8Array;
-    /** k; 0 at enrolment. */
-    readonly attempt: number;
-    readonly point: Uint8Array;
-    readonly clientKey: Uint8Array;
-    readonly bodyHash: Uint8Array;
-  },
-) =>
-  new Transcript(
-    'session',
-    s.suite,
-    s.purpose,
-    s.fleet,
-    s.epoch,
-    s.statementHash,
-    s.index,
-    s.sessionKey,
-    s.rid,
-    s.g,
-    s.attempt,
-    s.point,
-    s.clientKey,
-    s.bodyHash,
-  );
-
-// HKDF info. Each key is for one generation and one replica.
+// HKDF info. Each key is for one generation, and those of shares for one replica.
 export const maskTranscript = (rid: Uint8Array, g: Uint8Array, index: number) => new Transcript('mask', rid, g, index);
-export const authTranscript = (rid: Uint8Array, g: Uint8Array, index: number) => new Transcript('auth', rid, g, index);
+export const releaseMaskTranscript = (rid: Uint8Array, g: Uint8Array, index: number) => new Transcript('release-mask', rid, g, index);
+export const proofKeyTranscript = (rid: Uint8Array, g: Uint8Array) => new Transcript('proof-key', rid, g);
 export const payloadTranscript = (rid: Uint8Array, g: Uint8Array) => new Transcript('payload', rid, g);
 export const ownerTranscript = (rid: Uint8Array) => new Transcript('owner', rid);
 /** Of the client's own: replicas never meet it. */
@@ -124,12 +118,10 @@ export const rehearsalTranscript = (rid: Uint8Array) => new Transcript('rehearsa
 export const subRecordTranscript = (
   s: Omit<ReplicaView, 'epoch'> & {
     readonly bodyHash: Uint8Array;
-    readonly wrappedKey: Uint8Array;
-    readonly wrappedAuth: Uint8Array;
-    readonly wrappedRelease: Uint8Array;
+    readonly seed: Uint8Array;
     readonly enrolledAtMs: bigint;
   },
-) => new Transcript('sub-record', s.fleet, s.index, s.rid, s.g, s.bodyHash, s.wrappedKey, s.wrappedAuth, s.wrappedRelease, s.enrolledAtMs);
+) => new Transcript('sub-record', s.fleet, s.index, s.rid, s.g, s.bodyHash, s.seed, s.enrolledAtMs);
 
 /** Signed by the owner key of the generation that is replaced. */
 export const replaceTranscript = (name: GenerationName, previous: Uint8Array, bodyHash: Uint8Array) =>
@@ -157,14 +149,29 @@ export interface ReceiptFields extends ReplicaView {
   readonly attempt: number;
   readonly limit: number;
   readonly point: Uint8Array;
+  /** Z_i: an x coordinate, 32 bytes. */
   readonly evaluated: Uint8Array;
   readonly bodyHash: Uint8Array;
   readonly enrolledAtMs: bigint;
 }
 
-/** HMACed with auth_i by a client that knows the code. */
-export const proofTranscript = (v: ReplicaView, attempt: number, point: Uint8Array, clientKey: Uint8Array) =>
-  new Transcript('proof', ...view(v), attempt, point, clientKey);
+/** Signed by the private key of A, by a client that knows the code. */
+export const proofTranscript = (name: GenerationName, attempt: number, point: Uint8Array, blindedBase: Uint8Array) =>
+  new Transcript('proof', name.fleet, name.epoch, name.rid, name.g, attempt, point, blindedBase);
+
+export interface ReleasedFields extends ReplicaView {
+  readonly attempt: number;
+  readonly point: Uint8Array;
+  /** B */
+  readonly blindedBase: Uint8Array;
+  /** An x coordinate, 32 bytes. */
+  readonly released: Uint8Array;
+  readonly bodyHash: Uint8Array;
+}
+
+/** Signed by V_i with what it releases: so that nobody on the way makes an honest holder look like a liar. */
+export const releasedTranscript = (r: ReleasedFields) =>
+  new Transcript('released', ...view(r), r.attempt, r.point, r.blindedBase, r.released, r.bodyHash);
 
 /** What a grant for EraseRecord authorises, beside the g that it names. */
 export const eraseTranscript = (rid: Uint8Array, g: Uint8Array) => new Transcript('erase', rid, g);

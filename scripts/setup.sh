@@ -38,8 +38,12 @@ done
 # A library, and so no command to look for: Go's judge of transparency logs (test/trust/log-judge).
 [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb ] || missing+=(golang-golang-x-mod-dev)
 
-# A module is no command. The token suite runs against NSS softokn too, which most desktops have.
-compgen -G '/usr/lib/*/libsoftokn3.so' >/dev/null || compgen -G '/usr/lib*/libsoftokn3.so' >/dev/null || missing+=(libnss3)
+# A module is no command. The token suite runs against NSS softokn and p11-kit's proxy too, which most desktops have.
+module() {
+  compgen -G "/usr/lib/*/$1" >/dev/null || compgen -G "/usr/lib*/$1" >/dev/null || missing+=("$2")
+}
+module libsoftokn3.so libnss3
+module p11-kit-proxy.so p11-kit-modules
 
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then

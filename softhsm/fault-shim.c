@@ -6,29 +6,43 @@
  *   latency MICROSECONDS        each call takes at least this long, the module's own time included
  *   hang                        calls wait until the file changes
  *   fail CKR [FUNCTION ...]     the calls named answer CKR (0x30), all but C_Initialize, C_Finalize and C_GetInfo if none is named
- *   fail-marked CKR             C_UnwrapKey of a blob that begins with MMMMMMMM (8 times 0x4d) answers CKR
+ *   fail-marked CKR             C_Sign of data that begins with MMMMMMMM (8 times 0x4d) answers CKR
+ *   truncate                    a key’s value of 32 bytes reads as one of 31
+ *   swap                        ECDH1_DERIVE is done with 2·G in place of the point that was given
+ *   cannot-lock                 C_Initialize with CKF_OS_LOCKING_OK answers CANT_LOCK
  *   vanish                      no slot holds a token, sessions are gone; lifted, the token is back at the next C_Initialize
  *   close-sessions              once: every session of the application is closed
  *   log-out                     once: the user is logged out, as by another thread of the application
  *   hide-mechanism NUMBER       not listed, and C_GetMechanismInfo does not know it
  *   deny-kdf NUMBER             ECDH1_DERIVE with this key derivation function (1: CKD_NULL) answers MECHANISM_PARAM_INVALID
  *   deny CKR FUNCTION mechanism NUMBER   the function answers CKR to this mechanism
- *   deny CKR FUNCTION ATTRIBUTE VALUE    the function answers CKR to a template that has this attribute with this value
+ *   deny CKR FUNCTION ATTRIBUTE VALUE    the function answers CKR to a template, of a key pair either, that has this attribute with this value
+ *   deny CKR FUNCTION without ATTRIBUTE  the function answers CKR to a template that does not have this attribute
+ *   deny CKR FUNCTION point LENGTH       C_DeriveKey answers CKR to a point of this many bytes, C_CreateObject to such a CKA_EC_POINT
+ *   raw-points                  CKA_EC_POINT is the bare point, given and taken
+ *   hmac-dialect MECHANISM      keys for HMAC are CKK_SHA256_HMAC, and made by this mechanism instead of GENERIC_SECRET_KEY_GEN
+ *   misread ATTRIBUTE           of objects in the token, a boolean reads as its opposite
+ *   lax-points                  C_DeriveKey with a point that the module refuses gives what it gives for the generator
  *   at FUNCTION N log-out       just before the Nth call from now on (0: before each), the user is logged out
  *   at FUNCTION N litter        just before it, a token object is made that nobody asked for
+ *   at FUNCTION N crash         instead of it, the process dies of SIGSEGV
+ *   at FUNCTION N hang          instead of it, the call waits until the file changes
  *
- * fault_shim_calls() tells how many calls there were, fault_shim_calls_to("C_Login") how many to one function. Without PKCS#11 headers: only the layout of the function list and of two
- * structures matters (PKCS#11 2.40, §3; on Unix nothing is packed), and that a function may be called with more words than it takes
- * (so in the C ABIs of x86-64 and arm64).
+ * It counts calls, those of every process together, in the file $FAULT_SHIM_CONTROL.calls: 64-bit numbers, first of all calls, then of each
+ * function in the order below. Without PKCS#11 headers: only the layout of the function list and of a few structures matters (PKCS#11 2.40,
+ * §3; on Unix nothing is packed), and that a function may be called with more words than it takes (so in the C ABIs of x86-64 and arm64).
  *
  *   cc -std=gnu11 -shared -fPIC -o fault-shim.so fault-shim.c -ldl -lpthread
  */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -60,19 +74,31 @@ static const char *const names[ALL] = {FUNCTIONS(NAME)};
 typedef ulong (*function)(WORDS);
 struct function_list { unsigned char version[2]; function functions[ALL]; };
 struct mechanism { ulong type; void *parameter; ulong length; };
-struct ecdh { ulong kdf; };
+struct initialize_arguments { void *mutex_functions[4]; ulong flags; };
+struct ecdh { ulong kdf, shared_length; unsigned char *shared; ulong public_length; unsigned char *public; };
 
-enum { OK = 0, SLOT_ID_INVALID = 0x03, GENERAL_ERROR = 5, DEVICE_REMOVED = 0x32, MECHANISM_INVALID = 0x70, MECHANISM_PARAM_INVALID = 0x71 };
-enum { SERIAL_SESSION = 4, ECDH1_DERIVE = 0x1050, MOST_HIDDEN = 16, MOST_DENIED = 16, CKA_TOKEN = 1 };
+enum { OK = 0, SLOT_ID_INVALID = 0x03, GENERAL_ERROR = 5, CANT_LOCK = 0x0a, DEVICE_REMOVED = 0x32, MECHANISM_INVALID = 0x70, MECHANISM_PARAM_INVALID = 0x71, TEMPLATE_INCONSISTENT = 0xd1 };
+enum { SERIAL_SESSION = 4, ECDH1_DERIVE = 0x1050, MOST_HIDDEN = 16, MOST_DENIED = 32, CKA_TOKEN = 1, CKA_VALUE = 0x11, SECRET_KEY = 4, OS_LOCKING_OK = 2, CKA_EC_POINT = 0x181 };
+enum { CKA_KEY_TYPE = 0x100, GENERIC_SECRET = 0x10, SHA256_HMAC_KEY = 0x2b, GENERIC_SECRET_KEY_GEN = 0x350 };
 
 struct attribute { ulong type; void *value; ulong length; };
-struct denial { ulong result, attribute, value; int function, is_of_mechanism; };
+enum matter { ATTRIBUTE, WITHOUT, MECHANISM, POINT };
+struct denial { ulong result, attribute, value; int function; enum matter matter; };
+enum event { LOG_OUT, LITTER, CRASH, HANG, NOTHING };
+static const char *const events[NOTHING] = {"log-out", "litter", "crash", "hang"};
 
 struct faults {
-  ulong latency, result[ALL], marked, hidden[MOST_HIDDEN], denied_kdf, once_at;
+  ulong latency, result[ALL], marked, hidden[MOST_HIDDEN], denied_kdf, once_at, dialect, misread;
   struct denial denied[MOST_DENIED];
-  int hidden_count, denied_count, hangs, vanished, closes, logs_out, at, at_litters;
+  int hidden_count, denied_count, hangs, vanished, closes, logs_out, is_lax, is_raw, at, truncates, swaps, cannot_lock;
+  enum event event;
 };
+
+/* 2·G, uncompressed, without its first byte (04). */
+static const unsigned char twice_g[64] = {
+  0x7c, 0xf2, 0x7b, 0x18, 0x8d, 0x03, 0x4f, 0x7e, 0x8a, 0x52, 0x38, 0x03, 0x04, 0xb5, 0x1a, 0xc3, 0xc0, 0x89, 0x69, 0xe2, 0x77, 0xf2,
+  0x1b, 0x35, 0xa6, 0x0b, 0x48, 0xfc, 0x47, 0x66, 0x99, 0x78, 0x07, 0x77, 0x55, 0x10, 0xdb, 0x8e, 0xd0, 0x40, 0x29, 0x3d, 0x9a, 0xc6,
+  0x9f, 0x74, 0x30, 0xdb, 0xba, 0x7d, 0xad, 0xe6, 0x3c, 0xe9, 0x82, 0x29, 0x9e, 0x04, 0xb7, 0x9d, 0x22, 0x78, 0x73, 0xd1};
 
 static struct function_list *original, ours;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for the four below */
@@ -80,7 +106,7 @@ static struct faults faults = {.at = ALL};
 static struct stat seen;
 static int is_stale; /* the token vanished, and the application has not initialised the module since it is back */
 static ulong calls_since; /* to the function that `at` names, since the file changed */
-static atomic_ulong calls, calls_to[ALL];
+static atomic_ulong unmapped[ALL + 1], *calls = unmapped; /* of all functions, then of each */
 
 static int numbered(const char *name) {
   for (int n = 0; n < ALL; n++)
@@ -88,11 +114,23 @@ static int numbered(const char *name) {
   return ALL;
 }
 
-ulong fault_shim_calls(void) { return atomic_load(&calls); }
+/* The file of `suffix` beside the one that says what to do. */
+static const char *beside(char *buffer, size_t size, const char *suffix) {
+  const char *path = getenv("FAULT_SHIM_CONTROL"), *conf = getenv("SOFTHSM2_CONF");
+  int length = path ? snprintf(buffer, size, "%s%s", path, suffix) : conf ? snprintf(buffer, size, "%s.faults%s", conf, suffix) : 0;
+  return length > 0 && length < (int)size ? buffer : NULL;
+}
 
-ulong fault_shim_calls_to(const char *name) {
-  int n = numbered(name);
-  return n == ALL ? (ulong)-1 : atomic_load(&calls_to[n]);
+static void map_calls(void) {
+  char buffer[4096];
+  const char *path = beside(buffer, sizeof buffer, ".calls");
+  int file = path ? open(path, O_RDWR | O_CREAT, 0600) : -1;
+  if (file < 0) return;
+  if (ftruncate(file, sizeof unmapped) == 0) {
+    void *mapped = mmap(NULL, sizeof unmapped, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (mapped != MAP_FAILED) calls = mapped;
+  }
+  close(file);
 }
 
 static ulong real(int n, ulong a, ulong b, ulong c) { return original->functions[n](a, b, c, 0, 0, 0, 0, 0); }
@@ -111,8 +149,8 @@ static int deny(struct faults *into, ulong result, const char *rest) {
   struct denial *denial = &into->denied[into->denied_count];
   if (into->denied_count == MOST_DENIED || sscanf(rest, " %39s %31s %li", function, what, (long *)&denial->value) != 3) return 0;
   denial->function = numbered(function);
-  denial->is_of_mechanism = !strcmp(what, "mechanism");
-  denial->attribute = strtoul(what, NULL, 0);
+  denial->matter = !strcmp(what, "mechanism") ? MECHANISM : !strcmp(what, "without") ? WITHOUT : !strcmp(what, "point") ? POINT : ATTRIBUTE;
+  denial->attribute = denial->matter == WITHOUT ? denial->value : strtoul(what, NULL, 0);
   denial->result = result;
   into->denied_count++;
   return denial->function != ALL;
@@ -122,8 +160,8 @@ static int at(struct faults *into, const char *line) {
   char function[40], what[32];
   if (sscanf(line, "at %39s %lu %31s", function, &into->once_at, what) != 3) return 0;
   into->at = numbered(function);
-  into->at_litters = !strcmp(what, "litter");
-  return into->at != ALL && (into->at_litters || !strcmp(what, "log-out"));
+  for (into->event = 0; into->event < NOTHING && strcmp(what, events[into->event]); into->event++);
+  return into->at != ALL && into->event != NOTHING;
 }
 
 static struct faults parse(FILE *file) {
@@ -138,9 +176,16 @@ static struct faults parse(FILE *file) {
     else if (!strcmp(verb, "hang")) read.hangs = 1;
     else if (!strcmp(verb, "fail")) fail(&read, number, line + end);
     else if (!strcmp(verb, "fail-marked")) read.marked = number;
+    else if (!strcmp(verb, "truncate")) read.truncates = 1;
+    else if (!strcmp(verb, "swap")) read.swaps = 1;
+    else if (!strcmp(verb, "cannot-lock")) read.cannot_lock = 1;
     else if (!strcmp(verb, "vanish")) read.vanished = 1;
     else if (!strcmp(verb, "close-sessions")) read.closes = 1;
     else if (!strcmp(verb, "log-out")) read.logs_out = 1;
+    else if (!strcmp(verb, "lax-points")) read.is_lax = 1;
+    else if (!strcmp(verb, "raw-points")) read.is_raw = 1;
+    else if (!strcmp(verb, "hmac-dialect")) read.dialect = number;
+    else if (!strcmp(verb, "misread")) read.misread = number;
     else if (!strcmp(verb, "deny-kdf")) read.denied_kdf = number;
     else if (!strcmp(verb, "deny") && deny(&read, number, line + end)) continue;
     else if (!strcmp(verb, "at") && at(&read, line)) continue;
@@ -174,10 +219,9 @@ static int is_same(const struct stat *a, const struct stat *b) {
 
 /* What is asked for now. What is to happen once happens in the call that is the first to see it. */
 static struct faults look(void) {
-  char beside[4096];
-  const char *path = getenv("FAULT_SHIM_CONTROL"), *conf = getenv("SOFTHSM2_CONF");
+  char buffer[4096];
+  const char *path = beside(buffer, sizeof buffer, "");
   struct stat now = {0};
-  if (!path && conf && snprintf(beside, sizeof beside, "%s.faults", conf) < (int)sizeof beside) path = beside;
   pthread_mutex_lock(&lock);
   if (path && stat(path, &now) != 0) now = (struct stat){0};
   if (!is_same(&now, &seen)) {
@@ -223,13 +267,19 @@ static void litter(ulong session) {
   original->functions[N_CreateObject](session, (ulong)template, 3, (ulong)&object, 0, 0, 0, 0);
 }
 
+static struct faults look(void);
+
 static void happen(int n, const struct faults *now, ulong session) {
   if (n != now->at) return;
   pthread_mutex_lock(&lock);
   int is_due = ++calls_since == now->once_at || now->once_at == 0;
+  struct stat asked = seen;
   pthread_mutex_unlock(&lock);
-  if (is_due && now->at_litters) litter(session);
-  else if (is_due) real(N_Logout, session, 0, 0);
+  if (!is_due) return;
+  if (now->event == LITTER) litter(session);
+  else if (now->event == CRASH) raise(SIGSEGV);
+  else if (now->event == LOG_OUT) real(N_Logout, session, 0, 0);
+  else for (look(); is_same(&asked, &seen); look()) usleep(1000);
 }
 
 static int has(const struct attribute *template, ulong count, ulong attribute, ulong value) {
@@ -241,25 +291,119 @@ static int has(const struct attribute *template, ulong count, ulong attribute, u
   return 0;
 }
 
-/* Is the template of this call one that has the attribute? Of a key pair, the private half's. */
-static int asks(int n, const struct denial *denial, WORDS) {
+/* The template of this call, and how many attributes it has. Of a key pair, the private half's. */
+static struct attribute *template_of(int n, ulong *count, WORDS) {
   (void)a, (void)h;
-  ulong template = 0, count = 0;
-  if (n == N_CreateObject) template = b, count = c;
-  if (n == N_CopyObject || n == N_SetAttributeValue || n == N_GenerateKey) template = c, count = d;
-  if (n == N_DeriveKey) template = d, count = e;
-  if (n == N_GenerateKeyPair) template = e, count = f;
-  if (n == N_UnwrapKey) template = f, count = g;
-  return has((void *)template, count, denial->attribute, denial->value);
+  ulong template = 0;
+  *count = 0;
+  if (n == N_CreateObject) template = b, *count = c;
+  if (n == N_CopyObject || n == N_SetAttributeValue || n == N_GenerateKey) template = c, *count = d;
+  if (n == N_DeriveKey) template = d, *count = e;
+  if (n == N_GenerateKeyPair) template = e, *count = f;
+  if (n == N_UnwrapKey) template = f, *count = g;
+  return (struct attribute *)template;
+}
+
+static struct attribute *find(struct attribute *template, ulong count, ulong type) {
+  for (ulong i = 0; i < count; i++)
+    if (template[i].type == type) return template + i;
+  return NULL;
+}
+
+static int applies(const struct denial *denial, int n, WORDS) {
+  ulong count;
+  struct attribute *template = template_of(n, &count, a, b, c, d, e, f, g, h), *found;
+  const struct mechanism *by = (void *)b;
+  if (n != denial->function) return 0;
+  switch (denial->matter) {
+    case MECHANISM: return by->type == denial->value;
+    case WITHOUT: return template && !find(template, count, denial->attribute);
+    case POINT:
+      if (n == N_DeriveKey) return by->type == ECDH1_DERIVE && ((struct ecdh *)by->parameter)->public_length == denial->value;
+      return (found = find(template, count, CKA_EC_POINT)) && found->length == denial->value;
+    default:
+      return has(template, count, denial->attribute, denial->value) ||
+             (n == N_GenerateKeyPair && has((void *)c, d, denial->attribute, denial->value));
+  }
 }
 
 static ulong denied(int n, const struct faults *now, WORDS) {
-  for (const struct denial *denial = now->denied; denial < now->denied + now->denied_count; denial++) {
-    if (n != denial->function) continue;
-    int applies = denial->is_of_mechanism ? ((struct mechanism *)b)->type == denial->value : asks(n, denial, a, b, c, d, e, f, g, h);
-    if (applies) return denial->result;
-  }
+  for (const struct denial *denial = now->denied; denial < now->denied + now->denied_count; denial++)
+    if (applies(denial, n, a, b, c, d, e, f, g, h)) return denial->result;
   return OK;
+}
+
+static const unsigned char generator[65] =
+  "\x04\x6b\x17\xd1\xf2\xe1\x2c\x42\x47\xf8\xbc\xe6\xe5\x63\xa4\x40\xf2\x77\x03\x7d\x81\x2d\xeb\x33\xa0\xf4\xa1\x39\x45\xd8\x98\xc2\x96"
+  "\x4f\xe3\x42\xe2\xfe\x1a\x7f\x9b\x8e\xe7\xeb\x4a\x7c\x0f\x9e\x16\x2b\xce\x33\x57\x6b\x31\x5e\xce\xcb\xb6\x40\x68\x37\xbf\x51\xf5";
+
+static ulong derive_anyway(ulong session, const struct mechanism *by, ulong base, ulong template, ulong count, ulong key) {
+  struct ecdh good = *(struct ecdh *)by->parameter;
+  struct mechanism instead = {by->type, &good, by->length};
+  good.public = (unsigned char *)generator;
+  good.public_length = sizeof generator;
+  return original->functions[N_DeriveKey](session, (ulong)&instead, base, template, count, key, 0, 0);
+}
+
+static struct mechanism *swap(const struct mechanism *given, struct mechanism *swapping, struct ecdh *swapped, unsigned char *point) {
+  *swapping = *given;
+  *swapped = *(struct ecdh *)given->parameter;
+  if (swapped->public_length < sizeof twice_g || swapped->public_length > 67) abort();
+  memcpy(point, swapped->public, swapped->public_length); /* raw or DER: the coordinates are at the end */
+  memcpy(point + swapped->public_length - sizeof twice_g, twice_g, sizeof twice_g);
+  swapped->public = point;
+  swapping->parameter = swapped;
+  return swapping;
+}
+
+/* The value of a key, if that is what is asked for and it has 32 bytes. */
+static int truncated(ulong session, ulong object, struct attribute *asked, ulong count) {
+  unsigned char value[32];
+  ulong class = 0;
+  struct attribute of_class = {0, &class, sizeof class}, full = {CKA_VALUE, value, sizeof value};
+  if (count != 1 || asked->type != CKA_VALUE) return 0;
+  if (original->functions[N_GetAttributeValue](session, object, (ulong)&of_class, 1, 0, 0, 0, 0) != OK || class != SECRET_KEY) return 0;
+  if (original->functions[N_GetAttributeValue](session, object, (ulong)&full, 1, 0, 0, 0, 0) != OK || full.length != sizeof value) return 0;
+  asked->length = sizeof value - 1;
+  if (asked->value) memcpy(asked->value, value, asked->length);
+  return 1;
+}
+
+/* Only this many attributes of a template are translated. */
+enum { MOST_ATTRIBUTES = 32 };
+
+/* C_CreateObject and C_GenerateKey of a device that says it otherwise, in the words of the module. */
+static ulong translated(int n, const struct faults *now, WORDS) {
+  struct attribute template[MOST_ATTRIBUTES], *found;
+  struct mechanism by = {GENERIC_SECRET_KEY_GEN, 0, 0};
+  unsigned char point[256];
+  ulong type = GENERIC_SECRET, is_ours = n == N_GenerateKey && ((struct mechanism *)b)->type == now->dialect, count = n == N_GenerateKey ? d : c;
+  if (n == N_GenerateKey && !is_ours && ((struct mechanism *)b)->type == by.type) return MECHANISM_INVALID;
+  if (count > MOST_ATTRIBUTES || (n == N_GenerateKey && !is_ours)) return original->functions[n](a, b, c, d, e, f, g, h);
+  memcpy(template, (void *)(n == N_GenerateKey ? c : b), count * sizeof *template);
+  if ((found = find(template, count, CKA_EC_POINT)) && now->is_raw && found->length < 128) {
+    if (found->length == 67) return TEMPLATE_INCONSISTENT;
+    point[0] = 4, point[1] = found->length;
+    memcpy(point + 2, found->value, found->length);
+    *found = (struct attribute){CKA_EC_POINT, point, found->length + 2};
+  }
+  if (is_ours && !has(template, count, CKA_KEY_TYPE, SHA256_HMAC_KEY)) return TEMPLATE_INCONSISTENT;
+  if (is_ours) find(template, count, CKA_KEY_TYPE)->value = &type;
+  if (n == N_GenerateKey) return original->functions[n](a, (ulong)&by, (ulong)template, d, e, 0, 0, 0);
+  return original->functions[n](a, (ulong)template, c, d, 0, 0, 0, 0);
+}
+
+/* What C_GetAttributeValue answered, in the words of such a device. */
+static void reword(const struct faults *now, ulong session, ulong object, struct attribute *template, ulong count) {
+  unsigned char is_kept = 0;
+  struct attribute kept = {CKA_TOKEN, &is_kept, 1};
+  if (now->misread) original->functions[N_GetAttributeValue](session, object, (ulong)&kept, 1, 0, 0, 0, 0);
+  for (struct attribute *each = template; each < template + count; each++) {
+    if (!each->value || each->length == (ulong)-1) continue;
+    if (each->type == CKA_EC_POINT && now->is_raw && each->length == 67) memmove(each->value, (char *)each->value + 2, each->length = 65);
+    if (each->type == CKA_KEY_TYPE && now->dialect && *(ulong *)each->value == GENERIC_SECRET) *(ulong *)each->value = SHA256_HMAC_KEY;
+    if (each->type == now->misread && is_kept && each->length == 1) *(unsigned char *)each->value ^= 1;
+  }
 }
 
 static ulong answer(int n, const struct faults *now, WORDS) {
@@ -268,22 +412,35 @@ static ulong answer(int n, const struct faults *now, WORDS) {
     if (n == N_Sign || n == N_Verify || n == N_Encrypt || n == N_Decrypt) original->functions[n](a, b, c, d, e, f, g, h);
     return now->result[n];
   }
-  if (n == N_UnwrapKey && now->marked && e >= 8 && !memcmp((void *)d, "MMMMMMMM", 8)) return now->marked;
+  if (n == N_Sign && now->marked && c >= 8 && !memcmp((void *)b, "MMMMMMMM", 8)) {
+    original->functions[n](a, b, c, d, e, f, g, h);
+    return now->marked;
+  }
+  if (n == N_Initialize && now->cannot_lock && a && ((struct initialize_arguments *)a)->flags & OS_LOCKING_OK) return CANT_LOCK;
   if (n > N_GetFunctionList && is_gone()) return without_token(n, (ulong *)c);
   happen(n, now, a);
   ulong denial = denied(n, now, a, b, c, d, e, f, g, h);
   if (denial) return denial;
   if (n == N_GetMechanismInfo && is_hidden(now, b)) return MECHANISM_INVALID;
+  if (n == N_GetMechanismInfo && now->dialect && b == now->dialect) b = GENERIC_SECRET_KEY_GEN;
   if (n == N_DeriveKey && now->denied_kdf) {
     const struct mechanism *derivation = (void *)b;
     if (derivation->type == ECDH1_DERIVE && ((struct ecdh *)derivation->parameter)->kdf == now->denied_kdf) return MECHANISM_PARAM_INVALID;
   }
-  ulong result = original->functions[n](a, b, c, d, e, f, g, h);
+  if (n == N_GetAttributeValue && now->truncates && truncated(a, b, (void *)c, d)) return OK;
+  struct mechanism swapping;
+  struct ecdh swapped;
+  unsigned char point[67];
+  if (n == N_DeriveKey && now->swaps && ((struct mechanism *)b)->type == ECDH1_DERIVE) b = (ulong)swap((void *)b, &swapping, &swapped, point);
+  int is_other = (n == N_CreateObject && now->is_raw) || (n == N_GenerateKey && now->dialect);
+  ulong result = is_other ? translated(n, now, a, b, c, d, e, f, g, h) : original->functions[n](a, b, c, d, e, f, g, h);
+  if (result != OK && n == N_DeriveKey && now->is_lax && ((struct mechanism *)b)->type == ECDH1_DERIVE) return derive_anyway(a, (void *)b, c, d, e, f);
   if (result != OK) return result;
+  if (n == N_GetAttributeValue) reword(now, a, b, (void *)c, d);
   if (n == N_GetMechanismList && b) {
     ulong *list = (ulong *)b, *count = (ulong *)c, kept = 0;
     for (ulong i = 0; i < *count; i++)
-      if (!is_hidden(now, list[i])) list[kept++] = list[i];
+      if (!is_hidden(now, list[i])) list[kept++] = now->dialect && list[i] == GENERIC_SECRET_KEY_GEN ? now->dialect : list[i];
     *count = kept;
   }
   pthread_mutex_lock(&lock);
@@ -302,8 +459,8 @@ static void sleep_until(struct timespec from, ulong microseconds) {
 static ulong forward(int n, WORDS) {
   struct timespec began;
   clock_gettime(CLOCK_MONOTONIC, &began);
-  atomic_fetch_add(&calls, 1);
-  atomic_fetch_add(&calls_to[n], 1);
+  atomic_fetch_add(&calls[0], 1);
+  atomic_fetch_add(&calls[n + 1], 1);
   struct faults now = look();
   while (now.hangs) {
     usleep(1000);
@@ -327,6 +484,7 @@ ulong C_GetFunctionList(struct function_list **list) {
   if (!library) return GENERAL_ERROR;
   ulong (*get)(struct function_list **) = (ulong(*)(struct function_list **))dlsym(library, "C_GetFunctionList");
   if (!get || get(&original) != OK) return GENERAL_ERROR;
+  map_calls();
   ours = *original;
 #define PUT(number, name) ours.functions[number] = forward_##name;
   FUNCTIONS(PUT)

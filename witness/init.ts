@@ -96,6 +96,12 @@ async function makeInto(directory: string, config: WitnessConfig): Promise<{ log
 
 function blankToken({ token }: WitnessConfig, soPinFile: string | undefined): void {
   if (soPinFile === undefined) throw new VaultError('CONFIG_INVALID', 'A blank token is initialised with --so-pin-file.');
-  const module = modulePath(openProfile(token.profile), token.module);
-  initToken({ module, label: token.label, soPin: readPin(soPinFile), pin: readPin(token.pin_file) });
+  const profile = openProfile(token.profile);
+  initToken({
+    module: modulePath(profile, token.module),
+    profile,
+    label: token.label,
+    soPin: readPin(soPinFile),
+    pin: readPin(token.pin_file),
+  });
 }

@@ -1,17 +1,11 @@
 import { z } from 'zod';
 import type { Millis } from '../../primitives/brand.ts';
-import { type Bytes, constantTimeEqual, toHex, uint64 } from '../../primitives/bytes.ts';
+import { type Bytes, toHex, uint64 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import {
-  type Counted,
-  decodeCounted,
-  decodeGeneration,
-  encodeCounted,
-  encodeGeneration,
-  type Generation,
-  type Guarded,
-} from './guarded.ts';
+import { clear, dropPrepared, keys, purgeLive, putCounted, putFull, putLive, putPrepared } from './guard-layout.ts';
+import { type Counted, decodeCounted, decodeGeneration, type Generation, type Guarded } from './guarded.ts';
 import { decodeNumber, NumberedStore, type Operation } from './numbered-store.ts';
+import { SharedRuns } from './shared-runs.ts';
 import type { StoreMemory } from './transactions.ts';
 
 const identitySchema = z.strictObject({ fleet: z.string(), replica: z.int(), incarnation: z.int() });
@@ -19,25 +13,13 @@ const identitySchema = z.strictObject({ fleet: z.string(), replica: z.int(), inc
 /** Whose guard it is: written at creation, compared at every start. */
 export type GuardIdentity = z.infer<typeof identitySchema>;
 
-// live/<rid>          the generation served
-// prep/<rid>/<g>      generations that may have been committed
-// h/<rid>/<k>         attempts counted
-// full/<rid>          every attempt of the live generation is counted
-// changes/<rid>       how often another generation, or none, became the one served
-const keys = {
-  identity: 'identity',
-  incarnation: 'store-incarnation', // of etcd, under which this replica served last
-  boot: 'boot', // who served last, as the token has it too
-  live: (rid: string) => `live/${rid}`,
-  prepared: (rid: string, g = '') => `prep/${rid}/${g}`,
-  counted: (rid: string, attempt?: number) => `h/${rid}/${attempt === undefined ? '' : String(attempt).padStart(3, '0')}`,
-  full: (rid: string) => `full/${rid}`,
-  changes: (rid: string) => `changes/${rid}`,
-};
+const PURGED_AT_ONCE = 16;
 
 /** The guard on disk: which key holds what. What may be written is decided in guard.ts. */
 export class GuardStore {
   readonly #store: NumberedStore;
+  readonly #purges = new SharedRuns(() => this.#purgeAll());
+  #isClosing = false;
 
   private constructor(store: NumberedStore) {
     this.#store = store;
@@ -76,18 +58,15 @@ export class GuardStore {
 
   async putPrepared(generation: Generation, evicted: Generation | undefined): Promise<void> {
     const rid = toHex(generation.body.rid);
-    await this.#store.write([
-      { type: 'put', key: keys.prepared(rid, toHex(generation.body.g)), value: encodeGeneration(generation) },
-      ...(evicted ? [delPrepared(rid, evicted)] : []),
-    ]);
+    await this.#store.write([putPrepared(generation), ...(evicted ? dropPrepared(rid, evicted) : [])]);
   }
 
   /** Makes `generation` the live one. Of others only those remain that are prepared to replace it: etcd may have committed one already. */
   async replaceLive(generation: Generation, before: Guarded): Promise<void> {
     const { rid: ridBytes, g } = generation.body;
     const rid = toHex(ridBytes);
-    const live: Operation = { type: 'put', key: keys.live(rid), value: encodeGeneration(generation) };
-    await this.#store.write([...clear(rid, before, g), await this.#countChange(rid), live]);
+    const replaced = before.live ? purgeLive(rid, before.live) : [];
+    await this.#store.write([...clear(rid, before, g), ...replaced, await this.#countChange(rid), putLive(generation)]);
   }
 
   async putCounted(ridBytes: Uint8Array, attempt: number, counted: Counted, isLast: boolean): Promise<void> {
@@ -100,7 +79,7 @@ export class GuardStore {
     const rid = toHex(generation.body.rid);
     const { limit } = generation.body.policy;
     await this.#store.write([
-      { type: 'put', key: keys.live(rid), value: encodeGeneration(generation) },
+      putLive(generation),
       await this.#countChange(rid),
       ...points.map((pointHash, i) => putCounted(rid, i + 1, { pointHash, atMs })),
       ...(points.length >= limit ? [putFull(rid)] : []),
@@ -110,7 +89,31 @@ export class GuardStore {
   /** Drops the live generation. What is prepared to replace it stays. */
   async remove(ridBytes: Uint8Array, live: Generation, before: Guarded): Promise<void> {
     const rid = toHex(ridBytes);
-    await this.#store.write([...clear(rid, before, live.body.g), await this.#countChange(rid), { type: 'del', key: keys.live(rid) }]);
+    const removed: Operation[] = [{ type: 'del', key: keys.live(rid) }, ...purgeLive(rid, live)];
+    await this.#store.write([...clear(rid, before, live.body.g), ...removed, await this.#countChange(rid)]);
+  }
+
+  /** Whether the store's files may still hold a generation of the record that was dropped or replaced. */
+  async owesPurge(rid: Uint8Array): Promise<boolean> {
+    return (await this.#store.entries(keys.purge(toHex(rid)), 1)).length > 0;
+  }
+
+  /** After it they hold none that was dropped or replaced before, of any record. */
+  purge(): Promise<void> {
+    return this.#purges.run();
+  }
+
+  async #purgeAll(): Promise<void> {
+    const owed = await this.#store.entries('purge/'); // what is owed from now on is for the next run: it may come faster than it is purged
+    while (owed.length > 0) {
+      if (this.#isClosing) throw new Error('the guard is closed first');
+      const some = owed.splice(0, PURGED_AT_ONCE);
+      const dropped = some.map(([, key]) => Buffer.from(key).toString());
+      await this.#store.purge(
+        [...new Set(dropped)],
+        some.map(([key]) => ({ type: 'del', key })),
+      );
+    }
   }
 
   /** How often the record's live generation changed here. Only goes up, and stays when all else of the record is gone. */
@@ -169,8 +172,11 @@ export class GuardStore {
     return first.flat().length === 0;
   }
 
-  close(): Promise<void> {
-    return this.#store.close();
+  /** A purge under way is ended; the next start finds what is left of it. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await this.#purges.idle();
+    await this.#store.close();
   }
 
   async #countChange(rid: string): Promise<Operation> {
@@ -186,24 +192,4 @@ async function expectIdentity(store: NumberedStore, directory: string, identity:
       'GUARD_MISMATCH',
       `The guard in ${directory} is not that of replica ${identity.replica} of fleet ${identity.fleet}, incarnation ${identity.incarnation}.`,
     );
-}
-
-const putCounted = (rid: string, attempt: number, counted: Counted): Operation => ({
-  type: 'put',
-  key: keys.counted(rid, attempt),
-  value: encodeCounted(counted),
-});
-
-const delPrepared = (rid: string, { body }: Generation): Operation => ({ type: 'del', key: keys.prepared(rid, toHex(body.g)) });
-
-const putFull = (rid: string): Operation => ({ type: 'put', key: keys.full(rid), value: new Uint8Array(0) });
-
-/** All that is there but the live generation and what is prepared to replace `g`. */
-function clear(rid: string, before: Guarded, g: Uint8Array): Operation[] {
-  const dropped = before.prepared.filter(({ body }) => !constantTimeEqual(body.previous, g));
-  return [
-    ...dropped.map((generation) => delPrepared(rid, generation)),
-    ...[...before.counted.keys()].map((attempt): Operation => ({ type: 'del', key: keys.counted(rid, attempt) })),
-    { type: 'del', key: keys.full(rid) },
-  ];
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { VaultError } from '../../primitives/errors.ts';
-import { BodySchema, SubRecordSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { BodySchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
 import { Guard } from './guard.ts';
 import { type GuardIdentity, GuardStore } from './guard-store.ts';
@@ -23,14 +23,15 @@ function generation(n: number, { limit = 2, coolDownMs = 0n, enrolledAtMs = BigI
     rid,
     g: fill(n, 16),
     threshold: 2,
-    shares: [1, 2].map((index) => ({ index, publicKey: point, evaluated: point, ticketHash: fill(0, 32), x: index, mask: fill(0, 32) })),
+    shares: [1, 2].map((index) => ({ index, x: index, mask: fill(0, 32), releaseMask: fill(0, 32) })),
     policy: { limit, coolDownMs },
     ownerKey: fill(0, 32),
     previous: n > 1 ? fill(n - 1, 16) : new Uint8Array(0),
     payload: fill(0, 60),
-    commit: fill(0, 32),
+    proofKey: point,
+    releaseBase: point,
   });
-  return { ...parseBody(body), subRecord: create(SubRecordSchema, { index: 1, enrolledAtMs, tag: fill(n, 32) }), number: 0n };
+  return { ...parseBody(body), subRecord: { index: 1, enrolledAtMs, seed: fill(n, 32), mac: fill(n, 32) }, number: 0n };
 }
 
 const notCommitted = async () => undefined;

@@ -52,6 +52,7 @@ export class Guard {
       const evicted = guarded.prepared.length < MOST_PREPARED ? undefined : oldestBut(await committed(), guarded);
       this.#known.delete(toHex(rid));
       await this.#store.putPrepared(generation, evicted);
+      if (evicted) this.#purgeLater();
     });
   }
 
@@ -66,6 +67,7 @@ export class Guard {
       const live = { ...prepared, number };
       this.#known.delete(toHex(rid));
       await this.#store.replaceLive(live, guarded);
+      this.#purgeLater();
       return live;
     });
   }
@@ -93,13 +95,35 @@ export class Guard {
     return live;
   }
 
-  /** Drops the generation g and everything of it. Nothing happens where another one is live. */
-  forget(rid: Uint8Array, g: Uint8Array): Promise<void> {
-    return this.#exclusively(rid, async (guarded) => {
+  /**
+   * Drops the generation g and everything of it, also from the files of the store. Where another one is live, nothing is dropped.
+   * Throws OUTCOME_UNKNOWN.
+   */
+  async forget(rid: Uint8Array, g: Uint8Array): Promise<void> {
+    await this.#exclusively(rid, async (guarded) => {
       if (!guarded.live || !constantTimeEqual(guarded.live.body.g, g)) return;
       this.#known.delete(toHex(rid));
       await this.#store.remove(rid, guarded.live, guarded);
     });
+    await this.expectPurged(rid);
+  }
+
+  /** Returns once the files of the store hold no generation of the record that was dropped. Throws OUTCOME_UNKNOWN. */
+  async expectPurged(rid: Uint8Array): Promise<void> {
+    if (await this.#store.owesPurge(rid)) await this.purge();
+  }
+
+  /** The same for all records. */
+  async purge(): Promise<void> {
+    try {
+      await this.#store.purge();
+    } catch (cause) {
+      throw new VaultError(
+        'OUTCOME_UNKNOWN',
+        'What was dropped is served no more, but it may still lie in files of the guard; send exactly the same bytes again.',
+        { cause },
+      );
+    }
   }
 
   /** How often the record's live generation changed here: what is offered now is worth nothing once that happens again. */
@@ -135,6 +159,11 @@ export class Guard {
       this.#known.set(toHex(name.rid), { ...guarded, counted: new Map(guarded.counted).set(name.attempt, entry) });
       return live;
     });
+  }
+
+  /** Nobody waits for it. What fails is owed, and housekeeping makes it good. */
+  #purgeLater(): void {
+    void this.#store.purge().catch(() => {});
   }
 
   async #exclusively<T>(rid: Uint8Array, work: (guarded: Guarded) => Promise<T>): Promise<T> {

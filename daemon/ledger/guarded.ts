@@ -1,8 +1,8 @@
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { uint64 } from '../../primitives/bytes.ts';
-import { VaultError } from '../../primitives/errors.ts';
-import { GenerationSchema, type SubRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { GenerationSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
+import { parseSubRecord, renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 
 /** All that a replica needs to serve a generation without asking anybody. */
 export interface Generation extends HashedBody {
@@ -26,12 +26,11 @@ export interface Guarded {
 }
 
 export const encodeGeneration = ({ body, subRecord, number }: Generation): Uint8Array =>
-  toBinary(GenerationSchema, { $typeName: 'backupvault.v1.Generation', body, subRecord, number });
+  toBinary(GenerationSchema, { $typeName: 'backupvault.v1.Generation', body, subRecord: renderSubRecord(subRecord), number });
 
 export function decodeGeneration(value: Uint8Array): Generation {
   const { body, subRecord, number } = fromBinary(GenerationSchema, value);
-  if (!subRecord) throw new VaultError('GUARD_MISMATCH', 'A generation in the guard has no sub-record; an operator must look.');
-  return { ...parseBody(body), subRecord, number };
+  return { ...parseBody(body), subRecord: parseSubRecord(subRecord), number };
 }
 
 /** 8 bytes of time, then the hash. */

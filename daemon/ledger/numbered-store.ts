@@ -10,8 +10,16 @@ import { Mark } from './mark.ts';
 type Level = ClassicLevel<string, Uint8Array>;
 export type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string };
 
+/** Writes what is there at the moment of the write, or that nothing is, once more. */
+interface Again {
+  readonly type: 'again';
+  readonly key: string;
+}
+
 const encoding = { valueEncoding: 'view' } as const;
+const PAGE = 1000;
 const SEQUENCE = 'sequence'; // of the last write, in the same batch
+const NOWHERE = '!'; // before all keys: to compact there writes out what is in memory, and begins another log
 
 /**
  * A key-value store in `store/` whose writes are numbered, and `mark` with the number of the last one that was acknowledged: so that a
@@ -20,7 +28,9 @@ const SEQUENCE = 'sequence'; // of the last write, in the same batch
 export class NumberedStore {
   readonly #level: Level;
   readonly #mark: Mark;
-  readonly #writes: GroupCommit<Operation>;
+  readonly #writes: GroupCommit<Operation | Again>;
+  /** They keep older values and files alive. */
+  readonly #reads = new Set<Promise<unknown>>();
   #sequence: bigint;
   /** A write failed: whether it is there, opening the store anew will show. Until then nothing is read or written. */
   #isInDoubt = false;
@@ -70,22 +80,46 @@ export class NumberedStore {
     }
   }
 
-  async get(key: string): Promise<Uint8Array | undefined> {
-    return (await this.#opened()).get(key);
+  get(key: string): Promise<Uint8Array | undefined> {
+    return this.#reading((level) => level.get(key));
   }
 
   /** Entries whose key begins with `prefix`, in order. */
-  async entries(prefix: string, limit = -1): Promise<[string, Uint8Array][]> {
-    return (await this.#opened()).iterator({ ...under(prefix), limit }).all();
+  entries(prefix: string, limit = -1): Promise<[string, Uint8Array][]> {
+    return this.#reading((level) => level.iterator({ ...under(prefix), limit }).all());
   }
 
+  /** Keys that begin with `prefix`, in pages: one long iteration would keep alive what is purged meanwhile. */
   async *keys(prefix: string): AsyncIterable<string> {
-    yield* (await this.#opened()).keys(under(prefix));
+    const { gte, lt } = under(prefix);
+    let page = await this.#reading((level) => level.keys({ gte, lt, limit: PAGE }).all());
+    for (;;) {
+      yield* page;
+      const gt = page.at(-1);
+      if (gt === undefined || page.length < PAGE) return;
+      page = await this.#reading((level) => level.keys({ gt, lt, limit: PAGE }).all());
+    }
   }
 
   /** All or nothing, and durable when it resolves. */
   write(operations: readonly Operation[]): Promise<void> {
     return this.#writes.write(operations);
+  }
+
+  /**
+   * LevelDB leaves in its files what was overwritten or deleted. After this they hold no value of `keys` but what stands there now; then
+   * `operations` are written. The files that held them are deleted, not overwritten: the file system may keep their bytes as free space.
+   */
+  async purge(keys: readonly string[], operations: readonly Operation[]): Promise<void> {
+    await this.#readsUnderWay(); // a compaction keeps what they see
+    // A compaction rewrites a file of the lowest level only for what lies above it, and an old value may be there beside what replaced it.
+    // So all is written out of memory first, and then what stands at the keys once more, which comes to lie above.
+    await this.#compact([NOWHERE]);
+    await this.#writes.write(keys.map((key) => ({ type: 'again', key })));
+    await this.#compact(keys);
+    await this.#readsUnderWay();
+    await this.#compact(keys); // deletes the files that those kept, and reaches what LevelDB's own compaction moved down meanwhile
+    await this.#writes.write(operations); // throws if a compaction failed, which does not say so itself
   }
 
   async close(): Promise<void> {
@@ -96,10 +130,11 @@ export class NumberedStore {
   }
 
   /** The mark follows the store: where it is ahead at the next start, the store lost what was acknowledged. */
-  async #commit(operations: readonly Operation[]): Promise<void> {
+  async #commit(group: readonly (Operation | Again)[]): Promise<void> {
     if (this.#isInDoubt) await this.#reopenOnce();
     const sequence = this.#sequence + 1n;
     try {
+      const operations = await this.#resolve(group);
       faultPoint('before-guard-write');
       await this.#level.batch([...operations, { type: 'put', key: SEQUENCE, value: uint64(sequence) }], { sync: true }); // the default returns before the disk has it
       this.#sequence = sequence;
@@ -112,7 +147,37 @@ export class NumberedStore {
     }
   }
 
-  /** For reading: opens it again where that failed before, or waits until it is. */
+  /** What is written again goes first: all else in the group is later than it. */
+  async #resolve(group: readonly (Operation | Again)[]): Promise<Operation[]> {
+    const keys = group.filter((operation) => operation.type === 'again').map(({ key }) => key);
+    const values = keys.length === 0 ? [] : await this.#level.getMany(keys);
+    const again = keys.map((key, i): Operation => {
+      const value = values[i];
+      return value ? { type: 'put', key, value } : { type: 'del', key };
+    });
+    return [...again, ...group.filter((operation) => operation.type !== 'again')];
+  }
+
+  async #compact(keys: readonly string[]): Promise<void> {
+    const level = await this.#opened();
+    for (const key of keys) await level.compactRange(key, key);
+  }
+
+  async #reading<T>(read: (level: Level) => Promise<T>): Promise<T> {
+    const reading = this.#opened().then(read);
+    this.#reads.add(reading);
+    try {
+      return await reading;
+    } finally {
+      this.#reads.delete(reading);
+    }
+  }
+
+  async #readsUnderWay(): Promise<void> {
+    await Promise.allSettled(this.#reads);
+  }
+
+  /** Opens it again where that failed before, or waits until it is. */
   async #opened(): Promise<Level> {
     if ((this.#isInDoubt || this.#level.status !== 'open') && !this.#isClosed) await this.#reopenOnce();
     return this.#level;

@@ -1,14 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import {
-  type Attempts,
-  AttemptsSchema,
-  BodySchema,
-  RecordSchema,
-  RecordState,
-  SubRecordSchema,
-} from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type Attempts, AttemptsSchema, BodySchema, RecordSchema, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
+import { renderSubRecord } from '../../protocol/sub-record.ts';
 import { enrol, erase, isExhausted, spend } from './attempts.ts';
 import type { Generation, Guarded } from './guarded.ts';
 import { reconcile, type Stored } from './reconcile.ts';
@@ -19,12 +13,13 @@ const hash = (n: number) => fill(n, 32);
 
 /** Generation n of a record, as replica `index` holds it. */
 function generation(n: number, index: number, number = n): Generation {
-  const shares = [1, 2, 3].map((i) => ({ index: i, publicKey: point, evaluated: point, ticketHash: hash(0), x: i, mask: hash(0) }));
+  const shares = [1, 2, 3].map((i) => ({ index: i, x: i, mask: hash(0), releaseMask: hash(0) }));
   const body = create(BodySchema, {
     ...{ version: 1, fleet: 'test', epoch: 1n, rid: hash(7), g: fill(n, 16), threshold: 2, shares, policy: { limit: 3 } },
-    ...{ ownerKey: hash(0), previous: n > 1 ? fill(n - 1, 16) : new Uint8Array(0), payload: fill(0, 60), commit: hash(0) },
+    ...{ ownerKey: hash(0), previous: n > 1 ? fill(n - 1, 16) : new Uint8Array(0), payload: fill(0, 60) },
+    ...{ proofKey: point, releaseBase: point },
   });
-  return { ...parseBody(body), subRecord: create(SubRecordSchema, { index, tag: fill(n, 32) }), number: BigInt(number) };
+  return { ...parseBody(body), subRecord: { index, seed: hash(n), enrolledAtMs: 0n, mac: hash(n) }, number: BigInt(number) };
 }
 
 /** A guard with generation n live and these points counted, by attempt. */
@@ -41,7 +36,10 @@ function snapshot(n: number, points: number[], state = RecordState.LIVE): Stored
   const attempts = create(AttemptsSchema, {
     ...{ incarnation: 1n, g: body.g, bodyHash, limit: 3, points: points.map(hash), state, number: BigInt(n) },
   });
-  return { attempts, record: create(RecordSchema, { body, subRecords: [1, 2, 3].map((i) => generation(n, i).subRecord) }) };
+  return {
+    attempts,
+    record: create(RecordSchema, { body, subRecords: [1, 2, 3].map((i) => renderSubRecord(generation(n, i).subRecord)) }),
+  };
 }
 const nothing: Stored = { attempts: undefined, record: undefined };
 

@@ -11,6 +11,7 @@ import {
   type SubRecord,
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { HASH_LENGTH } from '../../protocol/body.ts';
+import { renderSubRecord } from '../../protocol/sub-record.ts';
 import { nextNumber } from './attempts.ts';
 import type { Generation, Guarded } from './guarded.ts';
 
@@ -132,7 +133,8 @@ function unionOf(holders: readonly Guarded[]): Uint8Array[] {
 
 /** Each replica's own, where it was asked; what etcd had of the same body, where it was not. */
 function subRecordsOf(latest: Generation, { record }: Stored, recalled: readonly Guarded[]): SubRecord[] {
-  const own = recalled.map((guarded) => copyOf(latest, guarded)?.subRecord).filter((subRecord) => subRecord !== undefined);
+  const copies = recalled.map((guarded) => copyOf(latest, guarded)).filter((copy) => copy !== undefined);
+  const own = copies.map(({ subRecord }) => renderSubRecord(subRecord));
   const sameBody = record?.body && constantTimeEqual(record.body.g, latest.body.g);
   const others = (sameBody ? record.subRecords : []).filter(({ index }) => !own.some((each) => each.index === index));
   return [...own, ...others].sort((a, b) => a.index - b.index);

@@ -8,9 +8,10 @@ import {
   type Record,
   RecordSchema,
   RecordState,
-  type SubRecord,
+  type SubRecord as SubRecordMessage,
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
+import { renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 import * as attempts from './attempts.ts';
 import type { Etcd, Versioned, Write } from './etcd.ts';
 import type { Guarded } from './guarded.ts';
@@ -61,8 +62,8 @@ export class Register {
     await this.#transactions.update(key, [`r/${key}`], (current, [stored]) => {
       const { next } = attempts.enrol(current, hashed, this.#incarnation);
       const before = next || !stored ? [] : decode(RecordSchema, stored.value, 'a record').subRecords;
-      const merged = mergeSubRecords(before, subRecords);
-      if (!next && merged.every((s) => before.some((b) => sameTag(b, s)))) return { next: undefined, writes: [], result: undefined };
+      const merged = mergeSubRecords(before, subRecords.map(renderSubRecord));
+      if (!next && merged.every((s) => before.some((b) => isSame(b, s)))) return { next: undefined, writes: [], result: undefined };
       const value = toBinary(RecordSchema, create(RecordSchema, { body, subRecords: merged }));
       const writes: Write[] = [{ put: `r/${key}`, value }, ...(next ? [{ delete: `x/${key}` }] : [])]; // a late holder changes nothing of the attempts
       return { next: next ?? current, writes, result: undefined };
@@ -153,10 +154,14 @@ function mayBeErased({ value }: { value: Uint8Array }): boolean {
 
 const decodeRecord = (stored: Versioned | undefined): Record | undefined => stored && decode(RecordSchema, stored.value, 'a record');
 
-const sameTag = (a: SubRecord, b: SubRecord): boolean => a.index === b.index && constantTimeEqual(a.tag, b.tag);
+/** Whether etcd has a replica's sub-record as this replica has it. */
+export const holds = (record: Record | undefined, subRecord: SubRecord): boolean =>
+  record?.subRecords.some((each) => isSame(each, renderSubRecord(subRecord))) ?? false;
+
+const isSame = (a: SubRecordMessage, b: SubRecordMessage): boolean => a.index === b.index && constantTimeEqual(a.value, b.value);
 
 /** The newer sub-record of a replica wins: it is the one that its guard has prepared. */
-function mergeSubRecords(before: readonly SubRecord[], now: readonly SubRecord[]): SubRecord[] {
+function mergeSubRecords(before: readonly SubRecordMessage[], now: readonly SubRecordMessage[]): SubRecordMessage[] {
   const kept = before.filter((b) => !now.some((n) => n.index === b.index));
   return [...kept, ...now].sort((a, b) => a.index - b.index);
 }

@@ -3,7 +3,7 @@ import { toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { GuardStore } from './guard-store.ts';
 import type { Register } from './register.ts';
-import { recordsServed, type StoredGeneration, storedGenerations } from './stored-generations.ts';
+import { type FoundGeneration, recordsServed, storedGenerations } from './stored-generations.ts';
 
 const bytes = (n: number) => new Uint8Array(16).fill(n);
 const guarded = (state: 'live' | 'prepared', n: number, epoch: number) => ({
@@ -35,7 +35,7 @@ const register = {
   },
 } as unknown as Register;
 
-async function collect(generations: AsyncIterable<StoredGeneration>): Promise<string[]> {
+async function collect(generations: AsyncIterable<FoundGeneration>): Promise<string[]> {
   const found: string[] = [];
   for await (const { rid, epoch, where } of generations) found.push(`${rid[0]} ${epoch} ${where}`);
   return found;

@@ -3,8 +3,8 @@ import { isVaultError } from '../../primitives/errors.ts';
 import type { GuardStore } from './guard-store.ts';
 import type { Register } from './register.ts';
 
-/** A generation that a replica needs its keys for. */
-export interface StoredGeneration {
+/** A generation that a replica needs its keys for, and where it was found. */
+export interface FoundGeneration {
   readonly rid: Uint8Array;
   readonly g: Uint8Array;
   /** Under whose keys it was stored. */
@@ -16,11 +16,7 @@ export interface StoredGeneration {
 const PAGE = 100;
 
 /** What replica `index` stored, in its guard and in etcd; most of it is found in both. Without `store` the guard is left out. */
-export async function* storedGenerations(
-  store: GuardStore | undefined,
-  register: Register,
-  index: number,
-): AsyncIterable<StoredGeneration> {
+export async function* storedGenerations(store: GuardStore | undefined, register: Register, index: number): AsyncIterable<FoundGeneration> {
   for await (const { state, body } of store?.generations() ?? [])
     yield { rid: body.rid, g: body.g, epoch: Number(body.epoch), where: state };
   let page: Awaited<ReturnType<Register['records']>>;
@@ -39,9 +35,9 @@ export async function* storedGenerations(
  * and not committed is nobody's: a replica under a later statement prepares no such body again, and so none will be committed.
  */
 export async function recordsServed(
-  generations: AsyncIterable<StoredGeneration>,
+  generations: AsyncIterable<FoundGeneration>,
   register: Register,
-  isAffected: (generation: StoredGeneration) => boolean,
+  isAffected: (generation: FoundGeneration) => boolean,
 ): Promise<Set<string>> {
   const rids = new Set<string>();
   for await (const generation of generations)
@@ -50,7 +46,7 @@ export async function recordsServed(
   return rids;
 }
 
-async function mayBeCommitted(register: Register, { rid, g }: StoredGeneration): Promise<boolean> {
+async function mayBeCommitted(register: Register, { rid, g }: FoundGeneration): Promise<boolean> {
   try {
     const { attempts } = await register.read(rid);
     return attempts !== undefined && constantTimeEqual(attempts.g, g);

@@ -2,10 +2,10 @@ import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import type { SubRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { OfferRequestSchema, PrepareRequestSchema, PromoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { BeginEnrollmentRequest, Enrolled, FinishEnrollmentRequest, Offer } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import { parseBody } from '../../protocol/body.ts';
+import { type Body, parseBody } from '../../protocol/body.ts';
+import { parseSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 import type { Account } from '../vault/account.ts';
 import { askAll, expectEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
@@ -18,8 +18,8 @@ export async function beginEnrollment(fleet: Fleet, account: Account, request: B
   const { vault, participants } = fleet;
   if (!fleet.hasRoom())
     throw new VaultError('STORE_UNAVAILABLE', 'etcd is nearly full and takes no new records; an operator must compact and defragment it.');
-  const { g, point, clientKey, grant } = request;
-  const message = create(OfferRequestSchema, { account: messageOf(account), g, point, clientKey, grant });
+  const { g, point, proofKey, grant } = request;
+  const message = create(OfferRequestSchema, { account: messageOf(account), g, point, proofKey, grant });
   const answers = await askAll(participants, async ({ calls }) => (await calls.offer(message)).offer, {
     enough: vault.statement.threshold,
     grace: OFFER_GRACE,
@@ -35,7 +35,7 @@ export async function finishEnrollment(fleet: Fleet, account: Account, request: 
   const { body } = hashed;
   if (!constantTimeEqual(body.rid, account.rid)) throw new VaultError('POLICY_REFUSED', 'body.rid is not that of the account.');
 
-  const subRecords = await prepareAll(fleet, account, request);
+  const subRecords = await prepareAll(fleet, account, request, body);
   await vault.register.enrol(hashed, subRecords);
   const holders = fleet.participants.filter(({ index }) => subRecords.some((s) => s.index === index));
   const promote = create(PromoteRequestSchema, { account: messageOf(account), g: body.g });
@@ -51,19 +51,26 @@ export async function finishEnrollment(fleet: Fleet, account: Account, request: 
   return enrolled;
 }
 
-async function prepareAll({ vault, participants }: Fleet, account: Account, request: FinishEnrollmentRequest): Promise<SubRecord[]> {
-  const { point, clientKey, body, grant, ownerSignature, deposits } = request;
+async function prepareAll(
+  { vault, participants }: Fleet,
+  account: Account,
+  request: FinishEnrollmentRequest,
+  body: Body,
+): Promise<SubRecord[]> {
+  const { point, tickets, signature, grant, ownerSignature } = request;
   const { threshold } = vault.statement;
-  const asked = participants.filter(({ index }) => body?.shares.some((share) => share.index === index));
-  const common = { account: messageOf(account), point, clientKey, grant, ownerSignature };
+  if (tickets.length !== body.shares.length || tickets.some(({ index }, i) => index !== body.shares[i]?.index))
+    throw new VaultError('MALFORMED', 'There must be one ticket for each share of the body, in the same order.');
+  const tags = tickets.map(({ tag }) => tag);
+  const common = { account: messageOf(account), point, body, tags, signature, grant, ownerSignature };
+  const asked = participants.filter(({ index }) => tickets.some((ticket) => ticket.index === index));
   const answers = await askAll(
     asked,
     async ({ index, calls }) => {
-      const deposit = deposits.find((d) => d.index === index);
-      const message = create(PrepareRequestSchema, { ...common, ...(body ? { body } : {}), ...(deposit ? { deposit } : {}) });
-      const { subRecord } = await calls.prepare(message);
+      const ticket = tickets.find((each) => each.index === index);
+      const { subRecord } = await calls.prepare(create(PrepareRequestSchema, ticket ? { ...common, ticket } : common));
       if (subRecord?.index !== index) throw new VaultError('INTERNAL', `Replica ${index} answered for another one.`);
-      return subRecord;
+      return parseSubRecord(subRecord);
     },
     { enough: threshold, grace: PREPARE_GRACE, clock: vault.clock },
   );

@@ -33,9 +33,10 @@ function slowFleet(clock: Clock = systemClock) {
       yield* rids;
     },
     full: async function* () {},
+    purge: vi.fn(async () => {}),
   };
   const fleet = { vault: { register, guard, clock }, events } as unknown as Fleet;
-  return { register, events, housekeeping: new Housekeeping(fleet, { grace: 0, interval: 1000 }) };
+  return { register, guard, events, housekeeping: new Housekeeping(fleet, { grace: 0, interval: 1000 }) };
 }
 
 const timed = async (work: Promise<void>): Promise<number> => {
@@ -96,6 +97,16 @@ describe('what was erased behind the back of a replica that runs', () => {
     await expect(housekeeping.sweep()).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
     expect(register.read).toHaveBeenCalledTimes(4);
   });
+});
+
+it('purges what the guard still owes, and says where it cannot', async () => {
+  const { guard, register, housekeeping } = slowFleet();
+  register.exhausted.mockResolvedValue([]);
+  guard.purge.mockRejectedValueOnce(new VaultError('OUTCOME_UNKNOWN', 'the disk is full'));
+  await expect(housekeeping.sweep()).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+  expect(register.read).toHaveBeenCalledTimes(RECORDS); // all else is done all the same
+  await housekeeping.sweep();
+  expect(guard.purge).toHaveBeenCalledTimes(2);
 });
 
 it('settles every record at the start, although the first one fails', async () => {

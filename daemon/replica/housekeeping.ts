@@ -79,9 +79,13 @@ export class Housekeeping {
     await forgetEverywhere(this.#fleet, rid);
   }
 
-  /** All records at first. Then, at each sweep, those that failed, the exhausted ones, and some of the others. */
+  /**
+   * What the guard’s files must not hold any more. Then all records, at first; later, at each sweep, those that failed, the exhausted ones,
+   * and some of the others.
+   */
   async #settle(failures: unknown[]): Promise<void> {
     const { vault, events } = this.#fleet;
+    await vault.guard.purge().catch((error: unknown) => void failures.push(error));
     await this.#settleAll([...this.#left.values()], failures);
     let page: Uint8Array[] = [];
     for await (const rid of this.#isSettled ? vault.guard.full() : vault.guard.rids()) {

@@ -4,6 +4,7 @@ import { constantTimeEqual } from '../../primitives/bytes.ts';
 import type { Clock } from '../../primitives/clock.ts';
 import { isVaultError } from '../../primitives/errors.ts';
 import { RecallRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { parseSubRecord } from '../../protocol/sub-record.ts';
 import type { GuardStore } from '../ledger/guard-store.ts';
 import type { Guarded } from '../ledger/guarded.ts';
 import { generationsServed, remember, type Stored } from '../ledger/reconcile.ts';
@@ -52,8 +53,9 @@ export async function rebuildGuard(options: RebuildOptions): Promise<{ rebuilt: 
 async function rebuildRecord(rid: Uint8Array, options: RebuildOptions): Promise<boolean> {
   const { index, needed, store, clock } = options;
   const { record } = (await readReconciled(rid, options)) ?? {};
-  const subRecord = record?.subRecords.find((each) => each.index === index);
-  if (!subRecord) return false;
+  const stored = record?.subRecords.find((each) => each.index === index);
+  if (!stored) return false;
+  const subRecord = parseSubRecord(stored);
   const recalled = await recallFromPeers(rid, options);
   const [generation] = generationsServed(recalled);
   if (!generation || !constantTimeEqual(generation.body.g, record?.body?.g ?? new Uint8Array(0))) return false;

@@ -10,12 +10,13 @@ type Recalled = MessageInitShape<typeof RecallResponseSchema>;
 
 const point = Uint8Array.of(2, ...new Uint8Array(32).fill(1));
 const hash = new Uint8Array(32);
-const shares = [1, 2, 3].map((index) => ({ index, publicKey: point, evaluated: point, ticketHash: hash, x: index, mask: hash }));
+const shares = [1, 2, 3].map((index) => ({ index, x: index, mask: hash, releaseMask: hash }));
 const body = create(BodySchema, {
   ...{ version: 1, fleet: 'test', epoch: 1n, rid: hash, g: new Uint8Array(16), threshold: 2, shares, policy: { limit: 3 } },
-  ...{ ownerKey: hash, previous: new Uint8Array(0), payload: new Uint8Array(60), commit: hash },
+  ...{ ownerKey: hash, previous: new Uint8Array(0), payload: new Uint8Array(60), proofKey: point, releaseBase: point },
 });
-const generation = (number = 1n, index = 2) => create(GenerationSchema, { body, subRecord: create(SubRecordSchema, { index }), number });
+const generation = (number = 1n, index = 2, length = 72) =>
+  create(GenerationSchema, { body, subRecord: create(SubRecordSchema, { index, value: new Uint8Array(length) }), number });
 const counted = (attempt: number, atMs = 0n) => create(CountedSchema, { attempt, pointHash: hash, atMs });
 const parse = (recalled: Recalled) => parseRecalled(create(RecallResponseSchema, recalled), 2);
 
@@ -34,6 +35,7 @@ it.each<[string, Recalled]>([
   ['a number that leaves no room for the next', { live: generation(2n ** 64n - 1n) }],
   ['a time beyond all times', { live: generation(), counted: [counted(1, 2n ** 60n)] }],
   ['the sub-record of another replica', { prepared: [generation(1n, 1)] }],
+  ['a sub-record that is cut off', { live: generation(1n, 2, 71) }],
 ])('refuses %s', (_, recalled) => {
   expect(() => parse(recalled)).toThrow(expect.objectContaining({ code: 'MALFORMED' }));
 });

@@ -5,6 +5,7 @@ import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import type { Generation as GenerationMessage } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type Counted as CountedMessage, RecallRequestSchema, type RecallResponse } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { HASH_LENGTH, parseBody } from '../../protocol/body.ts';
+import { parseSubRecord } from '../../protocol/sub-record.ts';
 import type { Counted, Generation, Guarded } from '../ledger/guarded.ts';
 import { askAll, expectEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
@@ -53,8 +54,9 @@ function parseCounted({ attempt, pointHash, atMs }: CountedMessage, limit: numbe
   return [attempt, { pointHash: exactly(HASH_LENGTH, pointHash, 'point_hash'), atMs: Number(atMs) }];
 }
 
-function parseGeneration({ body, subRecord, number }: GenerationMessage, index: number): Generation {
-  if (subRecord?.index !== index) throw malformed('another one’s sub-record');
+function parseGeneration({ body, subRecord: message, number }: GenerationMessage, index: number): Generation {
+  const subRecord = parseSubRecord(message);
+  if (subRecord.index !== index) throw malformed('another one’s sub-record');
   if (number >= 1n << 63n) throw malformed('a number beyond all numbers');
   return { ...parseBody(body), subRecord, number };
 }

@@ -1,17 +1,18 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
-import { exactly } from '../../primitives/bytes.ts';
+import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Body } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { EvaluateRequestSchema, ReleaseRequestSchema, type Vote, VoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { BeginRecoveryRequest, Evaluation, FinishRecoveryRequest, Release } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import { G_LENGTH, MAX_REPLICAS } from '../../protocol/body.ts';
+import { G_LENGTH, shareOf } from '../../protocol/body.ts';
 import { pointTranscript } from '../../protocol/transcripts.ts';
 import type { Account } from '../vault/account.ts';
-import { parseBlindedElement } from '../vault/curve-point.ts';
+import { parseCurvePoint } from '../vault/curve-point.ts';
 import { messageOf } from './enrol.ts';
 import { type Answers, askAll, expectEnough, isPassing } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
+import type { Participant } from './participant.ts';
 
 const EVALUATE_GRACE: Millis = 150; // more answers than t let the client see past a wrong one
 const RELEASE_GRACE: Millis = 150;
@@ -28,7 +29,7 @@ export async function beginRecovery(fleet: Fleet, account: Account, request: Beg
   const { vault, events } = fleet;
   const { point, grant } = request;
   const g = exactly(G_LENGTH, request.g, 'g');
-  const pointHash = pointTranscript(parseBlindedElement(point)).digest;
+  const pointHash = pointTranscript(parseCurvePoint(point, 'point')).digest;
   const { tenant, recordId, rid } = account;
   await vault.grants.verify(grant, {
     fleet: vault.statement.fleet,
@@ -97,23 +98,23 @@ function expectBody(answers: Answers<Evaluated>, needed: number, asked: number):
   return { body, evaluations: evaluated.map(({ evaluation }) => evaluation) };
 }
 
-/** Asks every holder for its share; those whose proof is wrong, or who are away, do not hold up the others. */
+/**
+ * Asks every holder for its share, with the same proof and the same blinded base. Those that refuse, or are away, do not hold up the
+ * others; whether one lies, the client finds out by what it signed.
+ */
 export async function finishRecovery(
   fleet: Fleet,
   account: Account,
   request: FinishRecoveryRequest,
 ): Promise<{ releases: Release[]; silent: number[] }> {
-  const { vault, participants, events } = fleet;
+  const { vault, events } = fleet;
   const { threshold } = vault.statement;
-  const { g, attempt, point, clientKey, proofs } = request;
-  if (proofs.length > MAX_REPLICAS) throw new VaultError('MALFORMED', `There must be at most ${MAX_REPLICAS} proofs.`);
-  const asked = participants.filter(({ index }) => proofs.some((proof) => proof.index === index));
-  if (asked.length < threshold) throw new VaultError('MALFORMED', `There must be a proof for each of ${threshold} replicas at least.`);
+  const { g, attempt, point, blindedBase, proof } = request;
+  const asked = await holdersOf(fleet, account, g);
+  const message = create(ReleaseRequestSchema, { account: messageOf(account), g, attempt, point, blindedBase, proof });
   const answers = await askAll(
     asked,
     async ({ index, calls }) => {
-      const proof = proofs.find((p) => p.index === index)?.proof ?? new Uint8Array(0);
-      const message = create(ReleaseRequestSchema, { account: messageOf(account), g, attempt, point, clientKey, proof });
       const { release } = await calls.release(message);
       if (release?.index !== index) throw new VaultError('INTERNAL', `Replica ${index} answered for another one.`);
       return release;
@@ -123,6 +124,13 @@ export async function finishRecovery(
   const releases = expectEnough(answers, threshold, asked.length);
   events.recovered(account.rid, attempt);
   return { releases, silent: asked.map(({ index }) => index).filter((index) => isSilent(fleet, index, answers)) };
+}
+
+/** As this replica's guard has them; where it holds no share itself, anybody may be one. */
+async function holdersOf({ vault, participants }: Fleet, { rid }: Account, g: Uint8Array): Promise<readonly Participant[]> {
+  const { live } = await vault.guard.read(rid);
+  if (!live || !constantTimeEqual(live.body.g, g)) return participants;
+  return participants.filter(({ index }) => shareOf(live.body, index));
 }
 
 const silentHolders = (fleet: Fleet, body: Body, answers: Answers<unknown>): number[] =>

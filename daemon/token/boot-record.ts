@@ -1,8 +1,8 @@
 import pkcs11js from 'pkcs11js';
 import { type Bytes, constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import type { ReplicaToken } from './keys/replica.ts';
-import { noUse } from './keys/templates.ts';
+import { bootLabel, type ReplicaToken } from './keys/replica.ts';
+import { noUse, spoken } from './keys/templates.ts';
 import type { Template } from './pkcs11/attributes.ts';
 import type { KeyHandle } from './pkcs11/session.ts';
 import type { Profile } from './profile.ts';
@@ -19,11 +19,13 @@ export const bootPlaces = {
   'key-id': { class: pkcs11js.CKO_SECRET_KEY, attribute: 'id' },
 } as const satisfies Record<Kind, { class: number; attribute: 'value' | 'id' }>;
 
-/** Not a secret; PRIVATE so that nobody replaces it without the PIN. */
-export const bootObject = (kind: Kind, label: string, record: Uint8Array = new Uint8Array(LENGTH)): Template => ({
-  ...(kind === 'data' ? { class: pkcs11js.CKO_DATA, value: record } : { ...uselessKey, id: record }),
+/** Not a secret; PRIVATE, where the token can, so that nobody replaces it without the PIN. */
+export const bootObject = (profile: Profile, label: string, record: Uint8Array = new Uint8Array(LENGTH)): Template => ({
+  ...(profile.bootRecord === 'data'
+    ? { class: pkcs11js.CKO_DATA, value: record }
+    : { ...spoken('secretKey', profile, uselessKey), id: record }),
   token: true,
-  private: true,
+  private: profile.bootRecord === 'data' ? profile.private.data : profile.private.secretKey,
   label,
 });
 
@@ -39,19 +41,21 @@ const uselessKey: Template = {
 export function readBootRecord(token: ReplicaToken): Bytes {
   const records = findRecords(token).map(({ value }) => value);
   const [first, ...others] = records;
-  if (first === undefined) throw new VaultError('KEY_MISSING', `The token holds no object ${token.bootLabel}.`);
+  if (first === undefined) throw new VaultError('KEY_MISSING', `The token holds no object ${bootLabel(token)}.`);
   return others.reduce((greatest, record) => (Buffer.compare(record, greatest) > 0 ? record : greatest), first);
 }
 
 /** TokenPort.writeBootRecord: a new object, then away with the others, since SoftHSM lets nobody change the value of one. Takes some 10 ms. */
 export function writeBootRecord(token: ReplicaToken, record: Uint8Array): void {
-  const { session, profile, bootLabel: label } = token;
-  const made = session.create(bootObject(profile.bootRecord, label, exactly(LENGTH, record, 'the boot record')));
+  const { session, profile } = token;
+  const made = session.create(bootObject(profile, bootLabel(token), exactly(LENGTH, record, 'the boot record')));
   for (const { object, value } of findRecords(token))
     if (!object.equals(made) && !constantTimeEqual(value, record)) session.destroy(object);
 }
 
-function findRecords({ session, profile, bootLabel: label }: ReplicaToken): { object: KeyHandle; value: Bytes }[] {
+function findRecords(token: ReplicaToken): { object: KeyHandle; value: Bytes }[] {
+  const { session, profile } = token;
+  const label = bootLabel(token);
   const place = bootPlaces[profile.bootRecord];
   return session.find({ class: place.class, label }, MOST_OBJECTS).map((object) => {
     const value = session.read(object, place.attribute);

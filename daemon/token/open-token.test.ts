@@ -3,19 +3,22 @@ import { p256 } from '@noble/curves/nist.js';
 import pkcs11js from 'pkcs11js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
-import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
+import type { CompressedPoint } from '../../protocol/point.ts';
+import { proofTranscript } from '../../protocol/transcripts.ts';
+import { lift, xOf } from '../../protocol/x-coordinate.ts';
 import { openToken } from './open-token.ts';
-import { initialiseOptions, openModule } from './pkcs11/module.ts';
+import { openModule } from './pkcs11/module.ts';
 import type { TokenEvent } from './pool/pool.ts';
 import type { TokenPort } from './port.ts';
-import { hmac, multiple, multiply, ReferenceClient } from './reference.ts';
+import { multiple, multiply, signWith } from './reference.ts';
 import { makeTestToken, pin, storedPin } from './testing.ts';
+import { randomScalar, ticketFields } from './testing-record.ts';
 
 // The worker is the compiled one: build first.
-const { location, provisioned } = makeTestToken(afterAll, { queueLimit: 50, recycleAfterObjects: 200 });
+const { location, provisioned } = makeTestToken(afterAll, { queueLimit: 50, recycleAfterObjects: 15 });
 const { profile, module, initParameters, tokenLabel, fleet, index, epoch } = location;
 const options = { profile, module, initParameters, tokenLabel, fleet, index, epoch };
-const ORDER = p256.Point.Fn.ORDER;
+const { ORDER } = p256.Point.Fn;
 const failsWith = (code: string) => expect.objectContaining({ name: 'VaultError', code });
 
 describe('opening a token', () => {
@@ -61,64 +64,38 @@ describe('an open token', () => {
     await expect(port.writeBootRecord(new Uint8Array(31))).rejects.toEqual(failsWith('MALFORMED'));
   });
 
-  it('evaluates as software does, refuses points that are none, and whoever has no MAC, whatever the point', async () => {
-    const { publicKey, wrappedKey } = await port.newOprfKey(multiple(7n));
-    const digest = randomBytes(32);
-    const request = { epoch, mac: { digest, tag: await port.mac(digest) }, wrappedKey, publicKey };
-    for (const e of [1n, 2n, ORDER - 2n, 77n])
-      expect(await port.evaluate({ ...request, point: multiple(e) })).toEqual(multiply(publicKey, e));
-    const offCurve = parsePoint(Uint8Array.of(2, ...new Uint8Array(31), 1), 'P');
-    for (const point of [multiple(ORDER - 1n), offCurve, new Uint8Array(33) as CompressedPoint])
-      await expect(port.evaluate({ ...request, point })).rejects.toEqual(failsWith('MALFORMED'));
-    await expect(port.evaluate({ ...request, publicKey: multiple(5n), point: multiple(3n) })).rejects.toEqual(failsWith('TOKEN_FAULT'));
-    const forged = { digest, tag: randomBytes(32) };
-    for (const e of [1n, 2n])
-      await expect(port.evaluate({ ...request, mac: forged, point: multiple(e) })).rejects.toEqual(failsWith('MAC_REFUSED'));
-  });
-
   it('carries a record from enrolment to release', async () => {
-    const client = new ReferenceClient(profile.sessionSuite);
-    const [digest, auth, share, a, b, c, proof] = Array.from({ length: 7 }, () => randomBytes(32)) as Buffer[] as [
-      Buffer,
-      Buffer,
-      Buffer,
-      Buffer,
-      Buffer,
-      Buffer,
-      Buffer,
-    ];
-    const born = await port.newOprfKey(multiple(7n));
-    expect(born.evaluated).toEqual(multiply(born.publicKey, 7n));
-    const check = { digest, tag: await port.mac(digest) };
-    const seal = (sessionTranscript: Buffer, secret: Buffer) => ({
-      sessionTranscript,
-      sealed: client.seal(port.identity.sessionKey, sessionTranscript, secret),
-    });
-    const stored = { wrappedKey: born.wrappedKey, publicKey: born.publicKey };
-    const request = { ticket: check, clientKey: client.publicKey, auth: seal(a, auth), release: seal(b, share) };
-    const blobs = await port.adopt({ ...request, ...stored, point: multiple(7n), evaluated: born.evaluated });
-    expect(await port.evaluate({ epoch, mac: check, ...stored, point: multiple(8n) })).toEqual(multiply(born.publicKey, 8n));
-    const sealed = await port.release({
-      epoch,
-      mac: check,
-      ...blobs,
-      proofTranscript: proof,
-      proof: hmac(auth, proof),
-      clientKey: client.publicKey,
-      sessionTranscript: c,
-    });
-    expect(client.open(port.identity.sessionKey, c, sealed)).toEqual(new Uint8Array(share));
+    const [blind, a, tau, b] = [randomScalar(), randomScalar(), randomScalar(), randomScalar()];
+    const generation = { rid: randomBytes(32), g: randomBytes(16), seed: randomBytes(32) };
+    const point = multiple(blind);
+    const offered = await port.offer({ ...generation, point, ...ticketFields(a) });
+    const body = { ...generation, bodyHash: randomBytes(32), enrolledAtMs: 9n };
+    const stored = { ...body, epoch, mac: await port.prepare({ ...body, point, ...offered }) };
+
+    const { evaluated } = await port.evaluate({ generation: stored, point, attempt: 1, limit: 3 });
+    expect(evaluated).toEqual(offered.evaluated);
+
+    const blindedBase = multiple((tau * b) % ORDER);
+    const { digest } = proofTranscript({ fleet, epoch, rid: body.rid, g: body.g }, 1, point, blindedBase);
+    const proof = signWith(a, digest);
+    const { released } = await port.release({ generation: stored, proofKey: multiple(a), attempt: 1, point, blindedBase, proof });
+    expect(released).toEqual(xOf(multiply(multiply(lift(offered.releaseElement), tau), b)));
+
+    const noPoint = Uint8Array.of(2, ...new Uint8Array(31), 1) as CompressedPoint;
+    const refused = port.evaluate({ generation: stored, point: noPoint, attempt: 1, limit: 3 });
+    await expect(refused).rejects.toEqual(failsWith('MALFORMED'));
+    const forged = { ...stored, mac: randomBytes(32) };
+    await expect(port.evaluate({ generation: forged, point, attempt: 1, limit: 3 })).rejects.toEqual(failsWith('MAC_REFUSED'));
   });
 
   it('keeps the code of an error across the thread', async () => {
-    await expect(port.verifyMac({ epoch, digest: randomBytes(32), tag: randomBytes(32) })).rejects.toEqual(failsWith('MAC_REFUSED'));
     await expect(port.mac(randomBytes(31))).rejects.toEqual(failsWith('MALFORMED'));
   });
 
   it('answers parallel calls each with its own answer', async () => {
     const digests = Array.from({ length: 40 }, () => randomBytes(32));
     const tags = await Promise.all(digests.map((digest) => port.mac(digest)));
-    await Promise.all(digests.map((digest, i) => port.verifyMac({ epoch, digest, tag: tags[i] as Uint8Array })));
+    for (const [i, digest] of digests.entries()) expect(await port.mac(digest)).toEqual(tags[i]);
     expect(new Set(tags.map((tag) => Buffer.from(tag).toString('hex'))).size).toBe(40);
   });
 
@@ -130,20 +107,22 @@ describe('an open token', () => {
   });
 
   it('opens a new session when its own was closed behind its back', async () => {
-    const other = openModule(module);
+    const other = openModule(location);
     for (const slot of other.C_GetSlotList(true)) other.C_CloseAllSessions(slot);
     await expect(port.mac(randomBytes(32))).resolves.toHaveLength(32);
   });
 
   it('initialises the module again when that was finalised', async () => {
-    openModule(module).C_Finalize();
+    openModule(location).C_Finalize();
     await expect(port.mac(randomBytes(32))).resolves.toHaveLength(32);
   });
 
   it('gives leaked memory back after so many objects, without a refused call', async () => {
     events.length = 0;
+    const asked = { rid: randomBytes(32), g: randomBytes(16), seed: randomBytes(32), point: multiple(2n) };
+    const offer = { ...asked, ...ticketFields(5n) };
     const caller = async () => {
-      for (let i = 0; i < 20; i++) await port.newOprfKey(multiple(2n));
+      for (let i = 0; i < 6; i++) await port.offer(offer);
     };
     await Promise.all(Array.from({ length: 8 }, caller)); // some are under way, and some wait, each time
     expect(events.length).toBeGreaterThanOrEqual(2);
@@ -162,7 +141,8 @@ describe('an open token', () => {
     await expect(port.mac(randomBytes(32))).rejects.toEqual(failsWith('TOKEN_UNAVAILABLE'));
     const bystander = new pkcs11js.PKCS11();
     bystander.load(module);
-    expect(() => bystander.C_Initialize(initialiseOptions(initParameters))).not.toThrow(); // ALREADY_INITIALIZED if it were not finalised
+    const parameters = initParameters === undefined ? {} : { libraryParameters: `${initParameters} ` };
+    expect(() => bystander.C_Initialize({ flags: 2, ...parameters })).not.toThrow(); // ALREADY_INITIALIZED if it were not finalised
     bystander.C_Finalize();
   });
 });

@@ -1,6 +1,7 @@
+import type { Millis } from '../../primitives/brand.ts';
 import type { TokenFault } from '../../protocol/token-fault.ts';
-import { beginEvaluation } from './evaluation.ts';
 import type { KeyOwner } from './keys/key-sets.ts';
+import { setEnvironment } from './pkcs11/module.ts';
 import type { PinSource } from './pool/pin-reader.ts';
 import { type TokenEvent, WorkerPool } from './pool/pool.ts';
 import type { TokenPort } from './port.ts';
@@ -18,6 +19,8 @@ export interface OpenTokenOptions extends KeyOwner {
   /** As ReplicaLocation has it. */
   readonly epoch: number;
   readonly onEvent?: (event: TokenEvent) => void;
+  /** How often its derivations are held against its public keys. */
+  readonly checkEvery?: Millis;
 }
 
 export interface OpenToken extends TokenPort {
@@ -27,28 +30,29 @@ export interface OpenToken extends TokenPort {
   onChange(listener: () => void): void;
 }
 
+const CHECK: Millis = 10_000;
+
 /** Opens and tests a replica's token. Throws MODULE_MISSING, TOKEN_MISSING, PIN_REFUSED, KEY_MISSING, TOKEN_UNFIT. */
 export async function openToken(options: OpenTokenOptions): Promise<OpenToken> {
-  const { profile, initParameters, tokenLabel, fleet, index, epoch, pin, onEvent = () => {} } = options;
+  const { profile, initParameters, tokenLabel, fleet, index, epoch, pin, onEvent = () => {}, checkEvery = CHECK } = options;
   const module = modulePath(profile, options.module);
+  setEnvironment(profile);
   const listeners: (() => void)[] = [];
-  const pool = new WorkerPool({ profile, module, initParameters, tokenLabel, fleet, index, epoch }, pin, (event) => {
+  const location = { profile, module, initParameters, tokenLabel, fleet, index, epoch };
+  const onAnyEvent = (event: TokenEvent) => {
     onEvent(event);
     for (const listener of listeners) listener();
-  });
+  };
+  const pool = new WorkerPool(location, { pin, onEvent: onAnyEvent, checkEvery });
   const identity = await pool.start();
   return {
     identity,
-    newOprfKey: (point) => pool.call('newOprfKey', point),
-    evaluate: async ({ point, ...request }) => {
-      const { points, finish } = beginEvaluation(request.publicKey, point);
-      return finish(await pool.call('deriveStored', { ...request, points }));
-    },
-    adopt: (request) => pool.call('adopt', request),
+    offer: (request) => pool.call('offer', request),
+    prepare: (request) => pool.call('prepare', request),
+    evaluate: (request) => pool.call('evaluate', request),
     release: (request) => pool.call('release', request),
     sign: (digest) => pool.call('sign', digest),
     mac: (digest) => pool.call('mac', digest),
-    verifyMac: (check) => pool.call('verifyMac', check),
     readBootRecord: () => pool.call('readBootRecord', undefined),
     writeBootRecord: (record) => pool.call('writeBootRecord', record),
     fault: () => pool.fault,

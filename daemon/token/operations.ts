@@ -1,15 +1,16 @@
-import { adopt } from './adopt.ts';
 import { readBootRecord, writeBootRecord } from './boot-record.ts';
-import { deriveStored, newOprfKey } from './evaluate.ts';
-import { asOf, type ReplicaToken } from './keys/replica.ts';
+import { checkDerivations } from './check-derivations.ts';
+import { evaluate } from './evaluate.ts';
+import type { ReplicaToken } from './keys/replica.ts';
+import { offer, prepare } from './offer.ts';
 import type { TokenPort } from './port.ts';
 import { release } from './release.ts';
-import { mac, requireMac, requireMacs, sign } from './verify.ts';
+import { mac, requireMacs, sign } from './verify.ts';
 
-/** The calls of the port, and of `evaluate` the part that needs the token: the arithmetic is done beside the worker (open-token.ts). */
-type Operations = Omit<TokenPort, 'identity' | 'close' | 'evaluate'> & {
-  deriveStored(request: Parameters<typeof deriveStored>[1]): Promise<ReturnType<typeof deriveStored>>;
-};
+/** The calls of the port, and the pool's own. */
+interface Operations extends Omit<TokenPort, 'identity' | 'close'> {
+  checkDerivations(): Promise<void>;
+}
 
 export type OperationName = keyof Operations;
 export type Argument<Name extends OperationName> = Parameters<Operations[Name]>[0];
@@ -17,9 +18,9 @@ export type Result<Name extends OperationName> = Awaited<ReturnType<Operations[N
 
 /** What a worker does. Each may be repeated: nothing here but the boot record outlives its call. */
 export const operations: { readonly [Name in OperationName]: (token: ReplicaToken, argument: Argument<Name>) => Result<Name> } = {
-  newOprfKey,
-  deriveStored,
-  adopt,
+  offer,
+  prepare,
+  evaluate,
   release,
   sign,
   mac,
@@ -28,5 +29,5 @@ export const operations: { readonly [Name in OperationName]: (token: ReplicaToke
     return readBootRecord(token);
   },
   writeBootRecord,
-  verifyMac: (token, check) => requireMac(asOf(token, check.epoch), check, 'MAC_REFUSED'),
+  checkDerivations,
 };

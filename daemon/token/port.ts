@@ -1,17 +1,6 @@
 import type { Bytes } from '../../primitives/bytes.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
-
-/** A stored value's transcript (32 bytes) and the tag (32 bytes) that this token's MAC key made for it. */
-export interface MacCheck {
-  readonly digest: Uint8Array;
-  readonly tag: Uint8Array;
-}
-
-/** A 32-byte secret under AES-KW (40 bytes), and the transcript (32 bytes) that its session key is derived with. */
-export interface Sealed {
-  readonly sessionTranscript: Uint8Array;
-  readonly sealed: Uint8Array;
-}
+import type { XCoordinate } from '../../protocol/x-coordinate.ts';
 
 /** What the token is, as it says itself. */
 export interface TokenIdentity {
@@ -19,71 +8,93 @@ export interface TokenIdentity {
   readonly model: string;
   readonly serial: string;
   readonly firmware: string;
-  readonly sessionKey: CompressedPoint;
+  /** K */
+  readonly oprfKey: CompressedPoint;
+  /** R */
+  readonly releaseKey: CompressedPoint;
+  /** V */
   readonly receiptKey: CompressedPoint;
   /** Numbers of the sets that can be read with, ascending; the last one is in force. */
   readonly keySets: readonly number[];
 }
 
+/** A generation of a record: rid 32 bytes, g 16. */
+export interface GenerationKey {
+  readonly rid: Uint8Array;
+  readonly g: Uint8Array;
+}
+
+/** What this replica stored for a generation, under the keys of `epoch`: the body's. */
+export interface StoredGeneration extends GenerationKey {
+  readonly epoch: number;
+  readonly bodyHash: Uint8Array;
+  /** 32 bytes. */
+  readonly seed: Uint8Array;
+  readonly enrolledAtMs: bigint;
+  /** 32 bytes, by the MAC key over transcript "sub-record". */
+  readonly mac: Uint8Array;
+}
+
 /**
- * All that the daemon asks of its token while serving. Every call is one visit to a worker thread; keys never pass it. `epoch` is that
- * of the body stored, under whose keys it is read: KEY_MISSING once they were destroyed. All else is done with the keys in force.
- * Errors: TOKEN_UNAVAILABLE, TOKEN_FAULT, BUSY, and those named at each call.
+ * All that the daemon asks of its token while serving: one call for one step of the protocol, and each is one visit to a worker thread.
+ * Keys never pass it. Transcripts are made here, of the fleet, replica and epoch that the token was opened for. A stored generation is
+ * read under the keys of its epoch: KEY_MISSING once they were destroyed. All else is done with the keys in force.
+ * Errors: TOKEN_UNAVAILABLE, TOKEN_FAULT, BUSY, and those named at each call. MALFORMED for what is not a point of the curve.
  */
 export interface TokenPort {
   readonly identity: TokenIdentity;
 
-  /** Makes a per-record OPRF key (k, K) in the token, evaluates `point` with it, wraps it under KEK_oprf. MALFORMED for a bad point. */
-  newOprfKey(point: CompressedPoint): Promise<{ publicKey: CompressedPoint; wrappedKey: Bytes; evaluated: CompressedPoint }>;
+  /** Evaluates `point` and gives the release element under tweaks of `seed`; `tag` is for the ticket, `signature` for the offer. */
+  offer(
+    request: GenerationKey & {
+      readonly point: CompressedPoint;
+      readonly proofKey: CompressedPoint;
+      readonly seed: Uint8Array;
+      /** 16 bytes. */
+      readonly nonce: Uint8Array;
+      readonly expiresAtMs: bigint;
+      readonly changes: bigint;
+    },
+  ): Promise<{ evaluated: XCoordinate; releaseElement: XCoordinate; tag: Bytes; signature: Bytes }>;
 
-  /** RFC 9497 §3.3.1 BlindEvaluate under a stored key. The MAC is verified before anything is unwrapped: MAC_REFUSED. MALFORMED for a bad point. */
+  /** Computes again what was offered, which must come out the same (TOKEN_FAULT), and gives the sub-record's MAC, 32 bytes. */
+  prepare(
+    request: Omit<StoredGeneration, 'epoch' | 'mac'> & {
+      readonly point: CompressedPoint;
+      readonly evaluated: XCoordinate;
+      readonly releaseElement: XCoordinate;
+    },
+  ): Promise<Bytes>;
+
+  /**
+   * RFC 9497 §3.3.1 BlindEvaluate under the generation's key, up to sign: an x coordinate; and the receipt's signature. MAC_REFUSED
+   * before anything is computed.
+   */
   evaluate(request: {
-    epoch: number;
-    mac: MacCheck;
-    wrappedKey: Uint8Array;
-    publicKey: CompressedPoint;
-    point: CompressedPoint;
-  }): Promise<CompressedPoint>;
+    readonly generation: StoredGeneration;
+    readonly point: CompressedPoint;
+    readonly attempt: number;
+    readonly limit: number;
+  }): Promise<{ evaluated: XCoordinate; signature: Bytes }>;
 
-  /**
-   * Takes over what a client sealed at enrolment: verifies the ticket's MAC (TICKET_REFUSED), opens both secrets with their
-   * session keys (SEAL_REFUSED), wraps them under KEK_auth and KEK_release, then unwraps all three blobs as a recovery would and
-   * evaluates `point` again, which must give `evaluated` (TOKEN_FAULT).
-   */
-  adopt(request: {
-    ticket: MacCheck;
-    clientKey: CompressedPoint;
-    auth: Sealed;
-    release: Sealed;
-    wrappedKey: Uint8Array;
-    publicKey: CompressedPoint;
-    point: CompressedPoint;
-    evaluated: CompressedPoint;
-  }): Promise<{ wrappedAuth: Bytes; wrappedRelease: Bytes }>;
-
-  /**
-   * Verifies MAC (MAC_REFUSED), then `proof` = HMAC-SHA-256(auth, proofTranscript) with C_Verify (PROOF_REFUSED), and only then
-   * unwraps the release share and wraps it to the session: 40 bytes AES-KW.
-   */
+  /** Verifies MAC (MAC_REFUSED) and proof (PROOF_REFUSED), and only then multiplies the blinded base by the generation's release key. */
   release(request: {
-    epoch: number;
-    mac: MacCheck;
-    wrappedAuth: Uint8Array;
-    proofTranscript: Uint8Array;
-    proof: Uint8Array;
-    wrappedRelease: Uint8Array;
-    clientKey: CompressedPoint;
-    sessionTranscript: Uint8Array;
-  }): Promise<Bytes>;
+    readonly generation: StoredGeneration;
+    /** A, which the body has. */
+    readonly proofKey: CompressedPoint;
+    readonly attempt: number;
+    readonly point: CompressedPoint;
+    /** B */
+    readonly blindedBase: CompressedPoint;
+    /** ECDSA r‖s, 64 bytes. */
+    readonly proof: Uint8Array;
+  }): Promise<{ released: XCoordinate; signature: Bytes }>;
 
   /** ECDSA P-256 by the receipt key over a 32-byte transcript: r‖s, 64 bytes (CKM_ECDSA). */
   sign(digest: Uint8Array): Promise<Bytes>;
 
   /** HMAC-SHA-256 by the MAC key over a 32-byte transcript: 32 bytes. */
   mac(digest: Uint8Array): Promise<Bytes>;
-
-  /** Throws MAC_REFUSED. */
-  verifyMac(check: MacCheck & { epoch: number }): Promise<void>;
 
   /** 32 bytes that the token keeps: who served with it last (daemon/tenure.ts). */
   readBootRecord(): Promise<Bytes>;

@@ -9,10 +9,10 @@ describe('a vendor profile', () => {
   it('says of SoftHSM2 what was found out about it', () => {
     expect(profile).toMatchObject({
       vendor: 'softhsm2',
-      wrap: { ecPrivateKey: 0x210a, secret: 0x2109 },
-      sessionSuite: 'A',
-      trusted: 'so-copy',
-      unwrapTemplate: true,
+      keystore: 'host-blob',
+      readout: { way: 'read' },
+      verify: 'token',
+      hmac: { keyType: 'generic-secret', generate: 0x350 },
       allowedMechanisms: true,
       workers: 1,
     });
@@ -21,7 +21,10 @@ describe('a vendor profile', () => {
 
   it.each([
     ['an unknown field', { enclave: true }, /enclave/],
-    ['a strategy nobody wrote', { rawEcdh: 'by-post' }, /rawEcdh/],
+    ['a strategy nobody wrote', { readout: { way: 'by-post' } }, /readout/],
+    ['a readout that does not name its mechanisms', { readout: { way: 'wrap-decrypt', iv: 'zero' } }, /readout.*wrap/s],
+    ['a derived value that may encrypt', { deriveTemplate: { send: ['class', 'encrypt'] } }, /deriveTemplate/],
+    ['a mechanism of more than 32 bits', { hmac: { keyType: 'generic-secret', generate: 2 ** 32 } }, /hmac/],
     ['no workers', { workers: 0 }, /workers/],
     ['a relative module path', { modulePaths: ['lib.so'] }, /modulePaths/],
   ])('is refused with %s, by name', (_, changes, message) => {

@@ -3,8 +3,30 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { VaultError } from '../../primitives/errors.ts';
 
-const ulong = z.int().min(1).max(0xffffffff);
+/** A CK_ULONG, as far as mechanisms, attributes and return values go: vendors' own have the highest of 32 bits set. */
+const ulong = z.int().min(0).max(0xffffffff);
 const count = z.int().positive();
+const form = z.enum(['der', 'raw']);
+
+/** Attributes that one token wants left out and another wants to see. */
+const omitted = z.array(
+  z.enum(['private', 'valueLength', 'modifiable', 'copyable', 'destroyable', 'allowedMechanisms', 'encrypt', 'wrap', 'unwrap', 'verify']),
+);
+
+const readout = z.discriminatedUnion('way', [
+  /** The derived value is made readable and read. */
+  z.strictObject({ way: z.literal('read') }),
+  /** It is sensitive, is wrapped under a throw-away key of the token, and decrypted by that key. */
+  z.strictObject({
+    way: z.literal('wrap-decrypt'),
+    wrap: ulong,
+    decrypt: ulong,
+    /** What both get as parameter: 16 zero bytes (the host is to see what the key encrypts), or nothing. */
+    iv: z.enum(['zero', 'none']),
+  }),
+  /** It is sensitive, and is wrapped by RSA-OAEP to a throw-away key of the host. */
+  z.strictObject({ way: z.literal('oaep'), hash: z.enum(['sha1', 'sha256']) }),
+]);
 
 /**
  * What differs between vendors, as data (hsm-config/). Each choice names a strategy that exists in this folder; a vendor that needs
@@ -12,36 +34,48 @@ const count = z.int().positive();
  */
 const schema = z.strictObject({
   vendor: z.string().regex(/^[a-z0-9-]+$/),
-  /** `tested`: the token suite runs against it. `documented`: drawn from papers, and its token was never met. */
-  basis: z.enum(['tested', 'documented']),
+  /** `tried`: the token suite runs against it. `from-documentation`: drawn from papers, and its token was never met. */
+  basis: z.enum(['tried', 'from-documentation']),
   /** How such a token introduces itself, as regular expressions: for suggesting a profile, never for anything else. */
   recognise: z.strictObject({ manufacturer: z.string(), model: z.string() }),
   /** Where the vendor's installer puts the module. */
   modulePaths: z.array(z.string().startsWith('/')).min(1),
+  /** Variables that the module reads. Set before it is loaded, unless they are set already. */
+  environment: z.record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.string()).optional(),
   /** A string that C_Initialize wants. @DIRECTORY@ and @LABEL@ stand for the configured ones. */
   initParameters: z.string().optional(),
   /** How a blank token comes to its PINs: C_InitToken and C_InitPIN, C_InitPIN alone, or with the vendor's own tools. */
   initialise: z.enum(['init-token', 'init-pin', 'by-vendor']),
   /** The role of C_Login. */
-  userType: z.int().nonnegative(),
+  userType: ulong,
+  /** Where keys live: in the device, or as encrypted files on the host, so that destroying a set takes every copy of them. */
+  keystore: z.enum(['device', 'host-blob']),
   /** How CKA_EC_POINT reads. */
-  ecPoint: z.enum(['der', 'raw']),
+  readPoint: form,
   /** How CKM_ECDH1_DERIVE wants the other side's point. */
-  ecdhPublicData: z.enum(['der', 'raw']),
+  derivePoint: form,
   /** How x(k·P) leaves the token. */
-  rawEcdh: z.enum(['direct', 'wrap-and-decrypt']),
-  /** How a session key is derived from it (protocol/: session suites). */
-  sessionSuite: z.enum(['A', 'B']),
-  wrap: z.strictObject({
-    /** For EC private keys. Only this token ever unwraps the result. */
-    ecPrivateKey: ulong,
-    /** For 32-byte secrets: RFC 3394, since clients make and open such blobs. */
-    secret: ulong,
-    /** For x(k·P) on the way `wrap-and-decrypt`: AES-CBC, since the key that wraps has to decrypt. */
-    derived: z.literal(0x1082),
+  readout,
+  /** Where a client's proof is verified: by C_Verify with its key as a session object, or by the host where the token takes none. */
+  verify: z.enum(['token', 'host']),
+  /** The MAC key: its type and what makes it. */
+  hmac: z.strictObject({ keyType: z.enum(['generic-secret', 'sha256-hmac']), generate: ulong }),
+  /** CKA_PRIVATE by kind of object. */
+  private: z.strictObject({
+    publicKey: z.boolean(),
+    privateKey: z.boolean(),
+    secretKey: z.boolean(),
+    derived: z.boolean(),
+    /** The boot record, where it is a data object. */
+    data: z.boolean(),
   }),
-  /** What C_UnwrapKey of an EC private key needs beside its template. */
-  ecUnwrap: z.enum(['plain', 'with-nss-db']),
+  /** What C_DeriveKey's template holds: of the attributes that we would send those listed, and the vendor's own. */
+  deriveTemplate: z.strictObject({
+    send: z.array(z.enum(['class', 'keyType', 'valueLength', 'token', 'private', 'sensitive', 'extractable'])),
+    extras: z.array(z.strictObject({ attribute: ulong, value: z.union([z.boolean(), ulong]) })).optional(),
+  }),
+  /** What templates of such an object leave out. */
+  neverSend: z.strictObject({ publicKey: omitted, privateKey: omitted, secretKey: omitted }).optional(),
   /** What C_Verify answers to a wrong signature; `any` where that is not to be foreseen: then a positive control decides (verify.ts). */
   wrongSignature: z.union([z.array(ulong).min(1), z.literal('any')]),
   /** Does CKA_LOCAL say of a key pair that it was made in the token? */
@@ -52,12 +86,8 @@ const schema = z.strictObject({
   copy: z.boolean(),
   /** Does C_DeriveKey refuse a key without DERIVE? */
   derive: z.boolean(),
-  /** Is CKA_UNWRAP_TEMPLATE enforced? */
-  unwrapTemplate: z.boolean(),
   /** Is CKA_ALLOWED_MECHANISMS enforced? */
   allowedMechanisms: z.boolean(),
-  /** How a KEK becomes CKA_TRUSTED; `none` leaves it, and CKA_WRAP_WITH_TRUSTED, out. */
-  trusted: z.enum(['so-copy', 'none']),
   /** Where the 32 bytes are that say who served last, and are no secret: the value of a data object, or the CKA_ID of a key. */
   bootRecord: z.enum(['data', 'key-id']),
   /** Threads that call the module at the same time. */

@@ -1,48 +1,14 @@
-import { createCipheriv, createDecipheriv, createECDH, createHash, createHmac } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { normalizeZ } from '@noble/curves/abstract/curve.js';
 import { p256 } from '@noble/curves/nist.js';
 import type { Bytes } from '../../primitives/bytes.ts';
 import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
 
-// What a client computes, in software that shares nothing with the code it judges: for the self-test, and for tests.
+// What others compute, in software that shares nothing with the code it judges: for the self-test, and for tests.
 
-/** An ephemeral key pair E. */
-export class ReferenceClient {
-  readonly #ecdh = createECDH('prime256v1');
-  readonly #suite: 'A' | 'B';
-  readonly publicKey: CompressedPoint;
-
-  constructor(suite: 'A' | 'B') {
-    this.#suite = suite;
-    this.#ecdh.generateKeys();
-    this.publicKey = parsePoint(new Uint8Array(this.#ecdh.getPublicKey(null, 'compressed')), 'E');
-  }
-
-  /** Seals (AES-KW, RFC 3394) a secret for the holder of `sessionKey`. */
-  seal(sessionKey: CompressedPoint, transcript: Uint8Array, secret: Uint8Array): Bytes {
-    const cipher = createCipheriv('id-aes256-wrap', this.#key(sessionKey, transcript), KW_IV);
-    return new Uint8Array(Buffer.concat([cipher.update(secret), cipher.final()]));
-  }
-
-  open(sessionKey: CompressedPoint, transcript: Uint8Array, sealed: Uint8Array): Bytes {
-    const decipher = createDecipheriv('id-aes256-wrap', this.#key(sessionKey, transcript), KW_IV);
-    return new Uint8Array(Buffer.concat([decipher.update(sealed), decipher.final()]));
-  }
-
-  #key(sessionKey: CompressedPoint, transcript: Uint8Array): Buffer {
-    const x = this.#ecdh.computeSecret(sessionKey);
-    if (this.#suite === 'B')
-      return createHash('sha256')
-        .update(x)
-        .update(Uint8Array.of(0, 0, 0, 1))
-        .update(transcript)
-        .digest();
-    const cipher = createCipheriv('aes-256-cbc', x, Buffer.alloc(16)).setAutoPadding(false);
-    return Buffer.concat([cipher.update(transcript), cipher.final()]);
-  }
-}
-
-const KW_IV = Buffer.alloc(8, 0xa6); // RFC 3394 §2.2.3.1
+/** ECDSA by `scalar`, as a client proves that it knew the code (RFC 6979): r‖s. */
+export const signWith = (scalar: bigint, digest: Uint8Array): Bytes =>
+  p256.sign(digest, p256.Point.Fn.toBytes(scalar), { prehash: false, lowS: false }) as Bytes;
 
 export const hmac = (key: Uint8Array, data: Uint8Array): Bytes => new Uint8Array(createHmac('sha256', key).update(data).digest());
 

@@ -1,9 +1,11 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import type { KeyName } from './keys/key-sets.ts';
+import { makeKey } from './keys/make-keys.ts';
 import { openReplica, type ReplicaToken } from './keys/replica.ts';
-import { kek, stored } from './keys/templates.ts';
-import { CKM, plain } from './pkcs11/mechanisms.ts';
-import { nestedTemplate } from './pkcs11/nested.ts';
-import { allProbes, isEnforced, runProbes, runRequiredProbes } from './probe/probes.ts';
+import { keyTemplates } from './keys/templates.ts';
+import type { Template } from './pkcs11/attributes.ts';
+import { CKM } from './pkcs11/mechanisms.ts';
+import { allProbes, isEnforced, runRequiredProbes } from './probe/probes.ts';
 import { selfTest } from './self-test.ts';
 import { makeTestToken, pin } from './testing.ts';
 
@@ -11,22 +13,14 @@ const token = openReplica(makeTestToken(afterAll).location, pin());
 const { profile, session } = token;
 afterAll(() => token.module.C_Finalize());
 
-const knownRisks: Record<string, string[]> = {
-  softhsm2: [],
-  'nss-softokn': ['allowedMechanisms', 'copy', 'derive', 'extractable', 'trusted', 'unwrapTemplate'],
-};
+const knownRisks: Record<string, string[]> = { 'nss-softokn': ['allowedMechanisms', 'copy', 'derive', 'extractable'] };
 
 const unfit = (message: RegExp) => expect.objectContaining({ code: 'TOKEN_UNFIT', message: expect.stringMatching(message) });
 
-/** The replica with one KEK made otherwise than provisioning makes it. */
-function withKek(changes: object): ReplicaToken {
-  const key = session.generateKey(plain(CKM.AES_KEY_GEN), {
-    ...kek('release', profile),
-    ...(profile.unwrapTemplate ? { unwrapTemplate: nestedTemplate(stored('release', profile)) } : {}),
-    ...changes,
-    token: false,
-  });
-  return { ...token, keys: { ...token.keys, 'kek-release': key } };
+/** The replica with one key made otherwise than provisioning makes it. */
+function withKey(name: KeyName, changes: Template): ReplicaToken {
+  const [key = token.keys[name]] = makeKey(session, profile, name, { token: false, ...changes });
+  return { ...token, keys: { ...token.keys, [name]: key } };
 }
 
 describe('what a hostile host with the PIN is refused', () => {
@@ -34,33 +28,48 @@ describe('what a hostile host with the PIN is refused', () => {
 
   it('is all that the profile says, and a profile that says less is a known risk', () => {
     const unprotected = allProbes.map(({ stoppedBy }) => stoppedBy).filter((guard) => !isEnforced(guard, profile));
-    expect([...new Set(unprotected)].sort()).toEqual(knownRisks[profile.vendor]);
+    expect([...new Set(unprotected)].sort()).toEqual(knownRisks[profile.vendor] ?? []);
   });
 });
 
 describe('the self-test', () => {
   it('passes a provisioned token', () => expect(() => selfTest(token)).not.toThrow());
 
+  it('passes it in short, too', () => expect(() => selfTest(token, 'short')).not.toThrow());
+
   it.each([
-    ['a KEK that decrypts', { decrypt: true }, /kek-release .* decrypt/],
-    ['a KEK that can be changed', { modifiable: true }, /kek-release .* modifiable/],
-    ['a KEK that may leave', { extractable: true }, /kek-release .* extractable/],
+    ['an OPRF key that unwraps', 'oprf', { unwrap: true }, /oprf .* unwrap/],
+    ['a release key that unwraps', 'release', { unwrap: true }, /release .* unwrap/],
+    ['a receipt key that derives', 'receipt', { derive: true }, /receipt .* derive/],
+    ['a MAC key that derives', 'mac', { derive: true }, /mac .* derive/],
+    ['a MAC key that can be changed', 'mac', { modifiable: true }, /mac .* modifiable/],
+    ...(['oprf', 'release', 'mac', 'receipt'] as const).map(
+      (name) => [`an extractable ${name} key`, name, { extractable: true }, new RegExp(`${name} .* extractable`)] as const,
+    ),
     ...(profile.allowedMechanisms
-      ? ([
-          ['a KEK for another mechanism', { allowedMechanisms: [CKM.AES_ECB, profile.wrap.secret] }, /kek-release .* allowedMechanisms/],
-        ] as const)
+      ? ([['a key for two mechanisms', 'oprf', { allowedMechanisms: [CKM.ECDH1_DERIVE, CKM.ECDSA] }, /oprf .* allowedMechanisms/]] as const)
       : []),
-  ] as const)('refuses %s', (_, changes, message) => expect(() => selfTest(withKek(changes))).toThrow(unfit(message)));
+  ] as const)('refuses %s', (_, name, changes, message) => expect(() => selfTest(withKey(name, changes))).toThrow(unfit(message)));
 
-  it.runIf(profile.unwrapTemplate)('finds by trying that a KEK unwraps anything as anything', () => {
-    const loose = withKek({ unwrapTemplate: nestedTemplate({ token: false }) });
-    const accepted = runProbes(loose).filter(({ outcome }) => outcome !== 'refused');
-    expect(accepted.map(({ name }) => name)).toContain('unwrap under kek-release as sensitive=false');
-    expect(accepted.every(({ stoppedBy }) => stoppedBy === 'unwrapTemplate')).toBe(true);
+  it.each(['oprfKey', 'releaseKey', 'receiptKey'] as const)('refuses a token whose %s is not the one announced', (name) => {
+    const { oprfKey, releaseKey, receiptKey } = token.identity;
+    const another = { oprfKey: releaseKey, releaseKey: receiptKey, receiptKey: oprfKey }[name];
+    expect(() => selfTest({ ...token, identity: { ...token.identity, [name]: another } })).toThrow(unfit(/key/));
+    if (name !== 'receiptKey')
+      expect(() => selfTest({ ...token, identity: { ...token.identity, [name]: another } }, 'short')).toThrow(unfit(/key/));
   });
 
-  it('refuses a receipt key that is not the one announced', () => {
-    const other = { ...token, identity: { ...token.identity, receiptKey: token.identity.sessionKey } };
-    expect(() => selfTest(other)).toThrow(unfit(/receipt key/));
+  it('refuses keys of a set before that are one key', () => {
+    const keys = { ...token.keys, release: token.keys.oprf };
+    expect(() => selfTest({ ...token, set: 3, older: [{ number: 1, keys }] })).toThrow(unfit(/set 1/));
+    expect(() => selfTest({ ...token, set: 3, older: [{ number: 1, keys: token.keys }] })).not.toThrow();
   });
+});
+
+it('no key has a use beside its own', () => {
+  const uses = Object.entries(keyTemplates).map(([name, template]) => {
+    const asked = template(profile) as Record<string, unknown>;
+    return [name, ['encrypt', 'decrypt', 'sign', 'verify', 'wrap', 'unwrap', 'derive'].filter((use) => asked[use])];
+  });
+  expect(Object.fromEntries(uses)).toEqual({ oprf: ['derive'], release: ['derive'], mac: ['sign', 'verify'], receipt: ['sign'] });
 });

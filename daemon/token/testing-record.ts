@@ -1,56 +1,74 @@
 import { randomBytes } from 'node:crypto';
-import { constantTimeEqual } from '../../primitives/bytes.ts';
-import { adopt } from './adopt.ts';
-import { evaluate, newOprfKey } from './evaluate.ts';
+import { p256 } from '@noble/curves/nist.js';
+import type { CompressedPoint } from '../../protocol/point.ts';
+import { proofTranscript } from '../../protocol/transcripts.ts';
+import { lift, type XCoordinate, xOf } from '../../protocol/x-coordinate.ts';
+import { evaluate } from './evaluate.ts';
 import type { ReplicaToken } from './keys/replica.ts';
-import { operations } from './operations.ts';
-import { hmac, multiple, multiply, ReferenceClient } from './reference.ts';
+import { offer, prepare } from './offer.ts';
+import type { StoredGeneration, TokenPort } from './port.ts';
+import { multiple, multiply, signWith } from './reference.ts';
 import { release } from './release.ts';
-import { mac } from './verify.ts';
 
 // For tests: one record's share of one replica, with the device played by software.
 
-export type Enrolled = ReturnType<typeof enrol>;
+/** What a device has of a replica for one record: what its code evaluates to, and what its share was masked with. */
+export interface Opened {
+  readonly evaluated: XCoordinate;
+  readonly mask: XCoordinate;
+}
+
+export interface Enrolled {
+  readonly stored: StoredGeneration;
+  readonly opened: Opened;
+  /** The private key of A. */
+  readonly a: bigint;
+  /** T */
+  readonly releaseBase: CompressedPoint;
+}
+
+const { Fn } = p256.Point;
+
+export const randomScalar = (): bigint => Fn.fromBytes(p256.utils.randomSecretKey());
+
+/** The element of the code: any will do. */
+const element = multiple(1234n);
+
+export const ticketFields = (a: bigint) => ({ proofKey: multiple(a), nonce: randomBytes(16), expiresAtMs: 1n, changes: 0n });
 
 /** Enrols a record under the keys in force. */
-export function enrol(token: ReplicaToken, epoch: number) {
-  const client = new ReferenceClient(token.profile.sessionSuite);
-  const [digest, auth, share, a, b] = Array.from({ length: 5 }, () => new Uint8Array(randomBytes(32))) as [
-    Random,
-    Random,
-    Random,
-    Random,
-    Random,
-  ];
-  const point = multiple(2n);
-  const { publicKey, wrappedKey, evaluated } = newOprfKey(token, point);
-  const check = { digest, tag: mac(token, digest) };
-  const seal = (sessionTranscript: Uint8Array, secret: Uint8Array) => ({
-    sessionTranscript,
-    sealed: client.seal(token.identity.sessionKey, sessionTranscript, secret),
-  });
-  const stored = { wrappedKey, publicKey };
-  const blobs = adopt(token, {
-    ticket: check,
-    clientKey: client.publicKey,
-    auth: seal(a, auth),
-    release: seal(b, share),
-    ...stored,
-    point,
-    evaluated,
-  });
-  return { client, auth, share, evaluate: { epoch, mac: check, ...stored, point: multiple(3n) }, release: { epoch, mac: check, ...blobs } };
+export function enrol(token: ReplicaToken): Enrolled {
+  const [blind, a, tau] = [randomScalar(), randomScalar(), randomScalar()];
+  const generation = { rid: randomBytes(32), g: randomBytes(16), seed: randomBytes(32) };
+  const point = multiply(element, blind);
+  const { evaluated, releaseElement } = offer(token, { ...generation, point, ...ticketFields(a) });
+  const body = { ...generation, bodyHash: randomBytes(32), enrolledAtMs: 5n };
+  const mac = prepare(token, { ...body, point, evaluated, releaseElement });
+  return {
+    stored: { ...body, epoch: token.epoch, mac },
+    opened: { evaluated: unblinded(evaluated, blind), mask: xOf(multiply(lift(releaseElement), tau)) },
+    a,
+    releaseBase: multiple(tau),
+  };
 }
 
-type Random = Uint8Array<ArrayBuffer>;
-
-/** Evaluates, verifies the MAC alone, and releases: the share, as the device has it then. */
-export function recover(token: ReplicaToken, { client, auth, ...record }: Enrolled): Uint8Array {
-  const evaluated = evaluate(token, record.evaluate);
-  if (!constantTimeEqual(evaluated, multiply(record.evaluate.publicKey, 3n))) throw new Error('evaluated wrongly');
-  operations.verifyMac(token, { epoch: record.evaluate.epoch, ...record.evaluate.mac });
-  const [proofTranscript, sessionTranscript] = [randomBytes(32), randomBytes(32)];
-  const proof = hmac(auth, proofTranscript);
-  const sealed = release(token, { ...record.release, proofTranscript, proof, clientKey: client.publicKey, sessionTranscript });
-  return client.open(token.identity.sessionKey, sessionTranscript, sealed);
+/** What a holder is asked for a release, and what unblinds its answer. */
+export function recoveryOf({ fleet, epoch }: ReplicaToken, { stored, a, releaseBase }: Enrolled) {
+  const b = randomScalar();
+  const [point, blindedBase] = [multiple(7n), multiply(releaseBase, b)];
+  const proof = signWith(a, proofTranscript({ fleet, epoch, rid: stored.rid, g: stored.g }, 1, point, blindedBase).digest);
+  const request = { generation: stored, proofKey: multiple(a), attempt: 1, point, blindedBase, proof };
+  return { b, request: request satisfies Parameters<TokenPort['release']>[0] };
 }
+
+/** What the device has again after a recovery: as it was `opened` at enrolment, if all is well. */
+export function recover(token: ReplicaToken, enrolled: Enrolled): Opened {
+  const blind = randomScalar();
+  const point = multiply(element, blind);
+  const { evaluated } = evaluate(token, { generation: enrolled.stored, point, attempt: 1, limit: 3 });
+  const { b, request } = recoveryOf(token, enrolled);
+  return { evaluated: unblinded(evaluated, blind), mask: unblinded(release(token, request).released, b) };
+}
+
+/** Up to sign, which x does not tell. */
+const unblinded = (x: XCoordinate, blind: bigint): XCoordinate => xOf(multiply(lift(x), Fn.inv(blind)));

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { utf8 } from '../../primitives/bytes.ts';
+import { packageRoot, profilePath } from '../../primitives/package-root.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { initToken } from './keys/init-token.ts';
 import { type Provisioned, provisionReplica } from './keys/provision.ts';
@@ -10,17 +10,19 @@ import type { ReplicaLocation } from './keys/replica.ts';
 import type { PinSource } from './pool/pin-reader.ts';
 import { initParametersFor, loadProfile, modulePath, type Profile } from './profile.ts';
 import { makeSoftHsmDirectory } from './softhsm-directory.ts';
-import { type TestTokenName, testTokens } from './test-tokens.ts';
+import { installation, type TestTokenName, testTokens } from './test-tokens.ts';
+import { initSoftToken, startSlotDaemon } from './testing-opencryptoki.ts';
 
-// For tests. The sources are two folders below the root, the compiled tests one more.
-const root = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../..' : '../../..', import.meta.url));
+// For tests.
 
-const profileNamed = (name: string): Profile => loadProfile(join(root, `hsm-config/${name}.yaml`));
+const profileNamed = (name: string): Profile => loadProfile(profilePath(name));
 export const softHsmProfile = (): Profile => profileNamed('softhsm2');
-export const pin = (): SecretBytes => new SecretBytes(utf8('user-pin-1234'));
+/** openCryptoki takes 4 to 8 characters. */
+export const PIN = 'user1234';
+export const pin = (): SecretBytes => new SecretBytes(utf8(PIN));
 /** As `openToken` asks for it. */
 export const storedPin: PinSource = () => ({ pin: pin(), stamp: '' });
-export const soPin = (): SecretBytes => new SecretBytes(utf8('officer-pin-1234'));
+export const soPin = (): SecretBytes => new SecretBytes(utf8('officer1'));
 
 export interface TestToken {
   readonly location: ReplicaLocation;
@@ -37,7 +39,7 @@ export const tokenUnderTest = (process.env.BKV_TEST_TOKEN ?? 'softhsm2') as Test
  */
 export function makeTestToken(atEnd: (remove: () => void) => void, changes: Partial<Profile> = {}): TestToken {
   const { location, directory } = makeBlankToken(atEnd, tokenUnderTest, changes);
-  return { location, directory, provisioned: provisionReplica({ ...location, pin: pin(), soPin: soPin() }) };
+  return { location, directory, provisioned: provisionReplica({ ...location, pin: pin() }) };
 }
 
 /** The same without keys: a token with its PINs and nothing in it. */
@@ -49,28 +51,39 @@ export function makeBlankToken(
   const directory = mkdtempSync(join(tmpdir(), 'bkv-token-'));
   atEnd(() => rmSync(directory, { recursive: true, force: true }));
   const kind = testTokens[name];
-  if (kind.profile === 'softhsm2') process.env.SOFTHSM2_CONF = makeSoftHsmDirectory(directory, join(root, 'softhsm/softhsm2.conf'));
-  if (kind.profile === 'kryoptic') writeKryopticConf(directory);
   const profile = { ...profileNamed(kind.profile), ...kind.changes, ...changes };
+  prepare[kind.profile]?.(directory, profile, atEnd);
   const module = modulePath(profile);
   const tokenLabel = 'test';
   const initParameters = initParametersFor(profile, { directory, label: tokenLabel });
-  initToken({ module, initParameters, initialise: profile.initialise, label: tokenLabel, soPin: soPin(), pin: pin() });
+  initBlank({ module, initParameters, profile }, tokenLabel);
   return { directory, location: { profile, module, initParameters, tokenLabel, fleet: 'fleet', index: 1, epoch: 1 } };
 }
 
-/** Another token of the same kind, without keys. */
-export function makeTokenBeside(
-  { location }: Pick<TestToken, 'location'>,
-  atEnd: (remove: () => void) => void,
-  tokenLabel: string,
-): ReplicaLocation {
-  if (location.initParameters !== undefined) return makeBlankToken(atEnd).location; // a token is a directory of its own
-  const { module, profile } = location;
-  initToken({ module, initialise: profile.initialise, label: tokenLabel, soPin: soPin(), pin: pin() });
-  return { ...location, tokenLabel };
-}
+const initBlank = (place: Pick<ReplicaLocation, 'module' | 'initParameters' | 'profile'>, label: string): void =>
+  place.profile.vendor === 'opencryptoki'
+    ? initSoftToken(place, label, soPin(), pin())
+    : initToken({ ...place, label, soPin: soPin(), pin: pin() });
 
-/** As its User_Guide.md has it (kryoptic-lib 1.5.1). */
-const writeKryopticConf = (directory: string): void =>
-  writeFileSync(join(directory, 'token.conf'), `[[slots]]\nslot = 1\ndbtype = "sqlite"\ndbargs = "${join(directory, 'token.sql')}"\n`);
+type AtEnd = Parameters<typeof makeBlankToken>[0];
+
+const makeSoftHsm = (directory: string): void => {
+  process.env.SOFTHSM2_CONF = makeSoftHsmDirectory(directory, join(packageRoot, 'softhsm/softhsm2.conf'));
+};
+
+/** What a module finds when it is loaded. */
+const prepare: Readonly<Record<string, (directory: string, profile: Profile, atEnd: AtEnd) => void>> = {
+  softhsm2: makeSoftHsm,
+  'p11-kit-proxy': (directory) => {
+    makeSoftHsm(directory);
+    // In front of SoftHSM2 alone: pkcs11.conf(5), whose user configuration takes the place of the machine's.
+    mkdirSync(join(directory, 'pkcs11/modules'), { recursive: true });
+    writeFileSync(join(directory, 'pkcs11/pkcs11.conf'), 'user-config: only\n');
+    writeFileSync(join(directory, 'pkcs11/modules/softhsm2.module'), `module: ${modulePath(softHsmProfile())}\n`);
+    process.env.XDG_CONFIG_HOME = directory;
+  },
+  opencryptoki: (directory, { modulePaths }, atEnd) => startSlotDaemon(installation(modulePaths), directory, atEnd),
+  // As its User_Guide.md has it (kryoptic-lib 1.5.1).
+  kryoptic: (directory) =>
+    writeFileSync(join(directory, 'token.conf'), `[[slots]]\nslot = 1\ndbtype = "sqlite"\ndbargs = "${join(directory, 'token.sql')}"\n`),
+};

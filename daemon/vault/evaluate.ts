@@ -3,12 +3,10 @@ import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { type EvaluateRequest, type EvaluateResponse, EvaluateResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { Evaluation } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import { shareOf } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
-import { receiptTranscript } from '../../protocol/transcripts.ts';
 import { faultPoint } from '../fault-point.ts';
 import type { Generation } from '../ledger/guarded.ts';
-import { subRecordMac } from './sub-record.ts';
+import { storedGeneration } from './stored-generation.ts';
 import type { Vault } from './vault.ts';
 import { parseAttempt } from './vote.ts';
 import { type VotedAttempt, verifyVotes } from './votes.ts';
@@ -26,19 +24,14 @@ export async function evaluate(vault: Vault, request: EvaluateRequest): Promise<
   return create(EvaluateResponseSchema, request.wantBody ? { evaluation, body: generation.body } : { evaluation });
 }
 
-async function evaluateVoted(vault: Vault, voted: VotedAttempt, point: CompressedPoint, generation: Generation): Promise<Evaluation> {
-  const { self, token } = vault;
-  const { body, bodyHash, subRecord } = generation;
-  const { index } = self;
-  const evaluated = await token.evaluate({
-    epoch: Number(body.epoch),
-    mac: subRecordMac(vault, generation),
-    wrappedKey: subRecord.wrappedKey,
-    publicKey: shareOf(body, index)?.publicKey as CompressedPoint, // parseBody checked it, prepare that it is there
-    point,
-  });
-  const { enrolledAtMs } = subRecord;
-  const { limit } = body.policy;
-  const receipt = receiptTranscript({ ...voted, index, limit, point, evaluated, bodyHash, enrolledAtMs });
-  return { $typeName: 'backupvault.v1.Evaluation', index, evaluated, enrolledAtMs, signature: await token.sign(receipt.digest) };
+async function evaluateVoted(
+  { self, token }: Vault,
+  { attempt }: VotedAttempt,
+  point: CompressedPoint,
+  generation: Generation,
+): Promise<Evaluation> {
+  const { limit } = generation.body.policy;
+  const answer = await token.evaluate({ generation: storedGeneration(generation), point, attempt, limit });
+  const { enrolledAtMs } = generation.subRecord;
+  return { $typeName: 'backupvault.v1.Evaluation', index: self.index, enrolledAtMs, ...answer };
 }

@@ -14,12 +14,16 @@ export async function forget(vault: Vault, request: ForgetRequest): Promise<Forg
   return create(ForgetResponseSchema);
 }
 
-/** Whether etcd shows the record erased; if so, the generation that was erased is gone from the guard, and so is one before it. */
+/**
+ * Whether etcd shows the record erased; if so, the generation that was erased is gone from the guard, and from its files, and so is one
+ * before it. Throws OUTCOME_UNKNOWN where the files may still hold it.
+ */
 export async function forgetErased({ register, guard }: Vault, rid: Uint8Array): Promise<boolean> {
   const { attempts } = await register.read(rid);
   if (attempts?.state !== RecordState.ERASED) return false;
   const { live } = await guard.read(rid);
   // One of an earlier number is here where this replica missed the re-enrolment that came before the erasure, too.
   if (live && (constantTimeEqual(live.body.g, attempts.g) || live.number < attempts.number)) await guard.forget(rid, live.body.g);
+  else await guard.expectPurged(rid); // an earlier attempt may have got so far
   return true;
 }

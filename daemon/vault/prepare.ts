@@ -1,36 +1,34 @@
 import { create } from '@bufbuild/protobuf';
-import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
+import { type Bytes, constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import { type Share, type SubRecord, SubRecordSchema, type Ticket } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type PrepareRequest, type PrepareResponse, PrepareResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import type { Deposit } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import { type HashedBody, parseBody, SEALED_LENGTH, shareOf } from '../../protocol/body.ts';
-import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
-import {
-  type SessionPurpose,
-  sessionTranscript,
-  subRecordTranscript,
-  ticketHashTranscript,
-  ticketTranscript,
-} from '../../protocol/transcripts.ts';
+import { HASH_LENGTH, type HashedBody, parseBody, shareOf } from '../../protocol/body.ts';
+import { offerFields, parseTicket, type Ticket } from '../../protocol/offer.ts';
+import type { CompressedPoint } from '../../protocol/point.ts';
+import { renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
+import { finishTranscript } from '../../protocol/transcripts.ts';
 import type { Generation, Guarded } from '../ledger/guarded.ts';
 import { parseAccount } from './account.ts';
+import { parseCurvePoint } from './curve-point.ts';
+import { isSigned, publicKey, SIGNATURE_LENGTH } from './ecdsa.ts';
 import { forgetErased } from './forget.ts';
 import { expectMayReplace } from './ownership.ts';
 import type { Vault } from './vault.ts';
 
-/** What the client handed over, of the right form and for this replica. */
+/** What the client made, of the right form and with a share for this replica. */
 interface Handover extends HashedBody {
-  readonly share: Share;
-  readonly ticket: Ticket;
-  readonly deposit: Deposit;
   readonly point: CompressedPoint;
-  readonly clientKey: CompressedPoint;
+  /** A */
+  readonly proofKey: CompressedPoint;
+  /** By A. */
+  readonly signature: Bytes;
+  /** Of all tickets, in the order of the body's shares. */
+  readonly tags: readonly Uint8Array[];
 }
 
 /**
- * Checks a new generation, takes its secrets over into the token's wrapping, and keeps it as prepared, durably. The same bytes
- * again get the same answer; another body for the same g is refused.
+ * Checks a new generation, makes its seed again, and keeps both as prepared, durably. The same bytes again get the same answer, whatever
+ * has become of their ticket; another body for the same g is refused.
  */
 export async function prepare(vault: Vault, request: PrepareRequest): Promise<PrepareResponse> {
   const account = parseAccount(vault, request.account);
@@ -55,26 +53,33 @@ export async function prepare(vault: Vault, request: PrepareRequest): Promise<Pr
     subRecord = findSame(guarded, handover);
     if (subRecord) return undefined;
     await expectMayReplace(vault, guarded, handover, request.ownerSignature);
-    await expectTicketHolds(vault, guarded, handover);
-    subRecord = await takeOver(vault, handover);
+    expectWhoBegan(vault, handover);
+    const ticket = parseTicket(request.ticket);
+    expectFinished(vault, handover, ticket);
+    expectInTime(vault, ticket);
+    await expectUnchanged(vault, guarded, handover, ticket);
+    subRecord = await store(vault, handover, ticket);
     return { body, bodyHash, subRecord, number: 0n };
   };
   await vault.guard.prepare(body.rid, make, async () => (await vault.register.read(body.rid)).attempts?.g);
-  return create(PrepareResponseSchema, { subRecord: subRecord as SubRecord });
+  return create(PrepareResponseSchema, { subRecord: renderSubRecord(subRecord as SubRecord) });
 }
 
-function parseHandover(vault: Vault, request: PrepareRequest): Handover {
-  const hashed = parseBody(request.body);
-  const { deposit } = request;
-  const share = shareOf(hashed.body, vault.self.index);
-  if (!share || !deposit?.ticket || deposit.index !== vault.self.index)
-    throw new VaultError('MALFORMED', `The share or the deposit for replica ${vault.self.index} is missing.`);
-  exactly(SEALED_LENGTH, deposit.sealedAuth, 'sealed_auth');
-  exactly(SEALED_LENGTH, deposit.sealedRelease, 'sealed_release');
-  exactly(32, deposit.ticket.tag, 'ticket.tag');
-  const point = parsePoint(request.point, 'point');
-  const clientKey = parsePoint(request.clientKey, 'client_key');
-  return { ...hashed, share, ticket: deposit.ticket, deposit, point, clientKey };
+/** Throws MALFORMED. */
+function parseHandover({ self }: Vault, { body, point, signature, tags }: PrepareRequest): Handover {
+  const hashed = parseBody(body);
+  const { shares, proofKey, releaseBase } = hashed.body;
+  if (!shareOf(hashed.body, self.index)) throw new VaultError('MALFORMED', `The body has no share for replica ${self.index}.`);
+  if (tags.length !== shares.length) throw new VaultError('MALFORMED', `There must be ${shares.length} tags, one for each share.`);
+  for (const tag of tags) exactly(HASH_LENGTH, tag, 'tags');
+  parseCurvePoint(releaseBase, 'body.release_base');
+  return {
+    ...hashed,
+    point: parseCurvePoint(point, 'point'),
+    proofKey: parseCurvePoint(proofKey, 'body.proof_key'),
+    signature: exactly(SIGNATURE_LENGTH, signature, 'signature'),
+    tags,
+  };
 }
 
 function expectFleetPolicy({ statement, bounds }: Vault, { body }: HashedBody): void {
@@ -100,57 +105,59 @@ function findSame({ live, prepared }: Guarded, { body, bodyHash }: HashedBody): 
 }
 
 /**
+ * Whoever relays an enrolment could keep it back, finish its tickets with a body of his own, and guess by that. Only who began it has the
+ * private key of A. Throws FINISH_REFUSED.
+ */
+function expectWhoBegan({ statement }: Vault, { body, bodyHash, proofKey, tags, signature }: Handover): void {
+  const { fleet, epoch } = statement;
+  if (isSigned(finishTranscript({ fleet, epoch, rid: body.rid, g: body.g }, bodyHash, tags), signature, publicKey(proofKey))) return;
+  throw new VaultError(
+    'FINISH_REFUSED',
+    'The enrolment is not signed by who began it, or not for these bytes; send what the client made, unchanged.',
+  );
+}
+
+/** Throws TICKET_REFUSED for a ticket that the client's signature does not cover as this replica's. */
+function expectFinished({ self }: Vault, { body, tags }: Handover, { index, tag }: Ticket): void {
+  const signed = tags[body.shares.findIndex((share) => share.index === self.index)];
+  if (index !== self.index || !signed || !constantTimeEqual(signed, tag))
+    throw refused('The ticket is not the one that the client finished with; send what the client made, unchanged.');
+}
+
+/** Throws TICKET_EXPIRED. */
+function expectInTime({ clock }: Vault, { expiresAtMs }: Ticket): void {
+  if (Number(expiresAtMs) <= clock.now())
+    throw new VaultError('TICKET_EXPIRED', 'The ticket has expired; begin the enrolment again with a fresh g.');
+}
+
+/**
  * Whoever relayed an enrolment must not be able to send it again after its generation ended, and have its attempts back, if etcd
  * lies or another generation of the same name is there (docs/adr/0011). Throws TICKET_REFUSED.
  */
-async function expectTicketHolds({ guard }: Vault, { live }: Guarded, { body, ticket }: Handover): Promise<void> {
+async function expectUnchanged({ guard }: Vault, { live }: Guarded, { body }: Handover, ticket: Ticket): Promise<void> {
   const changes = await guard.changes(body.rid);
   if (ticket.changes === changes) return;
   // One change alone, and it made live what the body replaces: this replica promoted late, and the body was never live.
   if (ticket.changes + 1n === changes && live && constantTimeEqual(live.body.g, body.previous)) return;
-  throw new VaultError('TICKET_REFUSED', 'The record changed since BeginEnrollment; begin the enrolment again with a fresh g.');
+  throw refused('The record changed since BeginEnrollment; begin the enrolment again with a fresh g.');
 }
 
-async function takeOver(vault: Vault, handover: Handover): Promise<SubRecord> {
-  const { body, bodyHash, share, ticket, deposit, point, clientKey } = handover;
-  const { self, statement, token } = vault;
-  const { index } = self;
-  if (!constantTimeEqual(share.ticketHash, ticketHashTranscript(index, ticket).digest))
-    throw new VaultError('TICKET_REFUSED', 'The ticket is not the one that the body names.');
-  const now = vault.clock.now();
-  if (Number(ticket.expiresAtMs) <= now)
-    throw new VaultError('TICKET_EXPIRED', 'The ticket has expired; begin the enrolment again with a fresh g.');
-
-  const name = { fleet: statement.fleet, epoch: statement.epoch, index, rid: body.rid, g: body.g };
-  const { publicKey, evaluated } = share as Share & { publicKey: CompressedPoint; evaluated: CompressedPoint }; // parseBody checked them
-  const session = (purpose: SessionPurpose) =>
-    sessionTranscript({
-      ...name,
-      suite: self.sessionSuite,
-      purpose,
-      statementHash: statement.hash,
-      sessionKey: self.sessionKey,
-      attempt: 0,
-      point,
-      clientKey,
-      bodyHash,
-    }).digest;
-  const { wrappedAuth, wrappedRelease } = await token.adopt({
-    ticket: {
-      digest: ticketTranscript({ ...name, point, clientKey, publicKey, evaluated }, ticket).digest,
-      tag: ticket.tag,
-    },
-    clientKey,
-    auth: { sessionTranscript: session('enrol-auth'), sealed: deposit.sealedAuth },
-    release: { sessionTranscript: session('enrol-release'), sealed: deposit.sealedRelease },
-    wrappedKey: ticket.wrappedKey,
-    publicKey,
-    point,
-    evaluated,
-  });
-  const fields = { wrappedKey: ticket.wrappedKey, wrappedAuth, wrappedRelease, enrolledAtMs: BigInt(Math.floor(now)) };
-  const tag = await token.mac(subRecordTranscript({ ...name, bodyHash, ...fields }).digest);
-  return create(SubRecordSchema, { index, ...fields, tag });
+/** Has the token compute what was offered once more: what it would not find again is not stored. Throws TICKET_REFUSED, TOKEN_FAULT. */
+async function store(vault: Vault, { body, bodyHash, point, proofKey }: Handover, ticket: Ticket): Promise<SubRecord> {
+  const { statement, self, token, tickets, clock } = vault;
+  const { rid, g } = body;
+  const asked = { fleet: statement.fleet, epoch: statement.epoch, index: self.index, rid, g, point, proofKey };
+  const secret = tickets.seedOf(offerFields(asked, ticket), ticket.tag);
+  try {
+    const seed = secret.expose();
+    const enrolledAtMs = BigInt(Math.floor(clock.now()));
+    const { evaluated, releaseElement } = ticket;
+    const mac = await token.prepare({ rid, g, bodyHash, seed, enrolledAtMs, point, evaluated, releaseElement });
+    return { index: self.index, seed: seed.slice(), enrolledAtMs, mac };
+  } finally {
+    secret.wipe();
+  }
 }
 
+const refused = (why: string) => new VaultError('TICKET_REFUSED', why);
 const policy = (why: string) => new VaultError('POLICY_REFUSED', `The enrolment is refused: ${why}.`);

@@ -5,6 +5,7 @@ import { type PromoteRequest, type PromoteResponse, PromoteResponseSchema } from
 import { G_LENGTH } from '../../protocol/body.ts';
 import { enrolledTranscript } from '../../protocol/transcripts.ts';
 import type { Generation } from '../ledger/guarded.ts';
+import { holds } from '../ledger/register.ts';
 import { parseAccount } from './account.ts';
 import type { Vault } from './vault.ts';
 
@@ -24,11 +25,10 @@ export function promoteCommitted(vault: Vault, rid: Uint8Array, g: Uint8Array): 
   return vault.guard.promote(rid, g, (generation) => committedAs(vault, generation));
 }
 
-/** The number under which etcd committed the generation: this replica reads etcd itself, and believes what bears its own MAC. */
+/** The number under which etcd committed the generation: this replica reads etcd itself, and believes what is as it has it itself. */
 async function committedAs({ register }: Vault, { body, bodyHash, subRecord }: Generation): Promise<bigint | undefined> {
   const { attempts, record } = await register.read(body.rid);
   if (!attempts || attempts.state !== RecordState.LIVE) return undefined;
   if (!constantTimeEqual(attempts.g, body.g) || !constantTimeEqual(attempts.bodyHash, bodyHash)) return undefined;
-  const isOurs = record?.subRecords.some(({ index, tag }) => index === subRecord.index && constantTimeEqual(tag, subRecord.tag));
-  return isOurs ? attempts.number : undefined;
+  return holds(record, subRecord) ? attempts.number : undefined;
 }

@@ -3,6 +3,7 @@ import { exactly } from '../../primitives/bytes.ts';
 import { GenerationSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type RecallRequest, type RecallResponse, RecallResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { HASH_LENGTH } from '../../protocol/body.ts';
+import { renderSubRecord } from '../../protocol/sub-record.ts';
 import type { Generation } from '../ledger/guarded.ts';
 import { expectSameEpoch } from './account.ts';
 import type { Vault } from './vault.ts';
@@ -18,4 +19,5 @@ export async function recall(vault: Vault, request: RecallRequest): Promise<Reca
   });
 }
 
-const messageOf = ({ body, subRecord, number }: Generation) => create(GenerationSchema, { body, subRecord, number });
+const messageOf = ({ body, subRecord, number }: Generation) =>
+  create(GenerationSchema, { body, subRecord: renderSubRecord(subRecord), number });

@@ -1,4 +1,5 @@
 import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { holds } from '../ledger/register.ts';
 import { forgetErased } from './forget.ts';
 import type { Vault } from './vault.ts';
 
@@ -13,6 +14,5 @@ export async function settle(vault: Vault, rid: Uint8Array): Promise<void> {
   const { attempts, record } = await register.readCurrent(rid);
   const own = attempts && [...(live ? [live] : []), ...prepared].find(({ bodyHash }) => constantTimeEqual(bodyHash, attempts.bodyHash));
   if (!own) return;
-  const isThere = record?.subRecords.some(({ tag }) => constantTimeEqual(tag, own.subRecord.tag));
-  if (!isThere) await register.enrol(own, [own.subRecord]);
+  if (!holds(record, own.subRecord)) await register.enrol(own, [own.subRecord]);
 }

@@ -6,6 +6,7 @@ import type { Guard } from '../ledger/guard.ts';
 import type { Register } from '../ledger/register.ts';
 import type { TokenPort } from '../token/port.ts';
 import type { GrantVerifier } from './grants.ts';
+import type { TicketSecrets } from './ticket-secrets.ts';
 
 /** What a replica is made of: every step of the protocol works on this. compose.ts makes it. */
 export interface Vault {
@@ -16,6 +17,7 @@ export interface Vault {
   readonly guard: Guard;
   readonly register: Register;
   readonly grants: GrantVerifier;
+  readonly tickets: TicketSecrets;
   /** V_i of every replica, by index. */
   readonly receiptKeys: ReadonlyMap<number, KeyObject>;
   readonly clock: Clock;

@@ -11,7 +11,7 @@ import type { CompressedPoint } from '../../protocol/point.ts';
 import { type AttemptName, pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import { faultPoint } from '../fault-point.ts';
 import { expectSameEpoch, parseAccount } from './account.ts';
-import { parseBlindedElement } from './curve-point.ts';
+import { parseCurvePoint } from './curve-point.ts';
 import { promoteCommitted } from './promote.ts';
 import type { Vault } from './vault.ts';
 
@@ -48,7 +48,7 @@ export async function parseAttempt(vault: Vault, request: AttemptRequest): Promi
   const { tenant, recordId, rid } = parseAccount(vault, request.account);
   const g = exactly(G_LENGTH, request.g, 'g');
   const bodyHash = exactly(HASH_LENGTH, request.bodyHash, 'body_hash');
-  const point = parseBlindedElement(request.point);
+  const point = parseCurvePoint(request.point, 'point');
   const pointHash = pointTranscript(point).digest;
   await vault.grants.verify(request.grant, { fleet, tenant, operation: 'begin-recovery', recordId, g, authorises: pointHash });
   return { name: { fleet, epoch, rid, g, bodyHash, attempt: request.attempt, pointHash }, point };

@@ -1,9 +1,9 @@
-import { verify } from 'node:crypto';
 import type { Brand } from '../../primitives/brand.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Vote } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { type Body, shareOf } from '../../protocol/body.ts';
 import { type AttemptName, voteTranscript } from '../../protocol/transcripts.ts';
+import { isSigned } from './ecdsa.ts';
 import type { Vault } from './vault.ts';
 
 /** An attempt that t holders of the record counted in their guards. Nothing is evaluated without one, and only `verifyVotes` makes it. */
@@ -15,8 +15,7 @@ export function verifyVotes({ statement, receiptKeys }: Vault, name: AttemptName
   for (const { index, signature } of votes) {
     const key = receiptKeys.get(index);
     if (!key || !shareOf(body, index)) throw refused(`replica ${index} holds no share of the record`);
-    if (!verify('sha256', voteTranscript(index, name).preimage, { key, dsaEncoding: 'ieee-p1363' }, signature))
-      throw refused(`the vote of replica ${index} is not for this attempt`);
+    if (!isSigned(voteTranscript(index, name), signature, key)) throw refused(`the vote of replica ${index} is not for this attempt`);
     voters.add(index);
     if (voters.size === statement.threshold) return name as VotedAttempt;
   }

@@ -163,8 +163,8 @@ function planOf(
       keys: keys[i] as PlannedReplica['keys'],
       guard_incarnation: number > 1 && keys[i] === 'make' ? 2 : 1, // a new token's guard begins anew
       config: path(join(directory, 'config.yaml')),
-      ...(keys[i] !== 'keep' ? { so_pin_file: path(soPinFile) } : {}),
       initialise: keys[i] === 'make',
+      ...(keys[i] === 'make' ? { so_pin_file: path(soPinFile) } : {}),
       module_configuration: { variable: 'SOFTHSM2_CONF', file: path(environment.SOFTHSM2_CONF) },
       attestation: [],
     })),

@@ -120,7 +120,6 @@ test('the plan is held against itself before anything begins', () => {
     { not_after: '2020-01-01T00:00:00Z' },
     { surprise: true },
     { replicas: replicas.map((replica) => ({ ...replica, keys: 'rotate' })) },
-    { replicas: replicas.map((replica) => ({ ...replica, heir: 'ab'.repeat(32) })) }, // of keys that are made, not rotated
   ])
     expect(() => loadPlan(planFile(wrong)), JSON.stringify(wrong)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
   expect(() => loadPlan(join(world.directory, 'nowhere.yaml'))).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
@@ -131,7 +130,11 @@ test('what is missing is found before anything is made', async () => {
   const options: PrecheckOptions = { directory: newDirectory(), now: world.now, checkReplica: () => {} };
   const problems = (plan: object, changes: Partial<PrecheckOptions> = {}) =>
     precheck(loadPlan(planFile(plan)), { ...options, ...changes }).flatMap(({ problem }) => problem ?? []);
-  const keep = planDocument(world).replicas.map(({ so_pin_file: _none, ...replica }) => ({ ...replica, keys: 'keep' as const }));
+  const keep = planDocument(world).replicas.map(({ so_pin_file: _none, ...replica }) => ({
+    ...replica,
+    initialise: false,
+    keys: 'keep' as const,
+  }));
 
   expect(problems({ replicas: keep })).toEqual([]);
   expect(problems({}).join()).toContain('so-pin');
@@ -141,20 +144,9 @@ test('what is missing is found before anything is made', async () => {
   expect(problems({ ...next, epoch: statement.epoch + 1 })).toEqual([]);
   expect(problems({ ...next, epoch: statement.epoch + 2 })).toEqual([`the plan is for epoch ${statement.epoch + 2}`]);
   const rotate = keep.map((replica) => ({ ...replica, keys: 'rotate' as const }));
-  expect(problems({ ...next, epoch: 2, replicas: rotate })).toHaveLength(3); // no officer's PIN
-
-  const [heir_file, bequest_file] = ['heir.json', 'bequest.json'];
-  writeFileSync(join(world.directory, heir_file), 'who it is');
-  const withHeir = (changes: object) => {
-    const [first, ...others] = rotate.map((replica) => ({ ...replica, so_pin_file: heir_file })); // any file that is there
-    return problems({ ...next, epoch: 2, replicas: [{ ...first, ...changes }, ...others] });
-  };
-  const heir = hexHash(Buffer.from('who it is'));
-  expect(withHeir({ heir, heir_file, bequest_file })).toEqual([]);
-  expect(withHeir({ heir, heir_file })).toEqual(['an heir takes all of heir, heir_file and bequest_file']);
-  expect(withHeir({ heir_file, bequest_file })).toEqual(['an heir takes all of heir, heir_file and bequest_file']);
-  expect(withHeir({ heir: 'ab'.repeat(32), heir_file, bequest_file })).toEqual(['heir_file is not the one that the plan names']);
-  expect(withHeir({ heir, heir_file, bequest_file: heir_file })).toEqual(['bequest_file exists already, and nothing is overwritten']);
+  expect(problems({ ...next, epoch: 2, replicas: rotate })).toEqual([]); // without the officer's PIN
+  const blank = keep.map((replica) => ({ ...replica, keys: 'make' as const, initialise: true }));
+  expect(problems({ replicas: blank })).toEqual(blank.map(() => 'a blank token is initialised with so_pin_file, which the plan lacks'));
 
   expect(problems({ ...next, epoch: 2, fleet: 'east' })).toEqual(['the plan is for the fleet east']);
   const refused = precheck(loadPlan(planFile({})), {

@@ -1,7 +1,6 @@
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import type { Millis } from '../../primitives/brand.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import { hexHash } from '../verify/files.ts';
 import type { PlannedReplica } from '../verify/plan.ts';
 import type { LoadedPlan } from './load-plan.ts';
 
@@ -42,22 +41,13 @@ export function precheck(loaded: LoadedPlan, { directory, now, checkReplica }: P
     ...plan.replicas.map((replica, i) =>
       look(`${replica.name}: its configuration, PINs and attestation are there (keys: ${replica.keys})`, () => {
         checkReplica(replica, i + 1);
-        if (replica.keys !== 'keep' && replica.so_pin_file === undefined)
-          throw wrong('keys are made with so_pin_file, which the plan lacks');
-        if (replica.keys === 'rotate') checkHeir(loaded, replica);
+        if (replica.initialise && replica.so_pin_file === undefined)
+          throw wrong('a blank token is initialised with so_pin_file, which the plan lacks');
         const files = [replica.so_pin_file, replica.module_configuration?.file, ...replica.attestation];
         for (const file of files) if (file !== undefined) accessSync(loaded.path(file), constants.R_OK);
       }),
     ),
   ];
-}
-
-function checkHeir({ path }: LoadedPlan, { heir, heir_file, bequest_file }: PlannedReplica): void {
-  if (heir === undefined && heir_file === undefined && bequest_file === undefined) return;
-  if (heir === undefined || heir_file === undefined || bequest_file === undefined)
-    throw wrong('an heir takes all of heir, heir_file and bequest_file');
-  if (hexHash(readFileSync(path(heir_file))) !== heir) throw wrong('heir_file is not the one that the plan names');
-  if (existsSync(path(bequest_file))) throw wrong('bequest_file exists already, and nothing is overwritten');
 }
 
 /** Throws CONFIG_INVALID naming everything that is not as it must be. */

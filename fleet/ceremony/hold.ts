@@ -8,7 +8,7 @@ import type { TokenReading } from '../produce/statement.ts';
 import { encodeCanonical, hexHash } from '../verify/files.ts';
 import type { PlannedReplica } from '../verify/plan.ts';
 import { parsePublicKey } from '../verify/public-key.ts';
-import { attestationFolder, attributesFile, keyEvents, tokenFile, verifyAttributes } from '../verify/replica-files.ts';
+import { attestationFolder, attributesFile, keyEvents, publicKeysOf, tokenFile, verifyAttributes } from '../verify/replica-files.ts';
 import { EvidenceWriter } from './evidence-writer.ts';
 import type { LoadedPlan } from './load-plan.ts';
 
@@ -73,12 +73,13 @@ function begin(writer: EvidenceWriter, { plan, bytes, previous }: LoadedPlan): v
 
 function writeReplica(writer: EvidenceWriter, loaded: LoadedPlan, replica: PlannedReplica, index: number, reading: TokenReading): void {
   const { name } = replica;
-  const { session_key, session_suite, receipt_key, token, mechanisms, key_attributes } = reading;
+  const { token, mechanisms, key_attributes } = reading;
+  const publicKeys = publicKeysOf(reading);
   writer.tell('token-read', { replica: name, sha256: writer.write(tokenFile(name), encodeCanonical({ ...token, mechanisms })), ...token });
-  writer.tell(keyEvents[replica.keys], { replica: name, session_key, receipt_key });
-  const attributes = { index, name, session_key, session_suite, receipt_key, keys: key_attributes };
+  writer.tell(keyEvents[replica.keys], { replica: name, ...publicKeys });
+  const attributes = { index, name, ...publicKeys, keys: key_attributes };
   writer.tell('attributes-read', { replica: name, sha256: writer.write(attributesFile(name), encodeCanonical(attributes)) });
-  verifyAttributes(attributes, replica.heir); // as everyone will: better now than when the room is empty
+  verifyAttributes(attributes); // as everyone will: better now than when the room is empty
   if (replica.attestation.length > 0) writer.folder(attestationFolder(name));
   const files = replica.attestation.map((path) => {
     const file = `${attestationFolder(name)}${basename(path)}`;

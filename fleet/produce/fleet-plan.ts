@@ -27,12 +27,18 @@ export interface ReplicaPlace {
   readonly index: number;
   readonly directory: string;
   readonly config: string;
-  readonly soPinFile: string;
+}
+
+/** A token that its vendor's tools initialised: a real HSM in a development fleet. */
+export interface OwnToken {
+  readonly label: string;
+  /** Its user PIN. */
+  readonly pinFile: string;
 }
 
 export function placeOf(fleetDirectory: string, fleet: string, index: number): ReplicaPlace {
   const directory = join(fleetDirectory, `replica-${index}`);
-  return { fleet, index, directory, config: join(directory, 'config.yaml'), soPinFile: join(directory, 'so-pin') };
+  return { fleet, index, directory, config: join(directory, 'config.yaml') };
 }
 
 export interface FleetPlan {
@@ -50,26 +56,31 @@ export interface FleetPlan {
   readonly profile: string;
   /** By index: of replicas whose token is of another kind. */
   readonly otherProfiles?: Readonly<Record<number, string>>;
+  /** By index: of replicas whose token is there already, without keys. The others' are made. */
+  readonly ownTokens?: Readonly<Record<number, OwnToken>>;
   readonly settings: DaemonSettings;
   readonly software: { readonly version: string; readonly digest: string };
-  /** Makes token, keys and guard of a replica whose configuration, PINs and certificates are in place. */
-  readonly provision: (place: ReplicaPlace) => Promise<Provisioned>;
+  /**
+   * Makes keys and guard of a replica whose configuration, PINs and certificates are in place; and its token before, where there is a
+   * PIN for the token's security officer.
+   */
+  readonly provision: (place: ReplicaPlace, soPinFile: string | undefined) => Promise<Provisioned>;
   /** Told each step before it begins. */
   readonly progress: (step: string) => void;
   readonly now: Millis;
 }
 
 /** Throws CONFIG_INVALID before anything is made, for what would fail only later and less clearly. */
-export function checkPlan({ fleet, tenant, threshold, ports, otherProfiles = {} }: FleetPlan): void {
+export function checkPlan({ fleet, tenant, threshold, ports, otherProfiles = {}, ownTokens = {} }: FleetPlan): void {
   const n = ports.length;
-  const strangers = Object.keys(otherProfiles).filter((index) => !(Number(index) >= 1 && Number(index) <= n));
+  const strangers = Object.keys({ ...otherProfiles, ...ownTokens }).filter((index) => !(Number(index) >= 1 && Number(index) <= n));
   // 29: with "-<i>" it is the label of a token, for which PKCS #11 has 32 bytes.
   if (!/^[a-z0-9][a-z0-9-]{0,28}$/.test(fleet)) throw invalid(`the fleet's name "${fleet}" must be 1 to 29 of a-z, 0-9 and -`);
   if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(tenant)) throw invalid(`the tenant's name "${tenant}" must be 1 to 63 of a-z, 0-9 and -`);
   if (n < 3 || n > 9) throw invalid(`a fleet has 3 to 9 replicas, not ${n}`);
   if (threshold <= n / 2 || threshold > n)
     throw invalid(`the threshold of ${n} replicas is ${Math.floor(n / 2) + 1} to ${n}, not ${threshold}`);
-  if (strangers.length > 0) throw invalid(`there is no replica ${strangers.join(', ')} to have a profile of its own`);
+  if (strangers.length > 0) throw invalid(`there is no replica ${strangers.join(', ')} to have a profile or a token of its own`);
 }
 
 const invalid = (why: string) => new VaultError('CONFIG_INVALID', `No fleet was made: ${why}.`);

@@ -24,8 +24,8 @@ const point = () => toHex(p256.getPublicKey(p256.utils.randomSecretKey(), true))
 
 /** A token's public part, without a token. */
 const softToken = async (): Promise<Provisioned> => ({
-  session_key: point(),
-  session_suite: 'A',
+  oprf_key: point(),
+  release_key: point(),
   receipt_key: point(),
   token: { manufacturer: 'test', model: 'none', serial: toHex(randomBytes(8)), firmware: '1.0' },
   key_attributes: {},
@@ -98,11 +98,25 @@ test('secrets are their owner’s alone', async () => {
 
 test('two replicas have two PINs', async () => {
   const { replicas } = await produceFleet(plan());
-  const pins = replicas.flatMap(({ directory, soPinFile }) => [
-    readFileSync(join(directory, 'pin'), 'utf8'),
-    readFileSync(soPinFile, 'utf8'),
-  ]);
+  const pins = replicas.flatMap(({ directory }) => ['pin', 'so-pin'].map((name) => readFileSync(join(directory, name), 'utf8')));
   expect(new Set(pins).size).toBe(6);
+});
+
+test('a token that is there already keeps its label and its PIN, and is not initialised', async () => {
+  const blank: boolean[] = [];
+  const provision: FleetPlan['provision'] = async (_place, soPinFile) => {
+    blank.push(soPinFile !== undefined && existsSync(soPinFile));
+    return softToken();
+  };
+  const pinFile = join(parent, 'partition.pin');
+  const { replicas } = await produceFleet(plan({ provision, ownTokens: { 2: { label: 'partition', pinFile } } }));
+  expect(blank).toEqual([true, false, true]);
+  expect(replicas.map(({ config }) => loadConfig(config).token)).toMatchObject([
+    { label: 'west-1' },
+    { label: 'partition', pin_file: pinFile },
+    { label: 'west-3' },
+  ]);
+  expect(readdirSync(join(parent, 'fleet/replica-2')).filter((name) => name.includes('pin'))).toEqual([]);
 });
 
 describe('all or nothing', () => {
@@ -135,6 +149,7 @@ test.each<[string, Partial<FleetPlan>]>([
   ['a threshold above n', { threshold: 4 }],
   ['a fleet with a long name', { fleet: 'x'.repeat(30) }],
   ['a tenant in capitals', { tenant: 'Acme' }],
+  ['a token of no replica', { ownTokens: { 4: { label: 'partition', pinFile: 'pin' } } }],
 ])('refuses %s before it makes anything', async (_what, changes) => {
   await expect(produceFleet(plan(changes))).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   expect(existsSync(join(parent, 'fleet'))).toBe(false);

@@ -55,8 +55,9 @@ async function produceInto(directory: string, plan: FleetPlan): Promise<Produced
   const provisioned: Provisioned[] = [];
   for (let index = 1; index <= plan.ports.length; index++) {
     const place = await writeReplica(index, plan, authorities.replicas, etcdTls);
-    plan.progress(`making token and keys of replica ${index} of ${plan.ports.length}`);
-    provisioned.push(await plan.provision(place));
+    const soPinFile = plan.ownTokens?.[index] ? undefined : writePins(place.directory);
+    plan.progress(`making ${soPinFile === undefined ? 'the' : 'token and'} keys of replica ${index} of ${plan.ports.length}`);
+    provisioned.push(await plan.provision(place, soPinFile));
     places.push(place);
   }
 
@@ -71,10 +72,14 @@ async function writeReplica(index: number, plan: FleetPlan, authority: Authority
   const identity = await authority.issue(replicaSubject(plan.fleet, index));
   const etcd = await etcdTls.issueClient(tls, `replica-${index}`);
   writeIdentity(tls, 'replica', identity);
-  writeNew(join(directory, 'pin'), newPin(), SECRET);
-  writeNew(place.soPinFile, newPin(), SECRET);
   writeNew(place.config, replicaConfig(index, plan, relative(directory, etcd.ca)), PUBLIC);
   return place;
+}
+
+/** Of a token to be made. Returns the officer's. */
+function writePins(directory: string): string {
+  writeNew(join(directory, 'pin'), newPin(), SECRET);
+  return writeNew(join(directory, 'so-pin'), newPin(), SECRET);
 }
 
 async function writeTenant(directory: string, plan: FleetPlan, authority: Authority): Promise<void> {

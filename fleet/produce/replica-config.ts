@@ -11,6 +11,7 @@ export const connectTo = (port: number) => `localhost:${port}`;
 export function replicaConfig(index: number, plan: FleetPlan, etcdCa: string): string {
   const replica = { cert: 'tls/replica.crt', key: 'tls/replica.key' };
   const { frontend, peer, metrics } = plan.ports[index - 1] as Ports;
+  const own = plan.ownTokens?.[index];
   const everyone = plan.ports.map((ports, i) => ({ index: i + 1, address: connectTo(ports.peer) }));
   return stringify({
     replica: index,
@@ -25,7 +26,11 @@ export function replicaConfig(index: number, plan: FleetPlan, etcdCa: string): s
       endpoints: [...plan.etcdEndpoints],
       tls: { cert: 'tls/etcd-client.crt', key: 'tls/etcd-client.key', ca: etcdCa },
     },
-    token: { profile: plan.otherProfiles?.[index] ?? plan.profile, label: `${plan.fleet}-${index}`, pin_file: 'pin' },
+    token: {
+      profile: plan.otherProfiles?.[index] ?? plan.profile,
+      label: own?.label ?? `${plan.fleet}-${index}`,
+      pin_file: own?.pinFile ?? 'pin',
+    },
     guard: 'guard',
     tenants: [{ name: plan.tenant, grant_keys: [{ kid: GRANT_KID, file: '../tenant/grant.pub' }] }],
     ...plan.settings,

@@ -4,8 +4,8 @@ import type { Validity } from './authority.ts';
 
 /** The public part of a replica's token, as whoever provisioned it reports. */
 export const provisionedSchema = statementSchema.shape.replicas.element.pick({
-  session_key: true,
-  session_suite: true,
+  oprf_key: true,
+  release_key: true,
   receipt_key: true,
   token: true,
   key_attributes: true,

@@ -20,7 +20,7 @@ let token: SigningToken;
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'bkv-signing-'));
   process.env.SOFTHSM2_CONF = makeSoftHsmDirectory(directory, join(packageRoot, 'softhsm/softhsm2.conf'));
-  initToken({ module: modulePath(profile), label: 'party', soPin: soPin(), pin: pin() });
+  initToken({ module: modulePath(profile), profile, label: 'party', soPin: soPin(), pin: pin() });
   token = new SigningToken(options);
 });
 

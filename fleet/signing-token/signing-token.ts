@@ -32,7 +32,7 @@ export class SigningToken {
   /** Throws MODULE_MISSING, TOKEN_MISSING, PIN_REFUSED. */
   constructor({ profile, module, label, pin }: SigningTokenOptions) {
     this.#profile = profile;
-    this.#module = openModule(modulePath(profile, module));
+    this.#module = openModule({ module: modulePath(profile, module), profile });
     try {
       const slot = findSlot(this.#module, label);
       this.info = tokenInfo(this.#module, slot);
@@ -49,7 +49,7 @@ export class SigningToken {
     if (this.#session.find({ label }, 1).length > 0)
       throw new VaultError('CONFIG_INVALID', `The token holds a key ${label} already: nothing was made.`);
     const mechanism = plain(kind === 'p256' ? CKM.EC_KEY_PAIR_GEN : CKM.EC_EDWARDS_KEY_PAIR_GEN);
-    this.#session.generateKeyPair(mechanism, signingPublicKey(kind, label), signingPrivateKey(kind, this.#profile, label));
+    this.#session.generateKeyPair(mechanism, signingPublicKey(kind, this.#profile, label), signingPrivateKey(kind, this.#profile, label));
     return this.signer(kind, label);
   }
 

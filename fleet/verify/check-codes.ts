@@ -4,7 +4,7 @@ export const checkCodes = {
   'statement-malformed': 'The fleet statement is not a statement of this version in canonical form.',
   'threshold-not-majority': 'The threshold is not more than half of the replicas.',
   'duplicate-name': 'Two replicas have the same name.',
-  'duplicate-key': 'Two replicas have the same key.',
+  'duplicate-key': 'Two keys are the same, or differ in their sign alone.',
   'duplicate-serial': 'Two replicas name the same token.',
   'statement-not-in-force': 'The statement is not valid at this time.',
   'statement-older': 'The statement is of an older epoch than the lowest that is accepted.',

@@ -14,30 +14,19 @@ const replica = z.strictObject({
   name,
   /**
    * `make`: new keys in a token that has none of this replica. For another epoch of the same fleet: `keep`, the keys that are there, or
-   * `rotate`, a new session key, MAC key and KEKs beside them.
+   * `rotate`, a new OPRF key, release key and MAC key beside them.
    */
   keys: z.enum(['make', 'keep', 'rotate']),
   /** Counts the times the replica's guard was lost or rebuilt. */
   guard_incarnation: z.int().min(1),
   /** The configuration of its daemon: says where the token and its PIN are. Relative to the plan. */
   config: z.string(),
-  /** The security officer's PIN, where keys are made. */
-  so_pin_file: z.string().optional(),
   /** Initialise a blank token first. */
   initialise: z.boolean().default(false),
+  /** The PIN that its security officer then gets. Relative to the plan. */
+  so_pin_file: z.string().optional(),
   /** Environment of whoever opens the token, such as the path of the module's own configuration. Relative to the plan. */
   module_configuration: z.strictObject({ variable: z.string().regex(/^[A-Z][A-Z0-9_]*$/), file: z.string() }).optional(),
-  /**
-   * A second token that is given copies of what `rotate` makes to store with, or that was when the kept keys were made: SHA-256 of what
-   * `bkvctl keys heir` wrote of it.
-   */
-  heir: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/)
-    .optional(),
-  /** With `rotate`: that file, and the one for the copies, wrapped. Relative to the plan. */
-  heir_file: z.string().optional(),
-  bequest_file: z.string().optional(),
   /** Files that the vendor's tools made about this token: attestation. Relative to the plan. */
   attestation: z.array(z.string()).default([]),
 });
@@ -94,8 +83,6 @@ export function parsePlan(bytes: Uint8Array): CeremonyPlan {
     throw refuse('epoch-gap', 'The plan must name the previous statement, except for epoch 1.');
   if (plan.epoch === 1 && plan.replicas.some(({ keys }) => keys === 'rotate'))
     throw refuse('plan-mismatch', 'The plan rotates keys in epoch 1, which has none before it.');
-  if (plan.replicas.some(({ keys, heir }) => keys === 'make' && heir !== undefined))
-    throw refuse('plan-mismatch', 'The plan names an heir for the first keys of a token: copies are given when keys are rotated.');
   if (Date.parse(plan.not_before) >= Date.parse(plan.not_after))
     throw refuse('plan-mismatch', 'The plan’s validity ends before it begins.');
   distinct('replicas have the same name', plan.replicas);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { keyRules, keyRulesWithHeir, mayBeMissing } from '../../protocol/key-rules.ts';
+import { keyRules, mayBeMissing } from '../../protocol/key-rules.ts';
 import { parseStatement, type StatementDocument, statementSchema } from '../../protocol/statement.ts';
 import { refuse } from './checks.ts';
 import { type EvidenceFiles, encodeCanonical, hexHash, need, parseCanonical } from './files.ts';
@@ -14,8 +14,8 @@ const stated = statementSchema.shape.replicas.element.shape;
 const attributesSchema = z.strictObject({
   index: stated.index,
   name: stated.name,
-  session_key: stated.session_key,
-  session_suite: stated.session_suite,
+  oprf_key: stated.oprf_key,
+  release_key: stated.release_key,
   receipt_key: stated.receipt_key,
   keys: stated.key_attributes,
 });
@@ -30,14 +30,21 @@ export const attributesFile = (name: string): string => `attributes/${name}.json
 export const tokenFile = (name: string): string => `tokens/${name}.json`;
 export const attestationFolder = (name: string): string => `attestation/${name}/`;
 
+/** The public halves of a replica's pairs, by their names in statement and evidence. */
+const PUBLIC_KEYS = ['oprf_key', 'release_key', 'receipt_key'] as const;
+
+type PublicKeys = Pick<StatedReplica, (typeof PUBLIC_KEYS)[number]>;
+
+export const publicKeysOf = ({ oprf_key, release_key, receipt_key }: PublicKeys): PublicKeys => ({ oprf_key, release_key, receipt_key });
+
 /** The keys that the token reported are those of the statement. Throws token-key-differs, evidence-mismatch. */
 export function verifyKeys(files: EvidenceFiles, replica: StatedReplica): ReplicaAttributes {
   const read = readAttributes(files, replica.name);
-  for (const key of ['session_key', 'receipt_key'] as const)
+  for (const key of PUBLIC_KEYS)
     if (read[key] !== replica[key])
       throw refuse('token-key-differs', `The token of ${replica.name} holds another ${key.replace('_', ' ')} than the statement says.`);
-  const { index, name, session_suite, key_attributes } = replica;
-  if (read.index !== index || read.name !== name || read.session_suite !== session_suite || !same(read.keys, key_attributes))
+  const { index, name, key_attributes } = replica;
+  if (read.index !== index || read.name !== name || !same(read.keys, key_attributes))
     throw refuse('evidence-mismatch', `The attributes of the keys of ${name} are not those in the statement.`);
   return read;
 }
@@ -50,9 +57,9 @@ export function verifyToken(files: EvidenceFiles, replica: StatedReplica): Token
   return token;
 }
 
-/** No key can leave or do what it must not; a second token was given copies if the plan names one, and else not. Throws attributes-unsafe. */
-export function verifyAttributes({ name: replica, keys }: ReplicaAttributes, heir: PlannedReplica['heir']): void {
-  for (const [key, rules] of Object.entries(heir === undefined ? keyRules : keyRulesWithHeir)) {
+/** No key can leave or do what it must not, and there are no others. Throws attributes-unsafe. */
+export function verifyAttributes({ name: replica, keys }: ReplicaAttributes): void {
+  for (const [key, rules] of Object.entries(keyRules)) {
     const attributes = keys[key];
     if (!attributes) throw refuse('attributes-unsafe', `The attributes of the ${key} key of ${replica} are missing.`);
     for (const [flag, wanted] of Object.entries(rules)) {
@@ -83,10 +90,10 @@ export function verifyTold(files: EvidenceFiles, { name, keys }: PlannedReplica,
   const { sha256: _compared, ...read } = only(transcript, 'token-read', name);
   if (!same(read, { replica: name, ...token }))
     throw refuse('evidence-mismatch', `The transcript tells of another token of ${name} than the file ${tokenFile(name)}.`);
-  const { session_key, receipt_key } = readAttributes(files, name);
-  if (!same(only(transcript, keyEvents[keys], name), { replica: name, session_key, receipt_key }))
+  const publicKeys = publicKeysOf(readAttributes(files, name));
+  if (!same(only(transcript, keyEvents[keys], name), { replica: name, ...publicKeys }))
     throw refuse('evidence-mismatch', `The transcript tells of other keys of ${name} than the file ${attributesFile(name)}.`);
-  if (keys === 'rotate') expectRotated(files, name, session_key, receipt_key);
+  if (keys === 'rotate') expectRotated(files, name, publicKeys);
   const kept = [...files.keys()].filter((file) => file.startsWith(attestationFolder(name)));
   const told = only(transcript, 'attestation', name).files;
   const expected = Object.fromEntries(kept.map((file) => [file, hexHash(need(files, file))]));
@@ -94,13 +101,17 @@ export function verifyTold(files: EvidenceFiles, { name, keys }: PlannedReplica,
   return LINES_OF_REPLICA;
 }
 
-/** A rotation makes a new session key, and leaves the key that receipts are signed with. Throws evidence-mismatch. */
-function expectRotated(files: EvidenceFiles, name: string, sessionKey: string, receiptKey: string): void {
+/** A rotation makes new keys to evaluate and to release with, and leaves the one that signs receipts. Throws evidence-mismatch. */
+function expectRotated(files: EvidenceFiles, name: string, now: PublicKeys): void {
   const { replicas } = parseStatement(need(files, 'previous.json')).document;
   const before = replicas.find((replica) => replica.name === name);
-  if (before?.receipt_key !== receiptKey || before.session_key === sessionKey)
+  const old = before && [before.oprf_key, before.release_key].map(xOfKey);
+  if (before?.receipt_key !== now.receipt_key || [now.oprf_key, now.release_key].some((key) => old?.includes(xOfKey(key))))
     throw refuse('evidence-mismatch', `The keys of ${name} are not those of the previous statement, rotated.`);
 }
+
+/** Of a compressed point in hexadecimal. The key of the other sign is no other key. */
+const xOfKey = (key: string): string => key.slice(2);
 
 /** Token, keys, attributes, attestation. */
 const LINES_OF_REPLICA = 4;

@@ -39,8 +39,8 @@ export function softStatement(previous?: Statement, changes: Partial<StatementDo
     replicas: [1, 2, 3].map((index) => ({
       index,
       name: `replica-${index}`,
-      session_key: key(`session ${index}`),
-      session_suite: 'A',
+      oprf_key: key(`oprf ${index}`),
+      release_key: key(`release ${index}`),
       receipt_key: key(`receipt ${index}`),
       guard_incarnation: 1,
       token: { manufacturer: 'SoftHSM project', model: 'SoftHSM v2', serial: `${index}`, firmware: '2.6' },

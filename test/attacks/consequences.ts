@@ -1,19 +1,22 @@
-import { createHash, createHmac } from 'node:crypto';
+import { createECDH, createHash, createHmac } from 'node:crypto';
+import { p256 } from '@noble/curves/nist.js';
 import { concat, uint64, utf8, xor } from '../../primitives/bytes.ts';
+import type { Body } from '../../protocol/body.ts';
 import { Transcript } from '../../protocol/transcript.ts';
 import {
-  authTranscript,
-  commitTranscript,
   maskTranscript,
   ownerTranscript,
   payloadTranscript,
-  proofTranscript,
+  proofKeyTranscript,
   rehearsalTranscript,
+  releaseMaskTranscript,
   stretchTranscript,
 } from '../../protocol/transcripts.ts';
 import type { Evidence, Guess } from './attacker.ts';
 
-// What somebody with t - 1 replicas' state can compute from a candidate. By Node's own hashes: the client uses others.
+// What can be computed from a candidate. By Node's own hashes: the client uses others.
+
+const { Point } = p256;
 
 export interface Consequence {
   readonly name: string;
@@ -36,17 +39,17 @@ export const hkdf = (secret: Uint8Array, info: Uint8Array): Uint8Array => expand
 
 const named = (name: string, value: Uint8Array): Consequence => ({ name, value });
 
-/** What the code gives without any replica. */
+/** What the code gives without any replica. Elements are by their x: each stands for itself and its negative. */
 export const ownRoots = ({ code, input, element }: Guess): Consequence[] => [
   named('code', utf8(code)),
   named('input', input),
-  named('element', element.toBytes()),
+  named('element', element.toBytes().slice(1)),
 ];
 
-/** What it gives with the keys of t - 1 replicas: evaluations, and outputs. */
-export const outputRoots = ({ points, outputs }: Guess): Consequence[] => [
-  ...points.map((point, i) => named(`point ${i}`, point)),
-  ...outputs.map((output, i) => named(`y of hostile ${i}`, output)),
+/** What it gives with keys at hand: products, and outputs of open replicas. */
+export const outputRoots = ({ xs, outputs }: Guess): Consequence[] => [
+  ...xs.map((x, i) => named(`product ${i}`, x)),
+  ...outputs.map((output, i) => named(`y of open ${i}`, output)),
   named('every y', concat(...outputs)),
   named(
     'xor of the y',
@@ -56,8 +59,8 @@ export const outputRoots = ({ points, outputs }: Guess): Consequence[] => [
 
 /** What the record gives to whoever has the outputs. */
 export const shareRoots = ({ keys, shares, secret }: Guess): Consequence[] => [
-  ...keys.map((key, i) => named(`mask key of hostile ${i}`, key)),
-  ...shares.map(({ y }, i) => named(`share of hostile ${i}`, y)),
+  ...keys.map((key, i) => named(`mask key of open ${i}`, key)),
+  ...shares.map(({ y }, i) => named(`share of open ${i}`, y)),
   named('s of t−1 shares', secret),
 ];
 
@@ -68,9 +71,10 @@ function infosOf({ body: { rid, g, shares } }: Evidence): Consequence[] {
   return [
     ...shares.flatMap(({ index }) => [
       named(`mask ${index}`, maskTranscript(rid, g, index).digest),
-      named(`auth ${index}`, authTranscript(rid, g, index).digest),
+      named(`release mask ${index}`, releaseMaskTranscript(rid, g, index).digest),
     ]),
     named('payload', payloadTranscript(rid, g).digest),
+    named('proof key', proofKeyTranscript(rid, g).digest),
     named('owner', ownerTranscript(rid).digest),
     named('rehearsal', rehearsalTranscript(rid).digest),
   ];
@@ -91,12 +95,25 @@ export function hkdfsOf(roots: readonly Consequence[], evidence: Evidence): Cons
   });
 }
 
-const LABELS = ['mask', 'auth', 'payload', 'owner', 'rehearsal', 'commit', 'proof', 'session', 'point', 'stretch', 'record', 'body'];
+const LABELS = [
+  'mask',
+  'release-mask',
+  'payload',
+  'proof-key',
+  'owner',
+  'rehearsal',
+  'proof',
+  'code',
+  'point',
+  'stretch',
+  'record',
+  'body',
+];
 
 /** Together with something that is public: any short byte string of the traffic, or what the protocol hashes. */
 export function mixturesOf(roots: readonly Consequence[], evidence: Evidence): Consequence[] {
   const { body, traffic } = evidence;
-  const salts = [...traffic, body.ownerKey, body.commit, stretchTranscript(body.fleet, body.rid).digest];
+  const salts = [...traffic, body.ownerKey, body.proofKey, stretchTranscript(body.fleet, body.rid).digest];
   const short = salts.filter(({ length }) => length >= 8 && length <= 33);
   const distinct = [...new Map(short.map((salt) => [Buffer.from(salt).toString('latin1'), salt])).values()];
   const publics = [...distinct, ...body.shares.flatMap(({ index }) => [Uint8Array.of(index), uint64(index)]), ...LABELS.map(utf8)];
@@ -124,17 +141,17 @@ export function allKeysOf(guess: Guess, evidence: Evidence): Consequence[] {
   return known;
 }
 
-/** Of every replica: of the honest ones, too. */
-export function proofsUnder(keys: readonly Consequence[], { body: { fleet, epoch, rid, g, shares }, finish }: Evidence): Consequence[] {
-  const digests = shares.map(
-    ({ index }) => proofTranscript({ fleet, epoch, index, rid, g }, finish.attempt, finish.point, finish.clientKey).digest,
-  );
-  return keys.flatMap(({ name, value }) => digests.map((digest, i) => named(`proof ${i} under ${name}`, hmac(value, digest))));
+/** A of the body, for each s: x, as the private key would be made of it. */
+export function proofKeysOf(secrets: readonly Consequence[], { rid, g }: Body): Consequence[] {
+  const info = proofKeyTranscript(rid, g).digest;
+  return secrets.map(({ name, value }) => named(name, timesBase(expand(value, info))));
 }
 
-/** `commit` of the body, for each s. */
-export function commitsOf(secrets: readonly Consequence[], body: Evidence['body']): Consequence[] {
-  const { preimage } = commitTranscript(new Uint8Array(32), body);
-  const at = 4 + 'bkv/v1/commit'.length + 4;
-  return secrets.map(({ name, value }) => named(name, sha256(preimage.subarray(0, at), value, preimage.subarray(at + 32))));
+/** x of the base point's product with what the bytes are as a number. */
+export function timesBase(scalar: Uint8Array): Uint8Array {
+  const ecdh = createECDH('prime256v1');
+  ecdh.setPrivateKey(Point.Fn.toBytes(scalarOf(scalar)));
+  return new Uint8Array(ecdh.getPublicKey().subarray(1, 33));
 }
+
+export const scalarOf = (bytes: Uint8Array): bigint => Point.Fn.create(BigInt(`0x${Buffer.from(bytes).toString('hex')}`));

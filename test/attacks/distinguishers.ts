@@ -1,13 +1,14 @@
+import { p256 } from '@noble/curves/nist.js';
 import { randomBytes } from '@noble/hashes/utils.js';
-import { authKey, payloadKey, proofOf } from '../../client/derive.ts';
+import { payloadKey, proofKey, signWithProofKey } from '../../client/derive.ts';
 import { decryptPayload, encryptPayload } from '../../client/payload.ts';
 import { type Bytes, concat, constantTimeEqual, toHex, xor } from '../../primitives/bytes.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import type { Share } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import type { Proof } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Body } from '../../protocol/body.ts';
-import { commitTranscript, proofTranscript } from '../../protocol/transcripts.ts';
+import { proofTranscript } from '../../protocol/transcripts.ts';
 import { type Evidence, type Guess, shareIn } from './attacker.ts';
+import { type Consequence, proofKeysOf } from './consequences.ts';
 
 /** A way to tell the true code from others, and a vault against which it would work. */
 export interface Distinguisher {
@@ -21,9 +22,9 @@ export interface Distinguisher {
 export const distinguishers: readonly Distinguisher[] = [
   {
     looksFor: 'the replica’s number in an x under the mask',
-    score: ({ outputs }, { body, hostile }) => count(hostile, ({ index }, i) => (shareIn(body, index).x ^ byte(outputs[i], 0)) === index),
+    score: ({ outputs }, { body, open }) => count(open, ({ index }, i) => (shareIn(body, index).x ^ byte(outputs[i], 0)) === index),
     flaw: (evidence, { outputs }) => {
-      const xs = evidence.hostile.map(({ index }, i) => index ^ byte(outputs[i], 0));
+      const xs = evidence.open.map(({ index }, i) => index ^ byte(outputs[i], 0));
       return new Set(xs).size < xs.length ? evidence : withShares(evidence, (_, i) => ({ x: xs[i] as number })); // no x comes twice
     },
   },
@@ -60,13 +61,12 @@ export const distinguishers: readonly Distinguisher[] = [
   },
   {
     looksFor: 'the release share, or nearly',
-    score: ({ shares }, { hostile }) => Math.max(...shares.map(({ y }, i) => likeness(y, hostile[i]?.release))),
+    score: ({ shares }, { open }) => Math.max(...shares.map(({ y }, i) => likeness(y, open[i]?.release))),
     flaw: remask((share, { release }) => concat(release.slice(0, 24), share.slice(24))),
   },
   {
     looksFor: 'the same difference to the release share at both replicas', // as if s and R had all but the constant term in common
-    score: ({ shares: [first, second] }, { hostile: [a, b] }) =>
-      likeness(difference(first?.y, a?.release), difference(second?.y, b?.release)),
+    score: ({ shares: [first, second] }, { open: [a, b] }) => likeness(difference(first?.y, a?.release), difference(second?.y, b?.release)),
     flaw: remask((_, { release }, { input }) => xor(release, input)),
   },
   {
@@ -76,9 +76,9 @@ export const distinguishers: readonly Distinguisher[] = [
   },
   {
     looksFor: 'a likeness to anything that is known',
-    score: ({ outputs, keys, shares, secret, input }, { hostile, known }) => {
+    score: ({ outputs, keys, shares, secret, input }, { open, known }) => {
       const derived = [input, secret, ...outputs, ...keys, ...shares.map(({ y }) => y)];
-      const facts = [...known, ...hostile.flatMap(({ auth, release }) => [auth, release])].filter(({ length }) => length === 32);
+      const facts = [...known, ...open.flatMap(({ seed, release }) => [seed, release])].filter(({ length }) => length === 32);
       return Math.max(...derived.flatMap((value) => facts.map((fact) => likeness(value, fact))));
     },
     flaw: (evidence, { keys }) =>
@@ -100,38 +100,22 @@ export const distinguishers: readonly Distinguisher[] = [
   },
   {
     looksFor: 'its element under a known scalar in a message',
-    score: ({ points }, { known }) => {
-      const xs = new Set(known.filter(({ length }) => length === 33).map(xOf));
-      return count(points, (point) => xs.has(xOf(point)));
+    score: ({ xs }, { elements }) => {
+      const there = setOf(elements);
+      return count(xs, (x) => there.has(toHex(x)));
     },
-    flaw: (evidence, { selfBlinded }) => withKnown(evidence, selfBlinded.toBytes()), // a blind that is made of the code
+    // A blind that is made of the code.
+    flaw: (evidence, { selfBlinded }) => ({ ...evidence, elements: [...evidence.elements, selfBlinded.toBytes().slice(1)] }),
   },
   {
-    looksFor: 's from t − 1 shares that opens the commitment',
-    score: ({ secret }, { body }) => Number(same(commitTranscript(secret, body).digest, body.commit)),
-    flaw: (evidence, { secret }) => withBody(evidence, { commit: commitTranscript(secret, evidence.body).digest }),
+    looksFor: 's from t − 1 shares that makes A',
+    score: ({ secret }, { body }) => Number(same(proofKeyOf(secret, body), body.proofKey.slice(1))),
+    flaw: (evidence, { secret }) => withBody(evidence, { proofKey: proofKey(secret, evidence.body.rid, evidence.body.g) }),
   },
   {
-    looksFor: 's from t − 1 shares that makes auth_i',
-    score: ({ secret }, { body, hostile }) => count(hostile, ({ auth, index }) => same(auth, authKey(secret, body.rid, body.g, index))),
-    flaw: (evidence, { secret }) => ({
-      ...evidence,
-      hostile: evidence.hostile.map((state) => ({ ...state, auth: authKey(secret, evidence.body.rid, evidence.body.g, state.index) })),
-    }),
-  },
-  {
-    looksFor: 's from t − 1 shares that makes the proof for an honest replica',
-    score: ({ secret }, evidence) => {
-      const { index, proof } = evidence.finish.proofs.at(-1) as Proof;
-      return Number(same(proof, proofAt(index, secret, evidence)));
-    },
-    flaw: (evidence, { secret }) => ({
-      ...evidence,
-      finish: {
-        ...evidence.finish,
-        proofs: evidence.finish.proofs.map((proof) => ({ ...proof, proof: proofAt(proof.index, secret, evidence) })),
-      },
-    }),
+    looksFor: 's from t − 1 shares that makes the proof',
+    score: ({ secret }, evidence) => Number(isProvedBy(secret, evidence)),
+    flaw: (evidence, { secret }) => ({ ...evidence, finish: { ...evidence.finish, proof: proofBy(secret, evidence) } }),
   },
   {
     looksFor: 's and R from t − 1 shares that open the payload',
@@ -147,7 +131,6 @@ export const distinguishers: readonly Distinguisher[] = [
 const byte = (bytes: Uint8Array | undefined, at: number) => bytes?.[at] as number;
 const ys = (shares: Guess['shares']) => shares.map(({ y }) => y);
 const bytesOf = (shares: Guess['shares']) => ys(shares).flatMap((y) => [...y]);
-const xOf = (point: Uint8Array) => toHex(point.slice(1));
 const same = constantTimeEqual;
 const difference = (a: Uint8Array | undefined, b: Uint8Array | undefined) => xor(a as Uint8Array, b as Uint8Array);
 
@@ -164,28 +147,54 @@ function likeness(a: Uint8Array | undefined, b: Uint8Array | undefined): number 
 
 const payloadKeyOf = (s: Bytes, { body, releaseSecret }: Evidence) => payloadKey(s, releaseSecret, body.rid, body.g);
 
-function proofAt(index: number, s: Bytes, { body: { fleet, epoch, rid, g }, finish }: Evidence): Bytes {
-  const transcript = proofTranscript({ fleet, epoch, index, rid, g }, finish.attempt, finish.point, finish.clientKey);
-  return proofOf(authKey(s, rid, g, index), transcript);
+const proofOf = ({ body: { fleet, epoch, rid, g }, finish: { attempt, point, blindedBase } }: Evidence) =>
+  proofTranscript({ fleet, epoch, rid, g }, attempt, point, blindedBase);
+
+const proofKeyOf = (s: Bytes, body: Body) => (proofKeysOf([{ name: 's', value: s }], body) as [Consequence])[0].value;
+
+const provers = new WeakMap<Evidence['finish'], readonly Uint8Array[]>();
+
+/** A signature leaves two keys that it may be by (SEC 1 §4.1.6). */
+function isProvedBy(s: Bytes, evidence: Evidence): boolean {
+  const { finish, body } = evidence;
+  const signature = p256.Signature.fromBytes(finish.proof);
+  const known =
+    provers.get(finish) ?? [0, 1].map((bit) => signature.addRecoveryBit(bit).recoverPublicKey(proofOf(evidence).digest).toBytes().slice(1));
+  provers.set(finish, known);
+  const x = proofKeyOf(s, body);
+  return known.some((prover) => same(prover, x));
+}
+
+function proofBy(s: Bytes, evidence: Evidence): Bytes {
+  const { rid, g } = evidence.body;
+  return signWithProofKey(s, rid, g, proofOf(evidence));
+}
+
+const sets = new WeakMap<readonly Uint8Array[], ReadonlySet<string>>();
+
+function setOf(elements: readonly Uint8Array[]): ReadonlySet<string> {
+  const known = sets.get(elements) ?? new Set(elements.map(toHex));
+  sets.set(elements, known);
+  return known;
 }
 
 const withKnown = (evidence: Evidence, fact: Uint8Array): Evidence => ({ ...evidence, known: [...evidence.known, fact] });
 const withBody = (evidence: Evidence, changes: Partial<Body>): Evidence => ({ ...evidence, body: { ...evidence.body, ...changes } });
 
 function withShares(evidence: Evidence, changes: (share: Share, i: number) => Partial<Share>): Evidence {
-  const { body, hostile } = evidence;
+  const { body, open } = evidence;
   const changed = body.shares.map((share) => {
-    const i = hostile.findIndex(({ index }) => index === share.index);
+    const i = open.findIndex(({ index }) => index === share.index);
     return i < 0 ? share : { ...share, ...changes(share, i) };
   });
   return withBody(evidence, { shares: changed });
 }
 
-/** Enrolments that hide something else than a share under the masks of the hostile replicas. */
-function remask(change: (share: Bytes, state: Evidence['hostile'][number], truth: Guess) => Bytes): Distinguisher['flaw'] {
+/** Enrolments that hide something else than a share under the masks of the open replicas. */
+function remask(change: (share: Bytes, state: Evidence['open'][number], truth: Guess) => Bytes): Distinguisher['flaw'] {
   return (evidence, truth) =>
     withShares(evidence, (_, i) => {
       const share = truth.shares[i]?.y.slice() as Bytes;
-      return { mask: xor(truth.keys[i] as Bytes, change(share, evidence.hostile[i] as Evidence['hostile'][number], truth)) };
+      return { mask: xor(truth.keys[i] as Bytes, change(share, evidence.open[i] as Evidence['open'][number], truth)) };
     });
 }

@@ -1,10 +1,12 @@
+import type * as curve from '../../client/curve.ts';
 import type * as derive from '../../client/derive.ts';
 import type * as oprf from '../../client/oprf.ts';
 import type * as payload from '../../client/payload.ts';
-import type * as session from '../../client/session.ts';
+import type * as randomSecret from '../../client/random-secret.ts';
 import type * as shares from '../../client/shares.ts';
+import type * as stretch from '../../client/stretch.ts';
 
-type Modules = typeof derive & typeof oprf & typeof payload & typeof session & typeof shares;
+type Modules = typeof curve & typeof derive & typeof oprf & typeof payload & typeof randomSecret & typeof shares & typeof stretch;
 
 /** Functions of the client that another client would have in their place. */
 export type ClientFlaw = Partial<Modules>;

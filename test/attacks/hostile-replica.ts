@@ -12,7 +12,7 @@ type Point = InstanceType<typeof Point>;
 /** What a hostile replica knows when it answers. */
 interface Asked {
   readonly point: Point;
-  /** k_i */
+  /** k_i under its tweak */
   readonly key: bigint;
   /** What it believes the code to be. */
   readonly guess: Candidate;
@@ -22,7 +22,7 @@ interface Asked {
 
 export interface Behaviour {
   readonly name: string;
-  /** Z, signed; or what it does in place of an answer. */
+  /** A point with the x that is Z, signed; or what it does in place of an answer. */
   readonly answer: (asked: Asked) => Point | 'refuse' | 'be late' | 'do not sign';
   readonly liesAtRelease?: boolean;
 }
@@ -87,7 +87,7 @@ export function takeOver(
       const answered = answer({ point, key, guess, before });
       if (answered === 'be late') reply.silent.push(index);
       if (answered === 'be late' || answered === 'refuse') return undefined;
-      const evaluated = (answered === 'do not sign' ? point : answered).toBytes();
+      const evaluated = xOf(answered === 'do not sign' ? point : answered);
       const receipt = replica.receipt(fleet.statement, hashed, reply.attempt, request.point, evaluated, hashed.body.policy.limit);
       return answered === 'do not sign' ? { ...receipt, signature: randomBytes(64) } : receipt;
     };
@@ -103,8 +103,10 @@ export function truthfulAmong(fleet: SoftFleet, evaluations: readonly Evaluation
   const { g } = fleet.bodyOf(RECORD).body;
   return evaluations
     .filter(({ index, evaluated }) => {
-      const { oprfKey } = fleet.replica(index).stateOf(g);
-      return toHex(p256_oprf.oprf.blindEvaluate(oprfKey, point)) === toHex(evaluated);
+      const key = Point.Fn.fromBytes(fleet.replica(index).stateOf(g).oprfKey);
+      return toHex(xOf(Point.fromBytes(point).multiply(key))) === toHex(evaluated);
     })
     .map(({ index }) => index);
 }
+
+const xOf = (point: Point): Uint8Array => point.toBytes().slice(1);

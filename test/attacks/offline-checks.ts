@@ -6,12 +6,11 @@ import { combineShares } from '../../client/shares.ts';
 import { type Bytes, constantTimeEqual, utf8, xor } from '../../primitives/bytes.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { parsePoint } from '../../protocol/point.ts';
-import { authTranscript, maskTranscript, payloadDataTranscript, payloadTranscript } from '../../protocol/transcripts.ts';
+import { maskTranscript, payloadDataTranscript, payloadTranscript, releaseMaskTranscript } from '../../protocol/transcripts.ts';
 import type { Candidate, Evidence, Guess } from './attacker.ts';
 import {
   allKeysOf,
   type Consequence,
-  commitsOf,
   hashesOf,
   hkdf,
   hkdfsOf,
@@ -20,13 +19,17 @@ import {
   mixturesOf,
   outputRoots,
   ownRoots,
-  proofsUnder,
+  proofKeysOf,
   rootsOf,
+  scalarOf,
   sha256,
   shareRoots,
+  timesBase,
 } from './consequences.ts';
 import { type ClientFlaw, real } from './flawed-client.ts';
+import { nonce, scalarIs, shareIs, sIs, signsUnder } from './flaws.ts';
 import { Haystack } from './haystack.ts';
+import { under } from './token-use.ts';
 
 /** A way to check a code without t replicas, and a client that would allow it. */
 export interface OfflineCheck {
@@ -72,18 +75,18 @@ export const offlineChecks: readonly OfflineCheck[] = [
   {
     looksFor: 'HKDF, under any label, of its input',
     found: (guess, evidence) => piecesIn(evidence, hkdfsOf(ownRoots(guess), evidence)),
-    flaw: ({ input }) => ({ authKey: (_, rid, g, index) => real.authKey(input, rid, g, index) }),
+    flaw: ({ input }) => nonce(({ rid, g }) => hkdf(input, payloadTranscript(rid, g).digest)),
   },
   {
     looksFor: 'HKDF, under any label, of a known replica’s output',
     found: (guess, evidence) => piecesIn(evidence, hkdfsOf(outputRoots(guess), evidence)),
     flaw: () => {
-      const outputs: Uint8Array[] = [];
+      let output: Uint8Array;
       const maskKey: typeof real.maskKey = (y, rid, g, index) => {
-        outputs[index] = y;
+        if (index === 1) output = y;
         return real.maskKey(y, rid, g, index);
       };
-      return { maskKey, authKey: (s, rid, g, index) => real.authKey(outputs[index] ?? s, rid, g, index) };
+      return { maskKey, ...nonce(({ rid, g }) => hkdf(output, payloadTranscript(rid, g).digest)) };
     },
   },
   {
@@ -111,15 +114,7 @@ export const offlineChecks: readonly OfflineCheck[] = [
       const own = ownRoots({ shares, ...guess });
       return namesOf([...own, ...hashesOf(own), ...hkdfsOf(own, evidence)], ({ value }) => masked.hasPieceOf(value));
     },
-    // The first t shares agree with s; a client that has t true ones does not miss another.
-    flaw: ({ input }) => ({
-      splitPair: async (s, r, holders, threshold) => {
-        const pairs = await real.splitPair(s, r, holders, threshold);
-        pairs[0]?.s.set(sha256(input));
-        s.set(await combineShares(pairs.slice(0, threshold).map((pair) => ({ x: pair.x, y: pair.s }))));
-        return pairs;
-      },
-    }),
+    flaw: ({ input }) => shareIs(sha256(input)),
   },
   {
     looksFor: 'x coordinates that are made of it',
@@ -159,26 +154,30 @@ export const offlineChecks: readonly OfflineCheck[] = [
     flaw: ({ input }) => ({ maskKey: (_, rid, g, index) => real.maskKey(input, rid, g, index) }),
   },
   {
-    looksFor: 's made of it, in the commitment',
+    looksFor: 'release masks that open without the holders', // every t shares of R must then combine to the same
+    found: async (guess, { body }) => {
+      const { rid, g, shares, threshold } = body;
+      const fitting = secretsOf(rootsOf(guess)).map(async ({ name, value }) => {
+        const opened = shares.map(({ index, x, releaseMask }) => ({
+          x,
+          y: xor(releaseMask, hkdf(value, releaseMaskTranscript(rid, g, index).digest)),
+        }));
+        const [first, last] = await Promise.all([opened.slice(0, threshold), opened.slice(-threshold)].map(combineShares));
+        return constantTimeEqual(first as Bytes, last as Bytes) ? [name] : [];
+      });
+      return (await Promise.all(fitting)).flat();
+    },
+    flaw: ({ input }) => ({ releaseMaskKey: (_, rid, g, index) => real.releaseMaskKey(input, rid, g, index) }),
+  },
+  {
+    looksFor: 's made of it, in A',
     found: (guess, evidence) => opening(evidence.body, allKeysOf(guess, evidence)),
     flaw: ({ input }) => sIs(sha256(input)),
   },
   {
-    looksFor: 's made of it, in auth_i',
-    found: (guess, evidence) => {
-      const { rid, g, shares } = evidence.body;
-      const auths = ({ name, value }: Consequence) =>
-        shares.map(({ index }) => ({ name: `auth ${index} of ${name}`, value: hkdf(value, authTranscript(rid, g, index).digest) }));
-      return piecesIn(evidence, secretsOf(rootsOf(guess)).flatMap(auths));
-    },
-    flaw: ({ input }) => sIs(sha256(input)),
-  },
-  {
-    looksFor: 'a proof under a key that is made of it', // for an honest replica: a hostile one has its auth_i
-    found: (guess, evidence) => {
-      return piecesIn(evidence, proofsUnder(allKeysOf(guess, evidence), evidence));
-    },
-    flaw: ({ input }) => ({ authKey: (s, rid, g, index) => real.authKey(index === 4 ? input : s, rid, g, index) }),
+    looksFor: 'a signature under a number that is made of it', // whoever knows the number computes a
+    found: (guess, evidence) => piecesIn(evidence, productsOf(guess)),
+    flaw: ({ input }) => signsUnder(sha256(input)),
   },
   {
     looksFor: 'a payload under a key that is made of it',
@@ -204,32 +203,18 @@ export const offlineChecks: readonly OfflineCheck[] = [
     flaw: ({ input }) => ({ ownerKey: (_, rid) => real.ownerKey(new SecretBytes(input), rid) }),
   },
   {
-    looksFor: 'an ephemeral key that is made of it',
-    found: (guess, evidence) =>
-      piecesIn(
-        evidence,
-        secretsOf(ownRoots(guess)).map(({ name, value }) => ({
-          name: `${name} as a key`,
-          value: p256.Point.BASE.multiply(scalarOf(value)).toBytes(),
-        })),
-      ),
-    flaw: ({ input }) => ({
-      newEphemeralKey: () => {
-        const secretKey = p256.Point.Fn.toBytes(scalarOf(sha256(input)));
-        return { secretKey: new SecretBytes(secretKey), publicKey: parsePoint(p256.getPublicKey(secretKey), 'client_key') };
-      },
-    }),
+    looksFor: 'a release base that is made of it',
+    found: (guess, evidence) => piecesIn(evidence, productsOf(guess)),
+    flaw: ({ input }) => scalarIs('τ', sha256(input)),
+  },
+  {
+    looksFor: 'a blinded release that is made of it',
+    found: (guess, evidence) => piecesIn(evidence, timesOf(guess, evidence.body.releaseBase)),
+    flaw: ({ input }) => scalarIs('b', sha256(input)),
   },
   {
     looksFor: 'a blind that is made of it',
-    found: (guess, evidence) =>
-      piecesIn(
-        evidence,
-        secretsOf(ownRoots(guess)).map(({ name, value }) => ({
-          name: `${name} as a blind`,
-          value: guess.element.multiplyUnsafe(scalarOf(value)).toBytes(),
-        })),
-      ),
+    found: (guess, evidence) => piecesIn(evidence, timesOf(guess, guess.element.toBytes(false))),
     flaw: ({ input, element }) => ({
       blind: () => {
         const blind = scalarOf(sha256(input));
@@ -255,13 +240,20 @@ const namesOf = (consequences: readonly Consequence[], holds: (one: Consequence)
 const secretsOf = (roots: readonly Consequence[]) => [...roots, ...hashesOf(roots)].filter(({ value }) => value.length === 32);
 const partialShares = (guess: Guess) => shareRoots(guess).filter(({ name }) => name.startsWith('share'));
 
-const scalarOf = (bytes: Uint8Array) => p256.Point.Fn.create(BigInt(`0x${Buffer.from(bytes).toString('hex')}`));
+/** x of a point under each number that is made of the code. */
+const timesOf = (guess: Guess, point: Uint8Array) =>
+  secretsOf(ownRoots(guess)).map(({ name, value }) => ({
+    name: `${name} times a point`,
+    value: under(p256.Point.Fn.toBytes(scalarOf(value)))(point) as Uint8Array,
+  }));
+const productsOf = (guess: Guess) => secretsOf(ownRoots(guess)).map(({ name, value }) => ({ name: `${name}·G`, value: timesBase(value) }));
+
 /** No x is 0, and none comes twice. */
 const xsFrom = (bytes: Uint8Array, howMany: number) => [...new Set(Array.from(bytes, (byte) => (byte % 255) + 1))].slice(0, howMany);
 
-/** Which of them is s, by the commitment. */
+/** Which of them is s, by A. */
 const opening = (body: Evidence['body'], secrets: readonly Consequence[]) =>
-  namesOf(commitsOf(secrets, body), ({ value }) => constantTimeEqual(value, body.commit));
+  namesOf(proofKeysOf(secrets, body), ({ value }) => constantTimeEqual(value, body.proofKey.slice(1)));
 
 /** Which of them is the key of the payload. */
 function openingPayload(body: Evidence['body'], keys: readonly Consequence[]): string[] {
@@ -279,29 +271,3 @@ function openingPayload(body: Evidence['body'], keys: readonly Consequence[]): s
     }
   });
 }
-
-/** A client that does not draw the payload's nonce. */
-function nonce(of: (body: Parameters<typeof real.encryptPayload>[2]) => Uint8Array): ClientFlaw {
-  return {
-    encryptPayload: (key, backupKey, body) => {
-      const draw = crypto.getRandomValues;
-      crypto.getRandomValues = (array) => {
-        if (array instanceof Uint8Array) array.set(of(body).slice(0, array.length));
-        return array;
-      };
-      try {
-        return real.encryptPayload(key, backupKey, body); // draws before it waits for anything
-      } finally {
-        crypto.getRandomValues = draw;
-      }
-    },
-  };
-}
-
-/** A client that does not draw s. */
-const sIs = (value: Uint8Array): ClientFlaw => ({
-  splitPair: (s, ...args) => {
-    s.set(value);
-    return real.splitPair(s, ...args);
-  },
-});

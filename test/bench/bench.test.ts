@@ -35,13 +35,14 @@ test('a quick run prints every figure, writes the same and leaves nothing behind
   expect(figures.filter(({ aim }) => aim !== undefined).map(({ id }) => id)).toEqual([
     'port.throughput',
     'port.latency',
-    'port.arithmetic',
+    'landed.evaluation',
+    'landed.recovery',
     'sessions.short',
     'memory.growth',
     'rest.memory',
     'load.memory',
     'etcd.bytes',
-    'recovery.ratio',
+    'etcd.subrecord',
   ]);
   await expect.poll(() => readdirSync(directory)).toEqual(['build']);
 });

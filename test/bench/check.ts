@@ -5,13 +5,15 @@ import { parseArgs } from 'node:util';
 import { exitWhenIdle } from '../../primitives/exit.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { scratchDirectory } from '../harness/reaper.ts';
+import { compareWithLanded } from './comparison.ts';
 import { benchFleet } from './fleet-bench.ts';
 import { describeMachine, type Machine } from './machine.ts';
 import { benchMemory } from './memory-bench.ts';
-import { memoryRatios, portRatios, type Ratio, recoveryRatios, sessionsRatios } from './ratios.ts';
+import { landedRatios, memoryRatios, portRatios, type Ratio, recoveryRatios, sessionsRatios, storageRatios } from './ratios.ts';
 import { betterOf, compare, compareOne, comparisonTable, type Recorded } from './regressions.ts';
 import { benchSessions } from './sessions-bench.ts';
 import { TokenBench } from './token-bench.ts';
+import { openTokenStage } from './token-stage.ts';
 
 // The ratios of the benchmark, and no absolute time, against those in recorded.json: make bench-check. With --record it writes them there.
 
@@ -31,9 +33,10 @@ process.env.TMPDIR = scratchDirectory('bench-check');
 exitWhenIdle();
 const progress = (step: string) => process.stderr.write(`bench-check: ${step}\n`);
 
-const bench = await TokenBench.open();
-const machine = describeMachine(bench.identity);
-const rounds = { rounds: 10, calls: 100, inFlight: 16 };
+const stage = await openTokenStage();
+const bench = new TokenBench(stage);
+const machine = describeMachine(stage.token.identity);
+const rounds = { warmUp: 3000, rounds: 10, calls: 100, inFlight: 16 };
 const fleetRun = { sequential: 20, concurrent: 200, atOnce: 8, warmUp: 400, restSeconds: 5 };
 const parts: { readonly name: string; readonly measure: () => Promise<Ratio[]> }[] = [
   {
@@ -44,9 +47,19 @@ const parts: { readonly name: string; readonly measure: () => Promise<Ratio[]> }
       return portRatios(bench.results());
     },
   },
-  { name: '32 sessions with a token 2 ms away', measure: async () => sessionsRatios(await benchSessions(bench.location, 32, 5)) },
+  {
+    name: 'wrapped keys and tweaks, side by side',
+    measure: async () => landedRatios(compareWithLanded(stage, { warmUp: 2000, rounds: 10, calls: 100 })),
+  },
+  { name: '32 sessions with a token 2 ms away', measure: async () => sessionsRatios(await benchSessions(stage.location, 32, 5)) },
   { name: 'resident memory', measure: async () => memoryRatios(await benchMemory(10_000)) },
-  { name: 'a live fleet', measure: async () => recoveryRatios(bench.results(), await benchFleet(fleetRun, () => {})) },
+  {
+    name: 'a live fleet',
+    measure: async () => {
+      const fleet = await benchFleet(fleetRun, () => {});
+      return [...recoveryRatios(bench.results(), fleet), ...storageRatios(fleet)];
+    },
+  },
 ];
 
 const old = values.record ? undefined : (JSON.parse(readFileSync(file, 'utf8')) as RecordFile);
@@ -62,7 +75,8 @@ for (const { name, measure } of parts) {
   }
   measured.push(...best);
 }
-await bench.close();
+bench.close();
+await stage.close();
 
 if (old === undefined) {
   const ratios = Object.fromEntries(measured.map(({ id, value }) => [id, Number(value.toFixed(3))]));

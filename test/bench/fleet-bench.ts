@@ -1,6 +1,7 @@
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import pLimit from 'p-limit';
+import { generateCode } from '../../client/code-generator.ts';
 import { stretch, wasmArgon2id } from '../../client/stretch.ts';
 import type { VaultClient } from '../../client/vault-client.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
@@ -33,6 +34,8 @@ export interface FleetResults {
   readonly recoveryAndRenewal: LoadResult;
   /** Bytes of value in etcd for a record that was just enrolled. */
   readonly etcdBytesPerRecord: number;
+  /** Of them, what one replica needs to serve it. */
+  readonly subRecordBytes: number;
   /** Of the replica with most. */
   readonly residentMiB: { readonly started: number; readonly afterLoad: number };
   /** CPU of all replicas in a second without requests, in ms. */
@@ -87,7 +90,10 @@ async function measureFleet(fleet: DevFleet, run: FleetRun, progress: (step: str
     together: await measure('enrolling', together, run.atOnce, enrol),
     alone: await measure('enrolling', alone, 1, enrol),
   };
-  const etcdBytesPerRecord = medianOf(await Promise.all(alone.slice(0, 20).map(({ recordId }) => fleet.store.size(fleet.rid(recordId)))));
+  const stored = alone.slice(0, 20).map(({ recordId }) => fleet.rid(recordId));
+  const etcdBytesPerRecord = medianOf(await Promise.all(stored.map((rid) => fleet.store.size(rid))));
+  const records = await Promise.all(stored.map((rid) => fleet.store.record(rid)));
+  const subRecordBytes = Math.max(...records.flatMap((record) => record?.subRecords ?? []).map(({ value }) => value.length));
   const recovery = {
     together: await measure('recovering', together, run.atOnce, recover),
     alone: await measure('recovering', alone, 1, recover),
@@ -103,6 +109,7 @@ async function measureFleet(fleet: DevFleet, run: FleetRun, progress: (step: str
     recovery,
     recoveryAndRenewal,
     etcdBytesPerRecord,
+    subRecordBytes,
     residentMiB: { started, afterLoad: mostResident() },
     restingCpu,
     stretching: await stretchingTime(),
@@ -112,8 +119,7 @@ async function measureFleet(fleet: DevFleet, run: FleetRun, progress: (step: str
 const newAccounts = (count: number, name: string): Account[] =>
   Array.from({ length: count }, (_, i) => ({
     recordId: `${name}-${i}`,
-    // Ten consonants: no code check finds a word, a date or a pattern.
-    code: Array.from({ length: 10 }, () => 'bcdfghjkmnpqrstvwxz'[randomInt(19)]).join(''),
+    code: generateCode(), // no check of codes finds a word, a date or a pattern in it
     backupKey: new SecretBytes(randomBytes(32)),
   }));
 

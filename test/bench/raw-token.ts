@@ -1,107 +1,111 @@
 import pkcs11js from 'pkcs11js';
-import { decompress, prepare, uncompressed } from '../../daemon/token/curve.ts';
-import { kekMechanism, readableX, sessionWrapKey, sharedSecret, stored } from '../../daemon/token/keys/templates.ts';
+import { decompress, liftUncompressed, multiplyX } from '../../daemon/token/curve.ts';
+import { inForm } from '../../daemon/token/keys/public-point.ts';
+import { derivedX, proofKey } from '../../daemon/token/keys/templates.ts';
 import { attributeType, encodeTemplate } from '../../daemon/token/pkcs11/attributes.ts';
-import { CKM, cbcEncryptData, ecdh, plain } from '../../daemon/token/pkcs11/mechanisms.ts';
+import { CKM, ecdh, plain } from '../../daemon/token/pkcs11/mechanisms.ts';
 import { findSlot } from '../../daemon/token/pkcs11/module.ts';
-import { SEALED_LENGTH } from '../../daemon/token/stored.ts';
+import { parsePoint } from '../../protocol/point.ts';
+import { tweakFrom } from '../../protocol/scalar.ts';
+import { proofTranscript, subRecordTranscript, type TweakUse, tweakTranscript } from '../../protocol/transcripts.ts';
+import { parseX, type XCoordinate } from '../../protocol/x-coordinate.ts';
 import type { TokenStage } from './token-stage.ts';
 
-type Key = Buffer;
+const hmac = plain(CKM.SHA256_HMAC);
+const ecdsa = plain(CKM.ECDSA);
 
-/** What a replica's token does in one recovery: the calls into the module alone, on one session of this thread, all else made beforehand. */
+/** What a replica's token does in one recovery: the calls into the module, on one session of this thread, all else made beforehand. */
 export class RawToken {
   readonly #module: pkcs11js.PKCS11;
   readonly #session: Buffer;
   readonly #keys: TokenStage['token']['keys'];
-  readonly #evaluation;
-  readonly #release;
-  readonly #digest: Buffer;
+  readonly #data: ReturnType<typeof prepareData>;
 
-  constructor({ token, location, requests }: TokenStage) {
-    const { module, keys, profile } = token;
+  constructor(stage: TokenStage) {
+    const { module, keys } = stage.token;
     this.#module = module;
     this.#keys = keys;
-    this.#session = module.C_OpenSession(findSlot(module, location.tokenLabel), pkcs11js.CKF_SERIAL_SESSION | pkcs11js.CKF_RW_SESSION);
-    const { evaluate, release } = requests;
-    const point = decompress(evaluate.point, 'the point');
-    this.#evaluation = {
-      ...buffersOf(evaluate.mac),
-      kek: plain(kekMechanism('oprf', profile)),
-      wrapped: Buffer.from(evaluate.wrappedKey),
-      key: encodeTemplate(stored('oprf', profile)),
-      derivations: [point, prepare(point, decompress(evaluate.publicKey, 'the public key')).sum].map((p) => ecdh(uncompressed(p))),
-      x: encodeTemplate(readableX),
-    };
-    this.#release = {
-      ...buffersOf(release.mac),
-      secret: plain(profile.wrap.secret),
-      wrappedAuth: Buffer.from(release.wrappedAuth),
-      auth: encodeTemplate(stored('auth', profile)),
-      proofTranscript: Buffer.from(release.proofTranscript),
-      proof: Buffer.from(release.proof),
-      exchange: ecdh(uncompressed(decompress(release.clientKey, 'the client key'))),
-      shared: encodeTemplate(sharedSecret),
-      derivation: cbcEncryptData(new Uint8Array(16), release.sessionTranscript),
-      wrapKey: encodeTemplate(sessionWrapKey(profile)),
-      wrappedShare: Buffer.from(release.wrappedRelease),
-      share: encodeTemplate(stored('release', profile)),
-    };
-    this.#digest = Buffer.from(requests.sign);
+    const slot = findSlot(module, stage.location.tokenLabel);
+    this.#session = module.C_OpenSession(slot, pkcs11js.CKF_SERIAL_SESSION | pkcs11js.CKF_RW_SESSION);
+    this.#data = prepareData(stage);
   }
 
-  /** A vote's signature, or a receipt's. */
-  sign(): void {
-    this.#module.C_SignInit(this.#session, plain(CKM.ECDSA), this.#keys.receipt);
-    this.#module.C_Sign(this.#session, this.#digest, Buffer.alloc(64));
+  /** A vote's signature, a receipt's, an answer's. */
+  sign(): Buffer {
+    this.#module.C_SignInit(this.#session, ecdsa, this.#keys.receipt);
+    return this.#module.C_Sign(this.#session, this.#data.digest, Buffer.alloc(64));
   }
 
-  /** The sub-record's, before its blobs are unwrapped. */
-  verifyMac(): void {
-    this.#verify(this.#keys.mac, this.#evaluation.digest, this.#evaluation.tag);
+  /** The token's part of an evaluation: MAC, tweak, one derivation, the receipt's signature. */
+  evaluateInToken(): void {
+    this.#verifyMac();
+    this.#tweak('oprf');
+    this.#derive('oprf', this.#data.derivation);
+    this.sign();
   }
 
-  /** One unwrap, two derivations. */
-  evaluate(): void {
-    const { kek, wrapped, key: template, derivations, x } = this.#evaluation;
-    const key = this.#module.C_UnwrapKey(this.#session, kek, this.#keys['kek-oprf'], wrapped, template);
-    for (const derivation of derivations) {
-      const derived = this.#module.C_DeriveKey(this.#session, derivation, key, x);
-      this.#module.C_GetAttributeValue(this.#session, derived, [{ type: attributeType('value') }]);
-      this.#destroy(derived);
-    }
-    this.#destroy(key);
+  /** The same with what the host computes in between, which is the tweak's scalar and its product. */
+  evaluate(): XCoordinate {
+    this.#verifyMac();
+    const product = multiplyX(tweakFrom(this.#tweak('oprf')), this.#data.point, 'the blinded element');
+    const x = this.#derive('oprf', ecdh(liftUncompressed(product)));
+    this.sign();
+    return parseX(x, 'x');
   }
 
-  /** MAC, proof, session key, share. */
-  release(): void {
-    const r = this.#release;
-    const module = this.#module;
-    this.#verify(this.#keys.mac, r.digest, r.tag);
-    const auth = module.C_UnwrapKey(this.#session, r.secret, this.#keys['kek-auth'], r.wrappedAuth, r.auth);
-    this.#verify(auth, r.proofTranscript, r.proof);
-    this.#destroy(auth);
-    const shared = module.C_DeriveKey(this.#session, r.exchange, this.#keys.session, r.shared);
-    const wrapKey = module.C_DeriveKey(this.#session, r.derivation, shared, r.wrapKey);
-    this.#destroy(shared);
-    const share = module.C_UnwrapKey(this.#session, r.secret, this.#keys['kek-release'], r.wrappedShare, r.share);
-    module.C_WrapKey(this.#session, r.secret, wrapKey, share, Buffer.alloc(SEALED_LENGTH));
-    this.#destroy(share);
-    this.#destroy(wrapKey);
+  /** The token's part of a release: MAC, proof, tweak, one derivation, the answer's signature. */
+  releaseInToken(): void {
+    this.#verifyMac();
+    const { key, digest, signature } = this.#data.proof;
+    const proofKey = this.#module.C_CreateObject(this.#session, key);
+    this.#module.C_VerifyInit(this.#session, ecdsa, proofKey);
+    this.#module.C_Verify(this.#session, digest, signature);
+    this.#module.C_DestroyObject(this.#session, proofKey);
+    this.#tweak('release');
+    this.#derive('release', this.#data.derivation);
+    this.sign();
   }
 
   close(): void {
     this.#module.C_CloseSession(this.#session);
   }
 
-  #verify(key: Key, data: Buffer, tag: Buffer): void {
-    this.#module.C_VerifyInit(this.#session, plain(CKM.SHA256_HMAC), key);
-    this.#module.C_Verify(this.#session, data, tag);
+  #verifyMac(): void {
+    const { digest, mac } = this.#data.subRecord;
+    this.#module.C_VerifyInit(this.#session, hmac, this.#keys.mac);
+    this.#module.C_Verify(this.#session, digest, mac);
   }
 
-  #destroy(key: Key): void {
-    this.#module.C_DestroyObject(this.#session, key);
+  #tweak(use: TweakUse): Buffer {
+    this.#module.C_SignInit(this.#session, hmac, this.#keys.mac);
+    return this.#module.C_Sign(this.#session, this.#data.tweaks[use], Buffer.alloc(32));
+  }
+
+  #derive(use: TweakUse, derivation: pkcs11js.Mechanism): Buffer {
+    const derived = this.#module.C_DeriveKey(this.#session, derivation, this.#keys[use], this.#data.x);
+    const [answer] = this.#module.C_GetAttributeValue(this.#session, derived, [{ type: attributeType('value') }]);
+    this.#module.C_DestroyObject(this.#session, derived);
+    return (answer as pkcs11js.AttributeResult).value;
   }
 }
 
-const buffersOf = ({ digest, tag }: { digest: Uint8Array; tag: Uint8Array }) => ({ digest: Buffer.from(digest), tag: Buffer.from(tag) });
+function prepareData({ token: { profile, ...view }, requests }: TokenStage) {
+  const { evaluate, release } = requests;
+  const { generation } = evaluate;
+  const name = { fleet: view.fleet, index: view.index, epoch: view.epoch, rid: generation.rid, g: generation.g };
+  const tweak = (use: TweakUse) => Buffer.from(tweakTranscript(use, { ...name, seed: generation.seed }).digest);
+  const proofPoint = inForm(profile.readPoint, decompress(release.proofKey, 'the proof key'));
+  return {
+    digest: Buffer.from(requests.sign),
+    subRecord: { digest: Buffer.from(subRecordTranscript({ ...name, ...generation }).digest), mac: Buffer.from(generation.mac) },
+    tweaks: { oprf: tweak('oprf'), release: tweak('release') },
+    point: parsePoint(evaluate.point, 'the point'),
+    derivation: ecdh(decompress(evaluate.point, 'the point')),
+    x: encodeTemplate(derivedX(profile)),
+    proof: {
+      key: encodeTemplate({ ...proofKey(profile), ecPoint: proofPoint }),
+      digest: Buffer.from(proofTranscript(name, release.attempt, release.point, release.blindedBase).digest),
+      signature: Buffer.from(release.proof),
+    },
+  };
+}

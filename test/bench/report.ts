@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Table from 'cli-table3';
+import type { ComparedStep } from './comparison.ts';
 import { type Figure, isMet, type Measurements } from './figures.ts';
 import type { Machine } from './machine.ts';
 
@@ -12,11 +13,7 @@ export interface Results extends Measurements {
 }
 
 export function tableOf({ figures }: Results): string {
-  const table = new Table({
-    head: ['figure', 'value', 'aim', 'met'],
-    colAligns: ['left', 'right', 'right', 'left'],
-    style: { head: [], border: [], compact: true },
-  });
+  const table = tableWith(['figure', 'value', 'aim', 'met'], ['left', 'right', 'right', 'left']);
   for (const figure of figures) {
     const { name, value, unit, aim } = figure;
     const met = isMet(figure);
@@ -24,6 +21,20 @@ export function tableOf({ figures }: Results): string {
   }
   return table.toString();
 }
+
+/** One replica's: keys that are wrapped for each record, as they were, against tweaks. */
+export function landedTable(steps: readonly ComparedStep[]): string {
+  const head = ['CPU and calls into the module, one replica', 'wrapped keys', 'calls', 'tweaks', 'calls', 'CPU', 'aim'];
+  const table = tableWith(head, ['left', 'right', 'right', 'right', 'right', 'right', 'right']);
+  for (const { name, landed, now, ratio, aim } of steps) {
+    const costs = [landed, now].flatMap(({ cpu, calls }) => [`${round(cpu)} µs`, calls]);
+    table.push([name, ...costs, `${ratio.toFixed(3)} ×`, aim === undefined ? '' : `≤ ${aim} ×`]);
+  }
+  return table.toString();
+}
+
+const tableWith = (head: string[], colAligns: ('left' | 'right')[]) =>
+  new Table({ head, colAligns, style: { head: [], border: [], compact: true } });
 
 export function writeResults(file: string, results: Results): void {
   mkdirSync(dirname(file), { recursive: true });

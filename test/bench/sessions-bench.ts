@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ReplicaLocation } from '../../daemon/token/keys/replica.ts';
 import { openToken } from '../../daemon/token/open-token.ts';
 import { storedPin } from '../../daemon/token/testing.ts';
-import { behindShim, callsInto, compileFaultShim, Faults } from '../harness/fault-shim.ts';
+import { behindShim, compileFaultShim, Faults } from '../harness/fault-shim.ts';
 
 /** As far away as an HSM in the same data center. */
 const LATENCY_MS = 2;
@@ -31,10 +31,9 @@ export async function benchSessions(location: ReplicaLocation, sessions: number,
   const token = await openToken({ ...location, profile, module: shim, pin: storedPin });
   try {
     const digest = new Uint8Array(32);
-    const calls = callsInto(shim);
-    const before = calls();
+    const before = faults.calls();
     await token.mac(digest);
-    const callsEach = calls() - before;
+    const callsEach = faults.calls() - before;
 
     faults.set(`latency ${LATENCY_MS * 1000}`);
     const lanes = 2 * sessions;

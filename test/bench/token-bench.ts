@@ -1,15 +1,13 @@
-import { deriveStored, evaluate } from '../../daemon/token/evaluate.ts';
-import { beginEvaluation } from '../../daemon/token/evaluation.ts';
-import type { ReplicaLocation } from '../../daemon/token/keys/replica.ts';
-import type { TokenIdentity } from '../../daemon/token/port.ts';
-import type { Bytes } from '../../primitives/bytes.ts';
+import { evaluate } from '../../daemon/token/evaluate.ts';
 import { ownCpu } from './process-usage.ts';
 import { RawToken } from './raw-token.ts';
 import { type Sampled, Sampler } from './sampling.ts';
 import { medianOf } from './statistics.ts';
-import { openTokenStage, type TokenStage } from './token-stage.ts';
+import type { TokenStage } from './token-stage.ts';
 
 export interface TokenRounds {
+  /** Calls of each kind before anything is measured: V8 compiles for thousands of them, and replicas run for months. */
+  readonly warmUp: number;
   /** The kinds of work take turns, so that a drift of the machine meets all alike. */
   readonly rounds: number;
   /** Calls of one kind in one turn. */
@@ -17,7 +15,7 @@ export interface TokenRounds {
   readonly inFlight: number;
 }
 
-const kinds = ['raw', 'thread', 'port', 'portAlone', 'arithmetic'] as const;
+const kinds = ['raw', 'thread', 'port', 'portAlone'] as const;
 type Kind = (typeof kinds)[number];
 
 /** One evaluation, in µs: the median over all turns of a turn's mean. */
@@ -28,15 +26,15 @@ export interface EvaluationCost {
   readonly wallRatio: number;
 }
 
-const operations = ['sign', 'verifyMac', 'evaluate', 'release'] as const;
-export type RawOperation = (typeof operations)[number];
+const operations = ['sign', 'evaluateInToken', 'releaseInToken'] as const;
+type RawOperation = (typeof operations)[number];
 
 export interface TokenResults {
   /** Each operation in the module alone. */
   readonly operations: Readonly<Record<RawOperation, Sampled>>;
   /**
-   * An evaluation, MAC check included: the calls into the module alone (`raw`); the whole operation in this thread (`thread`); the
-   * same through the port, with several calls in flight (`port`) and with one (`portAlone`); what the host computes for it (`arithmetic`).
+   * An evaluation from MAC to receipt: the calls into the module and what the host multiplies (`raw`); the daemon's code for it in this
+   * thread (`thread`); the same through the port, with several calls in flight (`port`) and with one (`portAlone`).
    */
   readonly evaluation: Readonly<Record<Kind, EvaluationCost>>;
 }
@@ -50,34 +48,17 @@ interface Cost {
 export class TokenBench {
   readonly #stage: TokenStage;
   readonly #raw: RawToken;
-  /** What the token derives for the request. */
-  readonly #xs: readonly Bytes[];
   readonly #samplers: Record<RawOperation, Sampler>;
   readonly #turns: Record<Kind, Cost>[] = [];
 
-  private constructor(stage: TokenStage) {
+  constructor(stage: TokenStage) {
     this.#stage = stage;
     this.#raw = new RawToken(stage);
-    const { evaluate } = stage.requests;
-    this.#xs = deriveStored(stage.token, { ...evaluate, points: beginEvaluation(evaluate.publicKey, evaluate.point).points });
     this.#samplers = fromNames(operations, () => new Sampler());
   }
 
-  /** Once per process. */
-  static async open(): Promise<TokenBench> {
-    return new TokenBench(await openTokenStage());
-  }
-
-  get identity(): TokenIdentity {
-    return this.#stage.token.identity;
-  }
-
-  get location(): ReplicaLocation {
-    return this.#stage.location;
-  }
-
-  async measure({ rounds, calls, inFlight }: TokenRounds): Promise<void> {
-    await this.#turn(calls, inFlight); // warms up
+  async measure({ warmUp, rounds, calls, inFlight }: TokenRounds): Promise<void> {
+    await this.#turn(warmUp, inFlight);
     for (let round = 0; round < rounds; round++) {
       this.#turns.push(await this.#turn(calls, inFlight));
       for (const name of operations) for (let call = 0; call < calls; call++) this.#samplers[name].sample(() => this.#raw[name]());
@@ -101,23 +82,17 @@ export class TokenBench {
     };
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#raw.close();
-    await this.#stage.close();
   }
 
   async #turn(calls: number, inFlight: number): Promise<Record<Kind, Cost>> {
     const { token, port, requests } = this.#stage;
-    const { publicKey, point } = requests.evaluate;
     return {
-      raw: await timed(calls, 1, () => {
-        this.#raw.verifyMac();
-        this.#raw.evaluate();
-      }),
+      raw: await timed(calls, 1, () => this.#raw.evaluate()),
       thread: await timed(calls, 1, () => evaluate(token, requests.evaluate)),
       port: await timed(calls, inFlight, () => port.evaluate(requests.evaluate)),
       portAlone: await timed(calls, 1, () => port.evaluate(requests.evaluate)),
-      arithmetic: await timed(calls, 1, () => beginEvaluation(publicKey, point).finish(this.#xs)),
     };
   }
 }

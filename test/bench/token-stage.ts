@@ -1,23 +1,16 @@
-import { createECDH, createHmac, randomBytes } from 'node:crypto';
-import { newOprfKey } from '../../daemon/token/evaluate.ts';
+import { randomBytes } from 'node:crypto';
 import { closeQuietly, openReplica, type ReplicaLocation, type ReplicaToken } from '../../daemon/token/keys/replica.ts';
-import { opened } from '../../daemon/token/keys/templates.ts';
+import { offer, prepare } from '../../daemon/token/offer.ts';
 import { openToken } from '../../daemon/token/open-token.ts';
-import type { Argument } from '../../daemon/token/operations.ts';
-import type { MacCheck, TokenPort } from '../../daemon/token/port.ts';
+import type { Argument, OperationName } from '../../daemon/token/operations.ts';
+import type { TokenPort } from '../../daemon/token/port.ts';
 import type { Profile } from '../../daemon/token/profile.ts';
-import { wrapSecret } from '../../daemon/token/stored.ts';
+import { multiple, signWith } from '../../daemon/token/reference.ts';
 import { makeTestToken, pin, storedPin } from '../../daemon/token/testing.ts';
-import { mac } from '../../daemon/token/verify.ts';
-import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
+import { proofTranscript } from '../../protocol/transcripts.ts';
 
-/** What a replica asks of its token in one recovery, for a record made here. */
-export interface Requests {
-  readonly evaluate: Parameters<TokenPort['evaluate']>[0];
-  readonly release: Argument<'release'>;
-  /** Of a vote, or of a receipt. */
-  readonly sign: Argument<'sign'>;
-}
+/** What a replica asks of its token in one enrolment and one recovery, for a record made here. */
+export type Requests = { readonly [Name in Extract<OperationName, 'offer' | 'prepare' | 'evaluate' | 'release' | 'sign'>]: Argument<Name> };
 
 /** A provisioned software token, opened by this thread and, through the port, by a worker. */
 export interface TokenStage {
@@ -32,9 +25,8 @@ export interface TokenStage {
 export async function openTokenStage(changes: Partial<Profile> = { recycleAfterObjects: Number.POSITIVE_INFINITY }): Promise<TokenStage> {
   const undo: (() => void)[] = [];
   const { location } = makeTestToken((remove) => undo.push(remove), changes);
-  const { profile, module, tokenLabel, fleet, index, epoch } = location;
   const token = openReplica(location, pin());
-  const port = await openToken({ profile, module, tokenLabel, pin: storedPin, fleet, index, epoch });
+  const port = await openToken({ ...location, pin: storedPin });
   return {
     location,
     token,
@@ -49,38 +41,24 @@ export async function openTokenStage(changes: Partial<Profile> = { recycleAfterO
 }
 
 function makeRequests(token: ReplicaToken): Requests {
-  const point = randomPoint();
-  const { publicKey, wrappedKey } = newOprfKey(token, point);
-  const auth = randomBytes(32);
-  const proofTranscript = randomBytes(32);
+  const { fleet, epoch } = token;
+  const a = randomScalar();
+  const [point, blindedBase, proofKey] = [multiple(randomScalar()), multiple(randomScalar()), multiple(a)];
+  const name = { rid: randomBytes(32), g: randomBytes(16) };
+  const [seed, bodyHash, enrolledAtMs] = [randomBytes(32), randomBytes(32), 1_700_000_000_000n];
+  const asked = { ...name, point, proofKey, seed, nonce: randomBytes(16), expiresAtMs: enrolledAtMs, changes: 0n };
+  const { evaluated, releaseElement } = offer(token, asked);
+  const prepared = { ...name, bodyHash, seed, enrolledAtMs, point, evaluated, releaseElement };
+  const generation = { ...name, epoch, bodyHash, seed, enrolledAtMs, mac: prepare(token, prepared) };
+  const attempt = 1;
+  const proof = signWith(a, proofTranscript({ ...name, fleet, epoch }, attempt, point, blindedBase).digest);
   return {
-    evaluate: { epoch: token.set, mac: macOf(token), wrappedKey, publicKey, point },
-    release: {
-      epoch: token.set,
-      mac: macOf(token),
-      wrappedAuth: store(token, 'auth', auth),
-      proofTranscript,
-      proof: createHmac('sha256', auth).update(proofTranscript).digest(),
-      wrappedRelease: store(token, 'release', randomBytes(32)),
-      clientKey: randomPoint(),
-      sessionTranscript: randomBytes(32),
-    },
+    offer: asked,
+    prepare: prepared,
+    evaluate: { generation, point, attempt, limit: 10 },
+    release: { generation, proofKey, attempt, point, blindedBase, proof },
     sign: randomBytes(32),
   };
 }
 
-function randomPoint(): CompressedPoint {
-  const key = createECDH('prime256v1');
-  key.generateKeys();
-  return parsePoint(key.getPublicKey(null, 'compressed'), 'a random point');
-}
-
-function macOf(token: ReplicaToken): MacCheck {
-  const digest = randomBytes(32);
-  return { digest, tag: mac(token, digest) };
-}
-
-function store(token: ReplicaToken, purpose: 'auth' | 'release', value: Uint8Array): Uint8Array {
-  const { session, profile } = token;
-  return session.withTemporary((keep) => wrapSecret(token, purpose, keep(session.create({ ...opened(purpose, profile), value }))));
-}
+const randomScalar = (): bigint => BigInt(`0x${randomBytes(31).toString('hex')}`) + 2n;

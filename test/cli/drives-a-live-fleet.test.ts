@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exitCodes } from '../../cli/exit-codes.ts';
+import { makeTokenPlace } from '../../demo/trust/places.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
+import type { StatementDocument } from '../../protocol/statement.ts';
 import { DevFleet } from '../harness/dev-fleet.ts';
 import { scratchDirectory } from '../harness/reaper.ts';
 
@@ -20,8 +22,9 @@ beforeAll(async () => {
 afterAll(() => fleet?.stop());
 
 /** The built program, with a code on its standard input. */
-async function bkvctl(args: readonly string[], input = '') {
-  const child = spawn(process.execPath, [join(packageRoot, 'dist/cli/main.js'), '--client', fleet.clientFile, '--json', ...args]);
+async function bkvctl(args: readonly string[], input = '', environment: NodeJS.ProcessEnv = {}) {
+  const program = [join(packageRoot, 'dist/cli/main.js'), '--client', fleet.clientFile, '--json'];
+  const child = spawn(process.execPath, [...program, ...args], { env: { ...process.env, ...environment } });
   child.stdin.end(input);
   const [stdout, code] = await Promise.all([
     text(child.stdout),
@@ -120,3 +123,37 @@ test('fleet init makes a fleet whose tokens and files are there, once', async ()
       expect(existsSync(join(dir, replica, name)), `${replica}/${name}`).toBe(true);
   expect(await bkvctl(['fleet', 'init', '--dir', dir])).toMatchObject({ code: exitCodes.CONFIGURATION });
 });
+
+test('fleet init takes a token that is there already, and leaves its PIN to whoever has it', async () => {
+  const place = makeTokenPlace(file('partition'));
+  const made = [
+    'ceremony',
+    'key',
+    file('key-beside'),
+    '--token',
+    'partition',
+    '--pin-file',
+    place.pinFile,
+    '--so-pin-file',
+    place.soPinFile,
+  ];
+  expect(await bkvctl(made, '', place.environment)).toMatchObject({ code: exitCodes.OK });
+  const init = (dir: string, ...more: string[]) => bkvctl(['fleet', 'init', '--dir', dir, ...more], '', place.environment);
+  const ownToken = ['--replica-token', '1=partition', '--replica-pin-file', `1=${place.pinFile}`];
+
+  const dir = file('fleet-with-a-token');
+  expect(await init(dir, ...ownToken)).toMatchObject({ code: exitCodes.OK });
+  const { replicas } = JSON.parse(readFileSync(join(dir, 'statement.json'), 'utf8')) as StatementDocument;
+  expect(new Set(replicas.map(({ token }) => token.serial)).size).toBe(3);
+  expect(existsSync(join(dir, 'replica-1/tokens'))).toBe(false);
+  expect(await bkvctl(['fleet', 'restate', '--dir', dir, '--rotate-keys'], '', place.environment)).toMatchObject({
+    code: exitCodes.OK,
+    document: { epoch: 2 },
+  });
+
+  // Its keys are another fleet's now, and stay.
+  const other = file('fleet-with-the-same-token');
+  expect(await init(other, ...ownToken)).toMatchObject({ code: exitCodes.CONFIGURATION });
+  expect(existsSync(other)).toBe(false);
+  expect(await init(other, '--replica-token', '1=partition')).toMatchObject({ code: exitCodes.USAGE });
+}, 240_000);

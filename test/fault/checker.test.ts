@@ -3,11 +3,13 @@ import { check, type ViolationKind } from './checker.ts';
 import { randomPoint } from './device.ts';
 import type { Call, Evaluated, Final, HistoryEvent } from './history.ts';
 import { hashOfPoint } from './point-hash.ts';
+import { xOf } from './records.ts';
 
 const RID = 'aa'.repeat(32);
 const [G1, G2] = ['01'.repeat(16), '02'.repeat(16)];
-const points = Array.from({ length: 6 }, () => Buffer.from(randomPoint()).toString('hex'));
-const [ENROLLED, P1, P2, P3] = points as [string, string, string, string];
+const points = Array.from({ length: 5 }, () => Buffer.from(randomPoint()).toString('hex'));
+const [P1, P2, P3, ...enrolledPoints] = points as [string, string, string, string, string];
+const ENROLLED: Record<string, string> = { [G1]: enrolledPoints[0], [G2]: enrolledPoints[1] };
 
 const call = (at: number, facts: Partial<Call>): Call =>
   ({ type: 'call', at, until: at + 5, device: 'd', method: 'beginRecovery', rid: RID, outcome: 'ok', ...facts }) as Call;
@@ -18,8 +20,7 @@ const enrolment = (at: number, g: string, previous = '', facts: Partial<Call> = 
     g,
     previous,
     limit: 2,
-    keys: [1, 2, 3].map((i) => `${g}-${i}`),
-    point: ENROLLED,
+    point: ENROLLED[g] as string,
     enrolled: [1, 2, 3],
     ...facts,
   });
@@ -28,7 +29,7 @@ const answer = (at: number, point: string, attempt: number, facts: Partial<Call>
   call(at, { g: G1, point, attempt, limit: 2, receipts: [1, 2], ...facts });
 
 const evaluated = (point: string, g = G1, replicas = [1, 2]): Evaluated[] =>
-  replicas.map((replica) => ({ type: 'evaluated', at: 0, replica, key: `${g}-${replica}`, point, next: `next ${point}` }));
+  replicas.map((replica) => ({ type: 'evaluated', at: 0, replica, tweak: `${g}-${replica}`, x: xOf(point) }));
 
 const final = (g: string, counted: readonly string[], facts: Partial<Final> = {}): Final => ({
   ...{ type: 'final', rid: RID, state: 'live', g, limit: 2, points: counted.map(hashOfPoint), number: 1, ...facts },
@@ -43,23 +44,32 @@ const good: HistoryEvent[] = [
   final(G1, [P1, P2]),
 ];
 
-const kinds = (...events: HistoryEvent[]): ViolationKind[] => [...new Set(check(events).map(({ kind }) => kind))];
+/** Where holders prepared a generation, its tweak is known by the point of its enrolment. */
+const prepared = [G1, G2].flatMap((g) => evaluated(ENROLLED[g] as string, g, [1, 2, 3]));
+
+const kinds = (...events: HistoryEvent[]): ViolationKind[] => [...new Set(check([...prepared, ...events]).map(({ kind }) => kind))];
 
 describe('a history without violations', () => {
   it('is one of attempts within the limit, of which tokens, receipts and etcd tell alike', () => {
-    expect(check(good)).toEqual([]);
+    expect(kinds(...good)).toEqual([]);
   });
 
-  it('may have the same bytes again, the successors of points, the point of the enrolment, and a token’s tests of itself', () => {
+  it('may have the same bytes again, offers that nobody took, releases, and a token’s tests of itself', () => {
     const again = answer(30, P1, 1);
-    expect(kinds(...good, again, ...evaluated(`next ${P1}`), ...evaluated(ENROLLED), ...evaluated(P3, 'a key of the self-test'))).toEqual(
-      [],
-    );
+    const others = [...evaluated(ENROLLED[G1] as string, 'another offer'), ...evaluated(points[3] as string, 'a release')];
+    expect(kinds(...good, again, ...others)).toEqual([]);
   });
 
   it('may have unknown outcomes, and points that were counted for nobody', () => {
     const lost = call(20, { g: G1, point: P2, outcome: 'OUTCOME_UNKNOWN' });
     expect(kinds(enrolment(0, G1), answer(10, P1, 1), lost, ...evaluated(P1), final(G1, [P1, P2]))).toEqual([]);
+  });
+
+  it('may have tickets that a restart made worthless', () => {
+    const refused = enrolment(0, G2, '', { outcome: 'TICKET_REFUSED', enrolled: [] });
+    expect(kinds(refused, ...good)).toEqual([]);
+    const healed: HistoryEvent = { type: 'healed', rid: RID, what: 'unfinished enrolment', outcome: 'TICKET_REFUSED' };
+    expect(kinds(refused, ...good, healed)).toEqual([]);
   });
 
   it('may have a generation that another one replaced', () => {
@@ -70,6 +80,7 @@ describe('a history without violations', () => {
 
 describe('a violation is', () => {
   const rolledBack: HistoryEvent = { type: 'rolled-back', at: 0, rid: RID };
+  const refusedTickets = (at = 0) => enrolment(at, G1, '', { outcome: 'TICKET_REFUSED', enrolled: [] });
   const failed = (outcome: Call['outcome'], at = 30, facts: Partial<Call> = {}) => call(at, { g: G1, point: P3, outcome, ...facts });
 
   it.each<[string, ViolationKind, HistoryEvent[]]>([
@@ -88,6 +99,8 @@ describe('a violation is', () => {
     ['a record that is unknown after its enrolment was acknowledged', 'lost-generation', [...good, failed('RECORD_UNKNOWN')]],
     ['a generation that is unknown though nothing replaced it', 'lost-generation', [...good, failed('GENERATION_UNKNOWN')]],
     ['an acknowledged generation that is not there in the end', 'lost-generation', [...good, enrolment(30, G2, G1)]],
+    ['a generation that is there though its tickets were refused', 'stored-and-denied', [refusedTickets(), final(G1, [])]],
+    ['tickets that are refused for what is there', 'lost-generation', [...good, refusedTickets(30)]],
     ['a commit too many', 'extra-generation', [...good.slice(0, -1), final(G1, [P1, P2], { number: 2 })]],
     ['an answer of a generation that was replaced', 'old-code', [...good, enrolment(30, G2, G1), answer(50, P1, 1)]],
     ['that, too, whatever etcd says', 'old-code', [rolledBack, ...good, enrolment(30, G2, G1), answer(50, P1, 1)]],

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../../primitives/errors.ts';
 import type { Call, Exited, HistoryEvent, Outcome } from './history.ts';
 import { hashOfPoint } from './point-hash.ts';
-import { type Generation, type Record, readHistory } from './records.ts';
+import { type Generation, type Record, readHistory, xOf } from './records.ts';
 
 /** What the history shows that must not be. The promises P1 to P8 are those of docs/PROTOCOL.md. */
 export type ViolationKind =
@@ -15,6 +15,7 @@ export type ViolationKind =
   | 'lost-attempt' // an attempt that was answered is not in etcd’s order
   | 'spent-for-nothing' // exhausted, though fewer points were sent than the limit
   | 'lost-generation' // P6: an acknowledged enrolment is not there
+  | 'stored-and-denied' // it is there, though every answer was that its tickets are worth nothing: then the SDK begins again
   | 'extra-generation' // P5: the same bytes made a second one
   | 'old-code' // a generation that was replaced still answers
   | 'wrong-key'
@@ -33,13 +34,17 @@ export interface Violation {
 
 /** Holds a history against the promises. Pure. */
 export function check(events: readonly HistoryEvent[]): Violation[] {
-  const { records, byKey } = readHistory(events);
+  const { records, byTweak } = readHistory(events);
   const violations: Violation[] = [];
-  const guesses = new Set(events.flatMap((event) => (event.type === 'call' && event.method === 'beginRecovery' ? [event.point] : [])));
-  // A token tests itself with keys of its own, at each start, and never on a device's point.
+  const calls = events.filter((event) => event.type === 'call' && event.method === 'beginRecovery') as readonly Call[];
+  const guesses = new Set(calls.map(({ point = '' }) => xOf(point)));
+  // What is released, and what a token tests itself on, is never a device's point.
   for (const event of events)
-    if (event.type === 'evaluated' && !byKey.has(event.key) && guesses.has(event.point))
-      violations.push({ kind: 'unasked-at-tokens', text: `replica ${event.replica} used a key that nobody enrolled on a device’s point` });
+    if (event.type === 'evaluated' && !byTweak.has(event.tweak) && guesses.has(event.x))
+      violations.push({
+        kind: 'unasked-at-tokens',
+        text: `replica ${event.replica} used a tweak that nobody enrolled on a device’s point`,
+      });
     else if (event.type === 'exited') violations.push(...checkExit(event));
   for (const record of records.values()) violations.push(...checkRecord(record));
   return violations;
@@ -72,13 +77,13 @@ type Say = (kind: ViolationKind, text: string) => Violation;
 /** P2 where it counts. */
 function* checkTokens({ g, limit, evaluated, sent, receipts }: Generation, say: Say): Generator<Violation> {
   if (evaluated.size > limit) yield say('limit-at-tokens', `${evaluated.size} points were evaluated under ${short(g)}, of ${limit}`);
-  for (const [point, replicas] of evaluated)
-    if (!sent.has(point))
-      yield say('unasked-at-tokens', `replicas ${[...replicas]} evaluated ${short(point)} for ${short(g)}; nobody sent it`);
-  for (const { point, receipts: indices = [] } of receipts)
+  const asked = new Set([...sent].map(xOf));
+  for (const [x, replicas] of evaluated)
+    if (!asked.has(x)) yield say('unasked-at-tokens', `replicas ${[...replicas]} evaluated ${short(x)} for ${short(g)}; nobody sent it`);
+  for (const { point = '', receipts: indices = [] } of receipts)
     for (const index of indices)
-      if (!evaluated.get(point as string)?.has(index))
-        yield say('unseen-at-tokens', `replica ${index} has a receipt for ${short(point as string)}, and its token did nothing`);
+      if (!evaluated.get(xOf(point))?.has(index))
+        yield say('unseen-at-tokens', `replica ${index} has a receipt for ${short(point)}, and its token did nothing`);
 }
 
 function* checkReceipts({ g, limit, receipts }: Generation, say: Say): Generator<Violation> {
@@ -118,6 +123,7 @@ function* checkCall(record: Record, call: Call, say: Say): Generator<Violation> 
     case 'RECORD_UNKNOWN':
       if (acknowledgedBefore(record, at).length > 0) yield say('lost-generation', told);
       return;
+    case 'TICKET_REFUSED':
     case 'GENERATION_UNKNOWN': {
       // In order where another one may have come after it, or it may never have been committed.
       const wasReplaced = [...record.generations.values()].some((other) => other.previous === g && other.sentAt <= until);
@@ -174,8 +180,9 @@ function* checkRegister({ final, generations }: Record, say: Say): Generator<Vio
   for (const { point = '', attempt = 0 } of receipts)
     if (order[attempt - 1] !== point)
       yield say('lost-attempt', `${short(point)} was answered as attempt ${attempt} of ${short(g)}; etcd has another`);
-  for (const point of evaluated.keys())
-    if (!order.includes(point)) yield say('lost-attempt', `${short(point)} was evaluated under ${short(g)}, and etcd does not count it`);
+  const counted = new Set(order.map((point = '') => xOf(point)));
+  for (const x of evaluated.keys())
+    if (!counted.has(x)) yield say('lost-attempt', `${short(x)} was evaluated under ${short(g)}, and etcd does not count it`);
 }
 
 /** P6, and the half of P5 that is about generations. */
@@ -190,6 +197,9 @@ function* checkLineage(record: Record, say: Say): Generator<Violation> {
         'lost-generation',
         `${short(generation.g)} was acknowledged at ${generation.acknowledgedAt}; there is ${short(final.g) || 'nothing'}`,
       );
+  const answers = record.calls.filter(({ method, g }) => method === 'finishEnrollment' && g === final.g);
+  if (answers.length > 0 && answers.every(({ outcome }) => outcome === 'TICKET_REFUSED'))
+    yield say('stored-and-denied', `${short(final.g)} is there, though its tickets were refused`);
   if (final.number !== lineage.length)
     yield say('extra-generation', `${final.number} generations were committed, but ${lineage.length} lead to ${short(final.g)}`);
 }
@@ -200,7 +210,7 @@ function* checkHealed({ healed, final }: Record, say: Say): Generator<Violation>
     if (outcome === 'ok') continue;
     // Something else came first, and was said so.
     if (what !== 'right code' && (outcome === 'GENERATION_UNKNOWN' || outcome === 'GENERATION_CONFLICT')) continue;
-    if (outcome === 'TICKET_EXPIRED' && what === 'unfinished enrolment') continue;
+    if ((outcome === 'TICKET_REFUSED' || outcome === 'TICKET_EXPIRED') && what === 'unfinished enrolment') continue;
     if (outcome === 'EXHAUSTED' && isFull) continue;
     yield say('not-healed', `${what}: ${outcome} ${message}`);
   }

@@ -48,6 +48,8 @@ export class Device {
   #code = '';
   #account: Account | undefined;
   #triedOn: Uint8Array | undefined;
+  /** What the SDK sent to enrol in what the device does now: begun again once, it is two. */
+  #enrolments: FinishEnrollmentRequest[] = [];
 
   constructor(options: DeviceOptions) {
     const { name, policy, fleet, tenant } = options;
@@ -59,7 +61,9 @@ export class Device {
 
   /** For the recorder. */
   onEnrolment(request: FinishEnrollmentRequest): void {
-    if (this.#account?.recordId === request.recordId) this.#account.noteEnrolment(request, this.#code);
+    if (this.#account?.recordId !== request.recordId) return;
+    this.#account.noteEnrolment(request, this.#code);
+    this.#enrolments.push(request);
   }
 
   /** For the recorder. */
@@ -104,16 +108,12 @@ export class Device {
     const { recordId, backupKey, policy } = account;
     await this.#work(account, code, async () => {
       const enrolment = await this.#vault.beginEnrolment({ recordId, code, backupKey, policy, allowFewerHolders });
-      const request = () => account.enrolments.find(({ body }) => body && constantTimeEqual(body.g, enrolment.g));
       try {
         await enrolment.finish();
-        account.g = enrolment.g;
-        account.isSpent = false;
-        const done = request();
-        if (done) account.openEnrolments.delete(done);
+        this.#enrolled(account, enrolment.g);
       } catch (error) {
-        const sent = request();
-        if (sent && !isPassing(error)) account.openEnrolments.delete(sent);
+        const last = this.#enrolments.at(-1);
+        if (last && !isPassing(error)) account.openEnrolments.delete(last);
         throw error;
       }
     });
@@ -131,7 +131,7 @@ export class Device {
       try {
         const { backupKey, renewal } = await this.#vault.recover({ recordId: account.recordId, code, ...options });
         isOurKey = constantTimeEqual(backupKey.expose(), account.backupKey.expose());
-        if (renewal.state === 'renewed') this.#renewed(account, renewal.result.g);
+        if (renewal.state === 'renewed') this.#enrolled(account, renewal.result.g);
       } catch (error) {
         outcome = isVaultError(error) ? error.code : 'INTERNAL';
         message = error instanceof Error ? error.message : String(error);
@@ -162,11 +162,11 @@ export class Device {
     }
   }
 
-  #renewed(account: Account, g: Uint8Array): void {
+  #enrolled(account: Account, g: Uint8Array): void {
     account.g = g;
     account.isSpent = false;
-    for (const request of account.openEnrolments)
-      if (request.body && constantTimeEqual(request.body.g, g)) account.openEnrolments.delete(request);
+    const last = this.#enrolments.at(-1);
+    if (last) account.openEnrolments.delete(last);
   }
 
   /** Hears which generation it is. */
@@ -182,12 +182,15 @@ export class Device {
   async #work(account: Account, code: string, work: () => Promise<void>): Promise<void> {
     this.#account = account;
     this.#code = code;
+    this.#enrolments = [];
     try {
       await work();
     } catch (error) {
       if (isVaultError(error, 'EXHAUSTED')) account.isSpent = true;
       if (isVaultError(error, 'GENERATION_UNKNOWN') || isVaultError(error, 'GENERATION_CONFLICT')) account.g = undefined;
     }
+    // Another one was begun only where the tickets of this one had been refused.
+    for (const request of this.#enrolments.slice(0, -1)) account.openEnrolments.delete(request);
   }
 
   async #attempt(account: Account, send: () => Promise<unknown>): Promise<'known' | 'open'> {

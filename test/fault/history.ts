@@ -28,22 +28,21 @@ export interface Call {
   readonly receipts?: readonly number[];
   /** A receipt that does not verify. */
   readonly forged?: readonly number[];
-  /** FinishEnrollment: what is replaced, the wrapped key of each holder, the enrolled point; of an answer, who signed. */
+  /** FinishEnrollment: what is replaced, and in `point` the enrolled point; of an answer, who signed. */
   readonly previous?: string;
-  readonly keys?: readonly string[];
   readonly enrolled?: readonly number[];
 }
 
-/** A point that went into a token's ECDH with a record's key. The token evaluates P by two: P, and `next` = P + G. */
+/** A point that a token multiplied under a tweak. */
 export interface Evaluated {
   readonly type: 'evaluated';
   /** When it was found in the token's log. */
   readonly at: number;
   readonly replica: number;
-  /** The wrapped key. */
-  readonly key: string;
-  readonly point: string;
-  readonly next: string;
+  /** What the token's HMAC was asked for the tweak: one for each use of each generation. */
+  readonly tweak: string;
+  /** Its x coordinate, without the tweak. */
+  readonly x: string;
 }
 
 /** An entry of a code through the whole SDK. */

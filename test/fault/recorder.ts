@@ -85,13 +85,12 @@ function factsOfRequest(method: Method, request: AnyRequest, { rid }: RecorderOp
   const record = { rid: request.recordId === undefined ? '' : rid(request.recordId), ...(request.g ? { g: toHex(request.g) } : {}) };
   if (method === 'beginRecovery') return { ...record, point: toHex((request as BeginRecoveryRequest).point) };
   if (method !== 'finishEnrollment') return record;
-  const { body, deposits, point } = request as FinishEnrollmentRequest;
+  const { body, point } = request as FinishEnrollmentRequest;
   return {
     ...record,
     g: toHex(body?.g ?? new Uint8Array(0)),
     previous: toHex(body?.previous ?? new Uint8Array(0)),
     limit: body?.policy?.limit ?? 0,
-    keys: deposits.map(({ ticket }) => toHex(ticket?.wrappedKey ?? new Uint8Array(0))),
     point: toHex(point),
   };
 }

@@ -13,7 +13,7 @@ export interface Generation {
   readonly sent: Set<string>;
   /** Answers with receipts. */
   readonly receipts: Call[];
-  /** Points that tokens evaluated in recoveries, and which replicas' tokens. */
+  /** x of the points that tokens evaluated in recoveries, and which replicas' tokens. */
   readonly evaluated: Map<string, Set<number>>;
 }
 
@@ -32,12 +32,11 @@ const THRESHOLD = 2; // of three replicas
 /** Sorts a history by record and generation. */
 export function readHistory(events: readonly HistoryEvent[]): {
   readonly records: ReadonlyMap<string, Record>;
-  /** Whose a wrapped key is. */
-  readonly byKey: ReadonlyMap<string, Generation>;
+  /** Whose a tweak is. */
+  readonly byTweak: ReadonlyMap<string, Generation>;
 } {
   const records = new Map<string, Record>();
-  const byKey = new Map<string, Generation>();
-  const enrolled = new Map<Generation, string>(); // the point of the enrolment, which holders evaluate to check what they store
+  const enrolled = new Map<string, Generation>(); // by x of the point of the enrolment
   const recordOf = (rid: string): Record => {
     const known = records.get(rid);
     if (known) return known;
@@ -52,7 +51,7 @@ export function readHistory(events: readonly HistoryEvent[]): {
         if (event.rid === '') break;
         const record = recordOf(event.rid);
         record.calls.push(event);
-        if (event.method === 'finishEnrollment') noteEnrolment(record, event, byKey, enrolled);
+        if (event.method === 'finishEnrollment') noteEnrolment(record, event, enrolled);
         break;
       }
       case 'entry':
@@ -69,12 +68,11 @@ export function readHistory(events: readonly HistoryEvent[]): {
         break;
     }
   for (const { generations, calls } of records.values()) for (const call of calls) noteGuess(generations, call);
-  noteEvaluations(events, byKey, enrolled);
-  return { records, byKey };
+  return { records, byTweak: noteEvaluations(events, enrolled) };
 }
 
-function noteEnrolment({ generations }: Record, call: Call, byKey: Map<string, Generation>, enrolled: Map<Generation, string>): void {
-  const { g = '', previous = '', limit = 0, at, until, keys = [], point = '' } = call;
+function noteEnrolment({ generations }: Record, call: Call, enrolled: Map<string, Generation>): void {
+  const { g = '', previous = '', limit = 0, at, until, point = '' } = call;
   const known = generations.get(g);
   const generation: Generation = known ?? {
     ...{ g, previous, limit, sentAt: at, acknowledgedAt: undefined },
@@ -82,8 +80,7 @@ function noteEnrolment({ generations }: Record, call: Call, byKey: Map<string, G
   };
   generations.set(g, generation);
   generation.sentAt = Math.min(generation.sentAt, at); // calls are noted as they end
-  enrolled.set(generation, point);
-  for (const key of keys) byKey.set(key, generation);
+  enrolled.set(xOf(point), generation);
   if (call.outcome === 'ok' && (call.enrolled?.length ?? 0) >= THRESHOLD)
     generation.acknowledgedAt = Math.min(generation.acknowledgedAt ?? until, until);
 }
@@ -95,18 +92,25 @@ function noteGuess(generations: ReadonlyMap<string, Generation>, call: Call): vo
   if (call.outcome === 'ok') generation.receipts.push(call);
 }
 
-/** The token evaluates P by P and P + G: of the points of one key, those that are another one's successor are no guesses. */
-function noteEvaluations(
-  events: readonly HistoryEvent[],
-  byKey: ReadonlyMap<string, Generation>,
-  enrolled: ReadonlyMap<Generation, string>,
-): void {
+/**
+ * Nobody outside a replica knows a generation's seed, and a tweak shows nothing of it. But holders evaluate the point of the enrolment, which
+ * is drawn for it alone: whatever tweak that was under is of that generation, also one of an offer that nobody finished.
+ */
+function noteEvaluations(events: readonly HistoryEvent[], enrolled: ReadonlyMap<string, Generation>): Map<string, Generation> {
   const evaluations = events.filter((event) => event.type === 'evaluated');
-  const successors = new Set(evaluations.map(({ key, next }) => `${key} ${next}`));
-  for (const { key, point, replica } of evaluations) {
-    const generation = byKey.get(key);
-    if (!generation || successors.has(`${key} ${point}`) || enrolled.get(generation) === point) continue;
-    const replicas = generation.evaluated.get(point) ?? new Set();
-    generation.evaluated.set(point, replicas.add(replica));
+  const byTweak = new Map<string, Generation>();
+  for (const { tweak, x } of evaluations) {
+    const generation = enrolled.get(x);
+    if (generation) byTweak.set(tweak, generation);
   }
+  for (const { tweak, x, replica } of evaluations) {
+    const generation = byTweak.get(tweak);
+    if (!generation || enrolled.get(x) === generation) continue;
+    const replicas = generation.evaluated.get(x) ?? new Set();
+    generation.evaluated.set(x, replicas.add(replica));
+  }
+  return byTweak;
 }
+
+/** Of a compressed point, both in hexadecimal. */
+export const xOf = (point: string): string => point.slice(2);

@@ -63,7 +63,9 @@ export async function run(options: RunOptions): Promise<RunResult> {
     progress,
     onStart: (replica, uses) => {
       lookAtTokens();
-      watches.set(replica, watches.get(replica) ?? new TokenWatch(uses, replica));
+      const watch = watches.get(replica) ?? new TokenWatch(uses, replica);
+      watches.set(replica, watch);
+      watch.restarted();
     },
     onEnd: (replica, diedAt, why) => {
       const at = history.now();

@@ -1,13 +1,25 @@
+import { createECDH } from 'node:crypto';
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
-import { normalizeZ } from '@noble/curves/abstract/curve.js';
 import { p256 } from '@noble/curves/nist.js';
+import { fromHex, toHex } from '../../primitives/bytes.ts';
+import { tweakFrom } from '../../protocol/scalar.ts';
 import type { Evaluated } from './history.ts';
 
-/** Follows what the shim before a token writes down: which points its record keys were used on. */
+const { Fn } = p256.Point;
+
+const MAC_DIGITS = 64; // a signature has twice as many
+
+interface Asked {
+  readonly tweak: string;
+  readonly mac: string;
+}
+
+/** Follows what the shim before a token writes down: which points it multiplied, under which tweak. */
 export class TokenWatch {
   readonly #file: string;
   readonly #replica: number;
-  readonly #keys = new Map<string, string>(); // a handle means what was unwrapped to it last
+  /** By session: the HMAC that it asked for last. A derivation right after is under the tweak that is made of it. */
+  readonly #asked = new Map<string, Asked>();
   readonly #seen = new Set<string>();
   #offset = 0;
 
@@ -16,37 +28,28 @@ export class TokenWatch {
     this.#replica = replica;
   }
 
-  /** What is new; each point of a key is told once. */
+  /** What is new; each point under a tweak is told once. */
   poll(at: number): Evaluated[] {
-    const derived: { key: string; point: InstanceType<typeof p256.Point> }[] = [];
-    for (const [verb, handle, data] of this.#lines()) {
-      if (verb === 'initialise') this.#keys.clear(); // handles are counted from the beginning again
-      if (verb === 'unwrap') this.#keys.set(handle, data);
-      const key = this.#keys.get(handle);
-      if (verb !== 'derive' || key === undefined) continue; // of a key that was generated just now: an offer
-      const name = `${key} ${data}`;
+    const evaluated: Evaluated[] = [];
+    for (const [verb, session, data, result = ''] of this.#lines()) {
+      const asked = this.#asked.get(session);
+      this.#asked.delete(session);
+      if (verb === 'sign' && result.length === MAC_DIGITS) this.#asked.set(session, { tweak: data, mac: result });
+      if (verb !== 'derive' || !asked) continue; // the token tests itself without a tweak
+      const name = `${asked.tweak} ${data}`;
       if (this.#seen.has(name)) continue;
       this.#seen.add(name);
-      const affine = { x: BigInt(`0x${data.slice(2, 66)}`), y: BigInt(`0x${data.slice(66)}`) };
-      derived.push({ key, point: p256.Point.fromAffine(affine) });
+      evaluated.push({ type: 'evaluated', at, replica: this.#replica, tweak: asked.tweak, x: withoutTweak(data, asked.mac) });
     }
-    if (derived.length === 0) return [];
-    // All at once: one inversion instead of thousands.
-    const next = normalizeZ(
-      p256.Point,
-      derived.map(({ point }) => point.add(p256.Point.BASE)),
-    );
-    return derived.map(({ key, point }, i) => ({
-      type: 'evaluated',
-      at,
-      replica: this.#replica,
-      key,
-      point: point.toHex(true),
-      next: (next[i] as typeof point).equals(p256.Point.ZERO) ? '' : (next[i] as typeof point).toHex(true), // −G: a token tests itself with it
-    }));
+    return evaluated;
   }
 
-  #lines(): [verb: string, handle: string, data: string][] {
+  /** Another process has the token: its sessions are others, though their handles may be the same. */
+  restarted(): void {
+    this.#asked.clear();
+  }
+
+  #lines(): [verb: string, session: string, data: string, result?: string][] {
     const text = this.#readOn();
     const whole = text.slice(0, text.lastIndexOf('\n') + 1); // a line without its end is still being written
     this.#offset += Buffer.byteLength(whole);
@@ -64,4 +67,11 @@ export class TokenWatch {
     closeSync(file);
     return buffer.toString('latin1', 0, length);
   }
+}
+
+/** x of the point that a tweak made this one of. By OpenSSL: a run has tens of thousands. */
+function withoutTweak(point: string, mac: string): string {
+  const ecdh = createECDH('prime256v1');
+  ecdh.setPrivateKey(Fn.toBytes(Fn.inv(Fn.fromBytes(tweakFrom(fromHex(mac, 'a MAC'))))));
+  return toHex(new Uint8Array(ecdh.computeSecret(fromHex(point, 'a point'))));
 }

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { type Bytes, utf8 } from '../../primitives/bytes.ts';
-import { BodySchema, TicketSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { BodySchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import type * as transcripts from '../../protocol/transcripts.ts';
 
 /** Bytes with a name: as long as asked, the same for ever. */
@@ -15,16 +15,20 @@ const pointFor = (name: string): Bytes => Uint8Array.of(2, ...bytesFor(name));
 
 const view = { fleet: 'golden-fleet', epoch: 7, rid: bytesFor('rid'), g: bytesFor('g', 16), index: 2 };
 const { index, ...name } = view;
+const { epoch: _, ...lasting } = view;
 const point = pointFor('P');
-const clientKey = pointFor('E');
 const bodyHash = bytesFor('body_hash');
-const offer = { ...view, point, clientKey, publicKey: pointFor('K'), evaluated: pointFor('Z') };
-const wrapped = {
-  wrappedKey: bytesFor('wrapped key', 40),
-  wrappedAuth: bytesFor('wrapped auth', 40),
-  wrappedRelease: bytesFor('wrapped release', 40),
+const seed = bytesFor('seed');
+const tags = [1, 2, 3].map((i) => bytesFor(`tag ${i}`));
+const ticket = {
+  ...view,
+  point,
+  proofKey: pointFor('A'),
+  nonce: bytesFor('nonce', 16),
+  expiresAtMs: 1_800_000_000_000n,
+  changes: 3n,
 };
-const { epoch: _, ...subRecordView } = view;
+const offer = { ...ticket, evaluated: bytesFor('Z'), releaseElement: bytesFor('F') };
 
 export const goldenBody = create(BodySchema, {
   version: 1,
@@ -35,57 +39,44 @@ export const goldenBody = create(BodySchema, {
   threshold: 2,
   shares: [1, 2, 3].map((i) => ({
     index: i,
-    publicKey: pointFor(`K ${i}`),
-    evaluated: pointFor(`Z ${i}`),
-    ticketHash: bytesFor(`ticket hash ${i}`),
     x: 10 * i,
     mask: bytesFor(`mask ${i}`),
+    releaseMask: bytesFor(`release mask ${i}`),
   })),
   policy: { limit: 10, coolDownMs: 60_000n },
   ownerKey: bytesFor('owner key'),
   previous: bytesFor('previous', 16),
   payload: bytesFor('payload', 60),
-  commit: bytesFor('commit'),
+  proofKey: pointFor('A'),
+  releaseBase: pointFor('T'),
 });
 
 /** Arguments for every function of protocol/transcripts.ts: the type refuses a list that misses one. */
 export const goldenArguments: { [Name in keyof typeof transcripts]: Parameters<(typeof transcripts)[Name]> } = {
   recordTranscript: [view.fleet, 'acme', 'account-1'],
   stretchTranscript: [view.fleet, view.rid],
+  codeTranscript: [view.fleet, view.rid, bytesFor('stretched')],
   pointTranscript: [point],
-  beginEnrolmentTranscript: [point, clientKey],
-  ticketTranscript: [offer, { wrappedKey: wrapped.wrappedKey, expiresAtMs: 1_800_000_000_000n, changes: 3n }],
-  ticketHashTranscript: [
-    index,
-    create(TicketSchema, { wrappedKey: wrapped.wrappedKey, expiresAtMs: 1_800_000_000_000n, changes: 3n, tag: bytesFor('tag') }),
-  ],
-  offerTranscript: [offer, bytesFor('ticket hash')],
+  beginEnrolmentTranscript: [point, pointFor('A')],
+  seedTranscript: [ticket],
+  tweakTranscript: ['oprf', { ...lasting, seed }],
+  ticketTranscript: [offer],
+  offerTranscript: [offer, bytesFor('tag 2')],
   payloadDataTranscript: [goldenBody],
-  commitTranscript: [bytesFor('s'), goldenBody],
   bodyTranscript: [goldenBody],
-  sessionTranscript: [
-    {
-      ...view,
-      suite: 'A',
-      purpose: 'recover-release',
-      statementHash: bytesFor('statement'),
-      sessionKey: pointFor('S'),
-      attempt: 3,
-      point,
-      clientKey,
-      bodyHash,
-    },
-  ],
+  finishTranscript: [name, bodyHash, tags],
   maskTranscript: [view.rid, view.g, index],
-  authTranscript: [view.rid, view.g, index],
+  releaseMaskTranscript: [view.rid, view.g, index],
+  proofKeyTranscript: [view.rid, view.g],
   payloadTranscript: [view.rid, view.g],
   ownerTranscript: [view.rid],
   rehearsalTranscript: [view.rid],
-  subRecordTranscript: [{ ...subRecordView, ...wrapped, bodyHash, enrolledAtMs: 1_700_000_000_000n }],
+  subRecordTranscript: [{ ...lasting, bodyHash, seed, enrolledAtMs: 1_700_000_000_000n }],
   replaceTranscript: [name, bytesFor('previous', 16), bodyHash],
   enrolledTranscript: [view, bodyHash],
   voteTranscript: [index, { ...name, bodyHash, attempt: 3, pointHash: bytesFor('h') }],
-  receiptTranscript: [{ ...view, attempt: 3, limit: 10, point, evaluated: pointFor('Z'), bodyHash, enrolledAtMs: 1_700_000_000_000n }],
-  proofTranscript: [view, 3, point, clientKey],
+  receiptTranscript: [{ ...view, attempt: 3, limit: 10, point, evaluated: bytesFor('Z'), bodyHash, enrolledAtMs: 1_700_000_000_000n }],
+  proofTranscript: [name, 3, point, pointFor('B')],
+  releasedTranscript: [{ ...view, attempt: 3, point, blindedBase: pointFor('B'), released: bytesFor('released'), bodyHash }],
   eraseTranscript: [view.rid, view.g],
 };

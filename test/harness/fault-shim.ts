@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import koffi from 'koffi';
 import { loadProfile, modulePath } from '../../daemon/token/profile.ts';
 import { packageRoot, profilePath } from '../../primitives/package-root.ts';
 
@@ -19,6 +18,11 @@ export function compileFaultShim(directory: string): string {
   return module;
 }
 
+/** The functions of Cryptoki, in the order of its list, as the shim has them. */
+const functions = [...readFileSync(join(packageRoot, 'softhsm/fault-shim.c'), 'utf8').matchAll(/\bX\(\d+, (\w+)\)/g)].map(
+  ([, name]) => `C_${name}`,
+);
+
 /** The faults of one token: softhsm/fault-shim.c says what they are. The process that loads the shim gets `FAULT_SHIM_MODULE`. */
 export class Faults {
   readonly #file: string;
@@ -27,6 +31,14 @@ export class Faults {
   constructor(softHsmConf: string) {
     this.#file = `${softHsmConf}.faults`;
     this.none();
+  }
+
+  /** How many calls were made into the shim, by all processes, or to one function of Cryptoki. */
+  calls(name?: string): number {
+    const counts = `${this.#file}.calls`;
+    const place = name === undefined ? 0 : functions.indexOf(name) + 1;
+    if (name !== undefined && place === 0) throw new RangeError(`${name} is no function of Cryptoki`);
+    return existsSync(counts) ? Number(readFileSync(counts).readBigUInt64LE(8 * place)) : 0;
   }
 
   /** From now on these and no others. */
@@ -38,16 +50,4 @@ export class Faults {
   none(): void {
     this.set();
   }
-}
-
-/** How many calls this process has made into the shim. */
-export function callsInto(shim: string): () => number {
-  const count = koffi.load(shim).func('unsigned long fault_shim_calls()');
-  return () => Number(count());
-}
-
-/** The same for one function of Cryptoki. */
-export function callsTo(shim: string): (name: string) => number {
-  const count = koffi.load(shim).func('unsigned long fault_shim_calls_to(const char *name)');
-  return (name) => Number(count(name));
 }

@@ -4,13 +4,14 @@ import type { VaultTransport } from '../../client/transport.ts';
 import type { PinnedPolicy } from '../../client/trust-policy.ts';
 import { encodePublished, type FittingBundle, parsePublished } from '../../fleet/verify/published-bundle.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
-import { type ErrorCode, VaultError } from '../../primitives/errors.ts';
-import { type PublishedBundle, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type ErrorCode, isVaultError, VaultError } from '../../primitives/errors.ts';
+import { type PublishedBundle, RecordState, type Ticket } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import * as pb from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
+import { parseTicket } from '../../protocol/offer.ts';
 import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement } from '../../protocol/statement.ts';
 import { pointTranscript, recordTranscript, replaceTranscript } from '../../protocol/transcripts.ts';
-import { type Session, SoftReplica } from './soft-replica.ts';
+import { SoftReplica } from './soft-replica.ts';
 
 // The vault's side of the protocol, with keys in this process, for tests of the SDK: it has no counter of its own worth the name,
 // no store and no token. What it can do is lie, fall silent and lose replies.
@@ -26,7 +27,6 @@ type Reply<M extends Method> = Awaited<ReturnType<VaultTransport[M]>>;
 export interface SoftFleetOptions {
   readonly replicas?: number;
   readonly threshold?: number;
-  readonly suite?: 'A' | 'B';
   readonly epoch?: number;
 }
 
@@ -47,8 +47,8 @@ export class SoftFleet implements VaultTransport {
   readonly #failures = new Map<Method, ErrorCode[]>();
   readonly #losses = new Map<Method, number>();
 
-  constructor({ replicas = 3, threshold = Math.floor(replicas / 2) + 1, suite = 'A', epoch = 1 }: SoftFleetOptions = {}) {
-    this.replicas = Array.from({ length: replicas }, (_, i) => new SoftReplica(i + 1, suite));
+  constructor({ replicas = 3, threshold = Math.floor(replicas / 2) + 1, epoch = 1 }: SoftFleetOptions = {}) {
+    this.replicas = Array.from({ length: replicas }, (_, i) => new SoftReplica(i + 1));
     this.statement = parseStatement(encodeStatement(this.#document(threshold, epoch)));
     this.policy = { kind: 'pinned', statementHashes: [this.statement.hash] };
   }
@@ -57,6 +57,11 @@ export class SoftFleet implements VaultTransport {
   restate(): void {
     const { document, epoch, hash } = this.statement;
     this.statement = parseStatement(encodeStatement({ ...document, epoch: epoch + 1, previous: toHex(hash) }));
+  }
+
+  /** Every replica has another ticket secret, and all that it stored. */
+  restart(): void {
+    for (const replica of this.replicas) replica.restart();
   }
 
   replica(index: number): SoftReplica {
@@ -128,19 +133,18 @@ export class SoftFleet implements VaultTransport {
   }
 
   finishEnrollment(request: pb.FinishEnrollmentRequest) {
-    return this.#serve('finishEnrollment', pb.FinishEnrollmentRequestSchema, request, async () => {
+    return this.#serve('finishEnrollment', pb.FinishEnrollmentRequestSchema, request, () => {
       const hashed = parseBody(request.body);
       const key = this.#rid(request.recordId);
       const before = this.#records.get(key);
       const repeated = before !== undefined && constantTimeEqual(before.bodyHash, hashed.bodyHash);
       if (!repeated) this.#expectReplaces(before, hashed, request.ownerSignature);
-      const session: Session = { statement: this.statement, ...hashed, attempt: 0, point: request.point, clientKey: request.clientKey };
-      const enrolled = [];
-      for (const deposit of request.deposits) {
-        if (this.silent.has(deposit.index)) continue;
-        await this.replica(deposit.index).adopt(session, deposit);
-        enrolled.push(this.replica(deposit.index).enrolled(this.statement, hashed));
-      }
+      this.#expectFits(hashed, request.tickets);
+      const asked = hashed.body.shares.map(({ index }) => this.replica(index)).filter(({ index }) => !this.silent.has(index));
+      const refusals = asked.flatMap((replica) => refusalOf(() => replica.prepare(this.statement, hashed, request)) ?? []);
+      const prepared = asked.filter((replica) => replica.holds(hashed.body.g));
+      if (refusals[0] && prepared.length < this.statement.threshold) throw refusals[0];
+      const enrolled = prepared.map((replica) => replica.enrolled(this.statement, hashed));
       if (!repeated) this.#records.set(key, { ...hashed, points: [], erased: false });
       return create(pb.FinishEnrollmentResponseSchema, { enrolled });
     });
@@ -168,15 +172,12 @@ export class SoftFleet implements VaultTransport {
   }
 
   finishRecovery(request: pb.FinishRecoveryRequest) {
-    return this.#serve('finishRecovery', pb.FinishRecoveryRequestSchema, request, async () => {
+    return this.#serve('finishRecovery', pb.FinishRecoveryRequestSchema, request, () => {
       const record = this.#recordFor(request.recordId, request.g);
       const h = toHex(pointTranscript(request.point).digest);
       if (record.points.indexOf(h) + 1 !== request.attempt) throw new VaultError('ATTEMPT_UNKNOWN', 'not that attempt');
-      const { point, clientKey, attempt } = request;
-      const session: Session = { statement: this.statement, ...record, attempt, point, clientKey };
-      const releases = [];
-      for (const { index, proof } of request.proofs)
-        if (!this.silent.has(index)) releases.push(await this.replica(index).release(session, proof));
+      const answering = this.#holdersOf(record).filter(({ index }) => !this.silent.has(index));
+      const releases = answering.map((replica) => replica.release(this.statement, record, request));
       return create(pb.FinishRecoveryResponseSchema, { releases });
     });
   }
@@ -212,6 +213,14 @@ export class SoftFleet implements VaultTransport {
   #bundle() {
     if (!this.published) return undefined;
     return parsePublished(encodePublished(this.published), this.statement.bytes);
+  }
+
+  /** One ticket for each share, and a replica for both. */
+  #expectFits({ body }: HashedBody, tickets: readonly Ticket[]): void {
+    const indices = tickets.map((ticket) => parseTicket(ticket).index);
+    if (indices.length !== body.shares.length || body.shares.some(({ index }, i) => index !== indices[i]))
+      throw new VaultError('MALFORMED', 'not one ticket for each share');
+    if (indices.some((index) => index > this.replicas.length)) throw new VaultError('POLICY_REFUSED', 'no such replica');
   }
 
   #expectReplaces(before: SoftRecord | undefined, { body, bodyHash }: HashedBody, signature: Uint8Array): void {
@@ -258,4 +267,14 @@ const handedOut = (fitting: FittingBundle | undefined) => (fitting ? { bundle: {
 function overTheWire<M extends Method>(method: M, reply: Reply<M>): Reply<M> {
   const { output } = pb.VaultService.method[method];
   return fromBinary(output, Buffer.from(toBinary(output, reply))) as Reply<M>;
+}
+
+function refusalOf(act: () => void): VaultError | undefined {
+  try {
+    act();
+    return undefined;
+  } catch (error) {
+    if (isVaultError(error)) return error;
+    throw error;
+  }
 }

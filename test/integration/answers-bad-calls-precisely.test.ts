@@ -5,15 +5,14 @@ import { Client as Channel, credentials } from '@grpc/grpc-js';
 import { p256 } from '@noble/curves/nist.js';
 import { CompactSign } from 'jose';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { proofOf } from '../../client/derive.ts';
 import { GrantSigner } from '../../frontend/grant-signer.ts';
 import { type Client, promiseClient } from '../../grpc/bridge.ts';
 import { toHex } from '../../primitives/bytes.ts';
 import { BodySchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { VaultService } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Grant } from '../../protocol/grant.ts';
-import { beginEnrolmentTranscript, pointTranscript, proofTranscript } from '../../protocol/transcripts.ts';
-import { guess, voteRequest, votes } from './support/attempt.ts';
+import { beginEnrolmentTranscript, pointTranscript } from '../../protocol/transcripts.ts';
+import { guess, proofBy, voteRequest, votes } from './support/attempt.ts';
 import { CODE, type Draft, enrolled, finishRequest, prepareRequest } from './support/draft.ts';
 import { refusalOf, toldBy } from './support/refusals.ts';
 import { World } from './support/world.ts';
@@ -64,15 +63,13 @@ const badPoints: [string, Uint8Array][] = [
 ];
 
 describe('a point that is none', () => {
-  const blinded: [string, Uint8Array][] = [...badPoints, ['the negated generator', p256.Point.BASE.negate().toBytes(true)]];
-
-  test.each(blinded)('is refused at the beginning of an enrolment: %s', async (_what, bad) => {
+  test.each(badPoints)('is refused at the beginning of an enrolment: %s', async (_what, bad) => {
     const authorises = beginEnrolmentTranscript(bad, point).digest;
     const grant = await world.grant({ operation: 'begin-enrolment', recordId: 'bad', g, authorises });
-    await expectTold(vault.beginEnrollment({ recordId: 'bad', g, point: bad, clientKey: point, grant }), 'INVALID_ARGUMENT', 'MALFORMED');
+    await expectTold(vault.beginEnrollment({ recordId: 'bad', g, point: bad, proofKey: point, grant }), 'INVALID_ARGUMENT', 'MALFORMED');
   });
 
-  test.each(blinded)('is refused at the beginning of a recovery, and spends nothing: %s', async (_what, bad) => {
+  test.each(badPoints)('is refused at the beginning of a recovery, and spends nothing: %s', async (_what, bad) => {
     const authorises = pointTranscript(bad).digest;
     const grant = await world.grant({ operation: 'begin-recovery', recordId: 'bad-calls', g: draft.g, authorises });
     const begin = { recordId: 'bad-calls', g: draft.g, point: bad, grant };
@@ -82,19 +79,15 @@ describe('a point that is none', () => {
     expect(await refusalOf(world.peer(1).calls.vote(request))).toBe('MALFORMED'); // no guard counts it either
   });
 
-  test.each(badPoints)('is refused as a client’s key: %s', async (_what, bad) => {
+  test.each(badPoints)('is refused as the key of a proof, and as a blinded base: %s', async (_what, bad) => {
     const authorises = beginEnrolmentTranscript(point, bad).digest;
     const grant = await world.grant({ operation: 'begin-enrolment', recordId: 'bad', g, authorises });
-    await expectTold(vault.beginEnrollment({ recordId: 'bad', g, point, clientKey: bad, grant }), 'INVALID_ARGUMENT', 'MALFORMED');
+    await expectTold(vault.beginEnrollment({ recordId: 'bad', g, point, proofKey: bad, grant }), 'INVALID_ARGUMENT', 'MALFORMED');
     const released = await enrolled(world, `bad-key-${bad.length}-${bad[0]}-${bad[1]}`);
     const honest = await guess(world, released, CODE);
     await votes(world, voteRequest(released, honest, 1), [1, 2, 3]);
-    const { fleet, epoch } = world.statement;
-    const proofs = released.holders.map(({ offer: { index }, auth }) => {
-      const view = { fleet, epoch, index, rid: released.rid, g: released.g };
-      return { index, proof: proofOf(auth, proofTranscript(view, 1, honest.blinded.point, bad)) };
-    });
-    const finish = { recordId: released.recordId, g: released.g, attempt: 1, point: honest.blinded.point, clientKey: bad, proofs };
+    const proof = proofBy(world, released, 1, honest.blinded.point, bad);
+    const finish = { recordId: released.recordId, g: released.g, attempt: 1, point: honest.blinded.point, blindedBase: bad, proof };
     await expectTold(vault.finishRecovery(finish), 'INVALID_ARGUMENT', 'MALFORMED');
   });
 });
@@ -106,10 +99,10 @@ test('a client that goes by another statement is refused, before anything is cou
   const authorises = pointTranscript(blinded.point).digest;
   const grant = await world.grant({ operation: 'begin-recovery', recordId, g: draft.g, authorises });
   const begin = { recordId, g: draft.g, point: blinded.point, grant };
-  const finish = { recordId, g: draft.g, attempt: 1, point: blinded.point, clientKey: point, proofs: [] };
+  const finish = { recordId, g: draft.g, attempt: 1, point: blinded.point, blindedBase: point, proof: new Uint8Array(64) };
   for (const call of [
     vault.describeRecord({ recordId, leastEpoch: epoch }),
-    vault.beginEnrollment({ recordId, g, point, clientKey: point, grant: 'x', epoch }),
+    vault.beginEnrollment({ recordId, g, point, proofKey: point, grant: 'x', epoch }),
     vault.beginRecovery({ ...begin, epoch }),
     vault.finishRecovery({ ...finish, epoch }),
   ])
@@ -121,24 +114,26 @@ test('a client that goes by another statement is refused, before anything is cou
 
 describe('a request of the wrong form', () => {
   const short = new Uint8Array(15);
-  const proofs = [1, 2, 3].map((index) => ({ index, proof: new Uint8Array(31) }));
+  const release = { recordId: 'bad-calls', attempt: 1, point, blindedBase: point };
 
   test.each<[string, () => Promise<unknown>]>([
     ['a record id with a space', () => vault.describeRecord({ recordId: 'a b' })],
     ['an empty record id', () => vault.describeRecord({ recordId: '' })],
     ['a long record id', () => vault.describeRecord({ recordId: 'a'.repeat(129) })],
-    ['a short g', () => vault.beginEnrollment({ recordId: 'bad', g: short, point, clientKey: point, grant: 'x' })],
+    ['a short g', () => vault.beginEnrollment({ recordId: 'bad', g: short, point, proofKey: point, grant: 'x' })],
     ['a short g at a recovery', () => vault.beginRecovery({ recordId: 'bad', g: short, point, grant: 'x' })],
-    ['a short g at a release', () => vault.finishRecovery({ recordId: 'bad', g: short, attempt: 1, point, clientKey: point, proofs })],
+    ['a short g at a release', () => vault.finishRecovery({ ...release, g: short, proof: new Uint8Array(64) })],
     ['a short g at an erasure', () => vault.eraseRecord({ recordId: 'bad', g: short, grant: 'x' })],
-    ['short proofs', () => vault.finishRecovery({ recordId: 'bad', g, attempt: 1, point, clientKey: point, proofs })],
-    ['too few proofs', () => vault.finishRecovery({ recordId: 'bad', g, attempt: 1, point, clientKey: point, proofs: [] })],
+    ['no proof', () => vault.finishRecovery({ ...release, g: draft.g })],
+    ['a short proof', () => vault.finishRecovery({ ...release, g: draft.g, proof: new Uint8Array(63) })],
+    ['no body', () => vault.finishEnrollment({ recordId: 'bad', point, grant: 'x' })],
+    ['an empty body', () => vault.finishEnrollment({ recordId: 'bad', point, grant: 'x', body: {} })],
+    ['no tickets', async () => vault.finishEnrollment({ ...(await finishRequest(world, draft)), tickets: [] })],
+    ['a ticket too few', async () => vault.finishEnrollment({ ...(await finishRequest(world, draft)), tickets: draft.tickets.slice(1) })],
     [
-      'too many proofs',
-      () => vault.finishRecovery({ recordId: 'bad', g, attempt: 1, point, clientKey: point, proofs: Array(10).fill(proofs[0]) }),
+      'tickets in another order',
+      async () => vault.finishEnrollment({ ...(await finishRequest(world, draft)), tickets: draft.tickets.toReversed() }),
     ],
-    ['no body', () => vault.finishEnrollment({ recordId: 'bad', point, clientKey: point, grant: 'x' })],
-    ['an empty body', () => vault.finishEnrollment({ recordId: 'bad', point, clientKey: point, grant: 'x', body: {} })],
   ])('is MALFORMED: %s', async (_what, call) => {
     await expectTold(call(), 'INVALID_ARGUMENT', 'MALFORMED');
   });

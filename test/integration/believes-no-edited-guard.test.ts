@@ -2,8 +2,9 @@ import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { GuardStore } from '../../daemon/ledger/guard-store.ts';
 import type { Generation } from '../../daemon/ledger/guarded.ts';
-import { BodySchema, type SubRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { BodySchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
+import { parseSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 import { flips } from '../harness/flips.ts';
 import { evaluateRequest, guess, releaseRequest, voteRequest, votes } from './support/attempt.ts';
 import { CODE, type Draft, enrolled } from './support/draft.ts';
@@ -20,25 +21,31 @@ beforeAll(async () => {
 
 afterAll(() => own?.stop());
 
-test('a sub-record with any field changed is refused by the token’s MAC, for every use of it', async () => {
+/** Each of one length: the sub-record's index says nothing, a replica knows its own. */
+const edits = ({ index: _, ...fields }: SubRecord) => [...flips(fields)].filter(({ path }) => !/longer|shorter/.test(path));
+
+test('a sub-record with any field changed, or of another replica, is refused by the token’s MAC, for every use of it', async () => {
   const sample = await enrolled(own.world, 'sample');
-  const paths = [...flips(await subRecordOf(sample))].map(({ path }) => path);
+  const [first] = await subRecordsOf(sample);
+  const paths = edits(first as SubRecord).map(({ path }) => path);
+  expect(paths).toHaveLength(5); // two bits of seed and MAC, and the time
   const drafts = new Map<string, Draft>();
   for (const [i, path] of paths.entries()) drafts.set(path, await enrolled(own.world, `edited-${i}`));
+  const swapped = await enrolled(own.world, 'swapped');
+  const [, another] = await subRecordsOf(swapped);
 
   await editGuard(async (store) => {
-    for (const [path, { rid }] of drafts) {
+    const edit = async ({ rid }: Draft, change: (subRecord: SubRecord) => Partial<SubRecord> | undefined) => {
       const before = await store.read(rid);
       const live = before.live as Generation;
-      const edited = [...flips(live.subRecord)].find((flip) => flip.path === path);
-      await store.replaceLive({ ...live, subRecord: edited?.value as SubRecord }, before);
-    }
+      await store.replaceLive({ ...live, subRecord: { ...live.subRecord, ...change(live.subRecord) } }, before);
+    };
+    for (const [path, draft] of drafts) await edit(draft, (subRecord) => edits(subRecord).find((flip) => flip.path === path)?.value);
+    await edit(swapped, () => another);
   });
 
-  for (const [path, draft] of drafts) {
-    const refused = /^tag (longer|shorter)/.test(path) ? 'MALFORMED' : 'MAC_REFUSED';
-    expect({ path, ...(await served(draft)) }).toEqual({ path, evaluate: refused, release: refused });
-  }
+  for (const [path, draft] of [...drafts, ['of another replica', swapped] as const])
+    expect({ path, ...(await served(draft)) }).toEqual({ path, evaluate: 'MAC_REFUSED', release: 'MAC_REFUSED' });
   expect(await served(sample)).toEqual({ evaluate: 'ACCEPTED', release: 'ACCEPTED' });
 });
 
@@ -54,9 +61,9 @@ test('a body with a higher limit is another body, which nobody voted for', async
   expect(await served(draft)).toEqual({ evaluate: 'GENERATION_UNKNOWN', release: 'ATTEMPT_UNKNOWN' });
 });
 
-async function subRecordOf({ rid }: Draft): Promise<SubRecord> {
+async function subRecordsOf({ rid }: Draft): Promise<SubRecord[]> {
   const record = await own.world.store.record(rid);
-  return record?.subRecords[0] as SubRecord;
+  return (record?.subRecords ?? []).map(parseSubRecord);
 }
 
 async function editGuard(edit: (store: GuardStore) => Promise<void>): Promise<void> {
@@ -75,5 +82,5 @@ async function served(draft: Draft): Promise<{ evaluate: string; release: string
   const request = voteRequest(draft, honest, 1);
   const { calls } = world.peer(1);
   const evaluate = await refusalOf(calls.evaluate(evaluateRequest(request, await votes(world, request, [2, 3]))));
-  return { evaluate, release: await refusalOf(calls.release(releaseRequest(world, draft, honest, 1, 1))) };
+  return { evaluate, release: await refusalOf(calls.release(releaseRequest(world, draft, honest, 1))) };
 }

@@ -59,15 +59,17 @@ test('of votes', async () => {
 
 test('of a proof', async () => {
   await votes(world, voteRequest(draft, honest, 1), [1]);
-  const message = releaseRequest(world, draft, honest, 1, 1);
+  const message = releaseRequest(world, draft, honest, 1);
   const { release } = world.peer(1).calls;
   const rules: Rules = [
     [/^account\.tenant/, 'FOREIGN_TENANT'],
     [/^(g|proof) (longer|shorter)/, 'MALFORMED'],
-    [/^(point|clientKey) (longer|shorter|first bit)/, 'MALFORMED'],
+    [/^(point|blindedBase) (longer|shorter|first bit)/, 'MALFORMED'],
+    [/^point last bit/, 'ATTEMPT_UNKNOWN', 'MALFORMED'],
+    [/^blindedBase last bit/, 'PROOF_REFUSED', 'MALFORMED'],
     [/^(account\.recordId|g) /, 'GENERATION_UNKNOWN'],
-    [/^(attempt|point) /, 'ATTEMPT_UNKNOWN'],
-    [/^(clientKey|proof) /, 'PROOF_REFUSED'],
+    [/^attempt /, 'ATTEMPT_UNKNOWN'],
+    [/^proof /, 'PROOF_REFUSED'],
   ];
   expect(await surprises(message, release, rules)).toEqual([]);
   expect(await refusalOf(release(message))).toBe('ACCEPTED');

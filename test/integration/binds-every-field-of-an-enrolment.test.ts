@@ -1,8 +1,10 @@
 import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { proofKey } from '../../client/derive.ts';
 import { OfferRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import type { Ticket } from '../../protocol/offer.ts';
 import { beginEnrolmentTranscript } from '../../protocol/transcripts.ts';
-import { type Draft, draftEnrolment, enrolled, grantFor, prepareRequest } from './support/draft.ts';
+import { type Draft, draftEnrolment, enrolled, finishSignature, grantFor, prepareRequest } from './support/draft.ts';
 import { type Rules, refusalOf, surprises } from './support/refusals.ts';
 import { World } from './support/world.ts';
 
@@ -20,9 +22,9 @@ const account: Rules = [[/^account\.tenant/, 'FOREIGN_TENANT']];
 const malformedPoint = (field: string): RegExp => new RegExp(`${field} (longer|shorter|first bit)`);
 
 test('of a request for an offer', async () => {
-  const { recordId, g, blinded, ephemeral } = await draftEnrolment(world, 'offers');
-  const asked = { g, point: blinded.point, clientKey: ephemeral.publicKey };
-  const authorises = beginEnrolmentTranscript(asked.point, asked.clientKey).digest;
+  const { recordId, rid, g, s, blinded } = await draftEnrolment(world, 'offers');
+  const asked = { g, point: blinded.point, proofKey: proofKey(s.expose(), rid, g) };
+  const authorises = beginEnrolmentTranscript(asked.point, asked.proofKey).digest;
   const grant = await world.grant({ operation: 'begin-enrolment', recordId, g, authorises });
   const message = create(OfferRequestSchema, { account: { tenant: world.client.tenant, recordId }, ...asked, grant });
   const { offer } = world.peer(1).calls;
@@ -30,8 +32,8 @@ test('of a request for an offer', async () => {
     ...account,
     [/^account\.recordId/, 'GRANT_REFUSED'],
     [/^g (longer|shorter)/, 'MALFORMED'],
-    [malformedPoint('^(point|clientKey)'), 'MALFORMED'],
-    [/^(point|clientKey) last bit/, 'GRANT_REFUSED', 'MALFORMED'], // half of all x have no point
+    [malformedPoint('^(point|proofKey)'), 'MALFORMED'],
+    [/^(point|proofKey) last bit/, 'GRANT_REFUSED', 'MALFORMED'], // half of all x have no point
     [/^(g|grant) /, 'GRANT_REFUSED'],
   ];
   expect(await surprises(message, offer, rules)).toEqual([]);
@@ -41,21 +43,22 @@ test('of a request for an offer', async () => {
 /** Fields whose form is checked before anything else is. */
 const form: Rules = [
   [/^body\.version/, 'MALFORMED'],
-  [/^body\.(rid|g|ownerKey|commit) (longer|shorter)/, 'MALFORMED'],
-  [malformedPoint('^body\\.shares\\.\\d\\.(publicKey|evaluated)'), 'MALFORMED'],
-  [/^body\.shares\.\d\.(ticketHash|mask) (longer|shorter)/, 'MALFORMED'],
+  [/^body\.(rid|g|ownerKey) (longer|shorter)/, 'MALFORMED'],
+  [malformedPoint('^body\\.(proofKey|releaseBase)'), 'MALFORMED'],
+  [/^body\.shares\.\d\.(mask|releaseMask) (longer|shorter)/, 'MALFORMED'],
   [/^body\.shares\.[01]\.index/, 'MALFORMED'], // then two have the same
-  [/^body\.(fleet|epoch|rid|threshold|shares\.2\.index)/, 'POLICY_REFUSED'],
-  [/^deposit\.index/, 'MALFORMED'],
-  [/^deposit\.(sealedAuth|sealedRelease|ticket\.tag) (longer|shorter)/, 'MALFORMED'],
-  [malformedPoint('^(point|clientKey)'), 'MALFORMED'],
 ];
 
-/** What nobody but the device and the replica can make. */
-const sealed: Rules = [
-  [/^(point|clientKey) last bit/, 'TICKET_REFUSED'],
-  [/^deposit\.ticket/, 'TICKET_REFUSED'],
-  [/^deposit\.sealed/, 'SEAL_REFUSED'],
+const policy: Rules = [[/^body\.(fleet|epoch|rid|threshold|shares\.2\.index)/, 'POLICY_REFUSED']];
+
+/** What nobody but the device and the replica can make, and in the order in which it is looked at. */
+const finished: Rules = [
+  [malformedPoint('^point'), 'MALFORMED'],
+  [/^tags (longer|without)/, 'MALFORMED'],
+  [/^(signature|tags\.\d) (longer|shorter)/, 'MALFORMED'],
+  [/^(signature|tags)/, 'FINISH_REFUSED'],
+  [/^ticket\.(evaluated|releaseElement|nonce|tag) (longer|shorter)/, 'MALFORMED'],
+  [/^(point last bit|ticket)/, 'TICKET_REFUSED', 'MALFORMED'], // half of all x have no point
 ];
 
 test('of the end of an enrolment, as anybody on the way may change it', async () => {
@@ -67,33 +70,50 @@ test('of the end of an enrolment, as anybody on the way may change it', async ()
     ...account,
     [/^account\.recordId/, 'POLICY_REFUSED'],
     ...form,
+    ...policy,
     [/^body\.previous (longer|shorter)/, 'MALFORMED'],
     [/^body\.shares\.\d\.x/, 'GRANT_REFUSED', 'MALFORMED'], // x + 1 may be another share's
+    [/^body\.(proofKey|releaseBase) last bit/, 'GRANT_REFUSED', 'MALFORMED'],
+    [/^body\.shares without/, 'MALFORMED'], // there are as many tags as shares
     [/^(body|grant)/, 'GRANT_REFUSED'],
     [/^ownerSignature (longer|shorter)/, 'MALFORMED'],
     [/^ownerSignature/, 'OWNER_REFUSED'],
-    ...sealed,
+    ...finished,
   ];
   expect(await surprises(message, prepare, rules)).toEqual([]);
   expect(await refusalOf(prepare(message))).toBe('ACCEPTED');
 });
 
 test('of the body, as a frontend may change it that signs a grant for every change', async () => {
-  const draft: Draft = await draftEnrolment(world, 'granted');
+  const draft = await draftEnrolment(world, 'granted');
   const message = await prepareRequest(world, draft, 1);
   const { prepare } = world.peer(1).calls;
   const granted = async (body: Draft['body']) => prepare({ ...message, body, grant: await grantFor(world, draft, body) });
   const rules: Rules = [
-    [/^version/, 'MALFORMED'],
-    ...form.map(([path, ...codes]): Rules[number] => [new RegExp(path.source.replace('^body\\.', '^')), ...codes]),
-    [/^previous longer/, 'MALFORMED'],
-    [/^shares\.\d\.x/, 'SEAL_REFUSED', 'MALFORMED'],
-    [/^shares\.0\.(publicKey|evaluated|ticketHash)/, 'TICKET_REFUSED'],
-    [/^g /, 'TICKET_REFUSED'],
-    [/^(shares|policy|ownerKey|payload|commit)/, 'SEAL_REFUSED'],
+    ...[...form, ...policy].map(([path, ...codes]): Rules[number] => [new RegExp(path.source.replace('^body\\.', '^')), ...codes]),
+    [/^(previous longer|shares without)/, 'MALFORMED'],
+    [/^shares\.\d\.x|^(proofKey|releaseBase) last bit/, 'FINISH_REFUSED', 'MALFORMED'],
+    [/^(g|shares|policy|ownerKey|payload)/, 'FINISH_REFUSED'],
   ];
   expect(await surprises(draft.body, granted, rules)).toEqual([]);
   expect(await refusalOf(granted(draft.body))).toBe('ACCEPTED');
+});
+
+test('of the ticket, as the device itself may change it, which signs for every change', async () => {
+  const draft = await draftEnrolment(world, 'signed-anew');
+  const message = await prepareRequest(world, draft, 1);
+  const [ticket, ...others] = draft.tickets as [Ticket, ...Ticket[]];
+  const send = (changed: Ticket) => {
+    const tickets = [changed, ...others];
+    const signature = finishSignature(world, draft, draft.bodyHash, tickets);
+    return world.peer(1).calls.prepare({ ...message, ticket: changed, tags: tickets.map(({ tag }) => tag), signature });
+  };
+  const rules: Rules = [
+    [/^(evaluated|releaseElement|nonce|tag) (longer|shorter)/, 'MALFORMED'],
+    [/^/, 'TICKET_REFUSED'],
+  ];
+  expect(await surprises(ticket, send, rules)).toEqual([]);
+  expect(await refusalOf(send(ticket))).toBe('ACCEPTED');
 });
 
 test('of the commit: a replica promotes what etcd says was committed, and nothing else', async () => {

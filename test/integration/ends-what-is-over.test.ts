@@ -6,7 +6,7 @@ import { systemClock } from '../../primitives/clock.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type Guess, guess, voteRequest } from './support/attempt.ts';
-import { CODE, type Draft, draftEnrolment, enrolled, finishRequest } from './support/draft.ts';
+import { CODE, type Draft, draftEnrolment, enrolled, finishRequest, prepareRequest } from './support/draft.ts';
 import { eventually } from './support/eventually.ts';
 import { type OwnFleet, startOwnFleet } from './support/own-fleet.ts';
 import { refusalOf } from './support/refusals.ts';
@@ -84,12 +84,15 @@ test('what was enrolled anew is not swept away with what was spent before', asyn
   expect(await device.describe('renewed')).toMatchObject({ state: 'live', attemptsUsed: 0 });
 });
 
-test('a ticket that has run out enrols nothing', async () => {
+test('a ticket that has run out enrols nothing; what was prepared in time gets the same answer', async () => {
   const { world } = own;
-  const draft = await draftEnrolment(world, 'late');
+  const [draft, prepared] = [await draftEnrolment(world, 'late'), await draftEnrolment(world, 'in-time')];
+  const prepare = async () => world.peer(1).calls.prepare(await prepareRequest(world, prepared, 1));
+  const { subRecord } = await prepare();
   const finish = await finishRequest(world, draft);
-  const over = Math.max(...draft.deposits.map(({ ticket }) => Number(ticket?.expiresAtMs)));
+  const over = Math.max(...draft.tickets.map(({ expiresAtMs }) => Number(expiresAtMs)));
   expect(await eventually(true, async () => Date.now() > over)).toBe(true);
   expect(await refusalOf(world.frontend().finishEnrollment(finish))).toBe('TICKET_EXPIRED');
   expect(await world.store.attempts(draft.rid)).toBeUndefined();
+  expect((await prepare()).subRecord).toEqual(subRecord);
 });

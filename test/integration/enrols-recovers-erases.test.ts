@@ -59,6 +59,15 @@ test('a record lives from its enrolment over wrong codes and a new code to its e
   expect(await world.store.record(rid)).toBeUndefined();
 });
 
+test('what is stored of a record stays small', async () => {
+  const recordId = 'small';
+  const rid = world.rid(recordId);
+  await vault.enroll({ recordId, code: CODE, backupKey: new SecretBytes(randomBytes(32)), policy: { limit: 10, coolDownMs: 0 } });
+  const record = await world.store.record(rid);
+  expect(record?.subRecords.map(({ value }) => value.length)).toEqual([72, 72, 72]);
+  expect(await world.store.size(rid)).toBeLessThanOrEqual(800);
+});
+
 test('no guard keeps what was erased', async () => {
   const draft = await enrolled(world, 'bob');
   await vault.erase('bob');

@@ -1,10 +1,15 @@
 import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parseCurveX } from '../../client/curve.ts';
 import { ownerKey } from '../../client/derive.ts';
+import { findSecret } from '../../client/open-body.ts';
+import type { Blinded } from '../../client/oprf.ts';
+import { toHex } from '../../primitives/bytes.ts';
 import { EraseRecordRequestSchema } from '../../proto/gen/backupvault/v1/vault_pb.ts';
+import type { Ticket } from '../../protocol/offer.ts';
 import { eraseTranscript, replaceTranscript } from '../../protocol/transcripts.ts';
 import { guess } from './support/attempt.ts';
-import { type Draft, draftEnrolment, enrolled, finishRequest } from './support/draft.ts';
+import { begin, CODE, type Draft, draftEnrolment, enrolled, finishRequest } from './support/draft.ts';
 import { refusalOf } from './support/refusals.ts';
 import { World } from './support/world.ts';
 
@@ -51,5 +56,43 @@ test('an enrolment sent again gets no attempts back, although another generation
   expect(await refusalOf(world.frontend().finishEnrollment({ ...relayed, ownerSignature }))).toBe('TICKET_REFUSED');
   expect(await tryCode(victim, 'a third code')).toBe('GENERATION_UNKNOWN');
 
-  for (const { index, wrappedKey } of subRecords) expect(tokens[index - 1]?.pointsUnder(wrappedKey).size).toBe(2 * LIMIT); // P and P+G for each
+  for (const subRecord of subRecords) expect(tokens[subRecord.index - 1]?.evaluatedUnder(victim.body, subRecord).size).toBe(LIMIT);
+});
+
+/** Whether these evaluations open the masks of a generation, for somebody who knows the code. */
+const opens = async ({ body }: Draft, blinded: Blinded, evaluations: readonly { index: number; evaluated: Uint8Array }[]) => {
+  const answers = evaluations.map(({ index, evaluated }) => ({ index, evaluated: parseCurveX(evaluated, 'Z') }));
+  return (await findSecret(body, answers, blinded)) !== undefined;
+};
+
+test('a generation that is begun again under its old name has fresh seeds: the masks of the erased one stay closed, even to who guesses the code', async () => {
+  const recordId = 'begun-again';
+  const victim = await enrolled(world, recordId, { limit: LIMIT });
+  const { g, blinded } = victim;
+  const right = await guess(world, victim, CODE);
+  const begun = await world.frontend().beginRecovery({ recordId, g, point: right.blinded.point, grant: right.grant });
+  expect(await opens(victim, right.blinded, begun.evaluations)).toBe(true); // so would an evaluation under the old seeds
+  expect(await erase(victim)).toBe('ACCEPTED');
+
+  // An offer is evaluated without being counted: with the same seed, each would be a guess at what was erased.
+  const { proofKey } = victim.body;
+  for (const asked of [blinded, right.blinded]) {
+    const offers = (await begin(world, { recordId, g, point: asked.point, proofKey })).map(({ ticket }) => ticket as Ticket);
+    expect(offers).toHaveLength(3);
+    expect(await opens(victim, asked, offers)).toBe(false);
+    for (const { index, evaluated, releaseElement, nonce } of offers) {
+      const before = victim.tickets.find((ticket) => ticket.index === index) as Ticket;
+      expect(toHex(evaluated)).not.toBe(toHex(before.evaluated));
+      expect(toHex(releaseElement)).not.toBe(toHex(before.releaseElement));
+      expect(toHex(nonce)).not.toBe(toHex(before.nonce));
+    }
+  }
+
+  // Nor does an enrolment of the frontend's own under that name, whose attempts are all its own to spend.
+  const between = await enrolled(world, recordId, { limit: LIMIT, previous: g });
+  const own = await enrolled(world, recordId, { limit: LIMIT, g, replaces: between });
+  const again = await guess(world, own, CODE);
+  const evaluated = await world.frontend().beginRecovery({ recordId, g, point: again.blinded.point, grant: again.grant });
+  expect(await opens(own, again.blinded, evaluated.evaluations)).toBe(true);
+  expect(await opens(victim, again.blinded, evaluated.evaluations)).toBe(false);
 });

@@ -115,7 +115,7 @@ test.each<[what: string, fault: TokenFault, lasts: Millis, of: number[], ...dire
   ['one token that answers GENERAL_ERROR', 'failing', 2000, [2], 'fail 0x5'],
   ['one token logged out, whose PIN nobody takes', 'pin_refused', 2000, [3], 'log-out', 'fail 0xa4 C_Login'],
   ['one token that hangs', 'silent', 6500, [1], 'hang'], // longer than a call is waited for
-  ['one token that opens nothing', 'failing', 1000, [2], 'fail 0x6 C_UnwrapKey'],
+  ['one token that derives nothing', 'failing', 1000, [2], 'fail 0x6 C_DeriveKey'],
   ['all tokens pulled', 'absent', 2000, ALL, 'vanish'],
 ])('%s: said within a second, no wrong answer, nothing lost, serving again within a second', async (_, fault, lasts, of, ...directives) => {
   const work = load();

@@ -1,36 +1,46 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { loadConfig } from '../../daemon/config.ts';
-import { loadProfile, parseProfile } from '../../daemon/token/profile.ts';
+import { loadProfile, type Profile } from '../../daemon/token/profile.ts';
 import { profilePath } from '../../primitives/package-root.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { DevFleet } from '../harness/dev-fleet.ts';
 import { scratchDirectory } from '../harness/reaper.ts';
 
-// Three kinds of token in one fleet: SoftHSM2 with suite A, NSS softokn with suite B, and SoftHSM2 as a token that shows no derived value.
+// Three kinds of token in one fleet: SoftHSM2, which shows a derived value; NSS softokn, as one that wraps it to a key of the host; and SoftHSM2
+// as one that wraps and decrypts it itself.
 
 const CODE = '493817 205514';
 let fleet: DevFleet;
 
 beforeAll(async () => {
-  const path = join(scratchDirectory('profile'), 'shy.yaml');
-  const shy = { ...loadProfile(profilePath('softhsm2')), rawEcdh: 'wrap-and-decrypt' };
-  writeFileSync(path, stringify(shy));
-  parseProfile(readFileSync(path, 'utf8'), path);
-  fleet = await DevFleet.start({ etcdMembers: 1, otherProfiles: { 2: 'nss-softokn', 3: path } });
+  const directory = scratchDirectory('profile');
+  const otherProfiles = {
+    2: writeProfile(directory, 'nss-softokn', { way: 'oaep', hash: 'sha256' }),
+    3: writeProfile(directory, 'softhsm2', { way: 'wrap-decrypt', wrap: CKM_AES_CBC, decrypt: CKM_AES_CBC, iv: 'zero' }),
+  };
+  fleet = await DevFleet.start({ etcdMembers: 1, otherProfiles });
 });
 
 afterAll(() => fleet?.stop());
 
+const CKM_AES_CBC = 0x1082;
+
+/** A vendor's profile with another way for x to leave the token. */
+function writeProfile(directory: string, vendor: string, readout: Profile['readout']): string {
+  const path = join(directory, `${vendor}.yaml`);
+  writeFileSync(path, stringify({ ...loadProfile(profilePath(vendor)), readout }));
+  return path;
+}
+
 test('a fleet may be of tokens of several vendors', () => {
   const { replicas } = JSON.parse(Buffer.from(fleet.statement.bytes).toString()) as { replicas: { token: { manufacturer: string } }[] };
   expect(replicas.map(({ token }) => token.manufacturer)).toEqual(['SoftHSM project', 'Mozilla Foundation', 'SoftHSM project']);
-  expect(fleet.statement.replicas.map(({ sessionSuite }) => sessionSuite)).toEqual(['A', 'B', 'A']);
-  const ways = fleet.replicas.map(({ place }) => loadProfile(loadConfig(place.config).token.profile).rawEcdh);
-  expect(ways).toEqual(['direct', 'direct', 'wrap-and-decrypt']);
+  const ways = fleet.replicas.map(({ place }) => loadProfile(loadConfig(place.config).token.profile).readout.way);
+  expect(ways).toEqual(['read', 'oaep', 'wrap-decrypt']);
 });
 
 test('all of them hold a share, and give it back for the right code alone', async () => {

@@ -1,10 +1,12 @@
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { newEphemeralKey } from '../../client/session.ts';
+import { publicKeyOf, randomScalar } from '../../client/curve.ts';
 import { connectPeer } from '../../daemon/replica/peer.ts';
+import { concat } from '../../primitives/bytes.ts';
+import { ORDER } from '../../protocol/scalar.ts';
 import { pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
-import { evaluateRequest, type Guess, guess, releaseRequest, voteRequest, votes } from './support/attempt.ts';
-import { type Draft, draftEnrolment, enrolled, prepareRequest } from './support/draft.ts';
+import { evaluateRequest, type Guess, guess, proofBy, releaseRequest, voteRequest, votes } from './support/attempt.ts';
+import { CODE, type Draft, draftEnrolment, enrolled, prepareRequest } from './support/draft.ts';
 import { refusalOf } from './support/refusals.ts';
 import { openStolenToken } from './support/stolen-token.ts';
 import { type Vote, World } from './support/world.ts';
@@ -114,12 +116,12 @@ test('a vote of a replica that holds no share does not count', async () => {
 });
 
 describe('a coordinator that asks for a release', () => {
-  test('needs a proof for this attempt, point, ephemeral key and replica', async () => {
+  test('needs a proof for this attempt, point and blinded base; what it gets wrong costs nothing', async () => {
     const draft = await enrolled(world, 'released');
     const honest = await guess(world, draft, 'correct horse');
     const other = await guess(world, draft, 'another code');
     const releasing = (request: ReturnType<typeof releaseRequest>, index = 1) => refusalOf(world.peer(index).calls.release(request));
-    const proven = releaseRequest(world, draft, honest, 1, 1);
+    const proven = releaseRequest(world, draft, honest, 1);
 
     expect(await releasing(proven)).toBe('ATTEMPT_UNKNOWN'); // nobody counted it yet
     await votes(world, voteRequest(draft, honest, 1), [1, 2, 3]);
@@ -128,10 +130,51 @@ describe('a coordinator that asks for a release', () => {
     expect(await releasing({ ...proven, attempt: 3 })).toBe('ATTEMPT_UNKNOWN');
     expect(await releasing({ ...proven, point: other.blinded.point })).toBe('ATTEMPT_UNKNOWN');
     expect(await releasing({ ...proven, attempt: 2, point: other.blinded.point })).toBe('PROOF_REFUSED');
-    expect(await releasing({ ...proven, clientKey: newEphemeralKey().publicKey })).toBe('PROOF_REFUSED');
-    expect(await releasing(proven, 2)).toBe('PROOF_REFUSED');
-    expect(await releasing({ ...proven, proof: new Uint8Array(32) })).toBe('PROOF_REFUSED');
-    expect(await releasing(proven)).toBe('ACCEPTED');
+    expect(await releasing({ ...proven, blindedBase: publicKeyOf(randomScalar().expose()) })).toBe('PROOF_REFUSED');
+    for (const index of [1, 2, 3]) expect(await releasing(proven, index)).toBe('ACCEPTED');
+  });
+});
+
+describe('a proof of the code', () => {
+  let draft: Draft;
+  let other: Draft;
+  let honest: Guess;
+  let proven: ReturnType<typeof releaseRequest>;
+
+  beforeAll(async () => {
+    [draft, other] = [await enrolled(world, 'proven'), await enrolled(world, 'proven-2')];
+    honest = await guess(world, draft, CODE);
+    await votes(world, voteRequest(draft, honest, 1), [1, 2, 3]);
+    await votes(world, voteRequest(draft, await guess(world, draft, 'another code'), 2), [1, 2, 3]);
+    proven = releaseRequest(world, draft, honest, 1);
+  });
+
+  const zero = new Uint8Array(32);
+  const byDevice = (changed: { attempt?: number; point?: Uint8Array; blindedBase?: Uint8Array; epoch?: number; of?: Draft }) => {
+    const { attempt = 1, point = proven.point, blindedBase = proven.blindedBase, epoch = world.statement.epoch, of = draft } = changed;
+    return proofBy({ statement: { fleet: world.statement.fleet, epoch } }, of, attempt, point, blindedBase);
+  };
+
+  test.each<[what: string, proof: () => Uint8Array]>([
+    ['for another attempt', () => byDevice({ attempt: 2 })],
+    ['for another point', () => byDevice({ point: draft.body.proofKey })],
+    ['for another blinded base', () => byDevice({ blindedBase: draft.body.releaseBase })],
+    ['for another epoch', () => byDevice({ epoch: world.statement.epoch + 1 })],
+    ['of another record, by its own key', () => byDevice({ of: other })],
+    ['for another record', () => byDevice({ of: { ...draft, rid: other.rid } })],
+    ['for another generation', () => byDevice({ of: { ...draft, g: other.g } })],
+    ['of zeros', () => new Uint8Array(64)],
+    ['whose r is zero', () => concat(zero, proven.proof.slice(32))],
+    ['whose s is zero', () => concat(proven.proof.slice(0, 32), zero)],
+    ['whose r is q', () => concat(ORDER, proven.proof.slice(32))],
+    ['whose s is q', () => concat(proven.proof.slice(0, 32), ORDER)],
+  ])('%s is refused, and nothing is lost', async (_what, proof) => {
+    const bent = { ...proven, proof: proof() };
+    for (const index of [1, 2, 3]) expect(await refusalOf(world.peer(index).calls.release(bent))).toBe('PROOF_REFUSED');
+    const { $typeName: _, account, ...asked } = bent;
+    expect(await refusalOf(world.frontend().finishRecovery({ ...asked, recordId: draft.recordId }))).toBe('PROOF_REFUSED');
+    expect((await world.store.attempts(draft.rid))?.points).toEqual([]); // only the guards were asked for these attempts
+    expect(await refusalOf(world.peer(1).calls.release(proven))).toBe('ACCEPTED');
   });
 });
 

@@ -1,16 +1,20 @@
 import { create } from '@bufbuild/protobuf';
+import { p256 } from '@noble/curves/nist.js';
 import { randomBytes } from '@noble/hashes/utils.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { seal } from '../../client/seal.ts';
-import { newEphemeralKey } from '../../client/session.ts';
+import { publicKeyOf, randomScalar } from '../../client/curve.ts';
+import { proofKey } from '../../client/derive.ts';
+import { makeGeneration } from '../../client/generation.ts';
 import { toHex } from '../../primitives/bytes.ts';
+import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { type Body, BodySchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import type { PrepareRequest } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import type { Deposit } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import { parseBody } from '../../protocol/body.ts';
+import type { FinishEnrollmentRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
+import { type HashedBody, parseBody } from '../../protocol/body.ts';
+import type { Ticket } from '../../protocol/offer.ts';
 import { eraseTranscript } from '../../protocol/transcripts.ts';
 import { guess } from './support/attempt.ts';
-import { type Draft, deposit, draftEnrolment, enrolled, finishRequest, grantFor, prepareRequest, sealingKey } from './support/draft.ts';
+import { type Draft, draftEnrolment, enrolled, finishRequest, finishSignature, grantFor, prepareRequest } from './support/draft.ts';
 import { refusalOf } from './support/refusals.ts';
 import { World } from './support/world.ts';
 
@@ -44,58 +48,98 @@ describe('an enrolment that it bends on the way', () => {
 
   test.each<[what: string, code: string, change: (body: Body) => void]>([
     ['a limit above the operator’s bound', 'POLICY_REFUSED', (body) => Object.assign(policy(body), { limit: 11 })],
-    ['another limit within the bound', 'SEAL_REFUSED', (body) => Object.assign(policy(body), { limit: 10 })],
-    ['another cool-down', 'SEAL_REFUSED', (body) => Object.assign(policy(body), { coolDownMs: 5n })],
+    ['another limit within the bound', 'FINISH_REFUSED', (body) => Object.assign(policy(body), { limit: 10 })],
+    ['another cool-down', 'FINISH_REFUSED', (body) => Object.assign(policy(body), { coolDownMs: 5n })],
     ['a threshold of 1', 'MALFORMED', (body) => Object.assign(body, { threshold: 1 })],
     ['another threshold', 'POLICY_REFUSED', (body) => Object.assign(body, { threshold: 3 })],
-    ['fewer shares', 'SEAL_REFUSED', (body) => body.shares.pop()],
-    ['another x', 'SEAL_REFUSED', (body) => Object.assign(share(body), { x: freeX(body) })],
-    ['another mask', 'SEAL_REFUSED', (body) => Object.assign(share(body), { mask: randomBytes(32) })],
-    ['another Z', 'TICKET_REFUSED', (body) => Object.assign(share(body), { evaluated: share(body).publicKey })],
-    ['another K', 'TICKET_REFUSED', (body) => Object.assign(share(body), { publicKey: share(body).evaluated })],
-    ['another replica’s Z', 'SEAL_REFUSED', (body) => Object.assign(body.shares[1] ?? {}, { evaluated: share(body).evaluated })],
-    ['another ticket’s hash', 'TICKET_REFUSED', (body) => Object.assign(share(body), { ticketHash: randomBytes(32) })],
-    ['an owner of its own', 'SEAL_REFUSED', (body) => Object.assign(body, { ownerKey: randomBytes(32) })],
-    ['a payload of its own', 'SEAL_REFUSED', (body) => Object.assign(body, { payload: randomBytes(60) })],
-    ['a commit of its own', 'SEAL_REFUSED', (body) => Object.assign(body, { commit: randomBytes(32) })],
-    ['another generation', 'TICKET_REFUSED', (body) => Object.assign(body, { g: randomBytes(16) })],
+    ['fewer shares', 'MALFORMED', (body) => body.shares.pop()],
+    ['another x', 'FINISH_REFUSED', (body) => Object.assign(share(body), { x: freeX(body) })],
+    ['another mask', 'FINISH_REFUSED', (body) => Object.assign(share(body), { mask: randomBytes(32) })],
+    ['another mask of what is released', 'FINISH_REFUSED', (body) => Object.assign(share(body), { releaseMask: randomBytes(32) })],
+    ['an owner of its own', 'FINISH_REFUSED', (body) => Object.assign(body, { ownerKey: randomBytes(32) })],
+    ['a payload of its own', 'FINISH_REFUSED', (body) => Object.assign(body, { payload: randomBytes(60) })],
+    ['a proof key of its own', 'FINISH_REFUSED', (body) => Object.assign(body, { proofKey: publicKeyOf(randomScalar().expose()) })],
+    ['a release base of its own', 'FINISH_REFUSED', (body) => Object.assign(body, { releaseBase: publicKeyOf(randomScalar().expose()) })],
+    ['G as release base', 'MALFORMED', (body) => Object.assign(body, { releaseBase: p256.Point.BASE.toBytes(true) })],
+    ['−G as release base', 'MALFORMED', (body) => Object.assign(body, { releaseBase: p256.Point.BASE.negate().toBytes(true) })],
+    ['another generation', 'FINISH_REFUSED', (body) => Object.assign(body, { g: randomBytes(16) })],
   ])('is refused: %s', async (_what, code, change) => {
     expect(await offered(change)).toBe(code);
   });
 
-  test('is refused under an ephemeral key of the frontend’s own: the ticket names the device’s', async () => {
-    const own = { ...draft, ephemeral: newEphemeralKey() };
-    const [holder] = draft.holders;
-    if (!holder) throw new Error('no holder');
-    const resealed = await deposit(world, own, { ...holder, auth: holder.release });
-    expect(await offered(() => {}, { clientKey: own.ephemeral.publicKey, deposit: resealed })).toBe('TICKET_REFUSED');
-    // With the device's key in the message and its own in the seals, they do not open.
-    expect(await offered(() => {}, { deposit: resealed })).toBe('SEAL_REFUSED');
+  test('is refused with fewer shares and fewer tags', async () => {
+    const tags = draft.tickets.slice(0, 2).map(({ tag }) => tag);
+    expect(await offered((body) => body.shares.pop(), { tags })).toBe('FINISH_REFUSED');
   });
 
-  test.each<[what: string, code: string, replay: (own: Deposit) => Promise<Partial<Deposit>>]>([
-    ['sealed_auth as sealed_release', 'SEAL_REFUSED', async ({ sealedAuth }) => ({ sealedRelease: sealedAuth })],
-    ['sealed_release as sealed_auth', 'SEAL_REFUSED', async ({ sealedRelease }) => ({ sealedAuth: sealedRelease })],
-    ['the seals of another replica', 'SEAL_REFUSED', async () => sealsOf(draft.deposits[1])],
-    ['the ticket of another replica', 'TICKET_REFUSED', async () => ({ ticket: draft.deposits[1]?.ticket as Deposit['ticket'] & object })],
-    ['the seals of another generation', 'SEAL_REFUSED', async () => sealsOf((await draftEnrolment(world, 'bent')).deposits[0])],
-    ['the seals of another record', 'SEAL_REFUSED', async () => sealsOf((await draftEnrolment(world, 'other')).deposits[0])],
-    ['a seal made for a recovery', 'SEAL_REFUSED', async () => ({ sealedRelease: await sealFor('recover-release') })],
-  ])('is refused with a replay: %s', async (_what, code, replay) => {
-    const own = draft.deposits[0] as Deposit;
-    expect(await offered(() => {}, { deposit: { ...own, ...(await replay(own)) } })).toBe(code);
+  test('is refused with what belongs to another enrolment', async () => {
+    const [other] = (await draftEnrolment(world, 'bent')).tickets;
+    const [, second] = draft.tickets;
+    const swap = (ticket: Ticket | undefined) => offered(() => {}, { ticket: ticket as Ticket });
+    expect(await swap(second)).toBe('TICKET_REFUSED'); // of another replica
+    expect(await swap(other)).toBe('TICKET_REFUSED'); // of another generation
+    const { signature } = await finishRequest(world, await draftEnrolment(world, 'bent'));
+    expect(await offered(() => {}, { signature })).toBe('FINISH_REFUSED');
+    expect(await offered(() => {}, { point: (await guess(world, draft, 'a code')).blinded.point })).toBe('TICKET_REFUSED');
   });
-
-  async function sealFor(purpose: 'recover-release') {
-    const [holder] = draft.holders;
-    return seal(await sealingKey(world, draft, 1, { purpose }), holder?.release as NonNullable<typeof holder>['release']);
-  }
 
   test('is stored as the device made it, in spite of all this; then no other body has its g', async () => {
     await world.frontend().finishEnrollment(await finishRequest(world, draft));
     expect(await offered((body) => Object.assign(policy(body), { limit: 10 }))).toBe('GENERATION_CONFLICT');
     const { body } = parseBody((await world.store.record(world.rid('bent')))?.body);
     expect(body.policy.limit).toBe(3);
+  });
+});
+
+describe('an enrolment that it keeps back, to finish its tickets with a body of its own', () => {
+  // The tickets stand for the seeds under which the device's masks were made. A generation of those seeds with another body, another limit
+  // and another owner would evaluate guesses at them.
+  let draft: Draft;
+  let own: HashedBody;
+  const s = new SecretBytes(randomBytes(32));
+
+  /** As the frontend likes it, under the tickets that it relayed. */
+  async function finishWith(key: { readonly s: SecretBytes; readonly proofKey: Uint8Array }): Promise<FinishEnrollmentRequest> {
+    const body = create(BodySchema, { ...own.body, proofKey: key.proofKey });
+    const { bodyHash } = parseBody(body);
+    const signature = finishSignature(world, { ...draft, s: key.s }, bodyHash, draft.tickets);
+    return { ...(await finishRequest(world, draft)), body, signature, grant: await grantFor(world, draft, body) };
+  }
+
+  beforeAll(async () => {
+    draft = await draftEnrolment(world, 'kept-back', { limit: 1 });
+    const { rid, g, blinded, offers } = draft;
+    const policy = { limit: 10, coolDownMs: 0 };
+    const backupKey = new SecretBytes(randomBytes(32));
+    own = await makeGeneration({
+      ...{ statement: world.statement, rid, g, s, blinded, offers, backupKey, policy, previous: new Uint8Array(0) },
+    });
+  });
+
+  test('is FINISH_REFUSED under the device’s proof key: the frontend has no private key to it', async () => {
+    const { proofKey } = draft.body;
+    for (const by of [s, new SecretBytes(new Uint8Array(32))])
+      expect(await refusalOf(world.frontend().finishEnrollment(await finishWith({ s: by, proofKey })))).toBe('FINISH_REFUSED');
+    const finish = await finishRequest(world, draft); // the device's own signature, which is for the device's body
+    const body = create(BodySchema, { ...own.body, proofKey });
+    const grant = await grantFor(world, draft, body);
+    expect(await refusalOf(world.frontend().finishEnrollment({ ...finish, body, grant }))).toBe('FINISH_REFUSED');
+  });
+
+  test('is TICKET_REFUSED under a proof key of its own: the tickets were made for the device’s', async () => {
+    const finish = await finishWith({ s, proofKey: proofKey(s.expose(), draft.rid, draft.g) });
+    expect(await refusalOf(world.frontend().finishEnrollment(finish))).toBe('TICKET_REFUSED');
+    for (const index of [1, 2, 3]) {
+      const { $typeName: _, recordId, tickets, ...handover } = finish;
+      const ticket = tickets.find((each) => each.index === index) as Ticket;
+      const prepare = { ...(await prepareRequest(world, draft, index)), ...handover, ticket };
+      expect(await refusalOf(world.peer(index).calls.prepare(prepare))).toBe('TICKET_REFUSED');
+    }
+  });
+
+  test('is still what the device made, which comes late', async () => {
+    await world.frontend().finishEnrollment(await finishRequest(world, draft));
+    expect((await world.store.attempts(draft.rid))?.bodyHash).toEqual(draft.bodyHash);
   });
 });
 
@@ -160,10 +204,5 @@ describe('a live record', () => {
     expect(toHex((await world.store.attempts(draft.rid))?.g ?? new Uint8Array(0))).toBe(toHex(draft.g));
   });
 });
-
-function sealsOf(other: Deposit | undefined): Pick<Deposit, 'sealedAuth' | 'sealedRelease'> {
-  if (!other) throw new Error('no deposit');
-  return { sealedAuth: other.sealedAuth, sealedRelease: other.sealedRelease };
-}
 
 const freeX = (body: Body): number => [1, 2, 3, 4].find((x) => body.shares.every((share) => share.x !== x)) as number;

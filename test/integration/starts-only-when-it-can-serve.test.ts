@@ -80,9 +80,9 @@ const otherStatement = (change: (document: StatementDocument) => void): string =
   return file;
 };
 
-const swapSessionKeys = ({ replicas }: StatementDocument): void => {
+const swapReleaseKeys = ({ replicas }: StatementDocument): void => {
   const [first, second] = replicas as [StatementDocument['replicas'][number], StatementDocument['replicas'][number]];
-  [first.session_key, second.session_key] = [second.session_key, first.session_key];
+  [first.release_key, second.release_key] = [second.release_key, first.release_key];
 };
 
 const copyOfGuard = (index: number): string => {
@@ -121,8 +121,8 @@ describe.concurrent('a replica does not start', () => {
       'under a statement of other keys',
       78,
       'STATEMENT_MISMATCH',
-      /session/,
-      (config) => Object.assign(config, { statement: otherStatement(swapSessionKeys) }),
+      /releaseKey/,
+      (config) => Object.assign(config, { statement: otherStatement(swapReleaseKeys) }),
     ],
     ['under a statement that is none', 78, 'FLEET_UNTRUSTED', /statement/, (config) => Object.assign(config, { statement: 'pin' })],
   ])('%s', async (_what, exit, code, says, change) => {

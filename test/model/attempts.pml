@@ -16,9 +16,19 @@
 #define NP 3 /* points 1..NP: each is one code, blinded once */
 #endif
 
-/* body.previous. 0: a first enrolment. By default each names the one before; SIBLINGS: two devices replace 1 at the same time. */
-#ifdef SIBLINGS
+/* A generation is its seeds: what is begun again under an old name has other seeds, for every offer has a nonce of its own, and is
+ * another generation here. NAMESAKE: 2 is begun under the name of 1. */
+#ifdef NAMESAKE
+#define FIRSTS
+#define NAMESAKE_OF(g) (3 - (g))
+#endif
+
+/* body.previous. 0: a first enrolment. By default each names the one before; SIBLINGS: two devices replace 1 at the same time, or one
+ * that begins again; FIRSTS: the same with first enrolments. */
+#if defined(SIBLINGS)
 #define PREVIOUS(g) ((g) == 1 -> 0 : 1)
+#elif defined(FIRSTS)
+#define PREVIOUS(g) 0
 #else
 #define PREVIOUS(g) ((g) - 1)
 #endif
@@ -97,6 +107,7 @@ end:
   EACH_IG(PREPARE)
   EACH_IG(PROMOTE)
   EACH_IKP(VOTE)
+  LENT
 #ifdef EVALUATIONS
   EACH_IKP(EVALUATE)
 #endif

@@ -66,8 +66,15 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define MAY_REPLACE(i, g) \
   (PREVIOUS(g) -> (SERVES(i, PREVIOUS(g)) || SHOWS_LATEST(i, PREVIOUS(g))) : ((live[i] == 0 || gone[i]) && SHOWS_NOTHING(i)))
 
+/* findSame: what is here already gets the same answer, whatever became of its ticket; another body under its name is refused. */
+#ifdef NAMESAKE
+#define IS_HERE(i, g) (HAS(prepared[i], g) || SERVES(i, g) || HAS(prepared[i], NAMESAKE_OF(g)) || SERVES(i, NAMESAKE_OF(g)))
+#else
+#define IS_HERE(i, g) (HAS(prepared[i], g) || SERVES(i, g))
+#endif
+
 #define PREPARE(i, g) \
-  :: d_step { HAS(begun, g) && MAY_PREPARE(i, g) && !HAS(prepared[i], g) && !SERVES(i, g) && TICKET(i, g) && MAY_REPLACE(i, g) -> \
+  :: d_step { HAS(begun, g) && MAY_PREPARE(i, g) && !IS_HERE(i, g) && TICKET(i, g) && MAY_REPLACE(i, g) -> \
        printf("replica %d prepares generation %d\n", i, g); \
        prepared[i] = EVICTED(i, g) | BIT(g); SEND(i, g) }
 
@@ -140,6 +147,20 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define TRIED(p) (VOTED(1, p) || VOTED(2, p))
 #endif
 
+/* A vote names g and body_hash, not the seeds. If whoever begins again could finish with a body that is known already, replicas
+ * with other seeds would vote, and one with the seeds would evaluate. One such replica is enough to show it: 0. */
+#ifdef M_BODY_AGAIN
+byte lent; /* attempts that it voted for under other seeds */
+#define LEND(k, p) \
+  :: d_step { MAYBE(p) && SERVES(0, NAMESAKE_OF(WATCHED)) && !HAS(lent, PLACE(k, p) / 3) -> \
+       printf("replica 0, with other seeds, votes: attempt %d, point %d\n", k, p); lent = lent | BIT(PLACE(k, p) / 3); USE(p) }
+#undef VOTERS
+#define VOTERS(k, p) (((votes >> PLACE(k, p)) & 7) | HAS(lent, PLACE(k, p) / 3) * (((votes >> PLACE(k, p)) & 7) != 0))
+#define LENT LEND(1, 1) LEND(1, 2) LEND(1, 3) LEND(2, 1) LEND(2, 2) LEND(2, 3)
+#else
+#define LENT
+#endif
+
 #define FORGET(i) \
   :: d_step { live[i] && !gone[i] && SHOWS_ERASED(i, live[i]) -> \
        printf("replica %d forgets generation %d\n", i, live[i]); \
@@ -147,7 +168,8 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 
 #ifdef LOSS
 bit lost, rebuilt;
-/* Guard 0 is lost, once. The new one has another incarnation: a new statement, a new epoch, no ticket of before holds. */
+/* Guard 0 is lost, once. The new one has another incarnation: a new statement, a new epoch, no ticket of before holds. Nor would it in
+ * the same epoch, since the ticket secret ended with the daemon: M_RECREATED_SILENTLY keeps both. */
 #ifdef M_RECREATED_SILENTLY
 #define VOID_TICKETS tickets[0] = begun; recent[0] = 0
 #else

@@ -16,8 +16,14 @@
        printf("device: offers for generation %d\n", g); \
        begun = begun | BIT(g); TICKETS(g, 7) }
 
-/* Names are chosen by whoever enrols: another generation may have a name that was there before, and its own tickets. */
+/* Names are chosen by whoever enrols: another generation may have a name that was there before, and its own tickets.
+ * M_SEED_BY_NAME: a seed is made of names and P alone, so begun again with these the very generation has new tickets. */
+#ifdef M_SEED_BY_NAME
+#define MAY_REUSE(g) 1
+#else
+#define MAY_REUSE(g) ((g) != WATCHED)
+#endif
 #define REUSE(g) \
-  :: d_step { (g) != WATCHED && HAS(begun, g) -> \
+  :: d_step { MAY_REUSE(g) && HAS(begun, g) -> \
        printf("a stranger: offers for a generation named %d, too\n", g); \
        TICKETS(g, 7) }

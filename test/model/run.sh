@@ -19,6 +19,7 @@ configurations="
 lies-first        | | $liar -DNG=2 -DNP=3 -DP_LIMIT                        | P2: etcd lies, a first enrolment, replaced or erased
 lies-middle       | large | $liar -DNG=3 -DNP=3 -DWATCHED=2 -DP_LIMIT            | P2: etcd lies, the middle one of three generations
 lies-reused       | | $liar -DNG=2 -DNP=3 -DWATCHED=2 -DREUSES -DP_LIMIT    | P2: etcd lies, what was replaced has its name used again
+lies-namesake     | | $liar -DNG=2 -DNP=3 -DNAMESAKE -DREUSES -DP_LIMIT | P2: etcd lies, its own name is begun again, with other seeds
 lies-evaluations  | | $liar -DNG=1 -DNP=4 -DEVALUATIONS -DP_LIMIT           | P2: etcd lies, each evaluation an event of its own
 lies-replaced     | | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER              | no older code comes back: etcd lies
 lies-two-devices  | | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DSIBLINGS   | no older code comes back: etcd lies, two devices replace
@@ -28,6 +29,8 @@ attempts-first    | large | $etcd -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCKOUT 
 attempts-second   | | $etcd -DNG=2 -DNP=3 -DWATCHED=2 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER | the same: the enrolment that replaces it
 attempts-siblings | large | $etcd -DNG=3 -DNP=3 -DWATCHED=2 -DSIBLINGS -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER | the same: two devices replace at the same time
 enrolments-chain  | | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DP_KEPT -DP_OLDER    | P6, no lock-out: three generations, one after the other
+enrolments-again  | | $etcd -DNG=3 -DNP=0 -DSIBLINGS -DP_LOCKOUT -DP_KEPT -DP_OLDER | P5, P6, no lock-out: a device begins an enrolment again
+enrolments-first  | | $etcd -DNG=2 -DNP=0 -DFIRSTS -DP_LOCKOUT -DP_KEPT | the same: its first one
 restored          | large | $restored -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER -DP_COUNTER | P2, P5, P6, no lock-out, counters: etcd restored, RECONCILE
 restored-twice    | | $restored -DNG=1 -DNP=3 -DMOST_RESTORES=2 -DP_LIMIT -DP_KEPT -DP_COUNTER | P2, P6, counters: etcd restored twice
 restored-chain    | large | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DP_LOCKOUT -DP_KEPT -DP_OLDER | P6, no lock-out: restored twice, three generations
@@ -41,7 +44,9 @@ one-vote-less        | $liar -DNG=1 -DNP=3 -DP_LIMIT -DM_ONE_VOTE_LESS          
 overwrite            | $liar -DNG=1 -DNP=3 -DP_LIMIT -DM_OVERWRITE                   | a guard writes over an attempt
 ticket-any-time      | $liar -DNG=1 -DNP=3 -DP_LIMIT -DM_TICKET_ANY_TIME             | a ticket outlives a generation
 ticket-by-name       | $liar -DNG=2 -DNP=3 -DWATCHED=2 -DREUSES -DP_LIMIT -DM_TICKET_BY_NAME | a ticket holds whenever the name that the body replaces is served
-guard-recreated      | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_RECREATED_SILENTLY    | a lost guard starts anew as if nothing was
+seed-by-name         | $liar -DNG=1 -DNP=3 -DREUSES -DP_LIMIT -DM_SEED_BY_NAME       | a seed is made of names and P alone: neither nonce nor changes
+body-again           | $liar -DNG=2 -DNP=3 -DNAMESAKE -DP_LIMIT -DM_BODY_AGAIN | who did not begin finishes: a known body under new seeds
+guard-recreated      | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_RECREATED_SILENTLY    | a lost guard starts anew as if nothing was, and the ticket secret too
 guard-from-one       | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_REBUILT_FROM_ONE      | a guard rebuilt from n-t others
 guard-old-votes      | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_OLD_VOTES_COUNT       | votes of the lost guard count after it is rebuilt
 hostile-overwrite    | -DHOSTILE -DNG=1 -DNP=5 -DP_LIMIT -DM_OVERWRITE | P3: a guard writes over an attempt

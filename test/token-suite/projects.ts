@@ -1,14 +1,16 @@
 import type { TestProjectConfiguration } from 'vitest/config';
-import { isPresent, testTokenNames } from '../../daemon/token/test-tokens.ts';
+import { isPresent, type TestTokenName, testTokenNames } from '../../daemon/token/test-tokens.ts';
 
 /** The tests that need a token, whichever it is. */
 export const tokenTests = [
-  'keys/heir',
+  'keys/explain-refusal',
   'keys/provision',
+  'keys/replica',
   'keys/rotation',
   'open-token',
   'operations',
   'pkcs11/inspect',
+  'pkcs11/module',
   'pkcs11/session',
   'pool/pool',
   'probe/hsm-probe',
@@ -16,6 +18,9 @@ export const tokenTests = [
   'rfc9497',
   'self-test',
 ].map((name) => `daemon/token/${name}.test.ts`);
+
+/** Of openCryptoki's daemon there is one on a machine. */
+const workersFor = (name: TestTokenName): number => (name === 'opencryptoki' ? 1 : 2);
 
 /** Every token test against every token that is installed: one project of Vitest for each token, named after it. */
 export const tokenProjects = (shared: { readonly pool: 'forks'; readonly exclude: string[] }): TestProjectConfiguration[] =>
@@ -25,8 +30,8 @@ export const tokenProjects = (shared: { readonly pool: 'forks'; readonly exclude
       name: `token ${name}`,
       include: tokenTests,
       env: { BKV_TEST_TOKEN: name },
-      maxWorkers: 2,
-      testTimeout: 20_000,
+      maxWorkers: workersFor(name),
+      testTimeout: 60_000,
       sequence: { groupOrder: 10 + i },
     },
   }));

@@ -94,9 +94,10 @@ describe('what was tampered with fails, in the step that it breaks', () => {
     ['The transcript 1', 'a last line without its end', (directory) => appendFileSync(join(directory, 'transcript.jsonl'), '{}')],
     ['The transcript 2', 'the plan', replace('plan.yaml', 'rehearsal', 'production')],
     ['The transcript 2', 'attributes', replace('attributes/replica-2.json', '"extractable":false', '"extractable":true')],
-    ['The tokens and their keys 1', 'a key', replace('attributes/replica-2.json', /"session_key":"0[23]../, '"session_key":"zzzz')],
+    ['The tokens and their keys 1', 'a key', replace('attributes/replica-2.json', /"release_key":"0[23]../, '"release_key":"zzzz')],
     ['The tokens and their keys 2', 'an attribute', replace('attributes/replica-2.json', '"extractable":false', '"extractable":true')],
     ['The tokens and their keys 2', 'a use', replace('attributes/replica-1.json', '"decrypt":false', '"decrypt":true')],
+    ['The tokens and their keys 2', 'a use that is missing', replace('attributes/replica-1.json', '"derive":true', '"derive":false')],
     ['The participants 1', 'what one signed', replace('participants/auditor.json', '"agree"', '"AGREE"')],
     [
       'The participants 1',

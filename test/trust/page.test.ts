@@ -93,11 +93,11 @@ describe('good evidence', () => {
       page.locator('#bundle').setInputFiles({ name, mimeType: 'text/plain', buffer: Buffer.from(bytes) });
     await drop('validation-bundle.txt', first.files.get('validation-bundle.txt') as Uint8Array);
     await page.waitForSelector('[data-comparison="same"]');
-    expect(await page.locator('tr.same').count()).toBe(13);
+    expect(await page.locator('tr.same').count()).toBe(16);
     await shoot();
     await drop('validation-bundle.txt', second.files.get('validation-bundle.txt') as Uint8Array);
     await page.waitForSelector('[data-comparison="differs"]');
-    expect(await page.locator('tr.differs').count()).toBeGreaterThan(9);
+    expect(await page.locator('tr.differs').count()).toBeGreaterThan(12);
     await page.screenshot({ path: join(screenshots, 'dropped-differs.png'), fullPage: true });
     await drop('garbage.txt', utf8('garbage'));
     await page.waitForSelector('[data-code="bundle-malformed"]');
@@ -145,7 +145,7 @@ describe('tampering is shown red, with its reason', () => {
       (files) => {
         const attributes = json(files, 'attributes/replica-1.json');
         const statement = json(files, 'statement.json');
-        attributes.keys.session.extractable = statement.replicas[0].key_attributes.session.extractable = true;
+        attributes.keys.oprf.extractable = statement.replicas[0].key_attributes.oprf.extractable = true;
         files.set('attributes/replica-1.json', encodeCanonical(attributes));
         files.set('statement.json', encodeCanonical(statement));
       },

@@ -15,6 +15,7 @@ import { Checklist, refusalOf } from '../../fleet/verify/checks.ts';
 import { verifyDeployment } from '../../fleet/verify/deployment.ts';
 import { verifyEvidence } from '../../fleet/verify/evidence.ts';
 import { encodeCanonical, hexHash } from '../../fleet/verify/files.ts';
+import { publicKeysOf } from '../../fleet/verify/replica-files.ts';
 import { utf8 } from '../../primitives/bytes.ts';
 import { isVaultError } from '../../primitives/errors.ts';
 import { encodeStatement, type Statement, type StatementDocument } from '../../protocol/statement.ts';
@@ -161,6 +162,27 @@ describe('a bundle', () => {
         ),
       }),
     ],
+    ...(['oprf_key', 'release_key', 'receipt_key'] as const).map((key): [string, CheckCode, () => { bundle: Bundle }] => [
+      `an OPRF key that is the ${key} with the other sign`,
+      'duplicate-key',
+      () => ({
+        bundle: bundleOver(
+          changed(({ replicas: [one, two, three] }) => {
+            const other = key === 'oprf_key' ? three : two; // of another replica, or of its own
+            return { replicas: [one, { ...two, oprf_key: negated(String(other?.[key])) }, three] };
+          }),
+        ),
+      }),
+    ]),
+    [
+      'a release key that is the OPRF key',
+      'duplicate-key',
+      () => ({
+        bundle: bundleOver(
+          changed(({ replicas: [one, two, three] }) => ({ replicas: [one, { ...two, release_key: two?.oprf_key }, three] })),
+        ),
+      }),
+    ],
     [
       'duplicate token serials',
       'duplicate-serial',
@@ -180,9 +202,9 @@ describe('a bundle', () => {
       'threshold-not-majority',
       () => {
         const four = (replicas: StatementDocument['replicas']) => {
-          const { session_key, receipt_key } = second.statement.document.replicas[0] as (typeof replicas)[number];
+          const keys = publicKeysOf(second.statement.document.replicas[0] as (typeof replicas)[number]);
           const token = { ...(replicas[0] as (typeof replicas)[number]).token, serial: 'four' };
-          return { ...(replicas[0] as (typeof replicas)[number]), index: 4, name: 'replica-4', session_key, receipt_key, token };
+          return { ...(replicas[0] as (typeof replicas)[number]), index: 4, name: 'replica-4', ...keys, token };
         };
         return { bundle: bundleOver(changed(({ replicas }) => ({ replicas: [...replicas, four(replicas)] }))) };
       },
@@ -268,7 +290,7 @@ describe('evidence', () => {
       'token-key-differs',
       (files) => {
         const attributes = json(files, 'attributes/replica-2.json');
-        put(files, 'attributes/replica-2.json', { ...attributes, session_key: json(files, 'attributes/replica-1.json').session_key });
+        put(files, 'attributes/replica-2.json', { ...attributes, oprf_key: json(files, 'attributes/replica-1.json').oprf_key });
         refit(files);
       },
     ],
@@ -277,20 +299,20 @@ describe('evidence', () => {
       'attributes-unsafe',
       (files) => {
         const attributes = json(files, 'attributes/replica-2.json');
-        attributes.keys.session.extractable = true;
+        attributes.keys.oprf.extractable = true;
         put(files, 'attributes/replica-2.json', attributes);
         const statement = json(files, 'statement.json');
-        statement.replicas[1].key_attributes.session.extractable = true;
+        statement.replicas[1].key_attributes.oprf.extractable = true;
         put(files, 'statement.json', statement);
         refit(files);
       },
     ],
     [
-      'a KEK that decrypts',
+      'an OPRF key that signs',
       'attributes-unsafe',
       (files) => {
         const [attributes, statement] = [json(files, 'attributes/replica-1.json'), json(files, 'statement.json')];
-        attributes.keys['kek-oprf'].decrypt = statement.replicas[0].key_attributes['kek-oprf'].decrypt = true;
+        attributes.keys.oprf.sign = statement.replicas[0].key_attributes.oprf.sign = true;
         put(files, 'attributes/replica-1.json', attributes);
         put(files, 'statement.json', statement);
         refit(files);
@@ -459,7 +481,7 @@ describe('evidence', () => {
     ['another serial', change('token-read', { serial: '4711' })],
     ['a word more of a token', change('token-read', { certified: 'FIPS 140-3' })],
     ['keys kept that were to be made', (line) => Object.assign(line, line.event === 'keys-made' ? { event: 'keys-kept' } : {})],
-    ['other keys', change('keys-made', { session_key: `02${'11'.repeat(32)}` })],
+    ['other keys', change('keys-made', { release_key: `02${'11'.repeat(32)}` })],
     ['another threshold', change('deployment-described', { threshold: 3 })],
   ])('a transcript that tells of %s', (_what, rewrite) => {
     const files: Files = new Map(first.files);
@@ -501,8 +523,15 @@ describe('evidence', () => {
     };
     expect(await rotated((_, { receipt_key }) => ({ receipt_key }))).toBeNull();
     // Whoever takes part verifies before signing.
-    await expect(rotated((_, { receipt_key, session_key }) => ({ receipt_key, session_key }))).rejects.toThrow('rotated');
-    await expect(rotated(() => ({}))).rejects.toThrow('rotated');
+    for (const wrong of [
+      () => ({}),
+      (_, before) => publicKeysOf(before),
+      (_, { receipt_key, oprf_key }) => ({ receipt_key, oprf_key }),
+      (_, { receipt_key, release_key }) => ({ receipt_key, release_key }),
+      (_, { receipt_key, oprf_key }) => ({ receipt_key, release_key: oprf_key }),
+      (_, { receipt_key, oprf_key }) => ({ receipt_key, oprf_key: negated(oprf_key) }),
+    ] satisfies Parameters<typeof rotated>[0][])
+      await expect(rotated(wrong), String(wrong)).rejects.toThrow('rotated');
   });
 
   test('a transcript of another previous statement', () => {
@@ -657,6 +686,9 @@ describe('evidence', () => {
     expect(codes(first.files, world.now + 366 * DAY)).toContain('certificate-expired');
   });
 });
+
+/** The point with the other y. */
+const negated = (key: string) => `${key.startsWith('02') ? '03' : '02'}${key.slice(2)}`;
 
 test('every code has a sentence of its own', () => {
   expect(new Set(Object.values(checkCodes)).size).toBe(Object.keys(checkCodes).length);

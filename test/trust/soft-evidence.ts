@@ -157,7 +157,7 @@ export function planDocument(world: Pick<SoftWorld, 'now' | 'participants'>): Ce
 export function softReading(index: number): TokenReading {
   const point = () => toHex(p256.getPublicKey(p256.utils.randomSecretKey(), true));
   return {
-    ...{ session_key: point(), session_suite: 'A', receipt_key: point() },
+    ...{ oprf_key: point(), release_key: point(), receipt_key: point() },
     token: { manufacturer: 'test', model: 'none', serial: `${index}${toHex(randomBytes(6))}`, firmware: '1.0' },
     key_attributes: Object.fromEntries(
       Object.entries(keyRules).map(([name, rules]) => [

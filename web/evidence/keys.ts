@@ -44,7 +44,7 @@ export function renderKeys({ statement, tokens, bundle }: EvidenceReport): HTMLE
     element(
       'div',
       { class: 'columns thirds' },
-      ...statement.document.replicas.map(({ name, token, session_key, receipt_key }, i) =>
+      ...statement.document.replicas.map(({ name, token, oprf_key, release_key, receipt_key }, i) =>
         element(
           'div',
           { class: 'card' },
@@ -53,8 +53,10 @@ export function renderKeys({ statement, tokens, bundle }: EvidenceReport): HTMLE
           element(
             'dl',
             {},
-            element('dt', {}, 'Session key'),
-            element('dd', { class: 'hex' }, session_key),
+            element('dt', {}, 'OPRF key'),
+            element('dd', { class: 'hex' }, oprf_key),
+            element('dt', {}, 'Release key'),
+            element('dd', { class: 'hex' }, release_key),
             element('dt', {}, 'Receipt key'),
             element('dd', { class: 'hex' }, receipt_key),
           ),

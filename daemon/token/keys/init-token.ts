@@ -1,7 +1,7 @@
 import pkcs11js from 'pkcs11js';
 import { VaultError } from '../../../primitives/errors.ts';
 import { SecretBytes } from '../../../primitives/secret-bytes.ts';
-import { attempt, finalise, findSlot, type Module, openModule, type SlotId } from '../pkcs11/module.ts';
+import { attempt, findSlot, inModule, type Module, type SlotId } from '../pkcs11/module.ts';
 import { TokenSession } from '../pkcs11/session.ts';
 import type { Profile } from '../profile.ts';
 
@@ -10,8 +10,7 @@ const LABEL_LENGTH = 32; // C_InitToken reads exactly 32 bytes, whatever it is g
 interface InitOptions {
   readonly module: string;
   readonly initParameters?: string | undefined;
-  /** C_InitToken unless told. */
-  readonly initialise?: Profile['initialise'];
+  readonly profile: Pick<Profile, 'initialise' | 'environment'>;
   readonly label: string;
   /** Unused by `init-pin`: such a token has no officer, whoever comes first sets the PIN. */
   readonly soPin: SecretBytes;
@@ -23,14 +22,13 @@ interface InitOptions {
  * machine. Refuses a label that exists; never touches an initialised token.
  */
 export function initToken(options: InitOptions): void {
-  const { initialise = 'init-token' } = options;
+  const { initialise } = options.profile;
   if (initialise === 'by-vendor')
     throw new VaultError('CONFIG_INVALID', 'Tokens of this profile are initialised with the vendor’s own tools.');
   const label = Buffer.from(options.label, 'utf8');
   if (label.length === 0 || label.length > LABEL_LENGTH)
     throw new VaultError('CONFIG_INVALID', `A token label has 1 to ${LABEL_LENGTH} bytes.`);
-  const module = openModule(options.module, options.initParameters);
-  try {
+  inModule(options, (module) => {
     if (initialise === 'init-token') {
       requireAbsent(module, options.label);
       const soPin = new TextDecoder().decode(options.soPin.expose());
@@ -41,9 +39,7 @@ export function initToken(options: InitOptions): void {
       requireBlank(module, options.label);
       initPin(module, options, new SecretBytes(new Uint8Array(0)));
     }
-  } finally {
-    finalise(module);
-  }
+  });
 }
 
 function initPin(module: Module, { label, pin }: InitOptions, soPin: SecretBytes): void {

@@ -1,12 +1,10 @@
 import type { AttributeName, Template } from '../pkcs11/attributes.ts';
 import type { KeyHandle, TokenSession } from '../pkcs11/session.ts';
-import type { Profile } from '../profile.ts';
-import { inheritedKek, inheritedMac } from './heir-templates.ts';
-import { type KeyName, type Lineage, lineageOf, type StorageName, storageNames } from './key-sets.ts';
+import type { KeyName } from './key-sets.ts';
 import type { ReplicaToken, TokenWith } from './replica.ts';
-import { kek, macKey, receiptKey, sessionKey } from './templates.ts';
+import { keyTemplates, noUse } from './templates.ts';
 
-/** A key as its token describes it, in plain JSON. UNWRAP_TEMPLATE cannot be read safely (attributes.ts): the self-test shows its effect. */
+/** A key as its token describes it, in plain JSON. */
 export interface KeyRecord {
   readonly name: KeyName;
   readonly label: string;
@@ -29,8 +27,9 @@ const flags = [
   'wrap',
   'unwrap',
   'derive',
-  'trusted',
   'modifiable',
+  'copyable',
+  'destroyable',
 ] as const satisfies AttributeName[];
 
 export const readKeys = (token: ReplicaToken): KeyRecord[] =>
@@ -47,51 +46,26 @@ function readKey(session: TokenSession, name: KeyName, key: KeyHandle): KeyRecor
   };
 }
 
-/** What the template of `name`, but for `changes`, asks for and the token does not say of the key. Empty if all is well. */
+/**
+ * What of its template, and of a key that was born in the token and never could leave it, the token does not say of key `name`. Empty if all
+ * is well. What protects the key is asked for whatever was sent; `changes` are for keys that live for a test.
+ */
 export function deviations<Name extends KeyName>(
   { session, profile, keys }: TokenWith<Name>,
   name: Name,
   changes: Template = {},
 ): string[] {
-  const key = keys[name];
-  const lineage = isStorage(name) ? lineageOf(session, key) : 'alone';
-  const template = lineage === 'inherited' ? inherited[name as StorageName] : made[name];
-  const expected: Template = { ...template(profile), ...changes, ...history(lineage, profile) };
+  const history: Template = { alwaysSensitive: true, neverExtractable: true, ...(profile.local ? { local: true } : {}) };
+  const expected: Template = { ...keyTemplates[name](profile), ...history, ...changes };
   const names = Object.keys(expected) as AttributeName[];
-  const actual = session.readAll(key, names);
-  return names.filter((attribute) => JSON.stringify(actual[attribute]) !== JSON.stringify(expected[attribute]));
+  const actual = session.readAll(keys[name], names);
+  const omitted: readonly string[] = profile.neverSend?.[name === 'mac' ? 'secretKey' : 'privateKey'] ?? [];
+  return names.filter((attribute) => {
+    if (JSON.stringify(actual[attribute]) === JSON.stringify(expected[attribute])) return false;
+    if (youngAttributes.has(attribute)) return !(actual[attribute] === undefined || omitted.includes(attribute));
+    return !(actual[attribute] === undefined && Object.hasOwn(noUse, attribute)); // uses do not exist for every kind of key
+  });
 }
 
-/** Not in a template, and what the templates are for: the key was born here, and never could leave. Or when it could. */
-function history(lineage: Lineage, profile: Profile): Template {
-  switch (lineage) {
-    case 'alone':
-      return { ...bornHere(profile), alwaysSensitive: true, neverExtractable: true };
-    case 'bequeathed':
-      return { ...bornHere(profile), ...(profile.copy ? { alwaysSensitive: true } : {}) }; // of the draft, which the copy keeps
-    case 'inherited':
-      return {}; // of what was unwrapped, a token knows no history
-  }
-}
-
-const bornHere = ({ local }: Profile): Template => (local ? { local: true } : {});
-
-const isStorage = (name: KeyName): name is StorageName => (storageNames as readonly KeyName[]).includes(name);
-
-type TemplateOf = (profile: Profile) => Template;
-
-const made: Readonly<Record<KeyName, TemplateOf>> = {
-  session: sessionKey,
-  receipt: receiptKey,
-  mac: macKey,
-  'kek-oprf': (profile) => kek('oprf', profile),
-  'kek-auth': (profile) => kek('auth', profile),
-  'kek-release': (profile) => kek('release', profile),
-};
-
-const inherited: Readonly<Record<StorageName, TemplateOf>> = {
-  mac: inheritedMac,
-  'kek-oprf': (profile) => inheritedKek('oprf', profile),
-  'kek-auth': (profile) => inheritedKek('auth', profile),
-  'kek-release': (profile) => inheritedKek('release', profile),
-};
+/** Of PKCS#11 2.20 and 2.40: tokens may not know them, and what they do is shown by what is refused. */
+const youngAttributes: ReadonlySet<AttributeName> = new Set(['copyable', 'destroyable', 'allowedMechanisms']);

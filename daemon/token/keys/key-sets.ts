@@ -1,5 +1,4 @@
 import pkcs11js from 'pkcs11js';
-import { toHex, utf8 } from '../../../primitives/bytes.ts';
 import type { KeyHandle, TokenSession } from '../pkcs11/session.ts';
 
 // A replica's keys come in sets, one for each rotation: docs/adr/0019.
@@ -10,49 +9,30 @@ export interface KeyOwner {
   readonly index: number;
 }
 
-/** What the replica's stored values are made and read with. */
-export const storageNames = ['mac', 'kek-oprf', 'kek-auth', 'kek-release'] as const;
-export const keyNames = ['session', 'receipt', ...storageNames] as const;
-/** A rotation makes these anew. Not the receipt key: what it signed is verified with the statement of its epoch, and it opens nothing. */
-export const rotatedNames = ['session', ...storageNames] as const;
+/** A rotation makes these anew: what is stored is made and read with them. */
+export const rotatedNames = ['oprf', 'release', 'mac'] as const;
+/** The receipt key stays: what it signed is verified with the statement of its epoch, and it opens nothing. */
+export const keyNames = [...rotatedNames, 'receipt'] as const;
+/** Of those, the ones with a public half. */
+export const pairNames = ['oprf', 'release', 'receipt'] as const;
 
 export type KeyName = (typeof keyNames)[number];
-export type StorageName = (typeof storageNames)[number];
-type RotatedName = (typeof rotatedNames)[number];
-export type StorageKeys = Readonly<Record<StorageName, KeyHandle>>;
+export type RotatedName = (typeof rotatedNames)[number];
+export type PairName = (typeof pairNames)[number];
+export type RotatedKeys = Readonly<Record<RotatedName, KeyHandle>>;
 
 /** The set that is made with the replica. Any other has the number of the epoch that it was made for. */
 export const FIRST_SET = 1;
 
 export const keyClasses: Record<KeyName, number> = {
-  session: pkcs11js.CKO_PRIVATE_KEY,
-  receipt: pkcs11js.CKO_PRIVATE_KEY,
+  oprf: pkcs11js.CKO_PRIVATE_KEY,
+  release: pkcs11js.CKO_PRIVATE_KEY,
   mac: pkcs11js.CKO_SECRET_KEY,
-  'kek-oprf': pkcs11js.CKO_SECRET_KEY,
-  'kek-auth': pkcs11js.CKO_SECRET_KEY,
-  'kek-release': pkcs11js.CKO_SECRET_KEY,
+  receipt: pkcs11js.CKO_PRIVATE_KEY,
 };
 
 export const keyLabel = ({ fleet, index }: KeyOwner, name: KeyName, set: number): string =>
   `bkv/${fleet}/${index}/${name}${set === FIRST_SET || name === 'receipt' ? '' : `/${set}`}`;
-
-/**
- * Whether a key that stores is in another token as well (docs/adr/0020): `alone` is not; of a `bequeathed` one an heir was given a copy when
- * it was made; an `inherited` one is that copy, for reading only. Its CKA_ID says so, for good: no key is MODIFIABLE.
- */
-export type Lineage = 'alone' | 'bequeathed' | 'inherited';
-
-/**
- * The CKA_ID of a key that is in two tokens, in plain text: its name, and the beginning of the hash of what the heir wrote of itself. NSS
- * softokn takes two keys of one CKA_ID for one.
- */
-export const lineageId = (lineage: Exclude<Lineage, 'alone'>, name: RotatedName, set: number, heir: Uint8Array): Uint8Array =>
-  utf8(`${lineage} ${name}/${set} ${toHex(heir.subarray(0, 8))}`);
-
-export function lineageOf(session: TokenSession, key: KeyHandle): Lineage {
-  const id = Buffer.from(session.read(key, 'id') ?? []).toString();
-  return (['bequeathed', 'inherited'] as const).find((lineage) => id.startsWith(`${lineage} `)) ?? 'alone';
-}
 
 interface SetObject {
   readonly name: RotatedName;
@@ -89,24 +69,20 @@ function parseLabel(owner: KeyOwner, label: string): { name: RotatedName; set: n
   return name && { name, set };
 }
 
-/** Whether all of it came from another token. */
-export const isInherited = (session: TokenSession, { objects }: KeySet): boolean =>
-  objects.every(({ object }) => lineageOf(session, object) === 'inherited');
-
 const findIn = ({ objects }: KeySet, name: RotatedName, kind = keyClasses[name]): KeyHandle | undefined => {
   const [found, second] = objects.filter((each) => each.name === name && each.class === kind);
   return second === undefined ? found?.object : undefined;
 };
 
-/** Whether every key of a rotation is there, once. */
-export const isComplete = (set: KeySet): boolean =>
-  rotatedNames.every((name) => findIn(set, name)) && findIn(set, 'session', pkcs11js.CKO_PUBLIC_KEY) !== undefined;
-
 /** Undefined where one of them is not there, or is there twice. */
-export function storageKeysOf(set: KeySet): StorageKeys | undefined {
-  const keys = storageNames.map((name) => [name, findIn(set, name)] as const);
-  return keys.every(([, key]) => key !== undefined) ? (Object.fromEntries(keys) as StorageKeys) : undefined;
+export function keysOf(set: KeySet): RotatedKeys | undefined {
+  const keys = rotatedNames.map((name) => [name, findIn(set, name)] as const);
+  return keys.every(([, key]) => key !== undefined) ? (Object.fromEntries(keys) as RotatedKeys) : undefined;
 }
+
+/** Whether everything that a rotation makes is there, once. */
+export const isComplete = (set: KeySet): boolean =>
+  keysOf(set) !== undefined && pairNames.every((name) => name === 'receipt' || findIn(set, name, pkcs11js.CKO_PUBLIC_KEY) !== undefined);
 
 /** The set in force under the statement of `epoch`: the last one not after it. */
 export const inForce = <Set extends { readonly number: number }>(sets: readonly Set[], epoch: number): Set | undefined =>

@@ -1,12 +1,11 @@
 import pkcs11js from 'pkcs11js';
 import { fixed, type Template } from '../pkcs11/attributes.ts';
 import { CKM } from '../pkcs11/mechanisms.ts';
-import { nestedTemplate } from '../pkcs11/nested.ts';
 import type { Profile } from '../profile.ts';
 
 /**
- * Every attribute of every key, and why. Private everywhere: SoftHSM keeps public objects in clear on its disk, and other tokens show
- * them without a PIN. Uses are all written out, since tokens differ in what they allow by default (SoftHSM: decrypt, after an unwrap).
+ * Every attribute of every key, and why. Uses are all written out, since tokens differ in what they allow by default (SoftHSM: decrypt and
+ * more). What a token wants left out, its profile's `neverSend` says; what is left out is read back all the same (key-record.ts).
  */
 export const noUse = {
   encrypt: false,
@@ -19,7 +18,7 @@ export const noUse = {
 } as const;
 
 // A private key has no ENCRYPT, VERIFY or WRAP.
-export const noPrivateUse = { decrypt: false, sign: false, unwrap: false, derive: false } as const;
+const noPrivateUse = { decrypt: false, sign: false, unwrap: false, derive: false } as const;
 
 // OBJECT IDENTIFIER 1.2.840.10045.3.1.7 (prime256v1), DER
 const P256 = Uint8Array.of(0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07);
@@ -28,68 +27,16 @@ const P256 = Uint8Array.of(0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01,
 const ED25519 = Uint8Array.of(0x06, 0x03, 0x2b, 0x65, 0x70);
 const CKK_EC_EDWARDS = 0x40; // PKCS#11 3.0
 
-export const allowed = (profile: Profile, ...mechanisms: number[]): Template =>
-  profile.allowedMechanisms ? { allowedMechanisms: mechanisms } : {};
+const hmacKeyTypes = { 'generic-secret': pkcs11js.CKK_GENERIC_SECRET, 'sha256-hmac': pkcs11js.CKK_SHA256_HMAC } as const;
 
-const forTrusted = (profile: Profile): Template => (profile.trusted === 'none' ? {} : { wrapWithTrusted: true });
+export type KeyClass = keyof NonNullable<Profile['neverSend']>;
 
-/** The public half of a pair: `token` if it is one of the replica's keys. */
-export const publicKey = (token: boolean, verify: boolean): Template => ({
-  class: pkcs11js.CKO_PUBLIC_KEY,
-  keyType: pkcs11js.CKK_EC,
-  token,
-  private: false, // public by nature; the fleet statement says which is right
-  ecParams: P256,
-  encrypt: false,
-  verify,
-  wrap: false,
-});
-
-/** The replica's session key S_i. */
-export const sessionKey = (profile: Profile): Template => ({
-  class: pkcs11js.CKO_PRIVATE_KEY,
-  keyType: pkcs11js.CKK_EC,
-  token: true,
-  private: true,
-  sensitive: true,
-  extractable: false,
-  ...noPrivateUse,
-  derive: true, // ECDH with a client's ephemeral key, and nothing else: a signature by it would be a statement nobody asked for
-  ...allowed(profile, CKM.ECDH1_DERIVE),
-  modifiable: false,
-});
-
-/** The replica's receipt key V_i. */
-export const receiptKey = (profile: Profile): Template => ({
-  class: pkcs11js.CKO_PRIVATE_KEY,
-  keyType: pkcs11js.CKK_EC,
-  token: true,
-  private: true,
-  sensitive: true,
-  extractable: false,
-  ...noPrivateUse,
-  sign: true, // never derive: k·P for the signing key would be a second oracle on it
-  ...allowed(profile, CKM.ECDSA),
-  modifiable: false,
-});
-
-/** The key of all MACs over what the replica stores outside the token. */
-export const macKey = (profile: Profile): Template => ({
-  class: pkcs11js.CKO_SECRET_KEY,
-  keyType: pkcs11js.CKK_GENERIC_SECRET,
-  valueLength: 32, // SoftHSM takes no shorter key for HMAC-SHA-256, and RFC 2104 §3 wants none
-  token: true,
-  private: true,
-  sensitive: true,
-  extractable: false,
-  ...noUse,
-  sign: true,
-  verify: true, // C_Verify compares in the token
-  ...allowed(profile, CKM.SHA256_HMAC),
-  modifiable: false,
-});
-
-export type KekPurpose = 'oprf' | 'auth' | 'release';
+/** A template without what the profile says that the token does not take: but for what the key is there to do. */
+export function spoken(kind: KeyClass, profile: Profile, template: Template): Template {
+  const omitted: readonly string[] = profile.neverSend?.[kind] ?? [];
+  const isUse = ([name, value]: [string, unknown]) => value === true && Object.hasOwn(noUse, name);
+  return Object.fromEntries(Object.entries(template).filter((entry) => isUse(entry) || !omitted.includes(entry[0])));
+}
 
 /** The same for each call with this profile: encoded once. */
 function perProfile(make: (profile: Profile) => Template): (profile: Profile) => Template {
@@ -101,174 +48,118 @@ function perProfile(make: (profile: Profile) => Template): (profile: Profile) =>
   };
 }
 
-/** What unwraps under one KEK. One KEK for all would let a host choose the laxest template for the most secret value. */
-export const stored = (purpose: KekPurpose, profile: Profile): Template => storedUnder[purpose](profile);
+const allowed = (profile: Profile, ...mechanisms: number[]): Template =>
+  profile.allowedMechanisms ? { allowedMechanisms: mechanisms } : {};
 
-const storedUnder: Record<KekPurpose, (profile: Profile) => Template> = {
-  oprf: perProfile((profile) => makeStored('oprf', profile)),
-  auth: perProfile((profile) => makeStored('auth', profile)),
-  release: perProfile((profile) => makeStored('release', profile)),
-};
-
-function makeStored(purpose: KekPurpose, profile: Profile): Template {
-  switch (purpose) {
-    case 'oprf':
-      return {
-        class: pkcs11js.CKO_PRIVATE_KEY,
-        keyType: pkcs11js.CKK_EC,
-        token: false, // lives for one call
-        private: true,
-        sensitive: true,
-        extractable: false, // once stored it never leaves again, trusted wrapping key or not
-        ...noPrivateUse,
-        derive: true,
-        ...allowed(profile, CKM.ECDH1_DERIVE),
-        modifiable: false, // else the host switches another use on after the unwrap
-      };
-    case 'auth':
-      return {
-        class: pkcs11js.CKO_SECRET_KEY,
-        keyType: pkcs11js.CKK_GENERIC_SECRET,
-        token: false,
-        private: true,
-        sensitive: true,
-        extractable: false,
-        ...noUse,
-        verify: true, // without sign: the token must not make the proof that it asks for
-        ...allowed(profile, CKM.SHA256_HMAC),
-        modifiable: false,
-      };
-    case 'release':
-      return {
-        class: pkcs11js.CKO_SECRET_KEY,
-        keyType: pkcs11js.CKK_GENERIC_SECRET,
-        token: false,
-        private: true,
-        sensitive: true,
-        extractable: true, // it must leave, wrapped to the client’s session key, which no token can trust beforehand
-        ...noUse, // and so be used for nothing here
-        modifiable: false,
-      };
-  }
-}
-
-export const kekMechanism = (purpose: KekPurpose, profile: Profile): number =>
-  purpose === 'oprf' ? profile.wrap.ecPrivateKey : profile.wrap.secret;
-
-/** KEKs whose blobs hold what must never be wrapped by anything else. What KEK_release holds must be. */
-export const isTrusted = (purpose: KekPurpose, profile: Profile): boolean => profile.trusted !== 'none' && purpose !== 'release';
-
-/** Without its UNWRAP_TEMPLATE, which cannot be read back (attributes.ts). */
-export const kek = (purpose: KekPurpose, profile: Profile): Template => ({
-  class: pkcs11js.CKO_SECRET_KEY,
-  keyType: pkcs11js.CKK_AES,
-  valueLength: 32,
+/** What keeps a key of a replica in its token, as it is. */
+const kept = {
   token: true,
-  private: true,
   sensitive: true,
-  extractable: false, // leaves by no door: a replica that lost its token is replaced, not restored
-  ...noUse, // above all no decrypt: AES-KW is AES, and would be undone by AES-ECB and six rounds of arithmetic
-  wrap: true,
-  unwrap: true,
-  ...(isTrusted(purpose, profile) ? { trusted: true } : {}),
-  ...allowed(profile, kekMechanism(purpose, profile)),
-  modifiable: false, // else the host switches decrypt on, or replaces the template
+  extractable: false, // leaves by no door: a replica that lost its token is replaced, or its token was copied with the vendor's own means
+  copyable: false, // no copy, looser or not
+  destroyable: true, // a set that was rotated out is destroyed
+  modifiable: false, // else the host switches another use on
+} as const;
+
+const privateKey = (profile: Profile): Template => ({
+  class: pkcs11js.CKO_PRIVATE_KEY,
+  keyType: pkcs11js.CKK_EC,
+  private: profile.private.privateKey,
+  ...kept,
+  ...noPrivateUse,
 });
 
-/** A KEK as it is made: where the token enforces it, what it unwraps is what `stored` says. */
-export const kekWithTemplate = (purpose: KekPurpose, profile: Profile): Template => ({
-  ...kek(purpose, profile),
-  ...unwrapsAsStored(purpose, profile),
-});
-
-export const unwrapsAsStored = (purpose: KekPurpose, profile: Profile): Template =>
-  profile.unwrapTemplate ? { unwrapTemplate: nestedTemplate(stored(purpose, profile)) } : {};
-
-/** A record's OPRF key between its birth and its wrapping. */
-export const newOprfKey = (profile: Profile): Template => ({
-  ...stored('oprf', profile),
-  extractable: true, // so that KEK_oprf can wrap it,
-  ...forTrusted(profile), // and only a trusted KEK
-});
-
-/** A client's secret, just opened with a session key: it may only be wrapped again. */
-export const opened = (purpose: 'auth' | 'release', profile: Profile): Template => ({
-  class: pkcs11js.CKO_SECRET_KEY,
-  keyType: pkcs11js.CKK_GENERIC_SECRET,
-  token: false,
-  private: true,
-  sensitive: true,
-  extractable: true,
-  ...(purpose === 'auth' ? forTrusted(profile) : {}),
-  ...noUse,
-  modifiable: false,
-});
-
-/** x(k·P), to be read: it goes to the client, and the client could compute it from the answer anyway. */
-export const readableX = fixed({
-  class: pkcs11js.CKO_SECRET_KEY,
-  keyType: pkcs11js.CKK_GENERIC_SECRET,
-  valueLength: 32, // with leading zeros
-  token: false,
-  private: false, // SoftHSM would encrypt it in memory: 15 µs for nothing
-  sensitive: false,
-  extractable: true,
-});
-
-/** x(k·P) where the token shows no value of a key: it may leave under `throwAwayKey`. */
-export const wrappableX = fixed({
-  class: pkcs11js.CKO_SECRET_KEY,
-  keyType: pkcs11js.CKK_GENERIC_SECRET,
-  valueLength: 32, // with leading zeros
-  token: false,
-  private: true,
-  sensitive: true,
-  extractable: true,
-});
-
-/** Wraps two values and decrypts them again, and is gone with the call. What it opens, the host was to see anyway. */
-export const throwAwayKey: Template = {
-  class: pkcs11js.CKO_SECRET_KEY,
-  keyType: pkcs11js.CKK_AES,
-  valueLength: 32,
-  token: false,
-  private: true,
-  sensitive: true,
-  extractable: false,
-  ...noUse,
-  wrap: true,
-  decrypt: true,
-};
-
-/** Session suite A, first step: the shared x as a key that can only derive. */
-export const sharedSecret = fixed({
-  class: pkcs11js.CKO_SECRET_KEY,
-  keyType: pkcs11js.CKK_AES,
-  valueLength: 32,
-  token: false,
-  private: true,
-  sensitive: true,
-  extractable: false,
-  ...noUse,
+/** k or r: x(k·Q), and nothing else. A signature by it would be a statement that nobody asked for, and a second oracle on it. */
+const derivingKey = (profile: Profile): Template => ({
+  ...privateKey(profile),
   derive: true,
-  modifiable: false,
+  ...allowed(profile, CKM.ECDH1_DERIVE),
 });
 
-/** The key of a session, by either suite: it wraps and unwraps one secret of 32 bytes. */
-export const sessionWrapKey = perProfile((profile) => ({
+/** V: signs transcripts, and never derives, for the same reason. */
+const receiptKey = (profile: Profile): Template => ({
+  ...privateKey(profile),
+  sign: true,
+  ...allowed(profile, CKM.ECDSA),
+});
+
+/** The key of all tweaks, and of all MACs over what the replica stores outside the token. */
+const macKey = (profile: Profile): Template => ({
   class: pkcs11js.CKO_SECRET_KEY,
-  keyType: pkcs11js.CKK_AES,
-  valueLength: 32,
-  token: false,
-  private: true,
-  sensitive: true,
-  extractable: false,
-  ...noUse,
-  wrap: true,
-  unwrap: true,
-  ...allowed(profile, profile.wrap.secret),
-  modifiable: false,
-}));
+  keyType: hmacKeyTypes[profile.hmac.keyType],
+  valueLength: 32, // SoftHSM takes no shorter key for HMAC-SHA-256, and RFC 2104 §3 wants none
+  private: profile.private.secretKey,
+  ...kept,
+  ...noUse, // above all no derive: EXTRACT_KEY_FROM_KEY and the like give a key away piece by piece
+  sign: true,
+  verify: true, // C_Verify compares in the token
+  ...allowed(profile, CKM.SHA256_HMAC),
+});
+
+/** The four keys, as a token that speaks plain PKCS#11 would be asked for them, and read back. */
+export const keyTemplates = { oprf: derivingKey, release: derivingKey, mac: macKey, receipt: receiptKey } as const;
+
+/** The public half of a pair: what is read of it, the fleet statement says. */
+export const publicKey = (profile: Profile, { token, verify }: { token: boolean; verify: boolean }): Template =>
+  spoken('publicKey', profile, {
+    class: pkcs11js.CKO_PUBLIC_KEY,
+    keyType: pkcs11js.CKK_EC,
+    token,
+    private: profile.private.publicKey,
+    ecParams: P256,
+    encrypt: false,
+    verify,
+    wrap: false,
+    ...(token ? { modifiable: false } : {}),
+  });
+
+/** Of a client's proof key, but for its point: lives for one C_Verify. */
+export const proofKey = perProfile((profile) => publicKey(profile, { token: false, verify: true }));
+
+/** x(k·Q), to leave the token by the profile's `readout`. It is made for the host to see, and used for nothing in the token. */
+export const derivedX = perProfile((profile) => {
+  const isRead = profile.readout.way === 'read';
+  const { send, extras } = profile.deriveTemplate;
+  const full: Template = {
+    class: pkcs11js.CKO_SECRET_KEY,
+    keyType: pkcs11js.CKK_GENERIC_SECRET,
+    valueLength: 32, // with leading zeros
+    token: false,
+    private: profile.private.derived, // false where it may be: SoftHSM would encrypt it in memory, for nothing
+    sensitive: !isRead,
+    extractable: true,
+  };
+  return { ...Object.fromEntries(send.map((name) => [name, full[name]])), extras };
+});
+
+/** Wraps derived values and decrypts them again, in one session. What it opens, the host is to see anyway. */
+export const throwAwayKey = (profile: Profile): Template =>
+  spoken('secretKey', profile, {
+    class: pkcs11js.CKO_SECRET_KEY,
+    keyType: pkcs11js.CKK_AES,
+    valueLength: 32,
+    token: false,
+    private: profile.private.secretKey,
+    sensitive: true,
+    extractable: false,
+    ...noUse,
+    wrap: true,
+    decrypt: true,
+  });
+
+/** The public half of the host's throw-away RSA key, to which derived values are wrapped. */
+export const hostKey = (profile: Profile, modulus: Uint8Array, publicExponent: Uint8Array): Template =>
+  spoken('publicKey', profile, {
+    class: pkcs11js.CKO_PUBLIC_KEY,
+    keyType: pkcs11js.CKK_RSA,
+    token: false,
+    private: profile.private.publicKey,
+    modulus,
+    publicExponent,
+    encrypt: false,
+    verify: false,
+    wrap: true,
+  });
 
 export type SigningKind = 'p256' | 'ed25519';
 
@@ -282,16 +173,16 @@ export const signingPair = (kind: SigningKind, half: 'public' | 'private', label
 });
 
 /** The public half of a key that signs for a party: an operator, a witness, its log. */
-export const signingPublicKey = (kind: SigningKind, label: string): Template => ({
-  ...publicKey(true, true),
+export const signingPublicKey = (kind: SigningKind, profile: Profile, label: string): Template => ({
+  ...publicKey(profile, { token: true, verify: true }),
   ...signingPair(kind, 'public', label),
   ecParams: kind === 'p256' ? P256 : ED25519,
-  modifiable: false,
 });
 
 /** Its private half: signs by one mechanism, and does nothing else. */
-export const signingPrivateKey = (kind: SigningKind, profile: Profile, label: string): Template => ({
-  ...receiptKey(profile), // the same rules, for the same reasons
-  ...signingPair(kind, 'private', label),
-  ...allowed(profile, kind === 'p256' ? CKM.ECDSA : CKM.EDDSA),
-});
+export const signingPrivateKey = (kind: SigningKind, profile: Profile, label: string): Template =>
+  spoken('privateKey', profile, {
+    ...receiptKey(profile), // the same rules, for the same reasons
+    ...signingPair(kind, 'private', label),
+    ...allowed(profile, kind === 'p256' ? CKM.ECDSA : CKM.EDDSA),
+  });

@@ -1,7 +1,5 @@
-import pkcs11js from 'pkcs11js';
 import { describe, expect, it } from 'vitest';
-import { attributeType, decodeValue, encodeTemplate, type Template, ulongs } from './attributes.ts';
-import { nestedTemplate } from './nested.ts';
+import { attributeType, decodeValue, encodeTemplate, fixed, type Template } from './attributes.ts';
 
 describe('a template', () => {
   it('puts MODIFIABLE last, wherever it was written', () => {
@@ -14,21 +12,27 @@ describe('a template', () => {
     expect(() => encodeTemplate({ label: null } as unknown as Template)).toThrow('attribute label has no value');
   });
 
+  it('has a vendor’s own attributes by number', () => {
+    const extras = [
+      { attribute: 0xc0000001, value: true },
+      { attribute: 0xc0000002, value: 7 },
+    ];
+    const [, own, another] = encodeTemplate({ token: false, extras });
+    expect(own).toEqual({ type: 0xc0000001, value: true });
+    expect(decodeValue('valueLength', another?.value as Buffer)).toBe(7);
+    expect(encodeTemplate({ token: false, extras: undefined })).toHaveLength(1);
+  });
+
+  it('that is fixed is encoded once', () => {
+    const template = fixed({ token: false });
+    expect(encodeTemplate(template)).toBe(encodeTemplate(template));
+    expect(encodeTemplate({ token: false })).not.toBe(encodeTemplate({ token: false }));
+  });
+
   it('is read back as it was written', () => {
     const [length, mechanisms, label] = encodeTemplate({ valueLength: 32, allowedMechanisms: [0x2109, 0x80000170], label: 'é' });
     expect(decodeValue('valueLength', length?.value as Buffer)).toBe(32);
     expect(decodeValue('allowedMechanisms', mechanisms?.value as Buffer)).toEqual([0x2109, 0x80000170]);
     expect(decodeValue('label', label?.value as Buffer)).toBe('é');
-  });
-
-  it('nests as CK_ATTRIBUTEs whose values lie behind them in the same memory', () => {
-    const nested = nestedTemplate({ class: pkcs11js.CKO_SECRET_KEY, sensitive: true });
-    expect(nested).toHaveLength(48);
-    const words = new BigUint64Array(new Uint8Array(nested).buffer);
-    const [type, pointer, length, type2, pointer2, length2] = words;
-    expect([type, length, type2, length2]).toEqual([BigInt(pkcs11js.CKA_CLASS), 8n, BigInt(pkcs11js.CKA_SENSITIVE), 1n]);
-    expect((pointer2 as bigint) - (pointer as bigint)).toBe(8n);
-    const behind = Buffer.from(nested.buffer, nested.byteOffset + 48, 9);
-    expect(behind).toEqual(Buffer.concat([ulongs([pkcs11js.CKO_SECRET_KEY]), Buffer.of(1)]));
   });
 });

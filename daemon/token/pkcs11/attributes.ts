@@ -28,12 +28,9 @@ const attributes = {
   wrap: { type: pkcs11js.CKA_WRAP, kind: 'bool' },
   unwrap: { type: pkcs11js.CKA_UNWRAP, kind: 'bool' },
   derive: { type: pkcs11js.CKA_DERIVE, kind: 'bool' },
-  trusted: { type: 0x86, kind: 'bool' },
-  wrapWithTrusted: { type: 0x210, kind: 'bool' },
-  unwrapTemplate: { type: 0x40000212, kind: 'template' },
+  copyable: { type: 0x171, kind: 'bool' },
+  destroyable: { type: 0x172, kind: 'bool' },
   allowedMechanisms: { type: 0x40000600, kind: 'mechanisms' },
-  /** Mozilla's own. */
-  nssDb: { type: 0xd5a0db00, kind: 'bytes' },
   modifiable: { type: pkcs11js.CKA_MODIFIABLE, kind: 'bool' },
 } as const;
 
@@ -45,12 +42,18 @@ interface Kinds {
   text: string;
   bytes: Uint8Array;
   mechanisms: readonly number[];
-  /** A nested template, already laid out in memory (nested.ts). */
-  template: Buffer;
 }
 
 export type AttributeValue<Name extends AttributeName> = Kinds[(typeof attributes)[Name]['kind']];
-export type Template = { readonly [Name in AttributeName]?: AttributeValue<Name> };
+export type Template = { readonly [Name in AttributeName]?: AttributeValue<Name> } & {
+  /** A vendor's own, by number. */
+  readonly extras?: readonly VendorAttribute[] | undefined;
+};
+
+export interface VendorAttribute {
+  readonly attribute: number;
+  readonly value: boolean | number;
+}
 
 export interface EncodedAttribute {
   type: number;
@@ -72,13 +75,16 @@ export function fixed(template: Template): Template {
 const encodings = new WeakMap<Template, EncodedAttribute[]>();
 
 function encode(template: Template): EncodedAttribute[] {
-  const encoded = (Object.keys(template) as AttributeName[]).map((name) => ({
-    type: attributes[name].type,
-    value: encodeValue(name, template[name]),
-  }));
+  const { extras = [], ...named } = template;
+  const encoded = attributeNames(named).map((name) => ({ type: attributes[name].type, value: encodeValue(name, named[name]) }));
+  for (const { attribute, value } of extras) encoded.push({ type: attribute, value: typeof value === 'boolean' ? value : ulongs([value]) });
   // SoftHSM 2.6.1 applies attributes in order and takes none after MODIFIABLE = false.
   return encoded.sort((a, b) => Number(a.type === attributes.modifiable.type) - Number(b.type === attributes.modifiable.type));
 }
+
+/** Those that a template has, but for a vendor's own. */
+export const attributeNames = (template: Template): AttributeName[] =>
+  Object.keys(template).filter((name): name is AttributeName => name in attributes);
 
 export const attributeType = (name: AttributeName): number => attributes[name].type;
 
@@ -93,18 +99,14 @@ function encodeValue(name: AttributeName, value: AttributeValue<AttributeName> |
 
 /** What a token answered for attribute `name`. */
 export const decodeValue = <Name extends AttributeName>(name: Name, value: Buffer): AttributeValue<Name> =>
-  decoders[attributes[name].kind](value, name) as AttributeValue<Name>;
+  decoders[attributes[name].kind](value) as AttributeValue<Name>;
 
-const decoders: { readonly [Kind in keyof Kinds]: (value: Buffer, name: AttributeName) => Kinds[Kind] } = {
+const decoders: { readonly [Kind in keyof Kinds]: (value: Buffer) => Kinds[Kind] } = {
   bool: (value) => value[0] === 1,
   ulong: (value) => readUlongs(value)[0] ?? Number.NaN,
   text: (value) => value.toString('utf8'),
   bytes: (value) => new Uint8Array(value),
   mechanisms: (value) => readUlongs(value),
-  // The token would write through the pointers of our buffer: a nested template is checked by what it refuses (probes.ts).
-  template: (_, name) => {
-    throw new TypeError(`attribute ${name} cannot be read`);
-  },
 };
 
 /** CK_ULONG is C's unsigned long: 8 bytes in the byte order of the machine, on every platform with an LP64 ABI (not on Windows). */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Meaning, meaningOf, meanings, notLoggedIn, positiveControl, returnValue, tokenError } from './failure.ts';
+import { type Meaning, meaningOf, meanings, notLoggedIn, positiveControl, refusedBy, returnValue, tokenError } from './failure.ts';
 
 const thrown = (code: number): Error => Object.assign(new Error('CKR_VENDOR_DEFINED'), { code });
 
@@ -43,6 +43,21 @@ describe('what a token throws', () => {
     [0x80000001, 'fault'], // a vendor's own
   ] as const)('with CK_RV %i means %s', (value, meaning) => {
     expect(meaningOf(tokenError(thrown(value), 'C_Sign'))).toBe(meaning);
+  });
+
+  it.each([
+    [0x70, 'mechanism', 'MECHANISM_INVALID'],
+    [0x71, 'mechanism', 'MECHANISM_PARAM_INVALID'],
+    [0x12, 'attribute', 'ATTRIBUTE_TYPE_INVALID'],
+    [0x13, 'attribute', 'ATTRIBUTE_VALUE_INVALID'],
+    [0xd0, 'attribute', 'TEMPLATE_INCOMPLETE'],
+    [0xd1, 'attribute', 'TEMPLATE_INCONSISTENT'],
+    [0x68, undefined, 'C_Sign'], // KEY_FUNCTION_NOT_PERMITTED
+  ] as const)('with CK_RV %i refuses of the call: %s', (value, refused, name) => {
+    const error = tokenError(thrown(value), 'C_Sign');
+    expect(refusedBy(error)).toBe(refused);
+    expect(error.message).toContain(name);
+    expect(meaningOf(error)).toBe('fault');
   });
 
   it('is said in words of its own for each', () => {

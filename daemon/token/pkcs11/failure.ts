@@ -2,6 +2,7 @@ import { VaultError } from '../../../primitives/errors.ts';
 
 // PKCS#11 2.40 §11.1. pkcs11js knows fewer names than tokens have, so values are matched, never names.
 export const CKR = {
+  CANT_LOCK: 0x0a,
   ATTRIBUTE_SENSITIVE: 0x11,
   ATTRIBUTE_TYPE_INVALID: 0x12,
   USER_ALREADY_LOGGED_IN: 0x100,
@@ -20,11 +21,10 @@ const STALE = 'handles end with the session, or the login, that they were found 
 const CLOSED = 'closed behind our back, or by an idle timer of the token’s';
 const WRONG = 'each further attempt would bring the token nearer to locking';
 
-/** What is not here is `fault`. GENERAL_ERROR and FUNCTION_FAILED are not: tokens answer so to a corrupted blob (SoftHSM) as to a lost network. */
+/** What is not here is `fault`. GENERAL_ERROR and FUNCTION_FAILED are not: tokens answer so to a point off the curve (SoftHSM) as to a lost network. */
 export const meanings: ReadonlyMap<number, readonly [name: string, meaning: Meaning, reason: string]> = new Map([
   [0x60, ['KEY_HANDLE_INVALID', 'session', STALE]],
   [0x82, ['OBJECT_HANDLE_INVALID', 'session', STALE]],
-  [0xf0, ['UNWRAPPING_KEY_HANDLE_INVALID', 'session', STALE]],
   [0x113, ['WRAPPING_KEY_HANDLE_INVALID', 'session', STALE]],
   [0xb0, ['SESSION_CLOSED', 'session', CLOSED]],
   [0xb3, ['SESSION_HANDLE_INVALID', 'session', CLOSED]],
@@ -91,6 +91,27 @@ export function positiveControl<T>(control: () => T): T {
   }
 }
 
+const NOT_SUCH = 'the token does not do this by this mechanism';
+const NOT_SO = 'of the template that was sent, the token refuses an attribute, its value, or that one is missing';
+
+/** What a token says of a call that it understood and does not do: what it refuses of it, a mechanism or an attribute. */
+const refusals: ReadonlyMap<number, readonly [name: string, refused: Refused, reason: string]> = new Map([
+  [0x10, ['ATTRIBUTE_READ_ONLY', 'attribute', NOT_SO]],
+  [0x12, ['ATTRIBUTE_TYPE_INVALID', 'attribute', NOT_SO]],
+  [0x13, ['ATTRIBUTE_VALUE_INVALID', 'attribute', NOT_SO]],
+  [0xd0, ['TEMPLATE_INCOMPLETE', 'attribute', NOT_SO]],
+  [0xd1, ['TEMPLATE_INCONSISTENT', 'attribute', NOT_SO]],
+  [0x54, ['FUNCTION_NOT_SUPPORTED', 'mechanism', 'the token does not have this call']],
+  [0x70, ['MECHANISM_INVALID', 'mechanism', NOT_SUCH]],
+  [0x71, ['MECHANISM_PARAM_INVALID', 'mechanism', 'the token does not take this parameter of the mechanism']],
+  [0x130, ['DOMAIN_PARAMS_INVALID', 'mechanism', 'the token does not have this curve']],
+]);
+
+export type Refused = 'mechanism' | 'attribute';
+
+/** What of a call it was that the token refused, as far as it says. */
+export const refusedBy = (error: unknown): Refused | undefined => refusals.get(returnValue(error) ?? 0)?.[1];
+
 /** Our error for what `operation` (a function of Cryptoki) threw. It names no argument: arguments are PINs and keys. */
 export function tokenError(error: unknown, operation: string): VaultError {
   const value = returnValue(error);
@@ -98,7 +119,8 @@ export function tokenError(error: unknown, operation: string): VaultError {
     return new VaultError('TOKEN_FAULT', `${operation} failed: ${error instanceof Error ? error.message : 'for no stated reason'}.`, {
       cause: error,
     });
-  const [name, meaning, reason] = meanings.get(value) ?? [undefined, 'fault', undefined];
+  const [name, , reason] = meanings.get(value) ?? refusals.get(value) ?? [];
+  const meaning = meanings.get(value)?.[1] ?? 'fault';
   const what = `${operation} answered CKR 0x${value.toString(16)}`;
   return new VaultError(codes[meaning], name === undefined ? `${what}.` : `${what} (${name}): ${reason}.`, { cause: error });
 }

@@ -2,10 +2,10 @@ import graphene from 'graphene-pk11';
 import { VaultError } from '../../../primitives/errors.ts';
 import type { Profile } from '../profile.ts';
 import { CKM } from './mechanisms.ts';
-import { attempt, initialised, initialiseOptions, quietly } from './module.ts';
+import { attempt, inModule, type Module, type ModulePlace, slotNumber } from './module.ts';
 
 export interface SlotReport {
-  readonly id: number;
+  readonly id: bigint;
   readonly description: string;
   readonly label: string;
   readonly manufacturer: string;
@@ -28,20 +28,16 @@ export interface ModuleReport {
  * What a module and its tokens say of themselves, without logging in: for operators, and before provisioning. Not for a process that
  * serves, since it finalises the module.
  */
-export function inspectModule(path: string, parameters?: string): ModuleReport {
-  const module = load(path);
-  initialised(() => module.initialize(initialiseOptions(parameters)));
-  try {
-    const slots = attempt('C_GetSlotList', () => module.getSlots(true));
+export const inspectModule = (place: ModulePlace): ModuleReport =>
+  inModule(place, (module) => {
+    const { libraryDescription, libraryVersion } = attempt('C_GetInfo', () => module.C_GetInfo());
+    const slots = attempt('C_GetSlotList', () => new graphene.Module(module).getSlots(true));
     return {
-      library: module.libraryDescription.trim(),
-      version: `${module.libraryVersion.major}.${module.libraryVersion.minor}`,
-      slots: Array.from({ length: slots.length }, (_, i) => report(slots.items(i))),
+      library: libraryDescription.trim(),
+      version: `${libraryVersion.major}.${libraryVersion.minor}`,
+      slots: Array.from({ length: slots.length }, (_, i) => report(module, slots.items(i))),
     };
-  } finally {
-    quietly(() => module.finalize());
-  }
-}
+  });
 
 /** Throws TOKEN_UNFIT naming the mechanisms that the vault needs and the token does not list. */
 export function requireMechanisms(slot: SlotReport, profile: Profile): void {
@@ -49,43 +45,37 @@ export function requireMechanisms(slot: SlotReport, profile: Profile): void {
   if (missing.length > 0) throw new VaultError('TOKEN_UNFIT', `Token ${slot.label} does not list ${missing.join(', ')}.`);
 }
 
-export function missingMechanisms({ mechanisms }: Pick<SlotReport, 'mechanisms'>, profile: Profile): string[] {
-  const { wrap, rawEcdh, sessionSuite } = profile;
+/** Each with its number, and the field of the profile that names it. */
+export function missingMechanisms({ mechanisms }: Pick<SlotReport, 'mechanisms'>, { hmac, readout }: Profile): string[] {
   const needed: Record<string, number> = {
-    ...neededByAll,
-    ...(sessionSuite === 'A' ? { AES_CBC_ENCRYPT_DATA } : {}),
-    'wrapping of EC private keys': wrap.ecPrivateKey,
-    'wrapping of secrets': wrap.secret,
-    ...(rawEcdh === 'wrap-and-decrypt' ? { 'wrapping of derived values': wrap.derived } : {}),
+    EC_KEY_PAIR_GEN: CKM.EC_KEY_PAIR_GEN,
+    ECDSA: CKM.ECDSA,
+    ECDH1_DERIVE: CKM.ECDH1_DERIVE,
+    SHA256_HMAC: CKM.SHA256_HMAC,
+    'hmac.generate': hmac.generate,
+    ...readoutMechanisms(readout),
   };
   const missing = Object.entries(needed).filter(([, mechanism]) => !mechanisms.includes(mechanism));
   return missing.map(([name, mechanism]) => `${name} (0x${mechanism.toString(16)})`);
 }
 
-const {
-  AES_ECB: _forProbesOnly,
-  AES_CBC: _whereTheProfileSays,
-  EC_EDWARDS_KEY_PAIR_GEN: _forParties,
-  EDDSA: _forPartiesToo,
-  RSA_PKCS_KEY_PAIR_GEN: _ofHeirs,
-  RSA_PKCS_OAEP: _forHeirs,
-  AES_CBC_ENCRYPT_DATA,
-  ...neededByAll
-} = CKM;
-
-function load(path: string): graphene.Module {
-  try {
-    return graphene.Module.load(path);
-  } catch (cause) {
-    throw new VaultError('MODULE_MISSING', `The PKCS#11 module ${path} cannot be loaded: ${(cause as Error).message}`, { cause });
+function readoutMechanisms(readout: Profile['readout']): Record<string, number> {
+  switch (readout.way) {
+    case 'read':
+      return {};
+    case 'wrap-decrypt':
+      return { AES_KEY_GEN: CKM.AES_KEY_GEN, 'readout.wrap': readout.wrap, 'readout.decrypt': readout.decrypt };
+    case 'oaep':
+      return { RSA_PKCS_OAEP: CKM.RSA_PKCS_OAEP };
   }
 }
 
-function report(slot: graphene.Slot): SlotReport {
+function report(module: Module, slot: graphene.Slot): SlotReport {
   const token = attempt('C_GetTokenInfo', () => slot.getToken());
-  const mechanisms = attempt('C_GetMechanismList', () => slot.getMechanisms());
+  // Not by graphene, which asks for more of each mechanism than its number: some tokens list what they then do not know.
+  const mechanisms = attempt('C_GetMechanismList', () => module.C_GetMechanismList(slot.handle));
   return {
-    id: Number(slot.handle.readBigUInt64LE()),
+    id: slotNumber(slot.handle),
     description: slot.slotDescription.trim(),
     label: token.label.trim(),
     manufacturer: token.manufacturerID.trim(),
@@ -93,6 +83,6 @@ function report(slot: graphene.Slot): SlotReport {
     serial: token.serialNumber.trim(),
     initialised: (token.flags & graphene.TokenFlag.TOKEN_INITIALIZED) !== 0,
     hasPin: (token.flags & graphene.TokenFlag.USER_PIN_INITIALIZED) !== 0,
-    mechanisms: Array.from({ length: mechanisms.length }, (_, i) => mechanisms.items(i).type).sort((a, b) => a - b),
+    mechanisms: mechanisms.sort((a, b) => a - b),
   };
 }

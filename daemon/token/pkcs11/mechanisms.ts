@@ -1,4 +1,5 @@
 import pkcs11js from 'pkcs11js';
+import type { Bytes } from '../../../primitives/bytes.ts';
 import { ulongs } from './attributes.ts';
 
 /**
@@ -16,18 +17,17 @@ export const CKM = {
   AES_KEY_GEN: pkcs11js.CKM_AES_KEY_GEN, // 0x1080
   AES_ECB: pkcs11js.CKM_AES_ECB, // 0x1081: for probes only
   AES_CBC: pkcs11js.CKM_AES_CBC, // 0x1082
-  AES_CBC_ENCRYPT_DATA: pkcs11js.CKM_AES_CBC_ENCRYPT_DATA, // 0x1105
   GENERIC_SECRET_KEY_GEN: pkcs11js.CKM_GENERIC_SECRET_KEY_GEN, // 0x350
   SHA256_HMAC: pkcs11js.CKM_SHA256_HMAC, // 0x251
-  RSA_PKCS_KEY_PAIR_GEN: pkcs11js.CKM_RSA_PKCS_KEY_PAIR_GEN, // 0x0
   RSA_PKCS_OAEP: pkcs11js.CKM_RSA_PKCS_OAEP, // 0x9
 } as const;
 
 export const plain = (mechanism: number): Mechanism => ({ mechanism });
 
 /** ECDH whose result is the bare x coordinate: only CKD_NULL keeps the group structure that the OPRF needs. */
-export function ecdh(publicData: Uint8Array): Mechanism {
-  const parameter: pkcs11js.ECDH1 = { type: pkcs11js.CK_PARAMS_EC_DH, kdf: pkcs11js.CKD_NULL, publicData: Buffer.from(publicData) };
+export function ecdh(point: Bytes): Mechanism {
+  const publicData = Buffer.from(point.buffer, point.byteOffset, point.length);
+  const parameter: pkcs11js.ECDH1 = { type: pkcs11js.CK_PARAMS_EC_DH, kdf: pkcs11js.CKD_NULL, publicData };
   return { mechanism: CKM.ECDH1_DERIVE, parameter };
 }
 
@@ -42,8 +42,11 @@ export function ecdhSha256(publicData: Uint8Array, shared: Uint8Array): Mechanis
   return { mechanism: CKM.ECDH1_DERIVE, parameter };
 }
 
-/** AES-CBC with IV 0: for a key that encrypts once. */
-export const cbc = (): Mechanism => ({ mechanism: CKM.AES_CBC, parameter: Buffer.alloc(16) });
+/** With an IV of 16 zero bytes: for values that the host is to see anyway. */
+export const zeroIv = (mechanism: number): Mechanism => ({ mechanism, parameter: Buffer.alloc(16) });
+
+/** AES-CBC: for probes only. */
+export const cbc = (): Mechanism => zeroIv(CKM.AES_CBC);
 
 /** The same with PKCS#7 padding: for probes only. */
 export const cbcPadded = (): Mechanism => ({ mechanism: pkcs11js.CKM_AES_CBC_PAD, parameter: Buffer.alloc(16) });
@@ -51,22 +54,26 @@ export const cbcPadded = (): Mechanism => ({ mechanism: pkcs11js.CKM_AES_CBC_PAD
 /** AES-CTR from block 0 (CK_AES_CTR_PARAMS: the bits that count, then the block): for probes only. */
 export const ctr = (): Mechanism => ({ mechanism: pkcs11js.CKM_AES_CTR, parameter: Buffer.concat([ulongs([128]), Buffer.alloc(16)]) });
 
-/** Derives a key as the AES-CBC encryption of `data` under the base key (CK_AES_CBC_ENCRYPT_DATA_PARAMS). */
-export function cbcEncryptData(iv: Uint8Array, data: Uint8Array): Mechanism {
-  const parameter: pkcs11js.AesCBC = { type: pkcs11js.CK_PARAMS_AES_CBC, iv: Buffer.from(iv), data: Buffer.from(data) };
-  return { mechanism: CKM.AES_CBC_ENCRYPT_DATA, parameter };
-}
-
 /**
- * OAEP with SHA-1, also in its mask: the only hash that SoftHSM has for it, and that every token has. OAEP does not rest on collisions
- * of its hash, which is where SHA-1 is broken (RFC 8017 §7.1; NIST SP 800-131A allows it outside of signatures).
+ * OAEP. SHA-1, also in its mask, is the only hash that SoftHSM has for it: OAEP does not rest on collisions of its hash, which is where SHA-1
+ * is broken (RFC 8017 §7.1; NIST SP 800-131A allows it outside of signatures).
  */
-export function oaep(): Mechanism {
-  const parameter: pkcs11js.RsaOAEP = {
-    type: pkcs11js.CK_PARAMS_RSA_OAEP,
-    hashAlg: pkcs11js.CKM_SHA_1,
-    mgf: pkcs11js.CKG_MGF1_SHA1,
-    source: 1, // CKZ_DATA_SPECIFIED, and none is
-  };
+export function oaep(hash: 'sha1' | 'sha256'): Mechanism {
+  const [hashAlg, mgf] = hash === 'sha1' ? [pkcs11js.CKM_SHA_1, pkcs11js.CKG_MGF1_SHA1] : [pkcs11js.CKM_SHA256, pkcs11js.CKG_MGF1_SHA256];
+  const parameter: pkcs11js.RsaOAEP = { type: pkcs11js.CK_PARAMS_RSA_OAEP, hashAlg, mgf, source: 1 }; // CKZ_DATA_SPECIFIED, and none is
   return { mechanism: CKM.RSA_PKCS_OAEP, parameter };
 }
+
+/** What makes a key of another one with no more than cutting, joining and XOR (PKCS#11 2.40 current mechanisms §2.31): for probes only. */
+export const simpleDerivations = (base: Buffer): Mechanism[] => {
+  const data: pkcs11js.AesGCM = { type: pkcs11js.CK_PARAMS_AES_GCM, iv: Buffer.alloc(8), aad: Buffer.alloc(8), ivBits: 64, tagBits: 128 };
+  return [
+    { mechanism: 0x365, parameter: ulongs([0]) }, // EXTRACT_KEY_FROM_KEY, from bit 0
+    { mechanism: 0x360, parameter: base }, // CONCATENATE_BASE_AND_KEY
+    // These take CK_KEY_DERIVATION_STRING_DATA, a pointer and a length, and CK_GCM_PARAMS begins with the same two.
+    { mechanism: 0x362, parameter: data }, // CONCATENATE_BASE_AND_DATA
+    { mechanism: 0x363, parameter: data }, // CONCATENATE_DATA_AND_BASE
+    { mechanism: 0x364, parameter: data }, // XOR_BASE_AND_DATA
+    plain(0x393), // SHA256_KEY_DERIVATION
+  ];
+};

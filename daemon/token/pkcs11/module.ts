@@ -1,41 +1,46 @@
 import pkcs11js from 'pkcs11js';
 import { VaultError } from '../../../primitives/errors.ts';
+import type { Profile } from '../profile.ts';
 import { CKR, returnValue, tokenError } from './failure.ts';
 
 export type Module = pkcs11js.PKCS11;
 export type SlotId = Buffer;
 
 // CKF_OS_LOCKING_OK: pkcs11js passes 0 by default, and SoftHSM then runs without mutexes (four worker threads crash it).
-const OS_LOCKING = { flags: 2 };
+const OS_LOCKING = 2;
 
-export interface InitialiseOptions {
-  readonly flags: number;
-  readonly libraryParameters?: string;
+/** Where a token's module is, and how it is started. */
+export interface ModulePlace {
+  readonly module: string;
+  /** Its own string (pReserved), which only NSS is known to want. */
+  readonly initParameters?: string | undefined;
+  readonly profile: Pick<Profile, 'environment'>;
 }
 
-/** What C_Initialize gets. `parameters` is a module's own string (pReserved), which only NSS is known to want. */
-export const initialiseOptions = (parameters?: string): InitialiseOptions =>
-  // pkcs11js drops the last character of the string.
-  parameters === undefined ? OS_LOCKING : { ...OS_LOCKING, libraryParameters: `${parameters} ` };
+/**
+ * Sets the variables that a module reads, unless they are set: for whoever starts the thread that loads it. Modules read the environment of
+ * the process, of which a worker thread has a copy only.
+ */
+export function setEnvironment({ environment = {} }: ModulePlace['profile']): void {
+  for (const [name, value] of Object.entries(environment)) process.env[name] ??= value;
+}
 
-/** Loads and initialises a module. Another thread of this process may have initialised it already. */
-export function openModule(path: string, parameters?: string): Module {
+/** Loads and initialises a module. Another thread of this process may have initialised it already. `threads` call it at the same time. */
+export function openModule(place: ModulePlace, threads = 1): Module {
+  setEnvironment(place.profile);
   const module = new pkcs11js.PKCS11();
   try {
-    module.load(path);
+    module.load(place.module);
   } catch (cause) {
-    throw new VaultError('MODULE_MISSING', `The PKCS#11 module ${path} cannot be loaded: ${(cause as Error).message}`, { cause });
+    throw new VaultError('MODULE_MISSING', `The PKCS#11 module ${place.module} cannot be loaded: ${(cause as Error).message}`, { cause });
   }
-  initialise(module, parameters);
+  initialise(module, place, threads);
   return module;
 }
 
 /** Loads a module, works with it, and finalises it: not for a process that serves. */
-export function inModule<T>(
-  { module: path, initParameters }: { module: string; initParameters?: string | undefined },
-  work: (module: Module) => T,
-): T {
-  const module = openModule(path, initParameters);
+export function inModule<T>(place: ModulePlace, work: (module: Module) => T): T {
+  const module = openModule(place);
   try {
     return work(module);
   } finally {
@@ -43,29 +48,40 @@ export function inModule<T>(
   }
 }
 
-const initialise = (module: Module, parameters?: string): void => initialised(() => module.C_Initialize(initialiseOptions(parameters)));
-
-/** Calls C_Initialize; another thread may have done so. */
-export function initialised(call: () => void): void {
+/** Another thread may have done so. */
+function initialise(module: Module, place: ModulePlace, threads: number): void {
   try {
-    call();
+    initialiseWith(module, place, OS_LOCKING);
+  } catch (error) {
+    if (returnValue(error) !== CKR.CANT_LOCK) throw error;
+    // Some modules say so when they are started a second time. One thread needs no locks.
+    if (threads > 1)
+      throw new VaultError('TOKEN_UNFIT', 'The module has no locks for threads (CKR_CANT_LOCK): its profile must say `workers: 1`.', {
+        cause: error,
+      });
+    initialiseWith(module, place, 0);
+  }
+}
+
+function initialiseWith(module: Module, { initParameters }: ModulePlace, flags: number): void {
+  try {
+    // pkcs11js drops the last character of the string.
+    module.C_Initialize(initParameters === undefined ? { flags } : { flags, libraryParameters: `${initParameters} ` });
   } catch (error) {
     if (returnValue(error) !== CKR.CRYPTOKI_ALREADY_INITIALIZED) throw tokenError(error, 'C_Initialize');
   }
 }
 
 /** Finalises the module and initialises it again. No other thread may be in it: it ends all sessions of the process. */
-export function initialiseAgain(module: Module, parameters?: string): void {
+export function initialiseAgain(module: Module, place: ModulePlace, threads: number): void {
   finalise(module);
-  initialise(module, parameters);
+  initialise(module, place, threads);
 }
 
 /** Gives the module back. What failed before is the error to report. */
-export const finalise = (module: Module): void => quietly(() => module.C_Finalize());
-
-export function quietly(giveBack: () => void): void {
+export function finalise(module: Module): void {
   try {
-    giveBack();
+    module.C_Finalize();
   } catch {
     // Another thread finalised it, or it was lost with the token: either way there is nothing left to give back.
   }
@@ -100,6 +116,9 @@ export function tokenInfo(module: Module, slot: SlotId): TokenInfo {
     firmware: `${info.firmwareVersion.major}.${info.firmwareVersion.minor}`,
   };
 }
+
+/** Slots are unsigned longs, and some modules use all of their 64 bits. */
+export const slotNumber = (slot: SlotId): bigint => slot.readBigUInt64LE();
 
 function listTokens(module: Module): { slot: SlotId; info: TokenInfo }[] {
   const slots = attempt('C_GetSlotList', () => module.C_GetSlotList(true));

@@ -1,15 +1,14 @@
 import pkcs11js from 'pkcs11js';
 import { afterAll, describe, expect, it } from 'vitest';
+import { makeKey } from '../keys/make-keys.ts';
 import { openReplica } from '../keys/replica.ts';
-import { macKey } from '../keys/templates.ts';
 import { makeTestToken, pin } from '../testing.ts';
 import { CKM, plain } from './mechanisms.ts';
 import type { KeyHandle } from './session.ts';
 
 const { module, session, profile } = openReplica(makeTestToken(afterAll).location, pin());
 afterAll(() => module.C_Finalize());
-const make = (label: string): KeyHandle =>
-  session.generateKey(plain(CKM.GENERIC_SECRET_KEY_GEN), { ...macKey(profile), token: false, label });
+const make = (label: string): KeyHandle => makeKey(session, profile, 'mac', { token: false, label })[0] as KeyHandle;
 const search = (label: string) => () => session.findOne({ class: pkcs11js.CKO_SECRET_KEY, label }, 'such key');
 const missing = (message: string) => expect.objectContaining({ code: 'KEY_MISSING', message });
 

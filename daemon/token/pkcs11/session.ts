@@ -89,40 +89,30 @@ export class TokenSession {
     return this.#made('C_DeriveKey', () => this.#module.C_DeriveKey(this.#handle, mechanism, base, encodeTemplate(template)));
   }
 
-  unwrap(mechanism: Mechanism, wrappingKey: KeyHandle, wrapped: Uint8Array, template: Template): KeyHandle {
-    return this.#made('C_UnwrapKey', () =>
-      this.#module.C_UnwrapKey(this.#handle, mechanism, wrappingKey, Buffer.from(wrapped), encodeTemplate(template)),
-    );
-  }
-
   /** `room` is the longest answer expected. */
   wrap(mechanism: Mechanism, wrappingKey: KeyHandle, key: KeyHandle, room: number): Bytes {
-    return attempt(
-      'C_WrapKey',
-      () => new Uint8Array(this.#module.C_WrapKey(this.#handle, mechanism, wrappingKey, key, Buffer.alloc(room))),
-    );
+    return attempt('C_WrapKey', () => bytesOf(this.#module.C_WrapKey(this.#handle, mechanism, wrappingKey, key, Buffer.alloc(room))));
   }
 
   decrypt(mechanism: Mechanism, key: KeyHandle, encrypted: Uint8Array): Bytes {
     attempt('C_DecryptInit', () => this.#module.C_DecryptInit(this.#handle, mechanism, key));
-    return attempt(
-      'C_Decrypt',
-      () => new Uint8Array(this.#module.C_Decrypt(this.#handle, Buffer.from(encrypted), Buffer.alloc(encrypted.length + 16))),
+    return attempt('C_Decrypt', () =>
+      bytesOf(this.#module.C_Decrypt(this.#handle, bufferOf(encrypted), Buffer.alloc(encrypted.length + 16))),
     );
   }
 
   sign(mechanism: Mechanism, key: KeyHandle, data: Uint8Array, length: number): Bytes {
     attempt('C_SignInit', () => this.#module.C_SignInit(this.#handle, mechanism, key));
-    const signature = attempt('C_Sign', () => this.#module.C_Sign(this.#handle, Buffer.from(data), Buffer.alloc(length)));
+    const signature = attempt('C_Sign', () => this.#module.C_Sign(this.#handle, bufferOf(data), Buffer.alloc(length)));
     if (signature.length !== length) throw new VaultError('TOKEN_FAULT', `C_Sign answered ${signature.length} bytes instead of ${length}.`);
-    return new Uint8Array(signature);
+    return bytesOf(signature);
   }
 
   /** `wrong`: the return values by which this token says so. Any other failure is one of the token. */
   verify(mechanism: Mechanism, key: KeyHandle, data: Uint8Array, signature: Uint8Array, wrong: WrongSignature): boolean {
     attempt('C_VerifyInit', () => this.#module.C_VerifyInit(this.#handle, mechanism, key));
     try {
-      this.#module.C_Verify(this.#handle, Buffer.from(data), Buffer.from(signature));
+      this.#module.C_Verify(this.#handle, bufferOf(data), bufferOf(signature));
       return true;
     } catch (error) {
       if (saysWrong(error, wrong)) return false;
@@ -221,6 +211,11 @@ export class TokenSession {
     return key as KeyHandle;
   }
 }
+
+/** The same memory: what is a secret shall be there once. */
+const bufferOf = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const bytesOf = (buffer: Buffer): Bytes => new Uint8Array(buffer.buffer as ArrayBuffer, buffer.byteOffset, buffer.byteLength);
 
 /** What was begun, so that the session is free again. */
 function ended(operation: () => unknown): void {

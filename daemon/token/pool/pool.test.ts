@@ -6,7 +6,7 @@ import { SecretBytes } from '../../../primitives/secret-bytes.ts';
 import { openToken } from '../open-token.ts';
 import { findSlot, openModule } from '../pkcs11/module.ts';
 import type { TokenPort } from '../port.ts';
-import { makeTestToken } from '../testing.ts';
+import { makeTestToken, PIN } from '../testing.ts';
 import type { TokenEvent } from './pool.ts';
 
 const workers = vi.hoisted(() => [] as Worker[]);
@@ -25,7 +25,7 @@ vi.mock('node:worker_threads', async (importOriginal) => {
 
 const { location } = makeTestToken(afterAll);
 const events: TokenEvent[] = [];
-let pinInFile = 'user-pin-1234';
+let pinInFile = PIN;
 let written = 'at first';
 let port: TokenPort;
 beforeAll(async () => {
@@ -34,6 +34,7 @@ beforeAll(async () => {
     pin: () => ({ pin: new SecretBytes(Buffer.from(pinInFile)), stamp: written }),
     onEvent: (event) => events.push(event),
   });
+  events.length = 0; // of a machine so busy that opening took long
 });
 afterAll(() => port.close());
 
@@ -52,7 +53,7 @@ it('a worker that dies is replaced, and its calls are answered by the next', asy
 
 it('a PIN once refused is not tried again, lest the token lock it, until its file is written anew', async () => {
   const changed = 'another-pin';
-  const module = openModule(location.module, location.initParameters);
+  const module = openModule(location);
   const slot = findSlot(module, location.tokenLabel);
   const setPin = (from: string, to: string, isLoggedIn: boolean) => {
     const session = module.C_OpenSession(slot, 6); // read/write

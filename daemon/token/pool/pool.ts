@@ -20,6 +20,12 @@ export type TokenEvent =
   | { readonly kind: 'token-back'; readonly reason: string }
   | { readonly kind: 'module-recycled' };
 
+export interface PoolOptions {
+  readonly pin: PinSource;
+  readonly onEvent: (event: TokenEvent) => void;
+  readonly checkEvery: Millis;
+}
+
 const RETRY: Millis = 100;
 /** Calls under way that take longer than this when the token is to be opened anew are said to be silent. */
 const PATIENCE: Millis = 1000;
@@ -37,6 +43,9 @@ const DEPTH = 2;
 // C_Finalize ends every session of the process, so only the one pool there is may call it. One that could not be closed stays here.
 const openPools = new Set<WorkerPool>();
 
+/** Whether the token answers, and rightly, must be known also when everybody wants something of it. */
+const urgent: ReadonlySet<OperationName> = new Set(['readBootRecord', 'checkDerivations']);
+
 /** Does a thread hang in a module? Then this process cannot exit, only be killed: Node waits for its threads. */
 export const hangsInModule = (): boolean => [...openPools].some(({ silentFor }) => silentFor > PATIENCE);
 
@@ -49,6 +58,7 @@ export class WorkerPool {
   readonly #onEvent: (event: TokenEvent) => void;
   readonly #queue: CallQueue;
   readonly #crew: Crew;
+  readonly #checks: NodeJS.Timeout;
   readonly #running = new Set<Promise<void>>();
   /** Do workers get calls? */
   #isServing = false;
@@ -62,9 +72,11 @@ export class WorkerPool {
   #objectsMade = 0;
   #closing: Promise<void> | undefined;
 
-  constructor(location: ReplicaLocation, pin: PinSource, onEvent: (event: TokenEvent) => void) {
+  constructor(location: ReplicaLocation, { pin, onEvent, checkEvery }: PoolOptions) {
     this.#location = location;
     this.#onEvent = onEvent;
+    this.#checks = setInterval(() => this.#check(), checkEvery);
+    this.#checks.unref();
     this.#queue = new CallQueue(location.profile.queueLimit, location.profile.callTimeout);
     this.#crew = new Crew(
       location,
@@ -108,8 +120,7 @@ export class WorkerPool {
     if (this.#closing !== undefined) throw new VaultError('TOKEN_UNAVAILABLE', 'The token is being closed.');
     if (this.#fault === 'taken' && operation === 'readBootRecord') throw taken();
     if (this.#fault !== undefined) throw unavailable(this.#fault);
-    // Whether the token answers must be known also when everybody wants something of it.
-    const answer = this.#queue.add(operation, detached(argument), this.#crew.underWay, operation === 'readBootRecord');
+    const answer = this.#queue.add(operation, detached(argument), this.#crew.underWay, urgent.has(operation));
     this.#dispatch();
     return answer as Promise<Result<Name>>;
   }
@@ -124,6 +135,7 @@ export class WorkerPool {
   }
 
   async #close(): Promise<void> {
+    clearInterval(this.#checks);
     await Promise.race([Promise.all([this.#drained(), this.#reopening]), this.#stuck()]);
     this.#isServing = false;
     this.#queue.refuseAll(() => new VaultError('TOKEN_UNAVAILABLE', 'The token was closed.'));
@@ -181,6 +193,11 @@ export class WorkerPool {
       this.#queue.putBack(call);
     }
     if (failure.meaning !== 'ended') this.#reopen(failure);
+  }
+
+  /** Where it fails, the token is suspect (`#failed`); how often the last ones were answered does not matter. */
+  #check(): void {
+    if (this.#isServing && this.#closing === undefined) this.call('checkDerivations', undefined).catch(() => {});
   }
 
   /** The token failed a call, and may be well all the same: the self-test decides, beside other calls. */

@@ -53,8 +53,9 @@ function open({ afresh, pin, expected: known }: Opening): TokenIdentity {
   const secret = pin && new SecretBytes(pin);
   pin?.fill(0);
   try {
-    module ??= openModule(location.module, location.initParameters);
-    if (afresh) initialiseAgain(module, location.initParameters);
+    const { workers } = location.profile;
+    module ??= openModule(location, workers);
+    if (afresh) initialiseAgain(module, location, workers);
     expected = known;
     return enter(module, secret).identity;
   } finally {
@@ -134,7 +135,7 @@ function enter(opened: Module, pin: SecretBytes | undefined): ReplicaToken {
 }
 
 const sameToken = (a: TokenIdentity, b: TokenIdentity): boolean =>
-  a.serial === b.serial && constantTimeEqual(a.sessionKey, b.sessionKey) && constantTimeEqual(a.receiptKey, b.receiptKey);
+  a.serial === b.serial && (['oprfKey', 'releaseKey', 'receiptKey'] as const).every((key) => constantTimeEqual(a[key], b[key]));
 
 function leave(): void {
   const left = token;

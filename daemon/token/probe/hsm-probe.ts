@@ -1,310 +1,229 @@
-import { isVaultError, VaultError } from '../../../primitives/errors.ts';
+import type { Millis } from '../../../primitives/brand.ts';
+import { VaultError } from '../../../primitives/errors.ts';
 import type { SecretBytes } from '../../../primitives/secret-bytes.ts';
-import { closeQuietly, type ReplicaToken } from '../keys/replica.ts';
-import { inspectModule, missingMechanisms, type SlotReport } from '../pkcs11/inspect.ts';
-import { finalise, type Module, openModule, type SlotId } from '../pkcs11/module.ts';
-import { TokenSession } from '../pkcs11/session.ts';
+import { type ModuleReport, missingMechanisms, type SlotReport } from '../pkcs11/inspect.ts';
 import type { Profile } from '../profile.ts';
-import type { Guard, Probe } from './probe.ts';
-import { allProbes, isEnforced, type ProbeResult, runProbe } from './probes.ts';
-import { TimedModule } from './timed-module.ts';
-import { type Trial, trials } from './trial.ts';
-import { makeTrialKeys } from './trial-keys.ts';
+import { type Choice, chooseSlot } from './choose-slot.ts';
+import { type End, inChild } from './in-child.ts';
+import type { Answers, Job, Place, Step, StepResult, TrialResult } from './messages.ts';
+import { allProbes, isEnforced, type ProbeResult } from './probes.ts';
+import { trials } from './trial.ts';
+import type { Kept } from './trial-keys.ts';
+import { brokenRules, guardRisks, notes, otherRisks, unshownRules } from './verdict.ts';
 
-export interface ProbeOptions {
+export interface ProbeOptions extends Choice {
   readonly module: string;
   readonly initParameters?: string | undefined;
   readonly profile: Profile;
   readonly pin: SecretBytes;
-  /** Both may be left out where only one token is initialised. */
-  readonly label?: string | undefined;
-  readonly slot?: number | undefined;
-}
-
-export interface TrialResult {
-  readonly name: string;
-  readonly works: boolean;
-  /** Time in the module, the median of a few runs, in µs. Absent where it does not work. */
-  readonly micros?: number;
-  /** Calls into the module: each is a round trip where the HSM is on a network. */
-  readonly calls?: number;
-  /** Why it does not work. */
-  readonly why?: string;
+  /** After which a step hangs. */
+  readonly patience?: Millis;
 }
 
 export type Verdict = 'fit' | 'fit with risks' | 'not fit';
 
 export interface ProbeReport {
   readonly library: string;
-  readonly token: Pick<SlotReport, 'id' | 'label' | 'manufacturer' | 'model' | 'serial'>;
+  readonly token: Pick<SlotReport, 'label' | 'manufacturer' | 'model' | 'serial'> & { readonly slot: string };
   readonly profile: string;
   readonly basis: Profile['basis'];
   readonly verdict: Verdict;
   /** Why it is not fit. */
   readonly because: readonly string[];
   readonly risks: readonly string[];
+  /** What has to be known of a token that is fit. */
+  readonly notes: readonly string[];
   readonly operations: readonly TrialResult[];
   /** What a hostile host could try. */
   readonly attacks: readonly ProbeResult[];
   readonly notTried: readonly string[];
-  /** All that the session sees: the probe leaves nothing behind. */
-  readonly objects: { readonly before: number; readonly after: number };
+  /** All that a session sees: the probe leaves nothing behind. `swept`: what an earlier one did, which was cut off. */
+  readonly objects: { readonly before: number; readonly after: number; readonly swept: number };
 }
 
-/** Tries with session objects whether a token would do. Logs in once. Not for a process that serves: it finalises the module. */
-export function probeToken(options: ProbeOptions): ProbeReport {
-  const { profile, pin } = options;
-  const { library, slots } = inspectModule(options.module, options.initParameters);
+const PATIENCE: Millis = 30_000;
+const ROUNDS = 5;
+const WHOLE_TEST = 4; // of which a step is a small part
+
+/** Tries whether a token would do. Each step is a process of its own, or shares one up to a step that ends it. */
+export async function probeToken(options: ProbeOptions): Promise<ProbeReport> {
+  const { profile } = options;
+  const run = new Run(options);
+  const { library, slots } = await run.inspect();
   const chosen = chooseSlot(slots, options);
-  const module = openModule(options.module, options.initParameters);
-  try {
-    const slot = slotWith(module, chosen.id);
-    const anchor = new TokenSession(module, slot); // whoever closes the last session logs out
-    anchor.login(profile.userType, pin);
-    const before = countObjects(anchor);
-    const { because: reasons, ...found } = probeLoggedIn(new Bench(module, slot, profile, pin), chosen, profile);
-    const objects = { before, after: countObjects(anchor) };
-    anchor.close();
-    const because = [...reasons, ...leftBehind(objects)];
-    const verdict = because.length > 0 ? 'not fit' : found.risks.length > 0 ? 'fit with risks' : 'fit';
-    const { id, label, manufacturer, model, serial } = chosen;
-    const token = { id, label, manufacturer, model, serial };
-    return { library, token, profile: profile.vendor, basis: profile.basis, verdict, because, ...found, objects };
-  } finally {
-    finalise(module);
-  }
+  const { swept, objects: before } = await run.sweep(chosen.id);
+  const { because: reasons, ...found } = await tryAll(run, chosen, profile);
+  const { swept: left, objects: after } = await run.sweep(chosen.id);
+  const objects = { before, after, swept };
+  const because = [...reasons, ...leftBehind(objects, left)];
+  const verdict = because.length > 0 ? 'not fit' : found.risks.length > 0 ? 'fit with risks' : 'fit';
+  const { id, label, manufacturer, model, serial } = chosen;
+  const token = { slot: String(id), label, manufacturer, model, serial };
+  return { library, token, profile: profile.vendor, basis: profile.basis, verdict, because, ...found, notes: notes(profile), objects };
 }
 
 type Found = Pick<ProbeReport, 'because' | 'risks' | 'operations' | 'attacks' | 'notTried'>;
 
-function probeLoggedIn(bench: Bench, report: SlotReport, profile: Profile): Found {
-  const because = missingMechanisms(report, profile).map((name) => `it does not list the mechanism for ${name}`);
-  try {
-    const refusal = bench.whyNoKeys();
-    if (refusal !== undefined) {
-      because.push(`it does not make the vault’s keys as this profile states them: ${refusal}`);
-      return { because, risks: [], operations: [], attacks: [], notTried: ['everything that needs keys'] };
-    }
-    const operations = trials.map((trial) => bench.try(trial));
-    because.push(
-      ...operations.flatMap(({ works, why }, i) => (works ? [] : [`“${operations[i]?.name}” failed (${why}): ${trials[i]?.without}`])),
-    );
-    const tried = allProbes.filter(({ makesTokenObject }) => makesTokenObject !== true);
-    // Without the operations themselves, refusals prove nothing.
-    const attacks = because.length > 0 ? [] : tried.map((probe) => bench.attack(probe));
-    because.push(...brokenRules(attacks), ...unshownRules(attacks));
-    // Nor do they if the keys that were attacked were dead.
-    const dead = attacks.length > 0 ? trials.map((trial) => bench.try(trial, 1)).filter(({ works }) => !works) : [];
-    because.push(
-      ...dead.map(({ name, why }) => `“${name}” failed after the attacks, with the same keys (${why}): what it refused proves nothing`),
-    );
-    const risks = [...guardRisks(attacks), ...otherRisks(report)];
-    return { because, risks, operations, attacks, notTried: notTried(profile, attacks.length > 0) };
-  } finally {
-    bench.close();
+async function tryAll(run: Run, slot: SlotReport, profile: Profile): Promise<Found> {
+  const because = missingMechanisms(slot, profile).map((name) => `it does not list the mechanism for ${name}`);
+  const { kept, results } = await run.operate(slot.id);
+  const risks = otherRisks(slot);
+  const [made, ...tried] = results;
+  if (!made?.works) {
+    because.push(`it does not make the vault’s keys as this profile states them: ${made?.why}`);
+    return { because, risks, operations: results, attacks: [], notTried: ['everything that needs keys'] };
   }
+  const serving = await run.serve(slot);
+  const operations = [...results, serving];
+  because.push(...failures(operations));
+  // Without the operations themselves, refusals prove nothing.
+  if (!tried.every(({ works }) => works))
+    return { because, risks, operations, attacks: [], notTried: ['what a hostile host could do, since the operations fail'] };
+  const { attacks, controls } = await run.attack(slot.id, kept, profile);
+  because.push(...brokenRules(attacks), ...unshownRules(attacks));
+  // Nor do they if the keys that were attacked were dead.
+  because.push(
+    ...controls
+      .filter(({ works }) => !works)
+      .map(({ name, why }) => `“${name}” failed after the attacks, with the same keys (${why}): what it refused proves nothing`),
+  );
+  return { because, risks: [...guardRisks(attacks), ...risks], operations, attacks, notTried: NOT_TRIED };
 }
 
-function leftBehind({ before, after }: ProbeReport['objects']): string[] {
-  if (before === after) return [];
+const NOT_TRIED = [
+  'load: throughput, and what happens when the token goes away',
+  'a second set of keys beside the first: `bkvctl keys rotate` makes one',
+];
+
+const failures = (operations: readonly TrialResult[]): string[] =>
+  operations.flatMap(({ name, works, why, refused }) => {
+    if (works) return [];
+    const { without, fields } = trials.find((trial) => trial.name === name) ?? servings[name] ?? { without: '', fields: '' };
+    const what = refused === undefined ? '' : `; it refuses ${refused === 'mechanism' ? 'a mechanism' : 'an attribute'}`;
+    return [`“${name}” failed (${why}${what}): ${without}. Fields of the profile: ${fields}`];
+  });
+
+const SERVE = 'serve with token objects';
+const FINALISE = 'give the module back';
+const servings: Readonly<Record<string, { readonly without: string; readonly fields: string }>> = {
+  [SERVE]: {
+    without:
+      'the daemon would end at its start: keys made in the token, closed, opened by another process and used do not do what they should',
+    fields: 'those of the step that failed',
+  },
+  [FINALISE]: { without: 'the daemon could not start the module again where it leaks, nor end as asked', fields: 'recycleAfterObjects' },
+};
+
+function leftBehind({ before, after }: ProbeReport['objects'], left: number): string[] {
+  if (before === after && left === 0) return [];
   return [
-    `there were ${before} objects before and ${after} after: either it keeps what was made for the session alone, or another application works with it meanwhile (probe it alone, then)`,
+    `there were ${before} objects before and ${after + left} after: either it keeps what was made for the session alone or was destroyed, or another application works with it meanwhile (probe it alone, then)`,
   ];
 }
 
-const ROUNDS = 5;
-
-/** A session with a replica's keys in it, made anew whenever an attack may have changed them. */
-class Bench {
-  readonly #timed: TimedModule;
-  readonly #slot: SlotId;
-  readonly #profile: Profile;
+/** The probe's jobs on one token. */
+class Run {
+  readonly #place: Place;
   readonly #pin: SecretBytes;
-  #session: TokenSession;
-  #token: ReplicaToken | undefined;
+  readonly #patience: Millis;
 
-  /** The PIN is one that the token took. */
-  constructor(module: Module, slot: SlotId, profile: Profile, pin: SecretBytes) {
-    this.#timed = new TimedModule(module);
-    this.#slot = slot;
-    this.#profile = profile;
+  constructor({ module, initParameters, profile, pin, patience = PATIENCE }: ProbeOptions) {
+    this.#place = { module, initParameters, profile };
     this.#pin = pin;
-    this.#session = this.#open();
+    this.#patience = patience;
   }
 
-  whyNoKeys(): string | undefined {
-    try {
-      this.#keys();
-      return undefined;
-    } catch (error) {
-      return this.#reason(error);
+  inspect(): Promise<ModuleReport> {
+    return inspectInChild(this.#place, this.#patience);
+  }
+
+  async sweep(slot: bigint): Promise<Answers['sweep']> {
+    return whole(await inChild({ place: this.#place, pin: this.#pin, job: { kind: 'sweep', slot }, patience: this.#patience }));
+  }
+
+  /** The first result is that of making the keys: as session objects; where a device makes only token objects, as those. */
+  async operate(slot: bigint): Promise<{ kept: Kept; results: TrialResult[] }> {
+    const inSession = await this.#operate(slot, 'session', 'make the four keys');
+    if (inSession[0]?.works || inSession[0]?.refused !== 'attribute') return { kept: 'session', results: inSession };
+    const inToken = await this.#operate(slot, 'token', 'make the four keys as token objects');
+    return { kept: 'token', results: inToken[0]?.works ? inToken : inSession };
+  }
+
+  async #operate(slot: bigint, kept: Kept, making: string): Promise<TrialResult[]> {
+    const tried = trials.map(({ name }): Step => ({ kind: 'trial', name, rounds: ROUNDS }));
+    return (await this.#steps(slot, kept, [{ kind: 'keys', name: making }, ...tried])) as TrialResult[];
+  }
+
+  async attack(slot: bigint, kept: Kept, profile: Profile): Promise<{ attacks: ProbeResult[]; controls: TrialResult[] }> {
+    const attempts = allProbes.map(({ name }): Step => ({ kind: 'attack', name }));
+    const again = trials.map(({ name }): Step => ({ kind: 'trial', name }));
+    const results = await this.#steps(slot, kept, [...attempts, ...again]);
+    const attacks = results.filter((result): result is ProbeResult => 'outcome' in result);
+    const controls = results.filter((result): result is TrialResult => 'works' in result);
+    return { attacks: attacks.map((attack) => ({ ...attack, required: isEnforced(attack.stoppedBy, profile) })), controls };
+  }
+
+  /** The same objects that would serve: made, closed, opened by another process as the daemon opens them, and tested as it tests them. */
+  async serve(slot: SlotReport): Promise<TrialResult> {
+    const result = await this.#serve(slot);
+    await this.sweep(slot.id);
+    return result;
+  }
+
+  async #serve({ id: slot, label: tokenLabel }: SlotReport): Promise<TrialResult> {
+    for (const job of [
+      { kind: 'make', slot },
+      { kind: 'serve', tokenLabel },
+    ] as const) {
+      const patience = WHOLE_TEST * this.#patience;
+      const end = await inChild({ place: this.#place, pin: this.#pin, job, patience });
+      if (end.kind === 'failed' && ['INTERNAL', 'TOKEN_UNAVAILABLE', 'PIN_REFUSED'].includes(end.error.code)) throw end.error;
+      if (end.kind === 'died') return { name: SERVE, works: false, why: `the module ${end.how}` };
+      if (end.kind === 'failed') {
+        const refused = end.refused === undefined ? {} : { refused: end.refused };
+        return { name: SERVE, works: false, why: end.error.message.replace(/\.$/, ''), ...refused };
+      }
     }
+    return { name: SERVE, works: true };
   }
 
-  try({ name, run }: Trial, rounds = ROUNDS): TrialResult {
-    const token = this.#keys();
-    try {
-      const took = Array.from({ length: rounds }, () => {
-        this.#timed.reset();
-        run(token);
-        return this.#timed.spent;
+  /** A step that ends the process is a row; the others are done in a new one. */
+  async #steps(slot: bigint, kept: Kept, asked: readonly Step[]): Promise<StepResult[]> {
+    const results: StepResult[] = [];
+    for (let left = asked; left.length > 0; left = asked.slice(results.length)) {
+      const end = await inChild({
+        place: this.#place,
+        pin: this.#pin,
+        job: { kind: 'bench', slot, kept, steps: left },
+        patience: this.#patience,
+        onDone: (_, result) => results.push(result),
       });
-      const median = took.sort((a, b) => a - b)[rounds >> 1] as number;
-      return { name, works: true, micros: Math.round(median * 1000), calls: this.#timed.calls };
-    } catch (error) {
-      const why = this.#reason(error);
-      this.#renew(); // what failed half-way may have left its operation under way
-      return { name, works: false, why };
+      if (end.kind === 'failed') throw end.error;
+      if (end.kind === 'over') break;
+      if (end.step === undefined && results.length < asked.length) throw died(end.how);
+      results.push(end.step ? ended(end.step, `the module ${end.how}`) : { name: FINALISE, works: false, why: `the module ${end.how}` });
     }
-  }
-
-  /** What could not be tried is tried once more, logged in, with new keys. */
-  attack(probe: Probe): ProbeResult {
-    const first = this.#attackOnce(probe);
-    return first.outcome === 'could not be tried' ? this.#attackOnce(probe) : first;
-  }
-
-  #attackOnce(probe: Probe): ProbeResult {
-    const token = this.#keys();
-    // What is stopped by trust needs no trusted KEK: the keys themselves ask for one.
-    const profile = probe.stoppedBy === 'trusted' ? this.#profile : token.profile;
-    const required = isEnforced(probe.stoppedBy, this.#profile);
-    const result = this.#answerTo(() => runProbe({ ...token, profile }, probe), probe);
-    if (result.outcome !== 'refused') this.#renew();
-    return { ...result, required };
-  }
-
-  #answerTo(run: () => ProbeResult, { name, stoppedBy }: Probe): Omit<ProbeResult, 'required'> {
-    try {
-      return run();
-    } catch (error) {
-      if (!isVaultError(error, 'TOKEN_UNAVAILABLE')) throw error;
-      return { name, stoppedBy, outcome: 'could not be tried', answer: error.message.replace(/\.$/, '') };
-    }
-  }
-
-  /** Why the token does not do something. Throws what says nothing about that: faults of ours, and that the token is gone. */
-  #reason(error: unknown): string {
-    if (!isVaultError(error)) throw error;
-    this.#session.requireLogin();
-    this.#session.find({}, 1); // some say TOKEN_UNAVAILABLE of a key that they do not like
-    return error.message.replace(/\.$/, '');
-  }
-
-  close(): void {
-    closeQuietly(this.#session);
-  }
-
-  #keys(): ReplicaToken {
-    this.#token ??= makeTrialKeys(this.#timed.module, this.#slot, this.#session, this.#profile);
-    return this.#token;
-  }
-
-  #open(): TokenSession {
-    const session = new TokenSession(this.#timed.module, this.#slot);
-    session.login(this.#profile.userType, this.#pin); // an attack may have ended the login, which is the application’s
-    return session;
-  }
-
-  /** Its keys go with the session, and so does what an attack that was accepted made of them. */
-  #renew(): void {
-    closeQuietly(this.#session);
-    this.#token = undefined;
-    this.#session = this.#open();
+    return results;
   }
 }
 
-/** A rule that the profile states and the token breaks. The daemon would refuse to start. */
-const brokenRules = (attacks: readonly ProbeResult[]): string[] =>
-  byGuard(attacks, ({ required, outcome }) => required && outcome === 'accepted').map(
-    ([guard, found]) => `it breaks a rule that its profile states, ${rules[guard]}${remedy(guard)}; it accepts: ${names(found)}`,
+/** What the module and its tokens say of themselves, without a login. */
+export const inspectInChild = async (place: Place, patience: Millis = PATIENCE): Promise<ModuleReport> =>
+  whole(await inChild({ place, job: { kind: 'inspect' }, patience }));
+
+function whole<Kind extends Job['kind']>(end: End<Kind>): Answers[Kind] {
+  if (end.kind === 'over') return end.answer;
+  throw end.kind === 'failed' ? end.error : died(end.how);
+}
+
+const died = (how: string): VaultError =>
+  new VaultError(
+    'TOKEN_FAULT',
+    `The module ${how}. It may want parameters or variables: \`initParameters\` and \`environment\` of a profile.`,
   );
 
-/** Nor would it start with a rule that it cannot see kept. */
-const unshownRules = (attacks: readonly ProbeResult[]): string[] =>
-  byGuard(attacks, ({ required, outcome }) => required && outcome === UNTRIED).map(
-    ([guard, found]) => `nothing shows that it keeps a rule that its profile states, ${rules[guard]}${remedy(guard)}; ${untried(found)}`,
-  );
-
-/** One sentence for each rule that the profile does not state, and the token does not follow or was not seen to follow. */
-const guardRisks = (attacks: readonly ProbeResult[]): string[] => [
-  ...byGuard(attacks, ({ required, outcome }) => !required && outcome === 'accepted').map(([guard]) => `${guard}: ${risks[guard]}`),
-  ...byGuard(attacks, ({ required, outcome }) => !required && outcome === UNTRIED).map(
-    ([guard, found]) => `${guard}: ${untried(found)}. If it works, ${risks[guard]}`,
-  ),
-];
-
-const UNTRIED = 'could not be tried' satisfies ProbeResult['outcome'];
-
-function byGuard(attacks: readonly ProbeResult[], isMeant: (attack: ProbeResult) => boolean): [Guard, readonly ProbeResult[]][] {
-  const meant = attacks.filter(isMeant);
-  const guards = [...new Set(meant.map(({ stoppedBy }) => stoppedBy))];
-  return guards.map((guard) => [guard, meant.filter(({ stoppedBy }) => stoppedBy === guard)]);
+function ended({ kind, name }: Step, why: string): StepResult {
+  if (kind !== 'attack') return { name, works: false, why };
+  const stoppedBy = allProbes.find((probe) => probe.name === name)?.stoppedBy ?? 'attributes';
+  return { name, stoppedBy, outcome: 'could not be tried', answer: why, required: true };
 }
-
-const names = (attacks: readonly ProbeResult[]): string => attacks.map(({ name }) => name).join('; ');
-
-const untried = (attacks: readonly ProbeResult[]): string =>
-  `could not be tried: ${names(attacks)} (${[...new Set(attacks.map(({ answer }) => answer))].join('; ')})`;
-
-const remedy = (guard: Guard): string =>
-  guard === 'attributes'
-    ? ''
-    : ` (a copy of the profile that says so, ${guard}: ${guard === 'trusted' ? 'none' : 'false'}, accepts that as a risk)`;
-
-const rules: Record<Guard, string> = {
-  attributes: 'that a key does what its attributes allow and keeps its value',
-  extractable: 'that a key that is not EXTRACTABLE is wrapped by nothing',
-  copy: 'that a copy is no looser than its original',
-  derive: 'that a key without DERIVE derives nothing',
-  unwrapTemplate: 'that UNWRAP_TEMPLATE is enforced',
-  allowedMechanisms: 'that ALLOWED_MECHANISMS is enforced',
-  trusted: 'that WRAP_WITH_TRUSTED is enforced',
-};
-
-const risks: Record<Guard, string> = {
-  ...rules, // none of `attributes`: every profile states it
-  extractable: 'a host with the PIN can wrap the replica’s own keys to a key that it knows and take them away for good.',
-  copy: 'a host with the PIN can copy a KEK with DECRYPT switched on and open everything that the replica stored.',
-  derive: 'a host with the PIN can use the receipt key for ECDH: it learns no key, but it is a use that nobody asked for.',
-  unwrapTemplate: 'a host with the PIN can unwrap stored secrets as keys that it may read.',
-  allowedMechanisms: 'a host with the PIN can use a key with other mechanisms of the same kind, such as another padding of a wrap.',
-  trusted: 'a host with the PIN can wrap a new record’s secrets to a key that it knows, before they are stored.',
-};
-
-function otherRisks({ serial }: SlotReport): string[] {
-  return /[^0 ]/.test(serial)
-    ? []
-    : [`serial: the serial number “${serial}” names no token, so nobody can tell one from another, and a fleet takes only one like it.`];
-}
-
-const notTried = (profile: Profile, attacked: boolean): string[] => [
-  'token objects: the probe makes none, so whether there is room for six keys and one object shows at provisioning',
-  ...(attacked
-    ? ['unwrapping to a token object, which would outlive the probe where it is accepted']
-    : ['what a hostile host could do, since the operations fail']),
-  ...(profile.trusted === 'none' ? [] : ['making KEKs TRUSTED, which takes the security officer’s PIN']),
-  'load: throughput and what happens when the token goes away',
-];
-
-const idOf = (slot: SlotId): number => Number(slot.readBigUInt64LE());
-
-/** The one token that is meant. Throws TOKEN_MISSING. */
-export function chooseSlot(slots: readonly SlotReport[], { label, slot }: Pick<ProbeOptions, 'label' | 'slot'>): SlotReport {
-  const initialised = slots.filter((report) => report.initialised && report.hasPin);
-  const matching = initialised.filter(
-    (report) => (label === undefined || report.label === label) && (slot === undefined || report.id === slot),
-  );
-  const [found, ...others] = matching;
-  if (found !== undefined && others.length === 0) return found;
-  const list = initialised.map(({ id, label: name }) => `${name} (slot ${id})`).join(', ') || 'none';
-  throw new VaultError('TOKEN_MISSING', `${found === undefined ? 'No initialised token fits' : 'Several tokens fit'}; there is: ${list}.`);
-}
-
-function slotWith(module: Module, id: number): SlotId {
-  const slot = module.C_GetSlotList(true).find((candidate) => idOf(candidate) === id);
-  if (slot === undefined) throw new VaultError('TOKEN_MISSING', `Slot ${id} is gone.`);
-  return slot;
-}
-
-const countObjects = (session: TokenSession): number => session.find({}, 100_000).length;

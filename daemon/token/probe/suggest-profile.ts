@@ -1,7 +1,8 @@
 import { isVaultError, VaultError } from '../../../primitives/errors.ts';
-import { inspectModule, type SlotReport } from '../pkcs11/inspect.ts';
+import type { SlotReport } from '../pkcs11/inspect.ts';
 import { initParametersFor, type Profile } from '../profile.ts';
-import { chooseSlot, type ProbeOptions, type ProbeReport, probeToken, type Verdict } from './hsm-probe.ts';
+import { chooseSlot } from './choose-slot.ts';
+import { inspectInChild, type ProbeOptions, type ProbeReport, probeToken, type Verdict } from './hsm-probe.ts';
 
 export interface Suggestion {
   readonly report: ProbeReport;
@@ -13,19 +14,21 @@ type Options = Omit<ProbeOptions, 'profile' | 'initParameters'> & { readonly dir
 
 /**
  * Probes with the profile whose token introduces itself like this one; if there is none, or it does not fit, with all, for the best
- * verdict. A profile under which the module does not show the token is passed over. What comes later ends it at once: above all a login
- * that fails, however the token puts it, since another would bring the token nearer to locking.
+ * verdict. A profile under which the module does not show the token, or dies, is passed over. What comes later ends it at once: above all
+ * a login that fails, however the token puts it, since another would bring the token nearer to locking.
  */
-export function suggestProfile(options: Options, profiles: readonly Profile[]): Suggestion {
-  const seen = profiles.map((profile) => ({ profile, ...look(options, profile) }));
+export async function suggestProfile(options: Options, profiles: readonly Profile[]): Promise<Suggestion> {
+  const seen = await lookAll(options, profiles);
   const shown = seen.filter(({ slot }) => slot !== undefined);
   const isNamed = ({ profile: { recognise }, slot }: Seen): boolean =>
     slot !== undefined && new RegExp(recognise.manufacturer).test(slot.manufacturer) && new RegExp(recognise.model).test(slot.model);
-  const probe = ({ profile }: Seen): ProbeReport => probeToken({ ...options, profile, initParameters: parametersFor(options, profile) });
 
-  const byName = best(shown.filter(isNamed).map(probe));
+  const byName = await bestOf(options, shown.filter(isNamed));
   if (byName !== undefined && byName.verdict !== 'not fit') return { report: byName, by: 'name' };
-  const byTrying = best(shown.filter((one) => !isNamed(one)).map(probe));
+  const byTrying = await bestOf(
+    options,
+    shown.filter((one) => !isNamed(one)),
+  );
   if (byTrying !== undefined && (byName === undefined || rank(byTrying) < rank(byName))) return { report: byTrying, by: 'trying' };
   if (byName !== undefined) return { report: byName, by: 'name' };
   throw whyNone(
@@ -40,14 +43,37 @@ interface Seen {
   readonly error?: VaultError;
 }
 
+/** Once for each way to start the module. */
+async function lookAll(options: Options, profiles: readonly Profile[]): Promise<Seen[]> {
+  const looks = new Map<string, Omit<Seen, 'profile'>>();
+  const seen: Seen[] = [];
+  for (const profile of profiles) {
+    const start = JSON.stringify([profile.initParameters, profile.environment]);
+    const found = looks.get(start) ?? (await look(options, profile));
+    looks.set(start, found);
+    seen.push({ profile, ...found });
+  }
+  return seen;
+}
+
 /** The token under this profile's parameters, without a login. */
-function look(options: Options, profile: Profile): Omit<Seen, 'profile'> {
+async function look(options: Options, profile: Profile): Promise<Omit<Seen, 'profile'>> {
   try {
-    return { slot: chooseSlot(inspectModule(options.module, parametersFor(options, profile)).slots, options) };
+    const { slots } = await inspectInChild(placeFor(options, profile), options.patience);
+    return { slot: chooseSlot(slots, options) };
   } catch (error) {
     if (!isVaultError(error) || error.code === 'MODULE_MISSING' || error.code === 'TOKEN_UNAVAILABLE') throw error;
     return { error };
   }
+}
+
+async function bestOf(options: Options, seen: readonly Seen[]): Promise<ProbeReport | undefined> {
+  const reports: ProbeReport[] = [];
+  for (const { profile } of seen) {
+    reports.push(await probeToken({ ...options, ...placeFor(options, profile) }));
+    if (reports.at(-1)?.verdict === 'fit') break;
+  }
+  return reports.sort((a, b) => rank(a) - rank(b))[0];
 }
 
 /** A module that opens and does not show the token says more than one that wants other parameters. */
@@ -58,12 +84,13 @@ function whyNone({ module }: Options, errors: readonly (VaultError | undefined)[
   return new VaultError('TOKEN_UNFIT', `The module ${module} opens under no profile. ${answers}`);
 }
 
-const parametersFor = ({ directory, label = '' }: Options, profile: Profile): string | undefined =>
-  initParametersFor(profile, { ...(directory === undefined ? {} : { directory }), label });
+const placeFor = ({ module, directory, label = '' }: Options, profile: Profile) => ({
+  module,
+  profile,
+  initParameters: initParametersFor(profile, { ...(directory === undefined ? {} : { directory }), label }),
+});
 
 const ranks: Record<Verdict, number> = { fit: 0, 'fit with risks': 1, 'not fit': 2 };
 
 /** Among those that do not fit, the one with the fewest reasons. */
 const rank = ({ verdict, because }: ProbeReport): number => ranks[verdict] + because.length / 100;
-
-const best = (reports: readonly ProbeReport[]): ProbeReport | undefined => [...reports].sort((a, b) => rank(a) - rank(b))[0];

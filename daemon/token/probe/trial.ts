@@ -1,114 +1,87 @@
 import { randomBytes } from 'node:crypto';
 import { p256 } from '@noble/curves/nist.js';
-import { type Bytes, constantTimeEqual } from '../../../primitives/bytes.ts';
+import { constantTimeEqual } from '../../../primitives/bytes.ts';
 import { type ErrorCode, isVaultError, VaultError } from '../../../primitives/errors.ts';
-import { adopt } from '../adopt.ts';
+import type { CompressedPoint } from '../../../protocol/point.ts';
+import { proofTranscript } from '../../../protocol/transcripts.ts';
+import { lift, type XCoordinate, xOf } from '../../../protocol/x-coordinate.ts';
 import { bootObject, bootPlaces } from '../boot-record.ts';
 import { decompress } from '../curve.ts';
-import { evaluate, newOprfKey, rawEcdh } from '../evaluate.ts';
+import { deriveX } from '../derive.ts';
+import { evaluate } from '../evaluate.ts';
+import { explainDerivation } from '../explain-derivation.ts';
 import { deviations } from '../keys/key-record.ts';
 import { keyNames } from '../keys/key-sets.ts';
-import { type ReplicaToken, readPoint } from '../keys/replica.ts';
-import { kekMechanism, newOprfKey as newOprfKeyTemplate, publicKey as publicKeyTemplate } from '../keys/templates.ts';
-import { CKM, plain } from '../pkcs11/mechanisms.ts';
-import { hmac, multiple, multiply, ReferenceClient, scalarWithLeadingZero } from '../reference.ts';
+import type { ReplicaToken } from '../keys/replica.ts';
+import { offer, prepare } from '../offer.ts';
+import { requireProof } from '../proof.ts';
+import { multiple, multiply, scalarWithLeadingZero, signWith } from '../reference.ts';
 import { release } from '../release.ts';
-import { openSealed } from '../session-key.ts';
-import { unwrapOprfKey, unwrapStored, WRAPPED_KEY_MAX, wrapSecret } from '../stored.ts';
 import { mac, requireMac, sign } from '../verify.ts';
-import { openedSecret } from './host-keys.ts';
+import { HOST_LABEL } from './host-keys.ts';
+import type { Kept } from './trial-keys.ts';
 
-/** One thing that the vault does with a token, alone: so that what fails has a name. Session objects only. */
+/** One thing that the vault does with a token, alone: so that what fails has a name. */
 export interface Trial {
   readonly name: string;
   /** What the vault lacks without it. */
   readonly without: string;
+  /** The fields of a profile that may help. */
+  readonly fields: string;
   /** Throws if the token does not do it, or does it wrongly. */
-  readonly run: (token: ReplicaToken) => void;
+  readonly run: (token: ReplicaToken, kept: Kept) => void;
 }
+
+const derivation = 'readout, deriveTemplate, derivePoint, private.derived';
 
 /** In the order of what builds on what. */
 export const trials: readonly Trial[] = [
   {
     name: 'keys read back as they were made',
     without: 'nobody can tell from outside what a key may do',
-    run: (token) => {
+    fields: 'neverSend, private, local',
+    run: (token, kept) => {
       for (const name of keyNames) {
-        const wrong = deviations(token, name, { token: false });
+        const wrong = deviations(token, name, { token: kept === 'token' });
         if (wrong.length > 0) throw faulty(`of ${name}, these differ: ${wrong.join(', ')}`);
       }
     },
   },
   {
-    name: 'make an EC key pair',
-    without: 'there is no OPRF key in the token',
-    run: (token) => token.session.withTemporary((keep) => newPair(token, keep)),
-  },
-  {
     name: 'raw ECDH',
     without: 'there is no OPRF: a KDF destroys the group structure, so it takes the bare x coordinate (CKD_NULL)',
-    run: (token) =>
-      token.session.withTemporary((keep) => {
-        const { key, publicKey } = newPair(token, keep);
-        const short = scalarWithLeadingZero(publicKey, 2n); // some tokens strip the zeros
-        const points = [multiple(3n), multiple(short)] as const;
-        const xs = rawEcdh(token, key, [decompress(points[0], 'P'), decompress(points[1], 'P')]);
-        for (const [i, scalar] of [3n, short].entries())
-          expectEqual(xs[i] as Bytes, multiply(publicKey, scalar).subarray(1), 'the x coordinate is not that of k·P');
-      }),
-  },
-  {
-    name: 'wrap and unwrap an EC private key',
-    without: 'OPRF keys cannot be stored outside the token, whose room for keys ends at some thousands',
-    run: (token) =>
-      token.session.withTemporary((keep) => {
-        const { session, profile, keys } = token;
-        const { key, publicKey } = newPair(token, keep);
-        const blob = session.wrap(plain(kekMechanism('oprf', profile)), keys['kek-oprf'], key, WRAPPED_KEY_MAX);
-        keep(unwrapOprfKey(token, blob, publicKey));
-        expectRefusal('TOKEN_FAULT', 'a corrupted key', () => keep(unwrapOprfKey(token, flip(blob), publicKey)));
-      }),
-  },
-  {
-    name: 'evaluate the OPRF under a stored key',
-    without: 'nothing can be recovered',
+    fields: derivation,
     run: (token) => {
-      const check = macCheck(token);
-      const { publicKey, wrappedKey } = newOprfKey(token, multiple(2n));
-      for (const scalar of [1n, 5n, ORDER - 5n]) {
-        const evaluated = evaluate(token, { epoch: token.set, mac: check, wrappedKey, publicKey, point: multiple(scalar) });
-        expectEqual(evaluated, multiply(publicKey, scalar), 'the evaluation is not what software computes');
-      }
+      explainDerivation(token);
+      for (const name of ['oprf', 'release'] as const)
+        for (const scalar of [1n, 3n, ORDER - 3n]) expectX(derive(token, name, scalar), multiply(publicKeys(token)[name], scalar));
     },
   },
   {
-    name: 'wrap and unwrap a secret (RFC 3394)',
-    without: 'clients, who make and open such blobs, cannot talk with the token',
-    run: (token) =>
-      token.session.withTemporary((keep) => {
-        const blob = wrapSecret(token, 'auth', keep(openedSecret(token, 'auth')));
-        keep(unwrapStored(token, 'auth', blob));
-        expectRefusal('TOKEN_FAULT', 'a corrupted secret', () => keep(unwrapStored(token, 'auth', flip(blob))));
-      }),
+    name: 'leading zeros of x',
+    without: 'one evaluation in 256 is wrong',
+    fields: 'deriveTemplate.send (valueLength)',
+    run: (token) => {
+      const short = scalarWithLeadingZero(token.identity.oprfKey, 2n);
+      expectX(derive(token, 'oprf', short), multiply(token.identity.oprfKey, short));
+    },
   },
   {
-    name: 'derive a session key',
-    without: 'what clients send would have to pass through the host’s memory',
+    name: 'make and verify a MAC',
+    without: 'there are no tweaks, and what the replica stores outside the token cannot be told from what an intruder wrote',
+    fields: 'hmac, wrongSignature',
     run: (token) => {
-      const client = new ReferenceClient(token.profile.sessionSuite);
-      const [transcript, other] = [randomBytes(32), randomBytes(32)];
-      const sealed = client.seal(token.identity.sessionKey, transcript, randomBytes(32));
-      token.session.withTemporary((keep) => {
-        keep(openSealed(token, 'auth', client.publicKey, { sessionTranscript: transcript, sealed }));
-        expectRefusal('SEAL_REFUSED', 'a secret of another session', () =>
-          keep(openSealed(token, 'auth', client.publicKey, { sessionTranscript: other, sealed })),
-        );
-      });
+      const digest = randomBytes(32);
+      const tag = mac(token, digest);
+      requireMac(token, digest, tag);
+      if (!constantTimeEqual(tag, mac(token, digest))) throw faulty('it is another one each time');
+      expectRefusal('MAC_REFUSED', 'a wrong MAC', () => requireMac(token, digest, flip(tag)));
     },
   },
   {
     name: 'sign a receipt',
     without: 'no client can tell what a replica did',
+    fields: 'none: CKM_ECDSA over 32 bytes is asked of every token',
     run: (token) => {
       const digest = randomBytes(32);
       if (!p256.verify(sign(token, digest), digest, token.identity.receiptKey, { prehash: false, lowS: false }))
@@ -116,79 +89,69 @@ export const trials: readonly Trial[] = [
     },
   },
   {
-    name: 'make and verify a MAC',
-    without: 'what the replica stores outside the token cannot be told from what an intruder wrote',
+    name: 'verify a proof',
+    without: 'a release would not be tied to who knew the code',
+    fields: 'verify (host, where the token takes no public key from outside), readPoint, private.publicKey, wrongSignature',
     run: (token) => {
-      const check = macCheck(token);
-      requireMac(token, check, 'MAC_REFUSED');
-      expectRefusal('MAC_REFUSED', 'a wrong MAC', () => requireMac(token, { ...check, tag: flip(check.tag) }, 'MAC_REFUSED'));
+      const a = randomScalar();
+      const transcript = proofTranscript({ ...token, rid: randomBytes(32), g: randomBytes(16) }, 1, multiple(2n), multiple(3n));
+      const proof = signWith(a, transcript.digest);
+      requireProof(token, multiple(a), transcript, proof);
+      expectRefusal('PROOF_REFUSED', 'a wrong proof', () => requireProof(token, multiple(a), transcript, flip(proof)));
+      expectRefusal('PROOF_REFUSED', 'a proof by another key', () => requireProof(token, multiple(5n), transcript, proof));
     },
   },
   {
-    name: 'enrol and release one record',
+    name: 'enrol, evaluate and release one record',
     without: 'nothing can be recovered',
-    run: enrolAndRelease,
+    fields: derivation,
+    run: oneRecord,
   },
   {
     name: 'keep who served last',
     without: 'a second daemon on a copy of the disk would not be noticed',
-    run: ({ session, profile }) =>
+    fields: 'bootRecord, private.data',
+    run: ({ session, profile }, kept) =>
       session.withTemporary((keep) => {
         const record = randomBytes(32);
-        const object = keep(session.create({ ...bootObject(profile.bootRecord, 'bkv/probe/boot', record), token: false }));
-        expectEqual(session.read(object, bootPlaces[profile.bootRecord].attribute), record, 'it reads back another record');
+        const template = bootObject(profile, HOST_LABEL, record);
+        const object = keep(session.create(kept === 'token' ? template : { ...template, token: false }));
+        const read = session.read(object, bootPlaces[profile.bootRecord].attribute);
+        if (read === undefined || !constantTimeEqual(read, record)) throw faulty('it reads back another record');
       }),
   },
 ];
 
-function enrolAndRelease(token: ReplicaToken): void {
-  const client = new ReferenceClient(token.profile.sessionSuite);
-  const [a, b, c, proofTranscript, auth, share] = Array.from({ length: 6 }, () => randomBytes(32)) as [
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
-  ];
-  const seal = (sessionTranscript: Uint8Array, secret: Uint8Array) => ({
-    sessionTranscript,
-    sealed: client.seal(token.identity.sessionKey, sessionTranscript, secret),
-  });
-  const check = macCheck(token);
-  const point = multiple(2n);
-  const born = newOprfKey(token, point);
-  const blobs = adopt(token, { ticket: check, clientKey: client.publicKey, auth: seal(a, auth), release: seal(b, share), point, ...born });
-  const request = {
-    epoch: token.set,
-    mac: check,
-    ...blobs,
-    proofTranscript,
-    proof: hmac(auth, proofTranscript),
-    clientKey: client.publicKey,
-  };
-  const released = release(token, { ...request, sessionTranscript: c });
-  expectEqual(client.open(token.identity.sessionKey, c, released), share, 'what it releases is not what was enrolled');
-  expectRefusal('PROOF_REFUSED', 'a wrong proof', () => release(token, { ...request, proof: flip(request.proof), sessionTranscript: c }));
+/** With the client played by software. */
+function oneRecord(token: ReplicaToken): void {
+  const { fleet, epoch } = token;
+  const [rid, seed, bodyHash, g] = [randomBytes(32), randomBytes(32), randomBytes(32), randomBytes(16)];
+  const [e, a, b] = [randomScalar(), randomScalar(), randomScalar()];
+  const [point, blindedBase, generation] = [multiple(e), multiple(b), { rid, g, seed }];
+  const ticket = { proofKey: multiple(a), nonce: randomBytes(16), expiresAtMs: 1n, changes: 0n };
+  const { evaluated, releaseElement } = offer(token, { ...generation, point, ...ticket });
+  const enrolled = { ...generation, bodyHash, enrolledAtMs: 1n };
+  const stored = { ...enrolled, epoch, mac: prepare(token, { ...enrolled, point, evaluated, releaseElement }) };
+  const again = evaluate(token, { generation: stored, point, attempt: 1, limit: 3 });
+  if (!constantTimeEqual(again.evaluated, evaluated)) throw faulty('it evaluates another value than when it enrolled');
+  const proof = signWith(a, proofTranscript({ fleet, epoch, rid, g }, 1, point, blindedBase).digest);
+  const { released } = release(token, { generation: stored, proofKey: multiple(a), attempt: 1, point, blindedBase, proof });
+  expectX(released, multiply(lift(releaseElement), b)); // r·t·B of B = b·G is b·F
 }
 
 const ORDER = p256.Point.Fn.ORDER;
 
-function newPair(token: ReplicaToken, keep: Parameters<Parameters<ReplicaToken['session']['withTemporary']>[0]>[0]) {
-  const { session, profile } = token;
-  const made = session.generateKeyPair(plain(CKM.EC_KEY_PAIR_GEN), publicKeyTemplate(false, false), newOprfKeyTemplate(profile));
-  return { key: keep(made.privateKey), publicKey: readPoint(session, keep(made.publicKey), profile) };
-}
+const randomScalar = (): bigint => p256.Point.Fn.fromBytes(p256.utils.randomSecretKey());
 
-function macCheck(token: ReplicaToken): { digest: Uint8Array; tag: Uint8Array } {
-  const digest = randomBytes(32);
-  return { digest, tag: mac(token, digest) };
-}
+const publicKeys = ({ identity }: ReplicaToken) => ({ oprf: identity.oprfKey, release: identity.releaseKey });
+
+const derive = (token: ReplicaToken, name: 'oprf' | 'release', scalar: bigint): XCoordinate =>
+  deriveX(token, name, decompress(multiple(scalar), 'P'));
 
 const flip = (bytes: Uint8Array): Uint8Array => bytes.map((byte, i) => (i === bytes.length - 1 ? byte ^ 1 : byte));
 
-function expectEqual(actual: Uint8Array | undefined, expected: Uint8Array, otherwise: string): void {
-  if (actual === undefined || !constantTimeEqual(actual, expected)) throw faulty(otherwise);
+function expectX(actual: XCoordinate, expected: CompressedPoint): void {
+  if (!constantTimeEqual(actual, xOf(expected))) throw faulty('the x coordinate is not the one that software computes');
 }
 
 function expectRefusal(code: ErrorCode, what: string, attempt: () => unknown): void {

@@ -1,7 +1,8 @@
 import { create } from '@bufbuild/protobuf';
-import { proofOf } from '../../../client/derive.ts';
+import { multiply, parseCurvePoint, randomScalar } from '../../../client/curve.ts';
+import { signWithProofKey } from '../../../client/derive.ts';
 import { type Blinded, blind } from '../../../client/oprf.ts';
-import { type EphemeralKey, newEphemeralKey } from '../../../client/session.ts';
+import type { Bytes } from '../../../primitives/bytes.ts';
 import {
   type EvaluateRequest,
   EvaluateRequestSchema,
@@ -20,8 +21,8 @@ export interface Guess {
   readonly grant: string;
 }
 
-export async function guess(world: World, { file, recordId, g }: Draft, code: string): Promise<Guess> {
-  const blinded = blind(input(code));
+export async function guess(world: World, { file, recordId, rid, g }: Draft, code: string): Promise<Guess> {
+  const blinded = blind(input(world, rid, code));
   const authorises = pointTranscript(blinded.point).digest;
   return { blinded, grant: await world.grant({ operation: 'begin-recovery', recordId, g, authorises }, file) };
 }
@@ -40,20 +41,21 @@ export async function votes(world: World, request: VoteRequest, indices: readonl
 export const evaluateRequest = ({ $typeName: _type, epoch: _epoch, ...voted }: VoteRequest, collected: readonly Vote[]): EvaluateRequest =>
   create(EvaluateRequestSchema, { ...voted, votes: [...collected], wantBody: false });
 
-/** What a coordinator sends for a device that knows the code. */
-export function releaseRequest(
-  world: World,
-  { file, recordId, rid, g, holders }: Draft,
-  { blinded }: Guess,
+/** What a coordinator sends for a device that knows the code: to every holder the same. */
+export function releaseRequest(world: World, draft: Draft, { blinded: { point } }: Guess, attempt: number): ReleaseRequest {
+  const { file, recordId, g, body } = draft;
+  const blindedBase = multiply(parseCurvePoint(body.releaseBase, 'T'), randomScalar());
+  const proof = proofBy(world, draft, attempt, point, blindedBase);
+  return create(ReleaseRequestSchema, { account: { tenant: file.tenant, recordId }, g, attempt, point, blindedBase, proof });
+}
+
+/** By the private key of A, for whatever values. */
+export function proofBy(
+  { statement: { fleet, epoch } }: { readonly statement: { readonly fleet: string; readonly epoch: number } },
+  { s, rid, g }: Pick<Draft, 's' | 'rid' | 'g'>,
   attempt: number,
-  index: number,
-  ephemeral: EphemeralKey = newEphemeralKey(),
-): ReleaseRequest {
-  const { fleet, epoch } = world.statement;
-  const { point } = blinded;
-  const auth = holders.find(({ offer }) => offer.index === index)?.auth;
-  if (!auth) throw new RangeError(`replica ${index} is no holder`);
-  const clientKey = ephemeral.publicKey;
-  const proof = proofOf(auth, proofTranscript({ fleet, epoch, index, rid, g }, attempt, point, clientKey));
-  return create(ReleaseRequestSchema, { account: { tenant: file.tenant, recordId }, g, attempt, point, clientKey, proof });
+  point: Uint8Array,
+  blindedBase: Uint8Array,
+): Bytes {
+  return signWithProofKey(s.expose(), rid, g, proofTranscript({ fleet, epoch, rid, g }, attempt, point, blindedBase));
 }

@@ -1,29 +1,31 @@
 import { create } from '@bufbuild/protobuf';
 import { randomBytes } from '@noble/hashes/utils.js';
-import { ownerKey } from '../../../client/derive.ts';
-import { type HolderSecrets, makeGeneration } from '../../../client/generation.ts';
-import { verifyOffers } from '../../../client/offers.ts';
+import { ownerKey, proofKey, signWithProofKey } from '../../../client/derive.ts';
+import { makeGeneration } from '../../../client/generation.ts';
+import { type VerifiedOffer, verifyOffers } from '../../../client/offers.ts';
 import { type Blinded, blind } from '../../../client/oprf.ts';
-import { seal } from '../../../client/seal.ts';
-import { type EphemeralKey, newEphemeralKey, type SessionBinding, sessionKey } from '../../../client/session.ts';
 import type { ClientFile } from '../../../fleet/client-file.ts';
 import { type Bytes, utf8 } from '../../../primitives/bytes.ts';
 import { SecretBytes } from '../../../primitives/secret-bytes.ts';
 import type { Body } from '../../../proto/gen/backupvault/v1/record_pb.ts';
 import { type PrepareRequest, PrepareRequestSchema } from '../../../proto/gen/backupvault/v1/replica_pb.ts';
-import {
-  type Deposit,
-  DepositSchema,
-  type FinishEnrollmentRequest,
-  FinishEnrollmentRequestSchema,
-} from '../../../proto/gen/backupvault/v1/vault_pb.ts';
+import { type FinishEnrollmentRequest, FinishEnrollmentRequestSchema, type Offer } from '../../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { HashedBody } from '../../../protocol/body.ts';
-import { beginEnrolmentTranscript, bodyTranscript, replaceTranscript } from '../../../protocol/transcripts.ts';
+import type { Ticket } from '../../../protocol/offer.ts';
+import {
+  beginEnrolmentTranscript,
+  bodyTranscript,
+  codeTranscript,
+  finishTranscript,
+  replaceTranscript,
+} from '../../../protocol/transcripts.ts';
 import type { World } from './world.ts';
 
-/** What the OPRF takes: a stretched code. */
-export const input = (code: string): SecretBytes => new SecretBytes(utf8(code));
 export const CODE = 'correct horse';
+
+/** What the OPRF takes of a code, without stretching it. */
+export const input = ({ client: { fleet } }: World, rid: Uint8Array, code: string): SecretBytes =>
+  new SecretBytes(codeTranscript(fleet, rid, utf8(code)).digest);
 
 /** An enrolment made by hand, honestly, with everything that only its device would know. */
 export interface Draft extends HashedBody {
@@ -31,11 +33,12 @@ export interface Draft extends HashedBody {
   readonly recordId: string;
   readonly rid: Bytes;
   readonly g: Uint8Array;
+  /** 32 bytes, of which the private key of A is made. */
+  readonly s: SecretBytes;
   readonly blinded: Blinded;
-  readonly ephemeral: EphemeralKey;
   readonly backupKey: SecretBytes;
-  readonly holders: readonly HolderSecrets[];
-  readonly deposits: readonly Deposit[];
+  readonly offers: readonly VerifiedOffer[];
+  readonly tickets: readonly Ticket[];
   readonly ownerSignature: Uint8Array;
 }
 
@@ -57,65 +60,52 @@ export interface DraftOptions {
 export async function draftEnrolment(world: World, recordId: string, options: DraftOptions = {}): Promise<Draft> {
   const { limit = 3, replaces, file = world.client, among = [1, 2, 3], g = randomBytes(16) } = options;
   const rid = world.rid(recordId, file);
-  const blinded = blind(input(CODE));
-  const ephemeral = newEphemeralKey();
-  const asked = { g, point: blinded.point, clientKey: ephemeral.publicKey };
-  const authorises = beginEnrolmentTranscript(asked.point, asked.clientKey).digest;
-  const grant = await world.grant({ operation: 'begin-enrolment', recordId, g, authorises }, file);
-  const { offers } = await world.frontend(file.tls).beginEnrollment({ recordId, ...asked, grant });
+  const s = new SecretBytes(randomBytes(32));
+  const blinded = blind(input(world, rid, CODE));
+  const asked = { g, point: blinded.point, proofKey: proofKey(s.expose(), rid, g) };
   const { statement } = world;
+  const offered = (await begin(world, { file, recordId, ...asked })).filter(({ ticket }) => among.includes(ticket?.index ?? 0));
+  const offers = await verifyOffers(offered, { statement, rid, ...asked });
   const backupKey = replaces?.backupKey ?? new SecretBytes(randomBytes(32));
   const previous = options.previous ?? replaces?.g ?? new Uint8Array(0);
-  const { holders, ...hashed } = await makeGeneration({
-    ...{ statement, rid, g, blinded, backupKey, previous, policy: { limit, coolDownMs: 0 } },
-    offers: await verifyOffers(
-      offers.filter(({ index }) => among.includes(index)),
-      { statement, rid, ...asked },
-    ),
-  });
-  const drawn = { file, recordId, rid, g, blinded, ephemeral, backupKey, holders, ...hashed };
-  const deposits = await Promise.all(holders.map((holder) => deposit(world, drawn, holder)));
-  return { ...drawn, deposits, ownerSignature: replaces ? signReplacement(world, drawn, replaces.g) : new Uint8Array(0) };
+  const hashed = await makeGeneration({ statement, rid, g, s, blinded, offers, backupKey, previous, policy: { limit, coolDownMs: 0 } });
+  const tickets = offers.map(({ ticket }) => ticket);
+  const drawn = { file, recordId, rid, g, s, blinded, backupKey, offers, tickets, ...hashed };
+  return { ...drawn, ownerSignature: replaces ? signReplacement(world, drawn, replaces.g) : new Uint8Array(0) };
 }
 
-type Sealing = Pick<Draft, 'rid' | 'g' | 'blinded' | 'ephemeral' | 'bodyHash'>;
-
-/** What a device seals for one replica; `binding` is for those who seal for something else than they say. */
-export async function deposit(
-  world: World,
-  draft: Sealing,
-  holder: HolderSecrets,
-  binding: Partial<SessionBinding> = {},
-): Promise<Deposit> {
-  const key = (purpose: SessionBinding['purpose']) => sealingKey(world, draft, holder.offer.index, { purpose, ...binding });
-  return create(DepositSchema, {
-    index: holder.offer.index,
-    ticket: holder.offer.ticket,
-    sealedAuth: await seal(await key('enrol-auth'), holder.auth),
-    sealedRelease: await seal(await key('enrol-release'), holder.release),
-  });
+interface Beginning {
+  readonly file?: ClientFile;
+  readonly recordId: string;
+  readonly g: Uint8Array;
+  readonly point: Uint8Array;
+  readonly proofKey: Uint8Array;
 }
 
-/** The session key with replica `index` at enrolment. */
-export function sealingKey(
-  world: World,
-  draft: Sealing,
-  index: number,
-  binding: Partial<SessionBinding> & Pick<SessionBinding, 'purpose'>,
-): Promise<Bytes> {
-  const { fleet, epoch, hash: statementHash, replicas } = world.statement;
-  const { rid, g, blinded, ephemeral, bodyHash } = draft;
-  const replica = replicas[index - 1];
-  if (!replica) throw new RangeError(`there is no replica ${index}`);
-  return sessionKey(replica, ephemeral, { fleet, epoch, statementHash, rid, g, attempt: 0, point: blinded.point, bodyHash, ...binding });
+/** What the fleet offers to a frontend that grants itself what it asks for. */
+export async function begin(world: World, { file = world.client, recordId, g, point, proofKey }: Beginning): Promise<Offer[]> {
+  const authorises = beginEnrolmentTranscript(point, proofKey).digest;
+  const grant = await world.grant({ operation: 'begin-enrolment', recordId, g, authorises }, file);
+  return (await world.frontend(file.tls).beginEnrollment({ recordId, g, point, proofKey, grant })).offers;
 }
 
 function signReplacement(
   { statement: { fleet, epoch } }: World,
-  { backupKey, rid, g, bodyHash }: Omit<Draft, 'deposits' | 'ownerSignature'>,
+  { backupKey, rid, g, bodyHash }: Omit<Draft, 'ownerSignature'>,
   previous: Uint8Array,
 ) {
   return ownerKey(backupKey, rid).sign(replaceTranscript({ fleet, epoch, rid, g }, previous, bodyHash));
+}
+
+/** By the private key of A, over whatever body and tickets: its device alone can make it. */
+export function finishSignature(
+  { statement: { fleet, epoch } }: World,
+  { s, rid, g }: Pick<Draft, 's' | 'rid' | 'g'>,
+  bodyHash: Uint8Array,
+  tickets: readonly Pick<Ticket, 'tag'>[],
+): Bytes {
+  const tags = tickets.map(({ tag }) => tag);
+  return signWithProofKey(s.expose(), rid, g, finishTranscript({ fleet, epoch, rid, g }, bodyHash, tags));
 }
 
 /** A hostile frontend's grant for whatever body it likes. */
@@ -126,32 +116,21 @@ export function grantFor(world: World, { file, recordId }: Pick<Draft, 'file' | 
 
 /** What the coordinator sends to one replica. */
 export async function prepareRequest(world: World, draft: Draft, index: number): Promise<PrepareRequest> {
-  const { file, recordId, blinded, ephemeral, body, deposits, ownerSignature } = draft;
-  const deposit = deposits.find((d) => d.index === index);
-  if (!deposit) throw new RangeError(`replica ${index} offered nothing`);
-  return create(PrepareRequestSchema, {
-    account: { tenant: file.tenant, recordId },
-    point: blinded.point,
-    clientKey: ephemeral.publicKey,
-    body,
-    deposit,
-    grant: await grantFor(world, draft, body),
-    ownerSignature,
-  });
+  const { file, recordId, tickets } = draft;
+  const ticket = tickets.find((each) => each.index === index);
+  if (!ticket) throw new RangeError(`replica ${index} offered nothing`);
+  const account = { tenant: file.tenant, recordId };
+  return create(PrepareRequestSchema, { account, ticket, tags: tickets.map(({ tag }) => tag), ...(await handover(world, draft)) });
 }
 
 /** What the frontend sends. */
-export async function finishRequest(world: World, draft: Draft): Promise<FinishEnrollmentRequest> {
-  const { recordId, blinded, ephemeral, body, deposits, ownerSignature } = draft;
-  return create(FinishEnrollmentRequestSchema, {
-    recordId,
-    point: blinded.point,
-    clientKey: ephemeral.publicKey,
-    body,
-    deposits: [...deposits],
-    grant: await grantFor(world, draft, body),
-    ownerSignature,
-  });
+export const finishRequest = async (world: World, draft: Draft): Promise<FinishEnrollmentRequest> =>
+  create(FinishEnrollmentRequestSchema, { recordId: draft.recordId, tickets: [...draft.tickets], ...(await handover(world, draft)) });
+
+async function handover(world: World, draft: Draft) {
+  const { blinded, body, bodyHash, tickets, ownerSignature } = draft;
+  const signature = finishSignature(world, draft, bodyHash, tickets);
+  return { point: blinded.point, body, signature, grant: await grantFor(world, draft, body), ownerSignature };
 }
 
 /** A record that is live on every replica. */

@@ -3,8 +3,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { p256 } from '@noble/curves/nist.js';
 import { loadProfile, modulePath } from '../../../daemon/token/profile.ts';
-import { toHex } from '../../../primitives/bytes.ts';
+import { fromHex, toHex } from '../../../primitives/bytes.ts';
 import { packageRoot, profilePath } from '../../../primitives/package-root.ts';
+import type { SubRecord } from '../../../proto/gen/backupvault/v1/record_pb.ts';
+import { tweakFrom } from '../../../protocol/scalar.ts';
+import { parseSubRecord } from '../../../protocol/sub-record.ts';
+import { tweakTranscript } from '../../../protocol/transcripts.ts';
 
 /** Builds softhsm/counting-shim.c in front of the SoftHSM2 that the profile finds. Returns the module. */
 export function compileShim(directory: string): string {
@@ -27,27 +31,35 @@ export class TokenUses {
   }
 
   /**
-   * The points that went into ECDH with a per-record key, compressed, in hexadecimal, each once. The key is known by the wrapped form
-   * that it was unwrapped from.
+   * Which points were evaluated under the seed that a replica stored for a generation: their x coordinates in hexadecimal, each once. The
+   * token saw their products with the tweak, and gave the HMAC that the tweak is made of.
    */
-  pointsUnder(wrappedKey: Uint8Array): Set<string> {
-    const blob = toHex(wrappedKey);
-    const handles = new Map<string, string>(); // a handle means what was unwrapped to it last
+  evaluatedUnder({ fleet, rid, g }: { fleet: string; rid: Uint8Array; g: Uint8Array }, stored: SubRecord): Set<string> {
+    const { index, seed } = parseSubRecord(stored);
+    const asked = toHex(tweakTranscript('oprf', { fleet, index, rid, g, seed }).digest);
+    const tweaks = new Map<string, bigint>(); // by session, from its HMAC to the derivation that follows
     const points = new Set<string>();
-    for (const [verb, key, data] of parse(read(this.#file).slice(this.#from))) {
-      if (verb === 'initialise') handles.clear();
-      else if (verb === 'unwrap') handles.set(key, data);
-      else if (handles.get(key) === blob) points.add(toHex(p256.Point.fromHex(data).toBytes(true)));
-    }
+    for (const [verb, session, data, result] of parse(read(this.#file).slice(this.#from)))
+      if (verb === 'sign' && result !== undefined && data === asked) tweaks.set(session, Fn.fromBytes(tweakFrom(fromHex(result, 'a MAC'))));
+      else {
+        const tweak = tweaks.get(session);
+        tweaks.delete(session);
+        if (verb === 'derive' && tweak !== undefined) points.add(toHex(divide(data, tweak)));
+      }
     return points;
   }
 }
 
+const { Fn } = p256.Point;
+
+/** The x coordinate that a tweak made this point of. */
+const divide = (point: string, tweak: bigint): Uint8Array => p256.Point.fromHex(point).multiply(Fn.inv(tweak)).toBytes(true).slice(1);
+
 const read = (file: string): string => (existsSync(file) ? readFileSync(file, 'utf8') : '');
 
-type Verb = 'initialise' | 'unwrap' | 'derive';
+type Line = readonly [verb: 'sign' | 'derive', session: string, data: string, result?: string];
 
-function parse(text: string): (readonly [verb: Verb, key: string, data: string])[] {
+function parse(text: string): Line[] {
   const lines = text.split('\n').slice(0, -1); // a line without its end is still being written
-  return lines.map((line) => line.split(' ') as [Verb, string, string]);
+  return lines.map((line) => line.split(' ') as unknown as Line);
 }

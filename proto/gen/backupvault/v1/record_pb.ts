@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file backupvault/v1/record.proto.
  */
 export const file_backupvault_v1_record: GenFile = /*@__PURE__*/
-  fileDesc("ChtiYWNrdXB2YXVsdC92MS9yZWNvcmQucHJvdG8SDmJhY2t1cHZhdWx0LnYxIvUBCgRCb2R5Eg8KB3ZlcnNpb24YASABKA0SDQoFZmxlZXQYAiABKAkSDQoFZXBvY2gYAyABKAQSCwoDcmlkGAQgASgMEgkKAWcYBSABKAwSEQoJdGhyZXNob2xkGAYgASgNEiUKBnNoYXJlcxgHIAMoCzIVLmJhY2t1cHZhdWx0LnYxLlNoYXJlEiYKBnBvbGljeRgIIAEoCzIWLmJhY2t1cHZhdWx0LnYxLlBvbGljeRIRCglvd25lcl9rZXkYCSABKAwSEAoIcHJldmlvdXMYCiABKAwSDwoHcGF5bG9hZBgLIAEoDBIOCgZjb21taXQYDCABKAwiawoFU2hhcmUSDQoFaW5kZXgYASABKA0SEgoKcHVibGljX2tleRgCIAEoDBIRCglldmFsdWF0ZWQYAyABKAwSEwoLdGlja2V0X2hhc2gYBCABKAwSCQoBeBgFIAEoDRIMCgRtYXNrGAYgASgMIi0KBlBvbGljeRINCgVsaW1pdBgBIAEoDRIUCgxjb29sX2Rvd25fbXMYAiABKAQiUgoGVGlja2V0EhMKC3dyYXBwZWRfa2V5GAEgASgMEhUKDWV4cGlyZXNfYXRfbXMYAiABKAQSCwoDdGFnGAMgASgMEg8KB2NoYW5nZXMYBCABKAQigwEKCVN1YlJlY29yZBINCgVpbmRleBgBIAEoDRITCgt3cmFwcGVkX2tleRgCIAEoDBIUCgx3cmFwcGVkX2F1dGgYAyABKAwSFwoPd3JhcHBlZF9yZWxlYXNlGAQgASgMEhYKDmVucm9sbGVkX2F0X21zGAUgASgEEgsKA3RhZxgGIAEoDCJcCgZSZWNvcmQSIgoEYm9keRgBIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkSLgoLc3ViX3JlY29yZHMYAiADKAsyGS5iYWNrdXB2YXVsdC52MS5TdWJSZWNvcmQixwEKCEF0dGVtcHRzEhMKC2luY2FybmF0aW9uGAEgASgEEgkKAWcYAiABKAwSEQoJYm9keV9oYXNoGAMgASgMEg0KBWxpbWl0GAQgASgNEhQKDGNvb2xfZG93bl9tcxgFIAEoBBIOCgZwb2ludHMYBiADKAwSKgoFc3RhdGUYByABKA4yGy5iYWNrdXB2YXVsdC52MS5SZWNvcmRTdGF0ZRIXCg9sYXN0X2F0dGVtcHRfbXMYCCABKAQSDgoGbnVtYmVyGAkgASgEIm8KCkdlbmVyYXRpb24SIgoEYm9keRgBIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkSLQoKc3ViX3JlY29yZBgCIAEoCzIZLmJhY2t1cHZhdWx0LnYxLlN1YlJlY29yZBIOCgZudW1iZXIYAyABKAQiSAoPUHVibGlzaGVkQnVuZGxlEg0KBXNtaW1lGAEgASgMEhEKCWxvZ19wcm9vZhgCIAEoDBITCgtsZWFmX2hhc2hlcxgDIAMoDCp3CgtSZWNvcmRTdGF0ZRIcChhSRUNPUkRfU1RBVEVfVU5TUEVDSUZJRUQQABIVChFSRUNPUkRfU1RBVEVfTElWRRABEhoKFlJFQ09SRF9TVEFURV9FWEhBVVNURUQQAhIXChNSRUNPUkRfU1RBVEVfRVJBU0VEEANiBnByb3RvMw");
+  fileDesc("ChtiYWNrdXB2YXVsdC92MS9yZWNvcmQucHJvdG8SDmJhY2t1cHZhdWx0LnYxIo4CCgRCb2R5Eg8KB3ZlcnNpb24YASABKA0SDQoFZmxlZXQYAiABKAkSDQoFZXBvY2gYAyABKAQSCwoDcmlkGAQgASgMEgkKAWcYBSABKAwSEQoJdGhyZXNob2xkGAYgASgNEiUKBnNoYXJlcxgHIAMoCzIVLmJhY2t1cHZhdWx0LnYxLlNoYXJlEiYKBnBvbGljeRgIIAEoCzIWLmJhY2t1cHZhdWx0LnYxLlBvbGljeRIRCglvd25lcl9rZXkYCSABKAwSEAoIcHJldmlvdXMYCiABKAwSDwoHcGF5bG9hZBgLIAEoDBIRCglwcm9vZl9rZXkYDCABKAwSFAoMcmVsZWFzZV9iYXNlGA0gASgMIkUKBVNoYXJlEg0KBWluZGV4GAEgASgNEgkKAXgYAiABKA0SDAoEbWFzaxgDIAEoDBIUCgxyZWxlYXNlX21hc2sYBCABKAwiLQoGUG9saWN5Eg0KBWxpbWl0GAEgASgNEhQKDGNvb2xfZG93bl9tcxgCIAEoBCKHAQoGVGlja2V0Eg0KBWluZGV4GAEgASgNEhEKCWV2YWx1YXRlZBgCIAEoDBIXCg9yZWxlYXNlX2VsZW1lbnQYAyABKAwSDQoFbm9uY2UYBCABKAwSFQoNZXhwaXJlc19hdF9tcxgFIAEoBBIPCgdjaGFuZ2VzGAYgASgEEgsKA3RhZxgHIAEoDCIpCglTdWJSZWNvcmQSDQoFaW5kZXgYASABKA0SDQoFdmFsdWUYAiABKAwiXAoGUmVjb3JkEiIKBGJvZHkYASABKAsyFC5iYWNrdXB2YXVsdC52MS5Cb2R5Ei4KC3N1Yl9yZWNvcmRzGAIgAygLMhkuYmFja3VwdmF1bHQudjEuU3ViUmVjb3JkIscBCghBdHRlbXB0cxITCgtpbmNhcm5hdGlvbhgBIAEoBBIJCgFnGAIgASgMEhEKCWJvZHlfaGFzaBgDIAEoDBINCgVsaW1pdBgEIAEoDRIUCgxjb29sX2Rvd25fbXMYBSABKAQSDgoGcG9pbnRzGAYgAygMEioKBXN0YXRlGAcgASgOMhsuYmFja3VwdmF1bHQudjEuUmVjb3JkU3RhdGUSFwoPbGFzdF9hdHRlbXB0X21zGAggASgEEg4KBm51bWJlchgJIAEoBCJvCgpHZW5lcmF0aW9uEiIKBGJvZHkYASABKAsyFC5iYWNrdXB2YXVsdC52MS5Cb2R5Ei0KCnN1Yl9yZWNvcmQYAiABKAsyGS5iYWNrdXB2YXVsdC52MS5TdWJSZWNvcmQSDgoGbnVtYmVyGAMgASgEIkgKD1B1Ymxpc2hlZEJ1bmRsZRINCgVzbWltZRgBIAEoDBIRCglsb2dfcHJvb2YYAiABKAwSEwoLbGVhZl9oYXNoZXMYAyADKAwqdwoLUmVjb3JkU3RhdGUSHAoYUkVDT1JEX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRUkVDT1JEX1NUQVRFX0xJVkUQARIaChZSRUNPUkRfU1RBVEVfRVhIQVVTVEVEEAISFwoTUkVDT1JEX1NUQVRFX0VSQVNFRBADYgZwcm90bzM");
 
 /**
  * What the client made at enrolment and every replica of the record stores alike. Its hash is the transcript "body",
@@ -91,11 +91,18 @@ export type Body = Message<"backupvault.v1.Body"> & {
   payload: Uint8Array;
 
   /**
-   * 32 bytes, transcript "commit"
+   * A, 33 bytes: whoever knows s knows its private key
    *
-   * @generated from field: bytes commit = 12;
+   * @generated from field: bytes proof_key = 12;
    */
-  commit: Uint8Array;
+  proofKey: Uint8Array;
+
+  /**
+   * T, 33 bytes: what holders release is hidden behind its products with their release keys
+   *
+   * @generated from field: bytes release_base = 13;
+   */
+  releaseBase: Uint8Array;
 };
 
 /**
@@ -117,39 +124,25 @@ export type Share = Message<"backupvault.v1.Share"> & {
   index: number;
 
   /**
-   * K_i, 33 bytes
-   *
-   * @generated from field: bytes public_key = 2;
-   */
-  publicKey: Uint8Array;
-
-  /**
-   * Z_i, 33 bytes
-   *
-   * @generated from field: bytes evaluated = 3;
-   */
-  evaluated: Uint8Array;
-
-  /**
-   * 32 bytes, transcript "ticket-hash"
-   *
-   * @generated from field: bytes ticket_hash = 4;
-   */
-  ticketHash: Uint8Array;
-
-  /**
    * 1 to 255, the share's x coordinate
    *
-   * @generated from field: uint32 x = 5;
+   * @generated from field: uint32 x = 2;
    */
   x: number;
 
   /**
-   * 32 bytes
+   * 32 bytes: the share of s
    *
-   * @generated from field: bytes mask = 6;
+   * @generated from field: bytes mask = 3;
    */
   mask: Uint8Array;
+
+  /**
+   * 32 bytes: the share of R
+   *
+   * @generated from field: bytes release_mask = 4;
+   */
+  releaseMask: Uint8Array;
 };
 
 /**
@@ -186,34 +179,56 @@ export const PolicySchema: GenMessage<Policy> = /*@__PURE__*/
   messageDesc(file_backupvault_v1_record, 2);
 
 /**
- * A per-record OPRF key on its way through the client, under the replica's MAC.
+ * What one replica offers for a generation that is being enrolled. There is no key in it, and nothing that makes one: the seed of the
+ * generation is made of the nonce and of what this replica holds in memory.
  *
  * @generated from message backupvault.v1.Ticket
  */
 export type Ticket = Message<"backupvault.v1.Ticket"> & {
   /**
-   * @generated from field: bytes wrapped_key = 1;
+   * @generated from field: uint32 index = 1;
    */
-  wrappedKey: Uint8Array;
+  index: number;
 
   /**
-   * @generated from field: uint64 expires_at_ms = 2;
+   * Z_i, 32 bytes: an x coordinate
+   *
+   * @generated from field: bytes evaluated = 2;
+   */
+  evaluated: Uint8Array;
+
+  /**
+   * F_i, 32 bytes: an x coordinate
+   *
+   * @generated from field: bytes release_element = 3;
+   */
+  releaseElement: Uint8Array;
+
+  /**
+   * 16 bytes
+   *
+   * @generated from field: bytes nonce = 4;
+   */
+  nonce: Uint8Array;
+
+  /**
+   * @generated from field: uint64 expires_at_ms = 5;
    */
   expiresAtMs: bigint;
 
   /**
-   * 32 bytes, transcript "ticket"
-   *
-   * @generated from field: bytes tag = 3;
-   */
-  tag: Uint8Array;
-
-  /**
    * how often the record's live generation had changed in the replica's guard
    *
-   * @generated from field: uint64 changes = 4;
+   * @generated from field: uint64 changes = 6;
    */
   changes: bigint;
+
+  /**
+   * 32 bytes, transcript "ticket"
+   *
+   * @generated from field: bytes tag = 7;
+   */
+  tag: Uint8Array;
 };
 
 /**
@@ -224,7 +239,7 @@ export const TicketSchema: GenMessage<Ticket> = /*@__PURE__*/
   messageDesc(file_backupvault_v1_record, 3);
 
 /**
- * What one replica alone can use.
+ * What one replica stores for a generation, and can use with its token alone.
  *
  * @generated from message backupvault.v1.SubRecord
  */
@@ -235,39 +250,11 @@ export type SubRecord = Message<"backupvault.v1.SubRecord"> & {
   index: number;
 
   /**
-   * under KEK_oprf
+   * 72 bytes: seed (32), enrolment time in ms by this replica's clock (8, big-endian), MAC (32, transcript "sub-record")
    *
-   * @generated from field: bytes wrapped_key = 2;
+   * @generated from field: bytes value = 2;
    */
-  wrappedKey: Uint8Array;
-
-  /**
-   * under KEK_auth
-   *
-   * @generated from field: bytes wrapped_auth = 3;
-   */
-  wrappedAuth: Uint8Array;
-
-  /**
-   * under KEK_release
-   *
-   * @generated from field: bytes wrapped_release = 4;
-   */
-  wrappedRelease: Uint8Array;
-
-  /**
-   * by this replica's clock
-   *
-   * @generated from field: uint64 enrolled_at_ms = 5;
-   */
-  enrolledAtMs: bigint;
-
-  /**
-   * 32 bytes, transcript "sub-record"
-   *
-   * @generated from field: bytes tag = 6;
-   */
-  tag: Uint8Array;
+  value: Uint8Array;
 };
 
 /**

@@ -4,9 +4,9 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Body, Generation, SubRecord } from "./record_pb.ts";
+import type { Body, Generation, SubRecord, Ticket } from "./record_pb.ts";
 import { file_backupvault_v1_record } from "./record_pb.ts";
-import type { Deposit, Enrolled, Evaluation, Offer, Release } from "./vault_pb.ts";
+import type { Enrolled, Evaluation, Offer, Release } from "./vault_pb.ts";
 import { file_backupvault_v1_vault } from "./vault_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file backupvault/v1/replica.proto.
  */
 export const file_backupvault_v1_replica: GenFile = /*@__PURE__*/
-  fileDesc("ChxiYWNrdXB2YXVsdC92MS9yZXBsaWNhLnByb3RvEg5iYWNrdXB2YXVsdC52MSIsCgdBY2NvdW50Eg4KBnRlbmFudBgBIAEoCRIRCglyZWNvcmRfaWQYAiABKAkidQoMT2ZmZXJSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50EgkKAWcYAiABKAwSDQoFcG9pbnQYAyABKAwSEgoKY2xpZW50X2tleRgEIAEoDBINCgVncmFudBgFIAEoCSI1Cg1PZmZlclJlc3BvbnNlEiQKBW9mZmVyGAEgASgLMhUuYmFja3VwdmF1bHQudjEuT2ZmZXIi0wEKDlByZXBhcmVSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50Eg0KBXBvaW50GAIgASgMEhIKCmNsaWVudF9rZXkYAyABKAwSIgoEYm9keRgEIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkSKAoHZGVwb3NpdBgFIAEoCzIXLmJhY2t1cHZhdWx0LnYxLkRlcG9zaXQSDQoFZ3JhbnQYBiABKAkSFwoPb3duZXJfc2lnbmF0dXJlGAcgASgMIkAKD1ByZXBhcmVSZXNwb25zZRItCgpzdWJfcmVjb3JkGAEgASgLMhkuYmFja3VwdmF1bHQudjEuU3ViUmVjb3JkIkUKDlByb21vdGVSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50EgkKAWcYAiABKAwiPQoPUHJvbW90ZVJlc3BvbnNlEioKCGVucm9sbGVkGAEgASgLMhguYmFja3VwdmF1bHQudjEuRW5yb2xsZWQikwEKC1ZvdGVSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50EgkKAWcYAiABKAwSEQoJYm9keV9oYXNoGAMgASgMEg8KB2F0dGVtcHQYBCABKA0SDQoFcG9pbnQYBSABKAwSDQoFZ3JhbnQYBiABKAkSDQoFZXBvY2gYByABKAQiMgoMVm90ZVJlc3BvbnNlEiIKBHZvdGUYASABKAsyFC5iYWNrdXB2YXVsdC52MS5Wb3RlIigKBFZvdGUSDQoFaW5kZXgYASABKA0SEQoJc2lnbmF0dXJlGAIgASgMIsABCg9FdmFsdWF0ZVJlcXVlc3QSKAoHYWNjb3VudBgBIAEoCzIXLmJhY2t1cHZhdWx0LnYxLkFjY291bnQSCQoBZxgCIAEoDBIRCglib2R5X2hhc2gYAyABKAwSDwoHYXR0ZW1wdBgEIAEoDRINCgVwb2ludBgFIAEoDBINCgVncmFudBgGIAEoCRIjCgV2b3RlcxgHIAMoCzIULmJhY2t1cHZhdWx0LnYxLlZvdGUSEQoJd2FudF9ib2R5GAggASgIImYKEEV2YWx1YXRlUmVzcG9uc2USLgoKZXZhbHVhdGlvbhgBIAEoCzIaLmJhY2t1cHZhdWx0LnYxLkV2YWx1YXRpb24SIgoEYm9keRgCIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkiiAEKDlJlbGVhc2VSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50EgkKAWcYAiABKAwSDwoHYXR0ZW1wdBgDIAEoDRINCgVwb2ludBgEIAEoDBISCgpjbGllbnRfa2V5GAUgASgMEg0KBXByb29mGAYgASgMIjsKD1JlbGVhc2VSZXNwb25zZRIoCgdyZWxlYXNlGAEgASgLMhcuYmFja3VwdmF1bHQudjEuUmVsZWFzZSIcCg1Gb3JnZXRSZXF1ZXN0EgsKA3JpZBgBIAEoDCIQCg5Gb3JnZXRSZXNwb25zZSIrCg1SZWNhbGxSZXF1ZXN0EgsKA3JpZBgBIAEoDBINCgVlcG9jaBgCIAEoBCKSAQoOUmVjYWxsUmVzcG9uc2USKAoEbGl2ZRgBIAEoCzIaLmJhY2t1cHZhdWx0LnYxLkdlbmVyYXRpb24SKAoHY291bnRlZBgCIAMoCzIXLmJhY2t1cHZhdWx0LnYxLkNvdW50ZWQSLAoIcHJlcGFyZWQYAyADKAsyGi5iYWNrdXB2YXVsdC52MS5HZW5lcmF0aW9uIj0KB0NvdW50ZWQSDwoHYXR0ZW1wdBgBIAEoDRISCgpwb2ludF9oYXNoGAIgASgMEg0KBWF0X21zGAMgASgEMt4ECg5SZXBsaWNhU2VydmljZRJECgVPZmZlchIcLmJhY2t1cHZhdWx0LnYxLk9mZmVyUmVxdWVzdBodLmJhY2t1cHZhdWx0LnYxLk9mZmVyUmVzcG9uc2USSgoHUHJlcGFyZRIeLmJhY2t1cHZhdWx0LnYxLlByZXBhcmVSZXF1ZXN0Gh8uYmFja3VwdmF1bHQudjEuUHJlcGFyZVJlc3BvbnNlEkoKB1Byb21vdGUSHi5iYWNrdXB2YXVsdC52MS5Qcm9tb3RlUmVxdWVzdBofLmJhY2t1cHZhdWx0LnYxLlByb21vdGVSZXNwb25zZRJBCgRWb3RlEhsuYmFja3VwdmF1bHQudjEuVm90ZVJlcXVlc3QaHC5iYWNrdXB2YXVsdC52MS5Wb3RlUmVzcG9uc2USTQoIRXZhbHVhdGUSHy5iYWNrdXB2YXVsdC52MS5FdmFsdWF0ZVJlcXVlc3QaIC5iYWNrdXB2YXVsdC52MS5FdmFsdWF0ZVJlc3BvbnNlEkoKB1JlbGVhc2USHi5iYWNrdXB2YXVsdC52MS5SZWxlYXNlUmVxdWVzdBofLmJhY2t1cHZhdWx0LnYxLlJlbGVhc2VSZXNwb25zZRJHCgZGb3JnZXQSHS5iYWNrdXB2YXVsdC52MS5Gb3JnZXRSZXF1ZXN0Gh4uYmFja3VwdmF1bHQudjEuRm9yZ2V0UmVzcG9uc2USRwoGUmVjYWxsEh0uYmFja3VwdmF1bHQudjEuUmVjYWxsUmVxdWVzdBoeLmJhY2t1cHZhdWx0LnYxLlJlY2FsbFJlc3BvbnNlYgZwcm90bzM", [file_backupvault_v1_record, file_backupvault_v1_vault]);
+  fileDesc("ChxiYWNrdXB2YXVsdC92MS9yZXBsaWNhLnByb3RvEg5iYWNrdXB2YXVsdC52MSIsCgdBY2NvdW50Eg4KBnRlbmFudBgBIAEoCRIRCglyZWNvcmRfaWQYAiABKAkidAoMT2ZmZXJSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50EgkKAWcYAiABKAwSDQoFcG9pbnQYAyABKAwSEQoJcHJvb2Zfa2V5GAQgASgMEg0KBWdyYW50GAUgASgJIjUKDU9mZmVyUmVzcG9uc2USJAoFb2ZmZXIYASABKAsyFS5iYWNrdXB2YXVsdC52MS5PZmZlciLeAQoOUHJlcGFyZVJlcXVlc3QSKAoHYWNjb3VudBgBIAEoCzIXLmJhY2t1cHZhdWx0LnYxLkFjY291bnQSDQoFcG9pbnQYAiABKAwSIgoEYm9keRgDIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkSJgoGdGlja2V0GAQgASgLMhYuYmFja3VwdmF1bHQudjEuVGlja2V0EgwKBHRhZ3MYBSADKAwSEQoJc2lnbmF0dXJlGAYgASgMEg0KBWdyYW50GAcgASgJEhcKD293bmVyX3NpZ25hdHVyZRgIIAEoDCJACg9QcmVwYXJlUmVzcG9uc2USLQoKc3ViX3JlY29yZBgBIAEoCzIZLmJhY2t1cHZhdWx0LnYxLlN1YlJlY29yZCJFCg5Qcm9tb3RlUmVxdWVzdBIoCgdhY2NvdW50GAEgASgLMhcuYmFja3VwdmF1bHQudjEuQWNjb3VudBIJCgFnGAIgASgMIj0KD1Byb21vdGVSZXNwb25zZRIqCghlbnJvbGxlZBgBIAEoCzIYLmJhY2t1cHZhdWx0LnYxLkVucm9sbGVkIpMBCgtWb3RlUmVxdWVzdBIoCgdhY2NvdW50GAEgASgLMhcuYmFja3VwdmF1bHQudjEuQWNjb3VudBIJCgFnGAIgASgMEhEKCWJvZHlfaGFzaBgDIAEoDBIPCgdhdHRlbXB0GAQgASgNEg0KBXBvaW50GAUgASgMEg0KBWdyYW50GAYgASgJEg0KBWVwb2NoGAcgASgEIjIKDFZvdGVSZXNwb25zZRIiCgR2b3RlGAEgASgLMhQuYmFja3VwdmF1bHQudjEuVm90ZSIoCgRWb3RlEg0KBWluZGV4GAEgASgNEhEKCXNpZ25hdHVyZRgCIAEoDCLAAQoPRXZhbHVhdGVSZXF1ZXN0EigKB2FjY291bnQYASABKAsyFy5iYWNrdXB2YXVsdC52MS5BY2NvdW50EgkKAWcYAiABKAwSEQoJYm9keV9oYXNoGAMgASgMEg8KB2F0dGVtcHQYBCABKA0SDQoFcG9pbnQYBSABKAwSDQoFZ3JhbnQYBiABKAkSIwoFdm90ZXMYByADKAsyFC5iYWNrdXB2YXVsdC52MS5Wb3RlEhEKCXdhbnRfYm9keRgIIAEoCCJmChBFdmFsdWF0ZVJlc3BvbnNlEi4KCmV2YWx1YXRpb24YASABKAsyGi5iYWNrdXB2YXVsdC52MS5FdmFsdWF0aW9uEiIKBGJvZHkYAiABKAsyFC5iYWNrdXB2YXVsdC52MS5Cb2R5IooBCg5SZWxlYXNlUmVxdWVzdBIoCgdhY2NvdW50GAEgASgLMhcuYmFja3VwdmF1bHQudjEuQWNjb3VudBIJCgFnGAIgASgMEg8KB2F0dGVtcHQYAyABKA0SDQoFcG9pbnQYBCABKAwSFAoMYmxpbmRlZF9iYXNlGAUgASgMEg0KBXByb29mGAYgASgMIjsKD1JlbGVhc2VSZXNwb25zZRIoCgdyZWxlYXNlGAEgASgLMhcuYmFja3VwdmF1bHQudjEuUmVsZWFzZSIcCg1Gb3JnZXRSZXF1ZXN0EgsKA3JpZBgBIAEoDCIQCg5Gb3JnZXRSZXNwb25zZSIrCg1SZWNhbGxSZXF1ZXN0EgsKA3JpZBgBIAEoDBINCgVlcG9jaBgCIAEoBCKSAQoOUmVjYWxsUmVzcG9uc2USKAoEbGl2ZRgBIAEoCzIaLmJhY2t1cHZhdWx0LnYxLkdlbmVyYXRpb24SKAoHY291bnRlZBgCIAMoCzIXLmJhY2t1cHZhdWx0LnYxLkNvdW50ZWQSLAoIcHJlcGFyZWQYAyADKAsyGi5iYWNrdXB2YXVsdC52MS5HZW5lcmF0aW9uIj0KB0NvdW50ZWQSDwoHYXR0ZW1wdBgBIAEoDRISCgpwb2ludF9oYXNoGAIgASgMEg0KBWF0X21zGAMgASgEMt4ECg5SZXBsaWNhU2VydmljZRJECgVPZmZlchIcLmJhY2t1cHZhdWx0LnYxLk9mZmVyUmVxdWVzdBodLmJhY2t1cHZhdWx0LnYxLk9mZmVyUmVzcG9uc2USSgoHUHJlcGFyZRIeLmJhY2t1cHZhdWx0LnYxLlByZXBhcmVSZXF1ZXN0Gh8uYmFja3VwdmF1bHQudjEuUHJlcGFyZVJlc3BvbnNlEkoKB1Byb21vdGUSHi5iYWNrdXB2YXVsdC52MS5Qcm9tb3RlUmVxdWVzdBofLmJhY2t1cHZhdWx0LnYxLlByb21vdGVSZXNwb25zZRJBCgRWb3RlEhsuYmFja3VwdmF1bHQudjEuVm90ZVJlcXVlc3QaHC5iYWNrdXB2YXVsdC52MS5Wb3RlUmVzcG9uc2USTQoIRXZhbHVhdGUSHy5iYWNrdXB2YXVsdC52MS5FdmFsdWF0ZVJlcXVlc3QaIC5iYWNrdXB2YXVsdC52MS5FdmFsdWF0ZVJlc3BvbnNlEkoKB1JlbGVhc2USHi5iYWNrdXB2YXVsdC52MS5SZWxlYXNlUmVxdWVzdBofLmJhY2t1cHZhdWx0LnYxLlJlbGVhc2VSZXNwb25zZRJHCgZGb3JnZXQSHS5iYWNrdXB2YXVsdC52MS5Gb3JnZXRSZXF1ZXN0Gh4uYmFja3VwdmF1bHQudjEuRm9yZ2V0UmVzcG9uc2USRwoGUmVjYWxsEh0uYmFja3VwdmF1bHQudjEuUmVjYWxsUmVxdWVzdBoeLmJhY2t1cHZhdWx0LnYxLlJlY2FsbFJlc3BvbnNlYgZwcm90bzM", [file_backupvault_v1_record, file_backupvault_v1_vault]);
 
 /**
  * @generated from message backupvault.v1.Account
@@ -58,9 +58,9 @@ export type OfferRequest = Message<"backupvault.v1.OfferRequest"> & {
   point: Uint8Array;
 
   /**
-   * @generated from field: bytes client_key = 4;
+   * @generated from field: bytes proof_key = 4;
    */
-  clientKey: Uint8Array;
+  proofKey: Uint8Array;
 
   /**
    * @generated from field: string grant = 5;
@@ -107,27 +107,36 @@ export type PrepareRequest = Message<"backupvault.v1.PrepareRequest"> & {
   point: Uint8Array;
 
   /**
-   * @generated from field: bytes client_key = 3;
-   */
-  clientKey: Uint8Array;
-
-  /**
-   * @generated from field: backupvault.v1.Body body = 4;
+   * @generated from field: backupvault.v1.Body body = 3;
    */
   body?: Body | undefined;
 
   /**
-   * @generated from field: backupvault.v1.Deposit deposit = 5;
+   * this replica's
+   *
+   * @generated from field: backupvault.v1.Ticket ticket = 4;
    */
-  deposit?: Deposit | undefined;
+  ticket?: Ticket | undefined;
 
   /**
-   * @generated from field: string grant = 6;
+   * of all tickets, one for each share of the body: the client's signature covers them
+   *
+   * @generated from field: repeated bytes tags = 5;
+   */
+  tags: Uint8Array[];
+
+  /**
+   * @generated from field: bytes signature = 6;
+   */
+  signature: Uint8Array;
+
+  /**
+   * @generated from field: string grant = 7;
    */
   grant: string;
 
   /**
-   * @generated from field: bytes owner_signature = 7;
+   * @generated from field: bytes owner_signature = 8;
    */
   ownerSignature: Uint8Array;
 };
@@ -386,9 +395,9 @@ export type ReleaseRequest = Message<"backupvault.v1.ReleaseRequest"> & {
   point: Uint8Array;
 
   /**
-   * @generated from field: bytes client_key = 5;
+   * @generated from field: bytes blinded_base = 5;
    */
-  clientKey: Uint8Array;
+  blindedBase: Uint8Array;
 
   /**
    * @generated from field: bytes proof = 6;
@@ -542,7 +551,7 @@ export const CountedSchema: GenMessage<Counted> = /*@__PURE__*/
  */
 export const ReplicaService: GenService<{
   /**
-   * Makes an OPRF key in the token and offers it. Stores nothing.
+   * Evaluates a point under a fresh seed and offers that. Stores nothing.
    *
    * @generated from rpc backupvault.v1.ReplicaService.Offer
    */
@@ -552,7 +561,7 @@ export const ReplicaService: GenService<{
     output: typeof OfferResponseSchema;
   },
   /**
-   * Checks, adopts and durably keeps a generation as prepared.
+   * Checks a generation and durably keeps it as prepared.
    *
    * @generated from rpc backupvault.v1.ReplicaService.Prepare
    */
@@ -592,7 +601,7 @@ export const ReplicaService: GenService<{
     output: typeof EvaluateResponseSchema;
   },
   /**
-   * Verifies a proof and releases this replica's share to the session.
+   * Verifies a proof and multiplies the blinded base by this replica's release key.
    *
    * @generated from rpc backupvault.v1.ReplicaService.Release
    */

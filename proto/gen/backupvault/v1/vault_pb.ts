@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file backupvault/v1/vault.proto.
  */
 export const file_backupvault_v1_vault: GenFile = /*@__PURE__*/
-  fileDesc("ChpiYWNrdXB2YXVsdC92MS92YXVsdC5wcm90bxIOYmFja3VwdmF1bHQudjEiJAoPR2V0RmxlZXRSZXF1ZXN0EhEKCXRyZWVfc2l6ZRgBIAEoBCJsChBHZXRGbGVldFJlc3BvbnNlEhEKCXN0YXRlbWVudBgBIAEoDBIwCgZidW5kbGUYAiABKAsyIC5iYWNrdXB2YXVsdC52MS5WYWxpZGF0aW9uQnVuZGxlEhMKC2NvbnNpc3RlbmN5GAMgAygMIjQKEFZhbGlkYXRpb25CdW5kbGUSDQoFc21pbWUYASABKAwSEQoJbG9nX3Byb29mGAIgASgMIlQKFURlc2NyaWJlUmVjb3JkUmVxdWVzdBIRCglyZWNvcmRfaWQYASABKAkSEwoLa25vd25fZXBvY2gYAiABKAQSEwoLbGVhc3RfZXBvY2gYAyABKAQi/gEKFkRlc2NyaWJlUmVjb3JkUmVzcG9uc2USKgoFc3RhdGUYASABKA4yGy5iYWNrdXB2YXVsdC52MS5SZWNvcmRTdGF0ZRIJCgFnGAIgASgMEhUKDWF0dGVtcHRzX3VzZWQYAyABKA0SFgoOYXR0ZW1wdHNfbGltaXQYBCABKA0SFQoNbm90X2JlZm9yZV9tcxgFIAEoBBIPCgdob2xkZXJzGAYgAygNEhEKCXN0YXRlbWVudBgHIAEoDBIwCgZidW5kbGUYCCABKAsyIC5iYWNrdXB2YXVsdC52MS5WYWxpZGF0aW9uQnVuZGxlEhEKCW93bmVyX2tleRgJIAEoDCJ3ChZCZWdpbkVucm9sbG1lbnRSZXF1ZXN0EhEKCXJlY29yZF9pZBgBIAEoCRIJCgFnGAIgASgMEg0KBXBvaW50GAMgASgMEhIKCmNsaWVudF9rZXkYBCABKAwSDQoFZ3JhbnQYBSABKAkSDQoFZXBvY2gYBiABKAQiQAoXQmVnaW5FbnJvbGxtZW50UmVzcG9uc2USJQoGb2ZmZXJzGAEgAygLMhUuYmFja3VwdmF1bHQudjEuT2ZmZXIieAoFT2ZmZXISDQoFaW5kZXgYASABKA0SEgoKcHVibGljX2tleRgCIAEoDBIRCglldmFsdWF0ZWQYAyABKAwSJgoGdGlja2V0GAQgASgLMhYuYmFja3VwdmF1bHQudjEuVGlja2V0EhEKCXNpZ25hdHVyZRgFIAEoDCLGAQoXRmluaXNoRW5yb2xsbWVudFJlcXVlc3QSEQoJcmVjb3JkX2lkGAEgASgJEg0KBXBvaW50GAIgASgMEhIKCmNsaWVudF9rZXkYAyABKAwSIgoEYm9keRgEIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkSKQoIZGVwb3NpdHMYBSADKAsyFy5iYWNrdXB2YXVsdC52MS5EZXBvc2l0Eg0KBWdyYW50GAYgASgJEhcKD293bmVyX3NpZ25hdHVyZRgHIAEoDCJtCgdEZXBvc2l0Eg0KBWluZGV4GAEgASgNEiYKBnRpY2tldBgCIAEoCzIWLmJhY2t1cHZhdWx0LnYxLlRpY2tldBITCgtzZWFsZWRfYXV0aBgDIAEoDBIWCg5zZWFsZWRfcmVsZWFzZRgEIAEoDCJGChhGaW5pc2hFbnJvbGxtZW50UmVzcG9uc2USKgoIZW5yb2xsZWQYASADKAsyGC5iYWNrdXB2YXVsdC52MS5FbnJvbGxlZCIsCghFbnJvbGxlZBINCgVpbmRleBgBIAEoDRIRCglzaWduYXR1cmUYAiABKAwiYQoUQmVnaW5SZWNvdmVyeVJlcXVlc3QSEQoJcmVjb3JkX2lkGAEgASgJEgkKAWcYAiABKAwSDQoFcG9pbnQYAyABKAwSDQoFZ3JhbnQYBCABKAkSDQoFZXBvY2gYBSABKAQijQEKFUJlZ2luUmVjb3ZlcnlSZXNwb25zZRIiCgRib2R5GAEgASgLMhQuYmFja3VwdmF1bHQudjEuQm9keRIPCgdhdHRlbXB0GAIgASgNEi8KC2V2YWx1YXRpb25zGAMgAygLMhouYmFja3VwdmF1bHQudjEuRXZhbHVhdGlvbhIOCgZzaWxlbnQYBCADKA0iWQoKRXZhbHVhdGlvbhINCgVpbmRleBgBIAEoDRIRCglldmFsdWF0ZWQYAiABKAwSFgoOZW5yb2xsZWRfYXRfbXMYAyABKAQSEQoJc2lnbmF0dXJlGAQgASgMIp8BChVGaW5pc2hSZWNvdmVyeVJlcXVlc3QSEQoJcmVjb3JkX2lkGAEgASgJEgkKAWcYAiABKAwSDwoHYXR0ZW1wdBgDIAEoDRINCgVwb2ludBgEIAEoDBISCgpjbGllbnRfa2V5GAUgASgMEiUKBnByb29mcxgGIAMoCzIVLmJhY2t1cHZhdWx0LnYxLlByb29mEg0KBWVwb2NoGAcgASgEIiUKBVByb29mEg0KBWluZGV4GAEgASgNEg0KBXByb29mGAIgASgMIlMKFkZpbmlzaFJlY292ZXJ5UmVzcG9uc2USKQoIcmVsZWFzZXMYASADKAsyFy5iYWNrdXB2YXVsdC52MS5SZWxlYXNlEg4KBnNpbGVudBgCIAMoDSIoCgdSZWxlYXNlEg0KBWluZGV4GAEgASgNEg4KBnNlYWxlZBgCIAEoDCJBChJFcmFzZVJlY29yZFJlcXVlc3QSEQoJcmVjb3JkX2lkGAEgASgJEgkKAWcYAiABKAwSDQoFZ3JhbnQYAyABKAkiKAoTRXJhc2VSZWNvcmRSZXNwb25zZRIRCglmb3Jnb3R0ZW4YASADKA0yoAUKDFZhdWx0U2VydmljZRJNCghHZXRGbGVldBIfLmJhY2t1cHZhdWx0LnYxLkdldEZsZWV0UmVxdWVzdBogLmJhY2t1cHZhdWx0LnYxLkdldEZsZWV0UmVzcG9uc2USXwoORGVzY3JpYmVSZWNvcmQSJS5iYWNrdXB2YXVsdC52MS5EZXNjcmliZVJlY29yZFJlcXVlc3QaJi5iYWNrdXB2YXVsdC52MS5EZXNjcmliZVJlY29yZFJlc3BvbnNlEmIKD0JlZ2luRW5yb2xsbWVudBImLmJhY2t1cHZhdWx0LnYxLkJlZ2luRW5yb2xsbWVudFJlcXVlc3QaJy5iYWNrdXB2YXVsdC52MS5CZWdpbkVucm9sbG1lbnRSZXNwb25zZRJlChBGaW5pc2hFbnJvbGxtZW50EicuYmFja3VwdmF1bHQudjEuRmluaXNoRW5yb2xsbWVudFJlcXVlc3QaKC5iYWNrdXB2YXVsdC52MS5GaW5pc2hFbnJvbGxtZW50UmVzcG9uc2USXAoNQmVnaW5SZWNvdmVyeRIkLmJhY2t1cHZhdWx0LnYxLkJlZ2luUmVjb3ZlcnlSZXF1ZXN0GiUuYmFja3VwdmF1bHQudjEuQmVnaW5SZWNvdmVyeVJlc3BvbnNlEl8KDkZpbmlzaFJlY292ZXJ5EiUuYmFja3VwdmF1bHQudjEuRmluaXNoUmVjb3ZlcnlSZXF1ZXN0GiYuYmFja3VwdmF1bHQudjEuRmluaXNoUmVjb3ZlcnlSZXNwb25zZRJWCgtFcmFzZVJlY29yZBIiLmJhY2t1cHZhdWx0LnYxLkVyYXNlUmVjb3JkUmVxdWVzdBojLmJhY2t1cHZhdWx0LnYxLkVyYXNlUmVjb3JkUmVzcG9uc2ViBnByb3RvMw", [file_backupvault_v1_record]);
+  fileDesc("ChpiYWNrdXB2YXVsdC92MS92YXVsdC5wcm90bxIOYmFja3VwdmF1bHQudjEiJAoPR2V0RmxlZXRSZXF1ZXN0EhEKCXRyZWVfc2l6ZRgBIAEoBCJsChBHZXRGbGVldFJlc3BvbnNlEhEKCXN0YXRlbWVudBgBIAEoDBIwCgZidW5kbGUYAiABKAsyIC5iYWNrdXB2YXVsdC52MS5WYWxpZGF0aW9uQnVuZGxlEhMKC2NvbnNpc3RlbmN5GAMgAygMIjQKEFZhbGlkYXRpb25CdW5kbGUSDQoFc21pbWUYASABKAwSEQoJbG9nX3Byb29mGAIgASgMIlQKFURlc2NyaWJlUmVjb3JkUmVxdWVzdBIRCglyZWNvcmRfaWQYASABKAkSEwoLa25vd25fZXBvY2gYAiABKAQSEwoLbGVhc3RfZXBvY2gYAyABKAQi/gEKFkRlc2NyaWJlUmVjb3JkUmVzcG9uc2USKgoFc3RhdGUYASABKA4yGy5iYWNrdXB2YXVsdC52MS5SZWNvcmRTdGF0ZRIJCgFnGAIgASgMEhUKDWF0dGVtcHRzX3VzZWQYAyABKA0SFgoOYXR0ZW1wdHNfbGltaXQYBCABKA0SFQoNbm90X2JlZm9yZV9tcxgFIAEoBBIPCgdob2xkZXJzGAYgAygNEhEKCXN0YXRlbWVudBgHIAEoDBIwCgZidW5kbGUYCCABKAsyIC5iYWNrdXB2YXVsdC52MS5WYWxpZGF0aW9uQnVuZGxlEhEKCW93bmVyX2tleRgJIAEoDCJ2ChZCZWdpbkVucm9sbG1lbnRSZXF1ZXN0EhEKCXJlY29yZF9pZBgBIAEoCRIJCgFnGAIgASgMEg0KBXBvaW50GAMgASgMEhEKCXByb29mX2tleRgEIAEoDBINCgVncmFudBgFIAEoCRINCgVlcG9jaBgGIAEoBCJAChdCZWdpbkVucm9sbG1lbnRSZXNwb25zZRIlCgZvZmZlcnMYASADKAsyFS5iYWNrdXB2YXVsdC52MS5PZmZlciJCCgVPZmZlchImCgZ0aWNrZXQYASABKAsyFi5iYWNrdXB2YXVsdC52MS5UaWNrZXQSEQoJc2lnbmF0dXJlGAIgASgMIsMBChdGaW5pc2hFbnJvbGxtZW50UmVxdWVzdBIRCglyZWNvcmRfaWQYASABKAkSDQoFcG9pbnQYAiABKAwSIgoEYm9keRgDIAEoCzIULmJhY2t1cHZhdWx0LnYxLkJvZHkSJwoHdGlja2V0cxgEIAMoCzIWLmJhY2t1cHZhdWx0LnYxLlRpY2tldBIRCglzaWduYXR1cmUYBSABKAwSDQoFZ3JhbnQYBiABKAkSFwoPb3duZXJfc2lnbmF0dXJlGAcgASgMIkYKGEZpbmlzaEVucm9sbG1lbnRSZXNwb25zZRIqCghlbnJvbGxlZBgBIAMoCzIYLmJhY2t1cHZhdWx0LnYxLkVucm9sbGVkIiwKCEVucm9sbGVkEg0KBWluZGV4GAEgASgNEhEKCXNpZ25hdHVyZRgCIAEoDCJhChRCZWdpblJlY292ZXJ5UmVxdWVzdBIRCglyZWNvcmRfaWQYASABKAkSCQoBZxgCIAEoDBINCgVwb2ludBgDIAEoDBINCgVncmFudBgEIAEoCRINCgVlcG9jaBgFIAEoBCKNAQoVQmVnaW5SZWNvdmVyeVJlc3BvbnNlEiIKBGJvZHkYASABKAsyFC5iYWNrdXB2YXVsdC52MS5Cb2R5Eg8KB2F0dGVtcHQYAiABKA0SLwoLZXZhbHVhdGlvbnMYAyADKAsyGi5iYWNrdXB2YXVsdC52MS5FdmFsdWF0aW9uEg4KBnNpbGVudBgEIAMoDSJZCgpFdmFsdWF0aW9uEg0KBWluZGV4GAEgASgNEhEKCWV2YWx1YXRlZBgCIAEoDBIWCg5lbnJvbGxlZF9hdF9tcxgDIAEoBBIRCglzaWduYXR1cmUYBCABKAwilwEKFUZpbmlzaFJlY292ZXJ5UmVxdWVzdBIRCglyZWNvcmRfaWQYASABKAkSCQoBZxgCIAEoDBIPCgdhdHRlbXB0GAMgASgNEg0KBXBvaW50GAQgASgMEhQKDGJsaW5kZWRfYmFzZRgFIAEoDBINCgVwcm9vZhgGIAEoDBINCgVlcG9jaBgHIAEoBBIMCgR0dXJuGAggASgNIlMKFkZpbmlzaFJlY292ZXJ5UmVzcG9uc2USKQoIcmVsZWFzZXMYASADKAsyFy5iYWNrdXB2YXVsdC52MS5SZWxlYXNlEg4KBnNpbGVudBgCIAMoDSI9CgdSZWxlYXNlEg0KBWluZGV4GAEgASgNEhAKCHJlbGVhc2VkGAIgASgMEhEKCXNpZ25hdHVyZRgDIAEoDCJBChJFcmFzZVJlY29yZFJlcXVlc3QSEQoJcmVjb3JkX2lkGAEgASgJEgkKAWcYAiABKAwSDQoFZ3JhbnQYAyABKAkiKAoTRXJhc2VSZWNvcmRSZXNwb25zZRIRCglmb3Jnb3R0ZW4YASADKA0yoAUKDFZhdWx0U2VydmljZRJNCghHZXRGbGVldBIfLmJhY2t1cHZhdWx0LnYxLkdldEZsZWV0UmVxdWVzdBogLmJhY2t1cHZhdWx0LnYxLkdldEZsZWV0UmVzcG9uc2USXwoORGVzY3JpYmVSZWNvcmQSJS5iYWNrdXB2YXVsdC52MS5EZXNjcmliZVJlY29yZFJlcXVlc3QaJi5iYWNrdXB2YXVsdC52MS5EZXNjcmliZVJlY29yZFJlc3BvbnNlEmIKD0JlZ2luRW5yb2xsbWVudBImLmJhY2t1cHZhdWx0LnYxLkJlZ2luRW5yb2xsbWVudFJlcXVlc3QaJy5iYWNrdXB2YXVsdC52MS5CZWdpbkVucm9sbG1lbnRSZXNwb25zZRJlChBGaW5pc2hFbnJvbGxtZW50EicuYmFja3VwdmF1bHQudjEuRmluaXNoRW5yb2xsbWVudFJlcXVlc3QaKC5iYWNrdXB2YXVsdC52MS5GaW5pc2hFbnJvbGxtZW50UmVzcG9uc2USXAoNQmVnaW5SZWNvdmVyeRIkLmJhY2t1cHZhdWx0LnYxLkJlZ2luUmVjb3ZlcnlSZXF1ZXN0GiUuYmFja3VwdmF1bHQudjEuQmVnaW5SZWNvdmVyeVJlc3BvbnNlEl8KDkZpbmlzaFJlY292ZXJ5EiUuYmFja3VwdmF1bHQudjEuRmluaXNoUmVjb3ZlcnlSZXF1ZXN0GiYuYmFja3VwdmF1bHQudjEuRmluaXNoUmVjb3ZlcnlSZXNwb25zZRJWCgtFcmFzZVJlY29yZBIiLmJhY2t1cHZhdWx0LnYxLkVyYXNlUmVjb3JkUmVxdWVzdBojLmJhY2t1cHZhdWx0LnYxLkVyYXNlUmVjb3JkUmVzcG9uc2ViBnByb3RvMw", [file_backupvault_v1_record]);
 
 /**
  * @generated from message backupvault.v1.GetFleetRequest
@@ -217,11 +217,11 @@ export type BeginEnrollmentRequest = Message<"backupvault.v1.BeginEnrollmentRequ
   point: Uint8Array;
 
   /**
-   * E, ephemeral
+   * A, the public key that the enrolment will be finished with
    *
-   * @generated from field: bytes client_key = 4;
+   * @generated from field: bytes proof_key = 4;
    */
-  clientKey: Uint8Array;
+  proofKey: Uint8Array;
 
   /**
    * JWS over transcript "begin-enrolment"
@@ -267,33 +267,14 @@ export const BeginEnrollmentResponseSchema: GenMessage<BeginEnrollmentResponse> 
  */
 export type Offer = Message<"backupvault.v1.Offer"> & {
   /**
-   * @generated from field: uint32 index = 1;
-   */
-  index: number;
-
-  /**
-   * K_i
-   *
-   * @generated from field: bytes public_key = 2;
-   */
-  publicKey: Uint8Array;
-
-  /**
-   * Z_i
-   *
-   * @generated from field: bytes evaluated = 3;
-   */
-  evaluated: Uint8Array;
-
-  /**
-   * @generated from field: backupvault.v1.Ticket ticket = 4;
+   * @generated from field: backupvault.v1.Ticket ticket = 1;
    */
   ticket?: Ticket | undefined;
 
   /**
    * by V_i over transcript "offer"
    *
-   * @generated from field: bytes signature = 5;
+   * @generated from field: bytes signature = 2;
    */
   signature: Uint8Array;
 };
@@ -322,23 +303,23 @@ export type FinishEnrollmentRequest = Message<"backupvault.v1.FinishEnrollmentRe
   point: Uint8Array;
 
   /**
-   * as at BeginEnrollment
-   *
-   * @generated from field: bytes client_key = 3;
-   */
-  clientKey: Uint8Array;
-
-  /**
-   * @generated from field: backupvault.v1.Body body = 4;
+   * @generated from field: backupvault.v1.Body body = 3;
    */
   body?: Body | undefined;
 
   /**
    * ascending index, one for each share of the body
    *
-   * @generated from field: repeated backupvault.v1.Deposit deposits = 5;
+   * @generated from field: repeated backupvault.v1.Ticket tickets = 4;
    */
-  deposits: Deposit[];
+  tickets: Ticket[];
+
+  /**
+   * ECDSA by the private key of A, over transcript "finish"
+   *
+   * @generated from field: bytes signature = 5;
+   */
+  signature: Uint8Array;
 
   /**
    * JWS over body_hash
@@ -363,44 +344,6 @@ export const FinishEnrollmentRequestSchema: GenMessage<FinishEnrollmentRequest> 
   messageDesc(file_backupvault_v1_vault, 8);
 
 /**
- * What the client hands to one replica.
- *
- * @generated from message backupvault.v1.Deposit
- */
-export type Deposit = Message<"backupvault.v1.Deposit"> & {
-  /**
-   * @generated from field: uint32 index = 1;
-   */
-  index: number;
-
-  /**
-   * @generated from field: backupvault.v1.Ticket ticket = 2;
-   */
-  ticket?: Ticket | undefined;
-
-  /**
-   * 40 bytes
-   *
-   * @generated from field: bytes sealed_auth = 3;
-   */
-  sealedAuth: Uint8Array;
-
-  /**
-   * 40 bytes
-   *
-   * @generated from field: bytes sealed_release = 4;
-   */
-  sealedRelease: Uint8Array;
-};
-
-/**
- * Describes the message backupvault.v1.Deposit.
- * Use `create(DepositSchema)` to create a new message.
- */
-export const DepositSchema: GenMessage<Deposit> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 9);
-
-/**
  * @generated from message backupvault.v1.FinishEnrollmentResponse
  */
 export type FinishEnrollmentResponse = Message<"backupvault.v1.FinishEnrollmentResponse"> & {
@@ -415,7 +358,7 @@ export type FinishEnrollmentResponse = Message<"backupvault.v1.FinishEnrollmentR
  * Use `create(FinishEnrollmentResponseSchema)` to create a new message.
  */
 export const FinishEnrollmentResponseSchema: GenMessage<FinishEnrollmentResponse> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 10);
+  messageDesc(file_backupvault_v1_vault, 9);
 
 /**
  * @generated from message backupvault.v1.Enrolled
@@ -439,7 +382,7 @@ export type Enrolled = Message<"backupvault.v1.Enrolled"> & {
  * Use `create(EnrolledSchema)` to create a new message.
  */
 export const EnrolledSchema: GenMessage<Enrolled> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 11);
+  messageDesc(file_backupvault_v1_vault, 10);
 
 /**
  * @generated from message backupvault.v1.BeginRecoveryRequest
@@ -482,7 +425,7 @@ export type BeginRecoveryRequest = Message<"backupvault.v1.BeginRecoveryRequest"
  * Use `create(BeginRecoveryRequestSchema)` to create a new message.
  */
 export const BeginRecoveryRequestSchema: GenMessage<BeginRecoveryRequest> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 12);
+  messageDesc(file_backupvault_v1_vault, 11);
 
 /**
  * @generated from message backupvault.v1.BeginRecoveryResponse
@@ -518,7 +461,7 @@ export type BeginRecoveryResponse = Message<"backupvault.v1.BeginRecoveryRespons
  * Use `create(BeginRecoveryResponseSchema)` to create a new message.
  */
 export const BeginRecoveryResponseSchema: GenMessage<BeginRecoveryResponse> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 13);
+  messageDesc(file_backupvault_v1_vault, 12);
 
 /**
  * @generated from message backupvault.v1.Evaluation
@@ -530,7 +473,7 @@ export type Evaluation = Message<"backupvault.v1.Evaluation"> & {
   index: number;
 
   /**
-   * Z_i
+   * Z_i, 32 bytes: an x coordinate
    *
    * @generated from field: bytes evaluated = 2;
    */
@@ -554,7 +497,7 @@ export type Evaluation = Message<"backupvault.v1.Evaluation"> & {
  * Use `create(EvaluationSchema)` to create a new message.
  */
 export const EvaluationSchema: GenMessage<Evaluation> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 14);
+  messageDesc(file_backupvault_v1_vault, 13);
 
 /**
  * @generated from message backupvault.v1.FinishRecoveryRequest
@@ -581,16 +524,18 @@ export type FinishRecoveryRequest = Message<"backupvault.v1.FinishRecoveryReques
   point: Uint8Array;
 
   /**
-   * E, ephemeral
+   * B = b·T, one for all holders
    *
-   * @generated from field: bytes client_key = 5;
+   * @generated from field: bytes blinded_base = 5;
    */
-  clientKey: Uint8Array;
+  blindedBase: Uint8Array;
 
   /**
-   * @generated from field: repeated backupvault.v1.Proof proofs = 6;
+   * ECDSA by the private key of A, over transcript "proof": one for all holders, 64 bytes
+   *
+   * @generated from field: bytes proof = 6;
    */
-  proofs: Proof[];
+  proof: Uint8Array;
 
   /**
    * as in BeginEnrollmentRequest
@@ -598,6 +543,13 @@ export type FinishRecoveryRequest = Message<"backupvault.v1.FinishRecoveryReques
    * @generated from field: uint64 epoch = 7;
    */
   epoch: bigint;
+
+  /**
+   * how many replies to this request were of no use: a frontend then asks another replica first
+   *
+   * @generated from field: uint32 turn = 8;
+   */
+  turn: number;
 };
 
 /**
@@ -605,31 +557,7 @@ export type FinishRecoveryRequest = Message<"backupvault.v1.FinishRecoveryReques
  * Use `create(FinishRecoveryRequestSchema)` to create a new message.
  */
 export const FinishRecoveryRequestSchema: GenMessage<FinishRecoveryRequest> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 15);
-
-/**
- * @generated from message backupvault.v1.Proof
- */
-export type Proof = Message<"backupvault.v1.Proof"> & {
-  /**
-   * @generated from field: uint32 index = 1;
-   */
-  index: number;
-
-  /**
-   * 32 bytes
-   *
-   * @generated from field: bytes proof = 2;
-   */
-  proof: Uint8Array;
-};
-
-/**
- * Describes the message backupvault.v1.Proof.
- * Use `create(ProofSchema)` to create a new message.
- */
-export const ProofSchema: GenMessage<Proof> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 16);
+  messageDesc(file_backupvault_v1_vault, 14);
 
 /**
  * @generated from message backupvault.v1.FinishRecoveryResponse
@@ -651,7 +579,7 @@ export type FinishRecoveryResponse = Message<"backupvault.v1.FinishRecoveryRespo
  * Use `create(FinishRecoveryResponseSchema)` to create a new message.
  */
 export const FinishRecoveryResponseSchema: GenMessage<FinishRecoveryResponse> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 17);
+  messageDesc(file_backupvault_v1_vault, 15);
 
 /**
  * @generated from message backupvault.v1.Release
@@ -663,11 +591,18 @@ export type Release = Message<"backupvault.v1.Release"> & {
   index: number;
 
   /**
-   * 40 bytes, the release share under the session key
+   * 32 bytes: the x coordinate of the release key's product with B
    *
-   * @generated from field: bytes sealed = 2;
+   * @generated from field: bytes released = 2;
    */
-  sealed: Uint8Array;
+  released: Uint8Array;
+
+  /**
+   * by V_i over transcript "released"
+   *
+   * @generated from field: bytes signature = 3;
+   */
+  signature: Uint8Array;
 };
 
 /**
@@ -675,7 +610,7 @@ export type Release = Message<"backupvault.v1.Release"> & {
  * Use `create(ReleaseSchema)` to create a new message.
  */
 export const ReleaseSchema: GenMessage<Release> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 18);
+  messageDesc(file_backupvault_v1_vault, 16);
 
 /**
  * @generated from message backupvault.v1.EraseRecordRequest
@@ -704,7 +639,7 @@ export type EraseRecordRequest = Message<"backupvault.v1.EraseRecordRequest"> & 
  * Use `create(EraseRecordRequestSchema)` to create a new message.
  */
 export const EraseRecordRequestSchema: GenMessage<EraseRecordRequest> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 19);
+  messageDesc(file_backupvault_v1_vault, 17);
 
 /**
  * @generated from message backupvault.v1.EraseRecordResponse
@@ -723,7 +658,7 @@ export type EraseRecordResponse = Message<"backupvault.v1.EraseRecordResponse"> 
  * Use `create(EraseRecordResponseSchema)` to create a new message.
  */
 export const EraseRecordResponseSchema: GenMessage<EraseRecordResponse> = /*@__PURE__*/
-  messageDesc(file_backupvault_v1_vault, 20);
+  messageDesc(file_backupvault_v1_vault, 18);
 
 /**
  * What a backup frontend calls, over mTLS. The tenant is the one that the client certificate names.
