@@ -217,8 +217,15 @@ static int is_same(const struct stat *a, const struct stat *b) {
          a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+/* A module may free what a session of another thread's works with (SoftHSM does), so what ends sessions waits for the calls under way. */
+static atomic_int inside;
+
+static void wait_for_calls(void) {
+  for (int i = 0; i < 5000 && atomic_load(&inside) > 0; i++) usleep(100);
+}
+
 /* What is asked for now. What is to happen once happens in the call that is the first to see it. */
-static struct faults look(void) {
+static struct faults look(int enters) {
   char buffer[4096];
   const char *path = beside(buffer, sizeof buffer, "");
   struct stat now = {0};
@@ -231,10 +238,12 @@ static struct faults look(void) {
     seen = now;
     calls_since = 0;
     if (faults.vanished) is_stale = 1;
+    if (faults.closes || faults.vanished || faults.logs_out) wait_for_calls();
     if (faults.closes || faults.vanished) close_sessions();
     if (faults.logs_out) log_out();
   }
   struct faults copy = faults;
+  if (enters) atomic_fetch_add(&inside, 1);
   pthread_mutex_unlock(&lock);
   return copy;
 }
@@ -267,7 +276,7 @@ static void litter(ulong session) {
   original->functions[N_CreateObject](session, (ulong)template, 3, (ulong)&object, 0, 0, 0, 0);
 }
 
-static struct faults look(void);
+static struct faults look(int enters);
 
 static void happen(int n, const struct faults *now, ulong session) {
   if (n != now->at) return;
@@ -279,7 +288,7 @@ static void happen(int n, const struct faults *now, ulong session) {
   if (now->event == LITTER) litter(session);
   else if (now->event == CRASH) raise(SIGSEGV);
   else if (now->event == LOG_OUT) real(N_Logout, session, 0, 0);
-  else for (look(); is_same(&asked, &seen); look()) usleep(1000);
+  else for (look(0); is_same(&asked, &seen); look(0)) usleep(1000);
 }
 
 static int has(const struct attribute *template, ulong count, ulong attribute, ulong value) {
@@ -461,12 +470,14 @@ static ulong forward(int n, WORDS) {
   clock_gettime(CLOCK_MONOTONIC, &began);
   atomic_fetch_add(&calls[0], 1);
   atomic_fetch_add(&calls[n + 1], 1);
-  struct faults now = look();
+  struct faults now = look(1);
   while (now.hangs) {
+    atomic_fetch_sub(&inside, 1);
     usleep(1000);
-    now = look();
+    now = look(1);
   }
   ulong result = answer(n, &now, a, b, c, d, e, f, g, h);
+  atomic_fetch_sub(&inside, 1);
   if (now.latency) {
     prctl(PR_SET_TIMERSLACK, 1); /* of this thread; else each call takes 50 microseconds more than asked for */
     sleep_until(began, now.latency);

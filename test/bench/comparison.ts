@@ -38,7 +38,7 @@ interface Step extends Pick<ComparedStep, 'id' | 'name' | 'aim'> {
   readonly landed: (token: LandedToken) => void;
   /** The daemon's code, in this thread. */
   readonly daemon: (token: ReplicaToken, requests: Requests) => void;
-  /** The calls into the token, with the products between them or without, where nothing else is to be measured. */
+  /** The bare calls, with what the host computes for them or without, where nothing else is to be measured. */
   readonly raw?: (token: RawToken) => void;
 }
 
@@ -51,7 +51,7 @@ const landedEvaluation = (token: LandedToken): void => {
 const steps: readonly Step[] = [
   {
     id: 'evaluation',
-    name: 'evaluation, from MAC to receipt: token and host’s products',
+    name: 'evaluation, from MAC to receipt: token and host',
     aim: 0.55,
     landed: landedEvaluation,
     daemon: (token, requests) => evaluate(token, requests.evaluate),
@@ -59,7 +59,7 @@ const steps: readonly Step[] = [
   },
   {
     id: 'daemon',
-    name: 'the same, now with all of the daemon’s code for it',
+    name: 'the same, now by the daemon’s code',
     landed: landedEvaluation,
     daemon: (token, requests) => evaluate(token, requests.evaluate),
   },
@@ -87,7 +87,7 @@ const steps: readonly Step[] = [
   },
   {
     id: 'enrolment',
-    name: 'enrolment, from offer to live: now with all of the daemon’s code',
+    name: 'enrolment, from offer to live, now by the daemon’s code',
     landed: (token) => {
       token.offer();
       token.prepare();

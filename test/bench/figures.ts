@@ -61,7 +61,7 @@ function tokenFigures({ operations, evaluation }: TokenResults): Figure[] {
   const { raw: bare, port, portAlone, thread } = evaluation;
   return [
     ...raw,
-    microseconds('port.bare', 'evaluation: bare calls and the host’s product', bare.wall),
+    microseconds('port.bare', 'evaluation: bare calls, and what the host computes for them', bare.wall),
     // 0.85 of the rate of the bare calls
     percent('port.throughput', 'port: overhead, many calls in flight', port.wallRatio - 1, 17.6),
     percent('port.latency', 'port: overhead, one call at a time', portAlone.wallRatio - 1, 17.6),

@@ -5,10 +5,8 @@ import { derivedX, proofKey } from '../../daemon/token/keys/templates.ts';
 import { attributeType, encodeTemplate } from '../../daemon/token/pkcs11/attributes.ts';
 import { CKM, ecdh, plain } from '../../daemon/token/pkcs11/mechanisms.ts';
 import { findSlot } from '../../daemon/token/pkcs11/module.ts';
-import { parsePoint } from '../../protocol/point.ts';
 import { tweakFrom } from '../../protocol/scalar.ts';
-import { proofTranscript, subRecordTranscript, type TweakUse, tweakTranscript } from '../../protocol/transcripts.ts';
-import { parseX, type XCoordinate } from '../../protocol/x-coordinate.ts';
+import { proofTranscript, receiptTranscript, subRecordTranscript, type TweakUse, tweakTranscript } from '../../protocol/transcripts.ts';
 import type { TokenStage } from './token-stage.ts';
 
 const hmac = plain(CKM.SHA256_HMAC);
@@ -31,9 +29,9 @@ export class RawToken {
   }
 
   /** A vote's signature, a receipt's, an answer's. */
-  sign(): Buffer {
+  sign(digest: Uint8Array = this.#data.digest): Buffer {
     this.#module.C_SignInit(this.#session, ecdsa, this.#keys.receipt);
-    return this.#module.C_Sign(this.#session, this.#data.digest, Buffer.alloc(64));
+    return this.#module.C_Sign(this.#session, bufferOf(digest), Buffer.alloc(64));
   }
 
   /** The token's part of an evaluation: MAC, tweak, one derivation, the receipt's signature. */
@@ -44,13 +42,14 @@ export class RawToken {
     this.sign();
   }
 
-  /** The same with what the host computes in between, which is the tweak's scalar and its product. */
-  evaluate(): XCoordinate {
-    this.#verifyMac();
-    const product = multiplyX(tweakFrom(this.#tweak('oprf')), this.#data.point, 'the blinded element');
-    const x = this.#derive('oprf', ecdh(liftUncompressed(product)));
-    this.sign();
-    return parseX(x, 'x');
+  /** The same with all that the host computes for it: three transcripts, the tweak's scalar, and its product with the point. */
+  evaluate(): void {
+    const { name, generation, point } = this.#data;
+    this.#verifyMac(subRecordTranscript({ ...name, ...generation }).digest);
+    const mac = this.#tweak('oprf', tweakTranscript('oprf', { ...name, seed: generation.seed }).digest);
+    const product = multiplyX(tweakFrom(mac), point, 'the blinded element');
+    const evaluated = this.#derive('oprf', ecdh(liftUncompressed(product)));
+    this.sign(receiptTranscript({ ...name, ...generation, attempt: 1, limit: 10, point, evaluated }).digest);
   }
 
   /** The token's part of a release: MAC, proof, tweak, one derivation, the answer's signature. */
@@ -70,15 +69,14 @@ export class RawToken {
     this.#module.C_CloseSession(this.#session);
   }
 
-  #verifyMac(): void {
-    const { digest, mac } = this.#data.subRecord;
+  #verifyMac(digest: Uint8Array = this.#data.subRecord): void {
     this.#module.C_VerifyInit(this.#session, hmac, this.#keys.mac);
-    this.#module.C_Verify(this.#session, digest, mac);
+    this.#module.C_Verify(this.#session, bufferOf(digest), this.#data.mac);
   }
 
-  #tweak(use: TweakUse): Buffer {
+  #tweak(use: TweakUse, digest: Uint8Array = this.#data.tweaks[use]): Buffer {
     this.#module.C_SignInit(this.#session, hmac, this.#keys.mac);
-    return this.#module.C_Sign(this.#session, this.#data.tweaks[use], Buffer.alloc(32));
+    return this.#module.C_Sign(this.#session, bufferOf(digest), Buffer.alloc(32));
   }
 
   #derive(use: TweakUse, derivation: pkcs11js.Mechanism): Buffer {
@@ -91,21 +89,27 @@ export class RawToken {
 
 function prepareData({ token: { profile, ...view }, requests }: TokenStage) {
   const { evaluate, release } = requests;
-  const { generation } = evaluate;
+  const { generation, point } = evaluate;
   const name = { fleet: view.fleet, index: view.index, epoch: view.epoch, rid: generation.rid, g: generation.g };
-  const tweak = (use: TweakUse) => Buffer.from(tweakTranscript(use, { ...name, seed: generation.seed }).digest);
+  const tweak = (use: TweakUse) => tweakTranscript(use, { ...name, seed: generation.seed }).digest;
   const proofPoint = inForm(profile.readPoint, decompress(release.proofKey, 'the proof key'));
   return {
-    digest: Buffer.from(requests.sign),
-    subRecord: { digest: Buffer.from(subRecordTranscript({ ...name, ...generation }).digest), mac: Buffer.from(generation.mac) },
+    name,
+    generation,
+    point,
+    digest: requests.sign,
+    subRecord: subRecordTranscript({ ...name, ...generation }).digest,
+    mac: Buffer.from(generation.mac),
     tweaks: { oprf: tweak('oprf'), release: tweak('release') },
-    point: parsePoint(evaluate.point, 'the point'),
-    derivation: ecdh(decompress(evaluate.point, 'the point')),
+    derivation: ecdh(decompress(point, 'the point')),
     x: encodeTemplate(derivedX(profile)),
     proof: {
       key: encodeTemplate({ ...proofKey(profile), ecPoint: proofPoint }),
-      digest: Buffer.from(proofTranscript(name, release.attempt, release.point, release.blindedBase).digest),
+      digest: bufferOf(proofTranscript(name, release.attempt, release.point, release.blindedBase).digest),
       signature: Buffer.from(release.proof),
     },
   };
 }
+
+/** The same memory. */
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -33,7 +33,7 @@ export interface TokenResults {
   /** Each operation in the module alone. */
   readonly operations: Readonly<Record<RawOperation, Sampled>>;
   /**
-   * An evaluation from MAC to receipt: the calls into the module and what the host multiplies (`raw`); the daemon's code for it in this
+   * An evaluation from MAC to receipt: the calls into the module and what the host computes for them (`raw`); the daemon's code for it in this
    * thread (`thread`); the same through the port, with several calls in flight (`port`) and with one (`portAlone`).
    */
   readonly evaluation: Readonly<Record<Kind, EvaluationCost>>;
