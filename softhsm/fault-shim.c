@@ -226,25 +226,29 @@ static void wait_for_calls(void) {
 
 /* What is asked for now. What is to happen once happens in the call that is the first to see it. */
 static struct faults look(int enters) {
+  static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* who is inside does not wait for it */
   char buffer[4096];
   const char *path = beside(buffer, sizeof buffer, "");
   struct stat now = {0};
-  pthread_mutex_lock(&lock);
+  pthread_mutex_lock(&gate);
   if (path && stat(path, &now) != 0) now = (struct stat){0};
-  if (!is_same(&now, &seen)) {
+  pthread_mutex_lock(&lock);
+  int is_new = !is_same(&now, &seen);
+  if (is_new) {
     FILE *file = now.st_ino ? fopen(path, "r") : NULL;
     faults = file ? parse(file) : (struct faults){.at = ALL};
     if (file) fclose(file);
     seen = now;
     calls_since = 0;
     if (faults.vanished) is_stale = 1;
-    if (faults.closes || faults.vanished || faults.logs_out) wait_for_calls();
-    if (faults.closes || faults.vanished) close_sessions();
-    if (faults.logs_out) log_out();
   }
   struct faults copy = faults;
-  if (enters) atomic_fetch_add(&inside, 1);
   pthread_mutex_unlock(&lock);
+  if (is_new && (copy.closes || copy.vanished || copy.logs_out)) wait_for_calls();
+  if (is_new && (copy.closes || copy.vanished)) close_sessions();
+  if (is_new && copy.logs_out) log_out();
+  if (enters) atomic_fetch_add(&inside, 1);
+  pthread_mutex_unlock(&gate);
   return copy;
 }
 

@@ -107,14 +107,15 @@ export function compareWithLanded(stage: TokenStage, { warmUp, rounds, calls }: 
   const counted = countCalls(stage);
   const landed = new LandedToken(token.module, findSlot(token.module, location.tokenLabel));
   const raw = new RawToken(stage);
-  const compared = steps.map((step) => {
-    const turn = (length: number) => ({
+  const turn = (length: number) =>
+    steps.map((step) => ({
       landed: cpuOfTurn(length, () => step.landed(landed)),
       now: cpuOfTurn(length, () => (step.raw ? step.raw(raw) : step.daemon(token, requests))),
-    });
-    turn(warmUp);
-    const measured = Array.from({ length: rounds }, () => turn(calls));
-    const { id, name, aim } = step;
+    }));
+  turn(warmUp);
+  const turns = Array.from({ length: rounds }, () => turn(calls));
+  const compared = steps.map(({ id, name, aim }, i) => {
+    const measured = turns.map((each) => each[i] as (typeof each)[number]);
     return {
       id,
       name,

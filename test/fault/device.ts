@@ -108,6 +108,8 @@ export class Device {
     const { recordId, backupKey, policy } = account;
     await this.#work(account, code, async () => {
       const enrolment = await this.#vault.beginEnrolment({ recordId, code, backupKey, policy, allowFewerHolders });
+      // A user who looks at the code for a while: tickets of replicas that restart meanwhile are worth nothing.
+      if (this.#options.random.chance(0.05)) await delay(this.#options.random.integer(2000, 15_000));
       try {
         await enrolment.finish();
         this.#enrolled(account, enrolment.g);

@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 import type { Violation } from './checker.ts';
-import type { HistoryEvent } from './history.ts';
+import type { Call, HistoryEvent } from './history.ts';
 import { recoveryTimes } from './recovery-times.ts';
 
 const AIM = 3000;
@@ -57,11 +57,19 @@ export function countsOf(events: readonly HistoryEvent[]) {
     'generations enrolled': new Set(
       calls.flatMap(({ method, outcome, g }) => (method === 'finishEnrollment' && outcome === 'ok' ? [g] : [])),
     ).size,
+    'begun again, since their tickets were refused': begunAgain(calls),
     records: new Set(calls.map(({ rid }) => rid).filter((rid) => rid !== '')).size,
     'records that etcd lied about': new Set(events.flatMap((event) => (event.type === 'rolled-back' ? [event.rid] : []))).size,
     'evaluations seen at the tokens': events.filter(({ type }) => type === 'evaluated').length,
     'faults injected': events.filter(({ type }) => type === 'fault').length,
   };
+}
+
+/** Generations that got no other answer. */
+function begunAgain(calls: readonly Call[]): number {
+  const enrolments = calls.filter(({ method }) => method === 'finishEnrollment');
+  const others = new Set(enrolments.filter(({ outcome }) => outcome !== 'TICKET_REFUSED').map(({ g }) => g));
+  return new Set(enrolments.map(({ g }) => g).filter((g) => !others.has(g))).size;
 }
 
 function countBy(items: readonly string[]): Map<string, number> {

@@ -14,7 +14,7 @@ import { type HashedBody, parseBody } from '../../protocol/body.ts';
 import type { Ticket } from '../../protocol/offer.ts';
 import { eraseTranscript } from '../../protocol/transcripts.ts';
 import { guess } from './support/attempt.ts';
-import { type Draft, draftEnrolment, enrolled, finishRequest, finishSignature, grantFor, prepareRequest } from './support/draft.ts';
+import { begin, type Draft, draftEnrolment, enrolled, finishRequest, finishSignature, grantFor, prepareRequest } from './support/draft.ts';
 import { refusalOf } from './support/refusals.ts';
 import { World } from './support/world.ts';
 
@@ -81,6 +81,15 @@ describe('an enrolment that it bends on the way', () => {
     const { signature } = await finishRequest(world, await draftEnrolment(world, 'bent'));
     expect(await offered(() => {}, { signature })).toBe('FINISH_REFUSED');
     expect(await offered(() => {}, { point: (await guess(world, draft, 'a code')).blinded.point })).toBe('TICKET_REFUSED');
+  });
+
+  test('is refused with a ticket that the frontend asked for again, in the device’s name: its seed is another one', async () => {
+    const { recordId, g, blinded, body, tickets } = draft;
+    const offers = await begin(world, { recordId, g, point: blinded.point, proofKey: body.proofKey });
+    const ticket = offers.find((offer) => offer.ticket?.index === 1)?.ticket as Ticket;
+    expect(await offered(() => {}, { ticket })).toBe('TICKET_REFUSED');
+    const tags = [ticket, ...tickets.slice(1)].map(({ tag }) => tag);
+    expect(await offered(() => {}, { ticket, tags })).toBe('FINISH_REFUSED');
   });
 
   test('is stored as the device made it, in spite of all this; then no other body has its g', async () => {
