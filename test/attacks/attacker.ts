@@ -8,15 +8,15 @@ import { type Body, shareOf } from '../../protocol/body.ts';
 import { recordTranscript } from '../../protocol/transcripts.ts';
 import { quickHash, RECORD } from '../harness/soft-client.ts';
 import { SoftFleet } from '../harness/soft-fleet.ts';
-import { outputOf, type Token, under } from './token-use.ts';
+import { outputOf, type Token } from './token-use.ts';
 
 type Point = InstanceType<typeof p256.Point>;
 
 /** A replica whose seed is at hand as well as the use of its token. */
 export interface Open extends Token {
   readonly seed: Bytes;
-  /** k·t_o */
-  readonly evaluates: Bytes;
+  /** Z of a point, under k·t_o. */
+  readonly evaluate: (point: Uint8Array) => Bytes;
   /** What its share of R is masked with, and the share. */
   readonly releaseMask: Bytes;
   readonly release: Bytes;
@@ -78,7 +78,7 @@ export function evaluate(candidate: Candidate, { open, underEach }: Pick<Evidenc
   const point = element.toBytes(false);
   return {
     ...candidate,
-    outputs: open.map(({ evaluates }) => outputOf(input, under(evaluates)(point) as Bytes)),
+    outputs: open.map((replica) => outputOf(input, replica.evaluate(point))),
     xs: [element.toBytes().slice(1), selfBlinded.toBytes().slice(1), ...underEach(point)],
   };
 }

@@ -72,8 +72,9 @@ function openedOf(fleet: SoftFleet, body: Body, tokens: readonly Token[]): Open[
     const { seed } = fleet.replica(token.index).stateOf(body.g);
     const d = under(keyUnder(token, 'release', body, seed))(body.releaseBase) as Bytes;
     const releaseMask = releaseMaskKey(d, body.rid, body.g, token.index);
+    const evaluated = under(keyUnder(token, 'oprf', body, seed));
     const release = xor(shareIn(body, token.index).releaseMask, releaseMask);
-    return { ...token, seed: new Uint8Array(seed), evaluates: keyUnder(token, 'oprf', body, seed), releaseMask, release };
+    return { ...token, seed: new Uint8Array(seed), evaluate: (point) => evaluated(point) as Bytes, releaseMask, release };
   });
 }
 
