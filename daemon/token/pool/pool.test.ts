@@ -59,6 +59,7 @@ it('a PIN once refused is not tried again, lest the token lock it, until its fil
     const session = module.C_OpenSession(slot, 6); // read/write
     if (!isLoggedIn) module.C_Login(session, 1, from); // NSS wants it
     module.C_SetPIN(session, from, to);
+    module.C_Logout(session); // a proxy has sessions of its own for each who loaded it, and one login
     module.C_CloseAllSessions(slot);
   };
   setPin(pinInFile, changed, true);
