@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { makeBlankToken, PIN } from '../daemon/token/testing.ts';
 import { profilePath } from '../primitives/package-root.ts';
 import { capture } from '../test/harness/capture.ts';
+import { makeBlankToken, PIN } from '../test/harness/test-token.ts';
 import { exitCodes } from './exit-codes.ts';
 import { run } from './program.ts';
 

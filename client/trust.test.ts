@@ -1,12 +1,12 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { formatNoteKey } from '../fleet/log/note-key.ts';
-import { softKey } from '../fleet/log/testing.ts';
 import type { CheckCode } from '../fleet/verify/check-codes.ts';
 import { utf8 } from '../primitives/bytes.ts';
 import { encodeStatement, parseStatement } from '../protocol/statement.ts';
 import { InstantClock } from '../test/harness/soft-client.ts';
 import { SoftFleet } from '../test/harness/soft-fleet.ts';
 import { DAY, SoftMemory, SoftNotary } from '../test/harness/soft-notary.ts';
+import { softKey } from '../test/harness/test-log.ts';
 import { Fleet } from './fleet.ts';
 import { trustIn, trustInDraining } from './trust.ts';
 import type { WitnessedPolicy } from './trust-policy.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { keyTemplates } from '../daemon/token/keys/templates.ts';
-import { softHsmProfile } from '../daemon/token/testing.ts';
+import { softHsmProfile } from '../test/harness/test-token.ts';
 import { keyRules } from './key-rules.ts';
 
 const profile = softHsmProfile();

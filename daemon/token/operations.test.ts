@@ -14,14 +14,14 @@ import {
   tweakTranscript,
 } from '../../protocol/transcripts.ts';
 import { xOf } from '../../protocol/x-coordinate.ts';
+import { enrol, recover, recoveryOf, ticketFields } from '../../test/harness/test-record.ts';
+import { makeTestToken, pin } from '../../test/harness/test-token.ts';
 import { evaluate } from './evaluate.ts';
 import { openReplica } from './keys/replica.ts';
 import { offer, prepare } from './offer.ts';
 import type { StoredGeneration } from './port.ts';
 import { hmac, multiple, multiply, scalarWithLeadingZero, signWith } from './reference.ts';
 import { release } from './release.ts';
-import { makeTestToken, pin } from './testing.ts';
-import { enrol, recover, recoveryOf, ticketFields } from './testing-record.ts';
 import { mac, sign } from './verify.ts';
 
 const { Fn } = p256.Point;

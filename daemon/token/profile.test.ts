@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { softHsmProfile } from '../../test/harness/test-token.ts';
 import { loadProfile, modulePath, parseProfile } from './profile.ts';
-import { softHsmProfile } from './testing.ts';
 
 const profile = softHsmProfile();
 const changed = (changes: object): string => JSON.stringify({ ...profile, ...changes }); // JSON is YAML

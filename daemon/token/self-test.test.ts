@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { makeTestToken, pin } from '../../test/harness/test-token.ts';
 import type { KeyName } from './keys/key-sets.ts';
 import { makeKey } from './keys/make-keys.ts';
 import { openReplica, type ReplicaToken } from './keys/replica.ts';
@@ -7,7 +8,6 @@ import type { Template } from './pkcs11/attributes.ts';
 import { CKM } from './pkcs11/mechanisms.ts';
 import { allProbes, isEnforced, runRequiredProbes } from './probe/probes.ts';
 import { selfTest } from './self-test.ts';
-import { makeTestToken, pin } from './testing.ts';
 
 const token = openReplica(makeTestToken(afterAll).location, pin());
 const { profile, session } = token;

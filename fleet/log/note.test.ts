@@ -2,10 +2,10 @@ import { createPublicKey, verify } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
+import { softKey } from '../../test/harness/test-log.ts';
 import { formatNote, parseNote } from './note.ts';
 import { formatNoteKey, noteKey, parseNoteKey } from './note-key.ts';
 import { cosign, cosignedAt, isSigned, signText } from './note-signature.ts';
-import { softKey } from './testing.ts';
 
 const malformed = expect.objectContaining({ code: 'MALFORMED' });
 

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
+import { softCheckpoint, softKey } from '../../test/harness/test-log.ts';
 import { asCosigner, noteKey } from './note-key.ts';
 import { cosign, signText } from './note-signature.ts';
 import { type LogPolicy, verifyCheckpoint } from './policy.ts';
-import { softCheckpoint, softKey } from './testing.ts';
 import { leafHash } from './tree.ts';
 
 const DAY = 24 * 3600 * 1000;

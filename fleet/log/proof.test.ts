@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
+import { softCheckpoint, softKey } from '../../test/harness/test-log.ts';
 import { makeInclusionProof } from './inclusion.ts';
 import { formatProof, parseProof, provesEntry } from './proof.ts';
-import { softCheckpoint, softKey } from './testing.ts';
 import { leafHash } from './tree.ts';
 
 const entries = ['first', 'second', 'third', 'fourth', 'fifth'].map(utf8);

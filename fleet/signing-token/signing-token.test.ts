@@ -6,10 +6,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { initToken } from '../../daemon/token/keys/init-token.ts';
 import { modulePath } from '../../daemon/token/profile.ts';
 import { makeSoftHsmDirectory } from '../../daemon/token/softhsm-directory.ts';
-import { pin, softHsmProfile, soPin } from '../../daemon/token/testing.ts';
 import { utf8 } from '../../primitives/bytes.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
+import { pin, softHsmProfile, soPin } from '../../test/harness/test-token.ts';
 import { SigningToken } from './signing-token.ts';
 
 const profile = softHsmProfile();

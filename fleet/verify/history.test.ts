@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { toHex } from '../../primitives/bytes.ts';
 import { parseStatement } from '../../protocol/statement.ts';
-import { softStatement } from '../witness/testing.ts';
+import { softStatement } from '../../test/harness/test-witness.ts';
 import { expectNext, readHistory } from './history.ts';
 
 const first = softStatement();

@@ -5,18 +5,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
+import { type SoftKey, softCheckpoint, softKey } from '../../test/harness/test-log.ts';
+import { StandingClock, softSigner, softStatement } from '../../test/harness/test-witness.ts';
 import { makeConsistencyProof } from '../log/consistency.ts';
 import { formatNote, formatSignature, type Note, parseNote, parseSignatures } from '../log/note.ts';
 import { formatNoteKey } from '../log/note-key.ts';
 import { cosign, cosignedAt } from '../log/note-signature.ts';
-import { type SoftKey, softCheckpoint, softKey } from '../log/testing.ts';
 import { leafHash, type TreeHash } from '../log/tree.ts';
 import { formatAddCheckpoint, parseAddCheckpoint } from './add-checkpoint.ts';
 import { Cosigner } from './cosigner.ts';
 import { CosignerMemory } from './memory.ts';
 import { PublishedLog } from './published-log.ts';
 import { witnessServer } from './server.ts';
-import { StandingClock, softSigner, softStatement } from './testing.ts';
 import { refresh, submit } from './witness.ts';
 
 // All over real HTTP, on loopback.

@@ -5,14 +5,14 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Statement } from '../../protocol/statement.ts';
+import { softCheckpoint, softKey } from '../../test/harness/test-log.ts';
+import { StandingClock, softSigner, softStatement } from '../../test/harness/test-witness.ts';
 import { formatNote, parseNote } from '../log/note.ts';
 import { verifyCheckpoint } from '../log/policy.ts';
 import { parseProof, provesEntry } from '../log/proof.ts';
-import { softCheckpoint, softKey } from '../log/testing.ts';
 import { parseEntries } from '../log/tile.ts';
 import { leafHash } from '../log/tree.ts';
 import { PublishedLog } from './published-log.ts';
-import { StandingClock, softSigner, softStatement } from './testing.ts';
 import { type Judgement, refresh, submit, type WitnessOptions } from './witness.ts';
 
 const NAME = 'witness.example/log';

@@ -139,7 +139,7 @@ function cpuOfTurn(calls: number, work: () => void): number {
 
 type Counts = Record<ComparedStep['id'], { readonly landed: number; readonly now: number }>;
 
-/** Where they arrive: a shim (softhsm/fault-shim.c) stands in front of the module that this process has open already. */
+/** Where they arrive: a shim (test/harness/fault-shim.c) stands in front of the module that this process has open already. */
 function countCalls({ location, requests }: TokenStage): Counts {
   const directory = mkdtempSync(join(tmpdir(), 'bkv-shim-'));
   try {

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ReplicaLocation } from '../../daemon/token/keys/replica.ts';
 import { openToken } from '../../daemon/token/open-token.ts';
-import { storedPin } from '../../daemon/token/testing.ts';
 import { behindShim, compileFaultShim, Faults } from '../harness/fault-shim.ts';
+import { storedPin } from '../harness/test-token.ts';
 
 /** As far away as an HSM in the same data center. */
 const LATENCY_MS = 2;
@@ -19,7 +19,7 @@ export interface SessionsResult {
 }
 
 /**
- * MACs through the port from a token each of whose calls takes 2 ms (softhsm/fault-shim.c). MACs, since the token here shares the
+ * MACs through the port from a token each of whose calls takes 2 ms (test/harness/fault-shim.c). MACs, since the token here shares the
  * machine's cores with us: it could not keep up with evaluations however few calls were waiting (docs/BENCHMARKS.md).
  */
 export async function benchSessions(location: ReplicaLocation, sessions: number, seconds: number): Promise<SessionsResult> {

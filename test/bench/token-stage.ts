@@ -6,8 +6,8 @@ import type { Argument, OperationName } from '../../daemon/token/operations.ts';
 import type { TokenPort } from '../../daemon/token/port.ts';
 import type { Profile } from '../../daemon/token/profile.ts';
 import { multiple, signWith } from '../../daemon/token/reference.ts';
-import { makeTestToken, pin, storedPin } from '../../daemon/token/testing.ts';
 import { proofTranscript } from '../../protocol/transcripts.ts';
+import { makeTestToken, pin, storedPin } from '../harness/test-token.ts';
 
 /** What a replica asks of its token in one enrolment and one recovery, for a record made here. */
 export type Requests = { readonly [Name in Extract<OperationName, 'offer' | 'prepare' | 'evaluate' | 'release' | 'sign'>]: Argument<Name> };

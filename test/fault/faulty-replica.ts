@@ -41,7 +41,7 @@ export class FaultyReplica {
     this.index = place.index;
     this.#guard = guardDirectory;
     this.#clock = `${place.directory}/clock`;
-    this.#uses = `${place.directory}/softhsm2.conf.uses`; // by softhsm/counting-shim.c
+    this.#uses = `${place.directory}/softhsm2.conf.uses`; // by test/harness/counting-shim.c
     this.#watcher = watcher;
     this.setClock(0);
     this.#env = {

@@ -9,21 +9,21 @@ export const behindShim = (module: string = modulePath(loadProfile(profilePath('
   FAULT_SHIM_MODULE: module,
 });
 
-/** Builds softhsm/fault-shim.c, which stands in front of any PKCS#11 module. Returns its path. */
+/** Builds test/harness/fault-shim.c, which stands in front of any PKCS#11 module. Returns its path. */
 export function compileFaultShim(directory: string): string {
   const module = join(directory, 'fault-shim.so');
-  const source = join(packageRoot, 'softhsm/fault-shim.c');
+  const source = join(packageRoot, 'test/harness/fault-shim.c');
   const flags = ['-std=gnu11', '-Wall', '-Wextra', '-Werror', '-O2', '-shared', '-fPIC'];
   execFileSync('cc', [...flags, '-o', module, source, '-ldl', '-lpthread']);
   return module;
 }
 
 /** The functions of Cryptoki, in the order of its list, as the shim has them. */
-const functions = [...readFileSync(join(packageRoot, 'softhsm/fault-shim.c'), 'utf8').matchAll(/\bX\(\d+, (\w+)\)/g)].map(
+const functions = [...readFileSync(join(packageRoot, 'test/harness/fault-shim.c'), 'utf8').matchAll(/\bX\(\d+, (\w+)\)/g)].map(
   ([, name]) => `C_${name}`,
 );
 
-/** The faults of one token: softhsm/fault-shim.c says what they are. The process that loads the shim gets `FAULT_SHIM_MODULE`. */
+/** The faults of one token: test/harness/fault-shim.c says what they are. The process that loads the shim gets `FAULT_SHIM_MODULE`. */
 export class Faults {
   readonly #file: string;
 

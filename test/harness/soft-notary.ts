@@ -4,13 +4,13 @@ import { makeConsistencyProof } from '../../fleet/log/consistency.ts';
 import { makeInclusionProof } from '../../fleet/log/inclusion.ts';
 import { formatNoteKey } from '../../fleet/log/note-key.ts';
 import { formatProof } from '../../fleet/log/proof.ts';
-import { type SoftKey, softCheckpoint, softKey } from '../../fleet/log/testing.ts';
 import { leafHash, type TreeHash } from '../../fleet/log/tree.ts';
 import { validityFrom } from '../../fleet/produce/authority.ts';
 import { countersign, signSmime } from '../../fleet/produce/cms.ts';
 import { type Bytes, constantTimeEqual, utf8 } from '../../primitives/bytes.ts';
 import { type PublishedBundle, PublishedBundleSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { makeParty, type Party } from '../trust/parties.ts';
+import { type SoftKey, softCheckpoint, softKey } from './test-log.ts';
 
 export const DAY = 24 * 3600 * 1000;
 

@@ -3,8 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { type OpenToken, openToken } from '../../daemon/token/open-token.ts';
 import type { TokenEvent } from '../../daemon/token/pool/pool.ts';
-import { makeTestToken, storedPin } from '../../daemon/token/testing.ts';
 import { behindShim, compileFaultShim, Faults } from '../harness/fault-shim.ts';
+import { makeTestToken, storedPin } from '../harness/test-token.ts';
 
 // A network HSM: 2 ms for each call, and a session for each of its 16 workers. The worker is the compiled one: build first.
 

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { isPresent, testTokenNames, whyAbsent } from '../../daemon/token/test-tokens.ts';
+import { isPresent, testTokenNames, whyAbsent } from '../harness/test-tokens.ts';
 import { tokenTests } from './projects.ts';
 
 // What follows from a file's name alone runs once; what needs a token runs once for each (projects.ts).

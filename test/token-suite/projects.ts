@@ -1,5 +1,5 @@
 import type { TestProjectConfiguration } from 'vitest/config';
-import { isPresent, type TestTokenName, testTokenNames } from '../../daemon/token/test-tokens.ts';
+import { isPresent, type TestTokenName, testTokenNames } from '../harness/test-tokens.ts';
 
 /** The tests that need a token, whichever it is. */
 export const tokenTests = [

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'vitest';
-import { makeTestToken } from '../../daemon/token/testing.ts';
 import { benchSessions } from '../bench/sessions-bench.ts';
+import { makeTestToken } from '../harness/test-token.ts';
 
 // The figure itself is the benchmark's (docs/BENCHMARKS.md): a machine that runs tests has other things to do.
 

@@ -7,13 +7,13 @@ import { makeConsistencyProof } from '../../fleet/log/consistency.ts';
 import { formatNoteKey } from '../../fleet/log/note-key.ts';
 import { cosign } from '../../fleet/log/note-signature.ts';
 import { parseProof } from '../../fleet/log/proof.ts';
-import { softKey } from '../../fleet/log/testing.ts';
 import { leafHash, treeHash } from '../../fleet/log/tree.ts';
 import { PublishedLog } from '../../fleet/witness/published-log.ts';
-import { StandingClock, softSigner, softStatement } from '../../fleet/witness/testing.ts';
 import { submit } from '../../fleet/witness/witness.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import type { Statement } from '../../protocol/statement.ts';
+import { softKey } from '../harness/test-log.ts';
+import { StandingClock, softSigner, softStatement } from '../harness/test-witness.ts';
 
 // Go's checksum database has libraries for such logs. They, and not ours, say here whether what a witness publishes is right.
 

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readEvidence } from '../../fleet/ceremony/read-evidence.ts';
 import { makeConsistencyProof } from '../../fleet/log/consistency.ts';
 import { formatNoteKey } from '../../fleet/log/note-key.ts';
-import { softKey } from '../../fleet/log/testing.ts';
 import { leafHash, treeHash } from '../../fleet/log/tree.ts';
 import { validityFrom } from '../../fleet/produce/authority.ts';
 import { bundleSignerSubject } from '../../fleet/produce/certificates.ts';
@@ -19,6 +18,7 @@ import { publicKeysOf } from '../../fleet/verify/replica-files.ts';
 import { utf8 } from '../../primitives/bytes.ts';
 import { isVaultError } from '../../primitives/errors.ts';
 import { encodeStatement, type Statement, type StatementDocument } from '../../protocol/statement.ts';
+import { softKey } from '../harness/test-log.ts';
 import { makeParty } from './parties.ts';
 import { DAY, planDocument, proofOf, type SoftEvidence, type SoftWorld, softCeremony, softEvidence, softWorld } from './soft-evidence.ts';
 

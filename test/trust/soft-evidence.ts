@@ -12,7 +12,6 @@ import { seal } from '../../fleet/ceremony/seal.ts';
 import { makeInclusionProof } from '../../fleet/log/inclusion.ts';
 import { formatNoteKey } from '../../fleet/log/note-key.ts';
 import { formatProof } from '../../fleet/log/proof.ts';
-import { type SoftKey, softCheckpoint, softKey } from '../../fleet/log/testing.ts';
 import { leafHash } from '../../fleet/log/tree.ts';
 import { validityFrom } from '../../fleet/produce/authority.ts';
 import { signSmime } from '../../fleet/produce/cms.ts';
@@ -24,6 +23,7 @@ import type { CeremonyPlan } from '../../fleet/verify/plan.ts';
 import { toHex, utf8 } from '../../primitives/bytes.ts';
 import { keyRules } from '../../protocol/key-rules.ts';
 import type { Statement } from '../../protocol/statement.ts';
+import { type SoftKey, softCheckpoint, softKey } from '../harness/test-log.ts';
 import { makeParty, type Party, softSigner } from './parties.ts';
 
 // Whole evidence as a ceremony leaves it, with keys in this process in place of tokens, a witness and a log.

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { behindShim, compileFaultShim, Faults } from '../../../test/harness/fault-shim.ts';
+import { makeTestToken, pin } from '../../../test/harness/test-token.ts';
 import { explainDerivation } from '../explain-derivation.ts';
 import { type AttributeName, attributeType } from '../pkcs11/attributes.ts';
 import type { Profile } from '../profile.ts';
 import { explainProofKey } from '../proof.ts';
-import { makeTestToken, pin } from '../testing.ts';
 import type { KeyName } from './key-sets.ts';
 import { makeKey } from './make-keys.ts';
 import { openReplica } from './replica.ts';

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { makeTestToken, pin, softHsmProfile } from '../../../test/harness/test-token.ts';
 import { CKM } from '../pkcs11/mechanisms.ts';
 import { inModule } from '../pkcs11/module.ts';
-import { makeTestToken, pin, softHsmProfile } from '../testing.ts';
 import { findKeySets } from './key-sets.ts';
 import { provisionReplica } from './provision.ts';
 import { openReplicaIn } from './replica.ts';

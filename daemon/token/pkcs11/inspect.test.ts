@@ -1,5 +1,5 @@
 import { afterAll, expect, it } from 'vitest';
-import { makeTestToken } from '../testing.ts';
+import { makeTestToken } from '../../../test/harness/test-token.ts';
 import { inspectModule, missingMechanisms, requireMechanisms } from './inspect.ts';
 
 const { location, provisioned } = makeTestToken(afterAll);

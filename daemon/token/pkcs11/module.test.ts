@@ -1,6 +1,6 @@
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { behindShim, compileFaultShim, Faults } from '../../../test/harness/fault-shim.ts';
-import { makeBlankToken } from '../testing.ts';
+import { makeBlankToken } from '../../../test/harness/test-token.ts';
 import { finalise, initialiseAgain, inModule, openModule, setEnvironment, slotNumber } from './module.ts';
 
 const { location, directory } = makeBlankToken(afterAll);

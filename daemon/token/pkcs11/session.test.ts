@@ -1,8 +1,8 @@
 import pkcs11js from 'pkcs11js';
 import { afterAll, describe, expect, it } from 'vitest';
+import { makeTestToken, pin } from '../../../test/harness/test-token.ts';
 import { makeKey } from '../keys/make-keys.ts';
 import { openReplica } from '../keys/replica.ts';
-import { makeTestToken, pin } from '../testing.ts';
 import { CKM, plain } from './mechanisms.ts';
 import type { KeyHandle } from './session.ts';
 

@@ -3,10 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { SecretBytes } from '../../../primitives/secret-bytes.ts';
+import { makeTestToken, PIN } from '../../../test/harness/test-token.ts';
 import { openToken } from '../open-token.ts';
 import { findSlot, openModule } from '../pkcs11/module.ts';
 import type { TokenPort } from '../port.ts';
-import { makeTestToken, PIN } from '../testing.ts';
 import type { TokenEvent } from './pool.ts';
 
 const workers = vi.hoisted(() => [] as Worker[]);

@@ -10,10 +10,10 @@ import { tweakFrom } from '../../../protocol/scalar.ts';
 import { parseSubRecord } from '../../../protocol/sub-record.ts';
 import { tweakTranscript } from '../../../protocol/transcripts.ts';
 
-/** Builds softhsm/counting-shim.c in front of the SoftHSM2 that the profile finds. Returns the module. */
+/** Builds test/harness/counting-shim.c in front of the SoftHSM2 that the profile finds. Returns the module. */
 export function compileShim(directory: string): string {
   const module = join(directory, 'counting-shim.so');
-  const source = join(packageRoot, 'softhsm/counting-shim.c');
+  const source = join(packageRoot, 'test/harness/counting-shim.c');
   const behind = modulePath(loadProfile(profilePath('softhsm2')));
   execFileSync('cc', ['-std=gnu11', '-Wall', '-Werror', '-shared', '-fPIC', `-DMODULE="${behind}"`, '-o', module, source, '-ldl']);
   return module;

@@ -1,10 +1,10 @@
 import { p256 } from '@noble/curves/nist.js';
 import { sha256 } from '@noble/hashes/sha2.js';
+import type { Signer } from '../../fleet/signing-token/signer.ts';
 import type { Millis } from '../../primitives/brand.ts';
 import { toHex, utf8 } from '../../primitives/bytes.ts';
 import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement, type StatementDocument } from '../../protocol/statement.ts';
-import { softKey } from '../log/testing.ts';
-import type { Signer } from '../signing-token/signer.ts';
+import { softKey } from './test-log.ts';
 
 // For tests: statements, and a log's key in memory.
 

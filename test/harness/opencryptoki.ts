@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { inModule, type Module, type ModulePlace, type SlotId } from '../../daemon/token/pkcs11/module.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { SecretBytes } from '../../primitives/secret-bytes.ts';
-import { inModule, type Module, type ModulePlace, type SlotId } from './pkcs11/module.ts';
 import type { Installation } from './test-tokens.ts';
 
 // For tests: openCryptoki's soft token, kept apart from what the machine has. Its daemon pkcsslotd is started with a configuration of the

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { loadProfile, type Profile } from '../../daemon/token/profile.ts';
 import { profilePath } from '../../primitives/package-root.ts';
-import { loadProfile, type Profile } from './profile.ts';
 
 /** A token as the tests of this folder meet it: a profile of hsm-config/, or a way through it that no other token takes. */
 export interface TestTokenKind {

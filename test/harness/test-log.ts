@@ -1,12 +1,12 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { sha256 } from '@noble/hashes/sha2.js';
+import { formatCheckpoint } from '../../fleet/log/checkpoint.ts';
+import type { Note } from '../../fleet/log/note.ts';
+import { asCosigner, type NoteKey, noteKey } from '../../fleet/log/note-key.ts';
+import { cosign, type Sign, signText } from '../../fleet/log/note-signature.ts';
+import { type TreeHash, treeHash } from '../../fleet/log/tree.ts';
 import type { Millis } from '../../primitives/brand.ts';
 import { type Bytes, utf8 } from '../../primitives/bytes.ts';
-import { formatCheckpoint } from './checkpoint.ts';
-import type { Note } from './note.ts';
-import { asCosigner, type NoteKey, noteKey } from './note-key.ts';
-import { cosign, type Sign, signText } from './note-signature.ts';
-import { type TreeHash, treeHash } from './tree.ts';
 
 // For tests: a log whose key is in memory.
 

@@ -1,17 +1,17 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { initToken } from '../../daemon/token/keys/init-token.ts';
+import { type Provisioned, provisionReplica } from '../../daemon/token/keys/provision.ts';
+import type { ReplicaLocation } from '../../daemon/token/keys/replica.ts';
+import type { PinSource } from '../../daemon/token/pool/pin-reader.ts';
+import { initParametersFor, loadProfile, modulePath, type Profile } from '../../daemon/token/profile.ts';
+import { makeSoftHsmDirectory } from '../../daemon/token/softhsm-directory.ts';
 import { utf8 } from '../../primitives/bytes.ts';
 import { packageRoot, profilePath } from '../../primitives/package-root.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
-import { initToken } from './keys/init-token.ts';
-import { type Provisioned, provisionReplica } from './keys/provision.ts';
-import type { ReplicaLocation } from './keys/replica.ts';
-import type { PinSource } from './pool/pin-reader.ts';
-import { initParametersFor, loadProfile, modulePath, type Profile } from './profile.ts';
-import { makeSoftHsmDirectory } from './softhsm-directory.ts';
+import { initSoftToken, startSlotDaemon } from './opencryptoki.ts';
 import { installation, type TestTokenName, testTokens } from './test-tokens.ts';
-import { initSoftToken, startSlotDaemon } from './testing-opencryptoki.ts';
 
 // For tests.
 

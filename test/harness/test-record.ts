@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { p256 } from '@noble/curves/nist.js';
+import { evaluate } from '../../daemon/token/evaluate.ts';
+import type { ReplicaToken } from '../../daemon/token/keys/replica.ts';
+import { offer, prepare } from '../../daemon/token/offer.ts';
+import type { StoredGeneration, TokenPort } from '../../daemon/token/port.ts';
+import { multiple, multiply, signWith } from '../../daemon/token/reference.ts';
+import { release } from '../../daemon/token/release.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { proofTranscript } from '../../protocol/transcripts.ts';
 import { lift, type XCoordinate, xOf } from '../../protocol/x-coordinate.ts';
-import { evaluate } from './evaluate.ts';
-import type { ReplicaToken } from './keys/replica.ts';
-import { offer, prepare } from './offer.ts';
-import type { StoredGeneration, TokenPort } from './port.ts';
-import { multiple, multiply, signWith } from './reference.ts';
-import { release } from './release.ts';
 
 // For tests: one record's share of one replica, with the device played by software.
 
