@@ -1,4 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
+import { loadProfile, type Profile } from '../daemon/token/profile.ts';
+import { VaultError } from '../primitives/errors.ts';
+import { profilePath } from '../primitives/package-root.ts';
 
 export function integer(value: string): number {
   if (!/^\d{1,9}$/.test(value)) throw new InvalidArgumentError('It must be a whole number.');
@@ -18,3 +22,15 @@ export function urls(value: string): string[] {
     return url;
   });
 }
+
+/** A file that an argument, or a file it names, points to; `what` it is comes before its name. Throws CONFIG_INVALID. */
+export function readInput(file: string, what = '', whose = ''): Buffer<ArrayBuffer> {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new VaultError('CONFIG_INVALID', `Cannot read ${what}${file}${whose}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** A vendor profile: a file of hsm-config/ without its ending, or a path. Throws CONFIG_INVALID. */
+export const openProfile = (profile: string): Profile => loadProfile(profile.includes('/') ? profile : profilePath(profile));

@@ -5,12 +5,12 @@ import { writeBundle } from '../daemon/ledger/bundles.ts';
 import { Etcd } from '../daemon/ledger/etcd.ts';
 import { parseProof } from '../fleet/log/proof.ts';
 import { enclosed, encodePublished, parsePublished } from '../fleet/verify/published-bundle.ts';
-import { type Bytes, toHex } from '../primitives/bytes.ts';
+import { toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { PublishedBundleSchema } from '../proto/gen/backupvault/v1/record_pb.ts';
 import { parseStatement } from '../protocol/statement.ts';
+import { readInput } from './arguments.ts';
 import { readLeafHashes } from './leaf-hashes.ts';
-import { read } from './log-files.ts';
 import type { Output } from './output.ts';
 import { patiently } from './patience.ts';
 
@@ -28,9 +28,10 @@ export const bundlePublishCommand = (output: Output): Command =>
     .requiredOption('--log <place>', 'the log that the proof is from: a URL, or the directory that is served there')
     .action(async (bundle: string, proof: string, { config: file, log }: Options) => {
       const config = loadConfig(file);
-      const [smime, logProof] = [bundle, proof].map((name) => new Uint8Array(read(name))) as [Bytes, Bytes];
+      const smime = new Uint8Array(readInput(bundle));
+      const logProof = new Uint8Array(readInput(proof));
       const statement = parseStatement(enclosed(smime));
-      const { fleet } = parseStatement(new Uint8Array(read(config.statement)));
+      const { fleet } = parseStatement(new Uint8Array(readInput(config.statement)));
       if (statement.fleet !== fleet)
         throw new VaultError('CONFIG_INVALID', `The bundle is of the fleet ${statement.fleet}, the configuration of ${fleet}.`);
       output.step('reading the log');

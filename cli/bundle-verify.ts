@@ -3,10 +3,10 @@ import { readAnchors } from '../fleet/verify/anchors.ts';
 import { checkBundle } from '../fleet/verify/bundle.ts';
 import { Checklist } from '../fleet/verify/checks.ts';
 import { toHex } from '../primitives/bytes.ts';
-import { integer } from './arguments.ts';
+import { integer, readInput } from './arguments.ts';
 import { checkResult } from './check-result.ts';
 import type { Output } from './output.ts';
-import { anchorsIn, readInput, type StrictnessOptions, strictnessOf, timeOf, withStrictness } from './strictness-options.ts';
+import { anchorsIn, type StrictnessOptions, strictnessOf, timeOf, withStrictness } from './strictness-options.ts';
 
 interface Options extends StrictnessOptions {
   readonly proof: string;

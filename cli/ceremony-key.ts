@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { initToken } from '../daemon/token/keys/init-token.ts';
-import { loadProfile, modulePath } from '../daemon/token/profile.ts';
+import { modulePath } from '../daemon/token/profile.ts';
 import { Authority, validityFrom } from '../fleet/produce/authority.ts';
 import { bundleSignerSubject } from '../fleet/produce/certificates.ts';
 import { makeDirectory, PUBLIC, writeNew } from '../fleet/produce/files.ts';
@@ -9,7 +9,7 @@ import { readPin } from '../fleet/signing-token/pin-file.ts';
 import { SigningToken } from '../fleet/signing-token/signing-token.ts';
 import { formatPublicKey, parsePublicKey } from '../fleet/verify/public-key.ts';
 import { hashWords } from '../fleet/verify/words.ts';
-import { profilePath } from '../primitives/package-root.ts';
+import { openProfile } from './arguments.ts';
 import type { Output } from './output.ts';
 
 interface Options {
@@ -36,7 +36,7 @@ export const ceremonyKeyCommand = (output: Output): Command =>
     .action((directory: string, options: Options) => make(resolve(directory), options, output));
 
 async function make(directory: string, options: Options, output: Output): Promise<void> {
-  const profile = loadProfile(options.profile.includes('/') ? options.profile : profilePath(options.profile));
+  const profile = openProfile(options.profile);
   const pin = readPin(options.pinFile);
   makeDirectory(directory);
   if (options.soPinFile !== undefined)

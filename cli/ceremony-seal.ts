@@ -3,9 +3,10 @@ import { Command } from 'commander';
 import { seal } from '../fleet/ceremony/seal.ts';
 import { pageTemplate } from '../fleet/produce/page.ts';
 import { toHex } from '../primitives/bytes.ts';
+import { readInput } from './arguments.ts';
 import type { Output } from './output.ts';
 import { type SigningOptions, withSigner, withSigningOptions } from './signing-options.ts';
-import { anchorsIn, readInput, type StrictnessOptions, strictnessOf, timeOf, withStrictness } from './strictness-options.ts';
+import { anchorsIn, type StrictnessOptions, strictnessOf, timeOf, withStrictness } from './strictness-options.ts';
 
 interface Options extends SigningOptions, StrictnessOptions {
   readonly witnessed: string;
@@ -30,9 +31,9 @@ export const ceremonySealCommand = (output: Output): Command =>
     withSigner(options, (key) => {
       const { statement } = seal({
         ...{ directory, ...strictnessOf(options), now: timeOf(options) },
-        witnessed: Buffer.from(readInput(options.witnessed)).toString('latin1'),
+        witnessed: readInput(options.witnessed).toString('latin1'),
         logProof: readInput(options.proof),
-        operator: { certificate: Buffer.from(readInput(options.certificate)).toString('utf8'), key },
+        operator: { certificate: readInput(options.certificate).toString('utf8'), key },
         anchors: anchorsIn(options.anchors),
         template: pageTemplate(),
       });

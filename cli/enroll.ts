@@ -54,11 +54,8 @@ async function enroll(recordId: string, options: Options, command: Command, outp
       output.step(steps.storing);
       return patiently(() => enrolment.finish());
     });
-  const {
-    g,
-    drained: _none,
-    ...result
-  } = options.newKey === undefined ? await store(readKeyFile(options.key as string)) : await storeNewKey(options.newKey, store);
+  const enrolled = await (options.newKey === undefined ? store(readKeyFile(options.key as string)) : storeNewKey(options.newKey, store));
+  const { g, drained: _none, ...result } = enrolled;
   output.result(
     { record: recordId, generation: toHex(g), ...result, ...(generated === undefined ? {} : { code: generated }) },
     inWords(recordId, result, generated),

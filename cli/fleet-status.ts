@@ -6,8 +6,7 @@ import { type ClientFile, loadClientFile } from '../fleet/client-file.ts';
 import { probeReplica, type ReplicaAnswer } from '../fleet/replica-probe.ts';
 import { isVaultError, VaultError } from '../primitives/errors.ts';
 import type { Statement } from '../protocol/statement.ts';
-import { policyOf } from './client-policy.ts';
-import { clientFileOf } from './open-vault.ts';
+import { clientFileOf, policyOf } from './open-vault.ts';
 import type { Output } from './output.ts';
 
 export const fleetStatusCommand = (output: Output): Command =>
@@ -32,9 +31,9 @@ async function status(client: ClientFile, output: Output): Promise<void> {
   const rows: Row[] = [];
   let trusted: Statement | undefined;
   for (const answer of answers) {
-    const { statement, why } = await judge(answer, trust, client.fleet);
+    const { row, statement } = await judge(answer, trust, client.fleet);
     trusted ??= statement;
-    rows.push(toRow(answer, statement, why));
+    rows.push(row);
   }
   const serving = rows.filter((row) => row.health === 'SERVING' && row.statement === 'trusted').length;
   const threshold = trusted?.threshold;
@@ -62,30 +61,23 @@ async function lookingOnly(policy: TrustPolicy): Promise<{ policy: TrustPolicy; 
   return { policy: { ...policy, memory }, treeSize: remembered?.checkpoint.size ?? 0 };
 }
 
-interface Judgement {
+interface Judged {
+  readonly row: Row;
+  /** Only where it is trusted. */
   readonly statement?: Statement;
-  readonly why?: string;
 }
 
-async function judge({ fleet: reply }: ReplicaAnswer, trust: Trust, fleet: string): Promise<Judgement> {
-  if (!reply) return {};
+async function judge(answer: ReplicaAnswer, trust: Trust, fleet: string): Promise<Judged> {
+  const { address, health, problem, identity, fleet: reply } = answer;
+  const row = { replica: identity?.replace(/^bkv:\/\/fleet\//, '') ?? '?', address, health };
+  if (!reply) return { row: { ...row, epoch: undefined, statement: 'unknown', problem } };
   try {
-    return await trust.believe({ fleet, said: undefined, ask: async () => reply, now: Date.now() });
+    const { statement } = await trust.believe({ fleet, said: undefined, ask: async () => reply, now: Date.now() });
+    return { row: { ...row, epoch: statement.epoch, statement: 'trusted', problem }, statement };
   } catch (error) {
-    if (isVaultError(error, 'FLEET_UNTRUSTED')) return { why: error.message };
-    throw error;
+    if (!isVaultError(error, 'FLEET_UNTRUSTED')) throw error;
+    return { row: { ...row, epoch: undefined, statement: 'NOT TRUSTED', problem: problem ?? error.message } };
   }
-}
-
-function toRow(answer: ReplicaAnswer, statement: Statement | undefined, why: string | undefined): Row {
-  return {
-    replica: answer.identity?.replace(/^bkv:\/\/fleet\//, '') ?? '?',
-    address: answer.address,
-    health: answer.health,
-    epoch: statement?.epoch,
-    statement: statement ? 'trusted' : answer.fleet ? 'NOT TRUSTED' : 'unknown',
-    problem: answer.problem ?? why,
-  };
 }
 
 function render(rows: readonly Row[]): string {

@@ -8,6 +8,7 @@ import { readPin } from '../fleet/signing-token/pin-file.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { profilePath } from '../primitives/package-root.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
+import { openProfile } from './arguments.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Output } from './output.ts';
 
@@ -48,7 +49,7 @@ async function probe(options: Options, output: Output): Promise<void> {
   const pin = readPin(options.pinFile);
   try {
     output.step('probing the token');
-    const { report, suggestion } = await (options.profile === undefined ? suggested(options, pin) : probed(options.profile, options, pin));
+    const { report, suggestion } = await reportOn(options, pin);
     output.result({ ...report, ...(suggestion === undefined ? {} : { suggestion }) }, inWords(report, suggestion));
     output.exitCode = verdictCodes[report.verdict];
   } finally {
@@ -56,22 +57,21 @@ async function probe(options: Options, output: Output): Promise<void> {
   }
 }
 
-interface Answer {
-  readonly report: ProbeReport;
-  readonly suggestion?: string;
-}
-
-async function probed(name: string, { module, slot, label, directory }: Options, pin: SecretBytes): Promise<Answer> {
-  const profile = loadProfile(name.includes('/') ? name : profilePath(name));
-  const initParameters = initParametersFor(profile, { ...(directory === undefined ? {} : { directory }), label: label ?? '' });
-  return { report: await probeToken({ slot, label, pin, module: modulePath(profile, module), initParameters, profile }) };
-}
-
-async function suggested({ module, slot, label, directory }: Options, pin: SecretBytes): Promise<Answer> {
+async function reportOn({ profile: name, module, slot, label, directory }: Options, pin: SecretBytes): Promise<Answer> {
+  if (name !== undefined) {
+    const profile = openProfile(name);
+    const initParameters = initParametersFor(profile, { ...(directory === undefined ? {} : { directory }), label: label ?? '' });
+    return { report: await probeToken({ slot, label, pin, module: modulePath(profile, module), initParameters, profile }) };
+  }
   if (module === undefined) throw new VaultError('CONFIG_INVALID', 'Give --module, --profile, or both.');
   const { report, by } = await suggestProfile({ slot, label, pin, module, directory }, everyProfile());
   const how = by === 'name' ? 'by what the token says of itself' : 'by trying all';
   return { report, suggestion: `No profile was named; ${how}, ${report.profile} is the one to try.` };
+}
+
+interface Answer {
+  readonly report: ProbeReport;
+  readonly suggestion?: string;
 }
 
 const everyProfile = () =>

@@ -1,15 +1,11 @@
-import { closeSync, fsyncSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { VaultError } from '../primitives/errors.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
+import { readInput } from './arguments.ts';
 
 /** A backup key lies in a file as its bare bytes. */
 export function readKeyFile(file: string): SecretBytes {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(file);
-  } catch (cause) {
-    throw new VaultError('CONFIG_INVALID', `Cannot read the backup key ${file}: ${(cause as Error).message}`, { cause });
-  }
+  const bytes = readInput(file, 'the backup key ');
   if (bytes.length < 16 || bytes.length > 64)
     throw new VaultError('MALFORMED', `A backup key has 16 to 64 bytes; ${file} has ${bytes.length}.`);
   const key = new SecretBytes(bytes);

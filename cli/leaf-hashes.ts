@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { TILE_WIDTH, type Tile, tilePath } from '../fleet/log/tile.ts';
 import { HASH_LENGTH } from '../fleet/log/tree.ts';
 import { VaultError } from '../primitives/errors.ts';
-import { fetchFile, read } from './log-files.ts';
+import { readInput } from './arguments.ts';
+import { fetchFile } from './log-files.ts';
 
 /**
  * Hashes of the first `size` entries, from the tiles of level 0 (c2sp.org/tlog-tiles) at a URL or in a directory. Whether they are those
@@ -31,7 +32,7 @@ async function readTile(log: string, tile: Tile): Promise<Uint8Array> {
 }
 
 async function readAt(log: string, path: string): Promise<Uint8Array> {
-  if (!/^https?:/.test(log)) return new Uint8Array(read(join(log, path)));
+  if (!/^https?:/.test(log)) return new Uint8Array(readInput(join(log, path)));
   const file = await fetchFile(log, path);
   if (file) return file;
   throw new VaultError('LOG_UNAVAILABLE', `The log ${log} has no ${path}.`);

@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
 import pLimit from 'p-limit';
-import { type NoteKey, parseNoteKey } from '../fleet/log/note-key.ts';
 import { readUpTo } from '../fleet/log/read-up-to.ts';
 import { BUNDLE_BYTES_MOST } from '../fleet/log/tile.ts';
 import { refuse } from '../fleet/verify/checks.ts';
@@ -49,25 +47,4 @@ export async function fetchFiles(log: string, paths: readonly string[]): Promise
     ),
   );
   return new Map(files.filter((file): file is [string, Uint8Array] => file[1] !== undefined));
-}
-
-/** A vkey on each line. Throws CONFIG_INVALID naming the file. */
-export function readKeys(file: string): NoteKey[] {
-  const lines = read(file)
-    .toString('utf8')
-    .split('\n')
-    .map((line) => line.trim());
-  try {
-    return lines.filter((line) => line !== '').map(parseNoteKey);
-  } catch (cause) {
-    throw isVaultError(cause) ? new VaultError('CONFIG_INVALID', `${file}: ${cause.message}`, { cause }) : cause;
-  }
-}
-
-export function read(file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    throw new VaultError('CONFIG_INVALID', `Cannot read ${file}: ${(cause as Error).message}`, { cause });
-  }
 }

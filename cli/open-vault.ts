@@ -1,12 +1,15 @@
 import type { Command } from 'commander';
 import type { VaultTransport } from '../client/transport.ts';
+import type { TrustPolicy } from '../client/trust-policy.ts';
 import type { ReceiptListener, Step } from '../client/vault.ts';
 import { VaultClient } from '../client/vault-client.ts';
 import { type ClientFile, loadClientFile } from '../fleet/client-file.ts';
 import { GrantSigner } from '../frontend/grant-signer.ts';
 import { frontendTransport } from '../frontend/transport.ts';
 import { VaultConnection } from '../frontend/vault-connection.ts';
-import { policyOf, readNamed } from './client-policy.ts';
+import { fromHex } from '../primitives/bytes.ts';
+import { readInput } from './arguments.ts';
+import { fileMemory } from './trust-memory.ts';
 
 export interface OpenVault {
   readonly vault: VaultClient;
@@ -53,3 +56,21 @@ export const steps: Record<Step, string> = {
   storing: 'storing',
   renewing: 'enrolling again under fresh keys',
 };
+
+/** Whom the person who wrote the client file believes. Throws CONFIG_INVALID. */
+export function policyOf({ fleet, trust, statement_hashes }: ClientFile): TrustPolicy {
+  if (!trust) return { kind: 'pinned', statementHashes: statement_hashes.map((hash) => fromHex(hash, 'statement_hashes')) };
+  return {
+    kind: 'witnessed',
+    operatorCa: readNamed(trust.operator_ca),
+    witnessCa: readNamed(trust.witness_ca),
+    logKey: readNamed(trust.log_key).trim(),
+    cosigners: readNamed(trust.cosigners).split('\n').filter(Boolean),
+    cosignaturesLeast: trust.cosignatures_least,
+    epochLeast: trust.epoch_least,
+    checkpointAgeMost: trust.checkpoint_age_most_ms,
+    memory: fileMemory(trust.memory, fleet),
+  };
+}
+
+const readNamed = (file: string): string => readInput(file, '', ', which the client file names').toString('utf8');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { makeSoftHsmDirectory } from '../daemon/token/softhsm-directory.ts';
 import type { ReplicaPlace } from '../fleet/produce/fleet-plan.ts';
-import { type Provisioned, type TokenReading, tokenReadingSchema } from '../fleet/produce/statement.ts';
+import { type Provisioned, type TokenReading, tokenReadingSchema } from '../fleet/produce/token-reading.ts';
 import { type ErrorCode, errorCodes, VaultError } from '../primitives/errors.ts';
 import { packageRoot } from '../primitives/package-root.ts';
 

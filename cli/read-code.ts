@@ -1,27 +1,19 @@
-import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { VaultError } from '../primitives/errors.ts';
+import { readInput } from './arguments.ts';
 
 /**
  * A recovery code, from the file named ("-": standard input), else from the terminal without echo, else from standard input.
  * Never from the arguments: every user of a machine can read those. `twice` asks again, for a code that is being chosen.
  */
 export async function readCode(file: string | undefined, twice: boolean): Promise<string> {
-  if (file !== undefined && file !== '-') return firstLine(readTextFile(file));
+  if (file !== undefined && file !== '-') return firstLine(readInput(file, 'the code file ').toString('utf8'));
   if (file === '-' || !process.stdin.isTTY) return firstLine(await text(process.stdin));
   const code = await ask('Recovery code: ');
   if (twice && (await ask('The same again: ')) !== code) throw rejected('The two codes differ; nothing was sent.');
   return code;
-}
-
-function readTextFile(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new VaultError('CONFIG_INVALID', `Cannot read the code file ${file}: ${(cause as Error).message}`, { cause });
-  }
 }
 
 function firstLine(content: string): string {

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { loadClientFile } from '../fleet/client-file.ts';
 import { toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { parseReceipts, type Receipt, verifyReceipt } from '../protocol/receipt.ts';
+import { readInput } from './arguments.ts';
 import { clientFileOf } from './open-vault.ts';
 import type { Output } from './output.ts';
 
@@ -12,7 +12,7 @@ export const receiptVerifyCommand = (output: Output): Command =>
     .description('verify receipts that `recover --receipts` kept: statement trusted, every signature right; asks no replica')
     .argument('<file>', 'the receipts')
     .action((file: string, _options: unknown, command: Command) => {
-      const { statement, receipts } = parseReceipts(read(file));
+      const { statement, receipts } = parseReceipts(readInput(file).toString('utf8'));
       const statement_hash = toHex(statement.hash);
       if (!loadClientFile(clientFileOf(command)).statement_hashes.includes(statement_hash))
         throw new VaultError('FLEET_UNTRUSTED', `The client file does not trust the fleet statement ${statement_hash}.`);
@@ -30,11 +30,3 @@ const inWords = (receipts: readonly Receipt[]): string =>
       return `Replica ${replica} signed attempt ${attempt} of ${limit} on record ${rid.slice(0, 12)}, made on ${made}.`;
     })
     .join('\n');
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new VaultError('CONFIG_INVALID', `Cannot read ${file}: ${(cause as Error).message}`, { cause });
-  }
-}

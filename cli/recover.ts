@@ -49,7 +49,7 @@ async function recover(recordId: string, options: Options, command: Command, out
   });
   const { attempt, limit, attemptsElsewhere, enrolledAt, renewal } = recovered;
   output.result(
-    { record: recordId, keyFile: options.out, attempt, limit, attemptsElsewhere, enrolledAt, renewal: renewalDocument(renewal) },
+    { record: recordId, keyFile: options.out, attempt, limit, attemptsElsewhere, enrolledAt, renewal: told(renewal).document },
     inWords(options.out, recovered),
   );
 }
@@ -72,33 +72,31 @@ function inWords(file: string, { attempt, limit, attemptsElsewhere, enrolledAt, 
   // This command knows of no attempt but its own, so the user has to remember.
   if (attemptsElsewhere > 0)
     lines.push(`Before it ${attemptsElsewhere} other attempts were made. If they were not yours, somebody tried to guess.`);
-  return [...lines, renewalInWords(renewal)].join('\n');
+  return [...lines, told(renewal).words].join('\n');
 }
 
-function renewalInWords(renewal: Renewal): string {
-  switch (renewal.state) {
+/** For people, and for machines. */
+function told(renewal: Renewal): { readonly words: string; readonly document: Readonly<Record<string, unknown>> } {
+  const { state } = renewal;
+  switch (state) {
     case 'renewed': {
       const { holders, replicas } = renewal.result;
-      return `Enrolled again under fresh keys with every attempt left: ${holders.length} of ${replicas} replicas hold a share.`;
+      return {
+        words: `Enrolled again under fresh keys with every attempt left: ${holders.length} of ${replicas} replicas hold a share.`,
+        document: { state, holders, replicas },
+      };
     }
     case 'unknown':
-      return 'Whether it was enrolled again is not known; the code opens it either way. Describe it to see.';
-    case 'failed':
-      return `It was not enrolled again, so the attempts used stay used: ${reason(renewal.error)}`;
+      return {
+        words: 'Whether it was enrolled again is not known; the code opens it either way. Describe it to see.',
+        document: { state, error: reason(renewal.error) },
+      };
+    case 'failed': {
+      const error = reason(renewal.error);
+      return { words: `It was not enrolled again, so the attempts used stay used: ${error}`, document: { state, error } };
+    }
     case 'skipped':
-      return 'It was not enrolled again, as asked: the attempts used stay used.';
-  }
-}
-
-function renewalDocument(renewal: Renewal): Record<string, unknown> {
-  switch (renewal.state) {
-    case 'renewed':
-      return { state: renewal.state, holders: renewal.result.holders, replicas: renewal.result.replicas };
-    case 'unknown':
-    case 'failed':
-      return { state: renewal.state, error: reason(renewal.error) };
-    case 'skipped':
-      return { state: renewal.state };
+      return { words: 'It was not enrolled again, as asked: the attempts used stay used.', document: { state } };
   }
 }
 

@@ -1,12 +1,11 @@
 import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { loadProfile } from '../daemon/token/profile.ts';
 import { readPin } from '../fleet/signing-token/pin-file.ts';
 import type { Signer } from '../fleet/signing-token/signer.ts';
 import { SigningToken } from '../fleet/signing-token/signing-token.ts';
 import { VaultError } from '../primitives/errors.ts';
-import { profilePath } from '../primitives/package-root.ts';
+import { openProfile } from './arguments.ts';
 
 /** Where a person's P-256 key is: in a token, or in a PEM file for rehearsals. */
 export interface SigningOptions {
@@ -34,8 +33,7 @@ export async function withSigner<T>(options: SigningOptions, use: (signer: Signe
   if (options.key !== undefined) return use(pemSigner(options.key));
   if (options.pinFile === undefined) throw new VaultError('CONFIG_INVALID', 'A token opens with its PIN: give --pin-file.');
   const { module, profile, token: label = '', keyName } = options;
-  const path = profile.includes('/') ? profile : profilePath(profile);
-  const token = new SigningToken({ profile: loadProfile(path), module, label, pin: readPin(options.pinFile) });
+  const token = new SigningToken({ profile: openProfile(profile), module, label, pin: readPin(options.pinFile) });
   try {
     return await use(token.signer('p256', keyName));
   } finally {

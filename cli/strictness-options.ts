@@ -1,10 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { anchorFiles, type Strictness } from '../fleet/verify/anchors.ts';
 import type { EvidenceFiles } from '../fleet/verify/files.ts';
-import { VaultError } from '../primitives/errors.ts';
-import { integer } from './arguments.ts';
+import { integer, readInput } from './arguments.ts';
 
 const DAY = 24 * 3600 * 1000;
 
@@ -34,14 +32,6 @@ export const timeOf = ({ at }: StrictnessOptions): number => (at ? at.getTime() 
 /** The files of a directory of anchors. Throws CONFIG_INVALID when one is missing. */
 export function anchorsIn(directory: string): EvidenceFiles {
   return new Map(anchorFiles.map((name) => [name, readInput(join(directory, name))]));
-}
-
-export function readInput(file: string): Uint8Array {
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    throw new VaultError('CONFIG_INVALID', `Cannot read ${file}: ${(cause as Error).message}`, { cause });
-  }
 }
 
 function instant(text: string): Date {

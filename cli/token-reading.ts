@@ -1,5 +1,5 @@
 import type { Provisioned } from '../daemon/token/keys/provision.ts';
-import type { TokenReading } from '../fleet/produce/statement.ts';
+import type { TokenReading } from '../fleet/produce/token-reading.ts';
 import { toHex } from '../primitives/bytes.ts';
 
 /** A replica's keys in the words of the fleet statement. */

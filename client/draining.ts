@@ -63,8 +63,7 @@ const isMisdirected = (error: unknown): boolean => refusalOf(error) === 'fleet-n
 async function describeLeft({ draining }: Vault, recordId: string): Promise<Located | undefined> {
   if (!draining) return undefined;
   try {
-    const current = await describeIfKnown(draining, recordId);
-    return current && { vault: draining, current };
+    return await look(draining, recordId);
   } catch (error) {
     if (isMisdirected(error)) return undefined;
     throw error;
@@ -77,21 +76,22 @@ export interface Located {
   readonly current: Description;
 }
 
+async function look(vault: Vault, recordId: string): Promise<Located | undefined> {
+  const current = await describeIfKnown(vault, recordId);
+  return current && { vault, current };
+}
+
 /**
  * The new fleet's record wherever it has one, whatever its state: one that was exhausted or erased there must not come back to life with
  * the attempts of the old fleet. Throws RECORD_UNKNOWN.
  */
 export async function locate(vault: Vault, recordId: string): Promise<Located> {
   if (!vault.draining) return { vault, current: await describe(vault, recordId) };
-  const look = async (): Promise<Located | undefined> => {
-    const current = await describeIfKnown(vault, recordId);
-    return current && { vault, current };
-  };
-  const moved = await look();
+  const moved = await look(vault, recordId);
   if (moved) return moved;
   const left = await describeLeft(vault, recordId);
   if (left && left.current.state !== 'erased') return left;
-  const justMoved = await look(); // by another device, between the two looks
+  const justMoved = await look(vault, recordId); // by another device, between the two looks
   if (justMoved) return justMoved;
   if (left) return left;
   throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');

@@ -12,24 +12,17 @@ import { choices, combineShares, type Share } from './shares.ts';
 // t answers is tried. None is left out once one fits: how long it takes says nothing of who answered truly.
 
 /** s, if the code was right and t answers are true: A in the body tells. */
-export async function findSecret(
+export function findSecret(
   body: Body,
   answers: readonly Pick<Answer, 'index' | 'evaluated'>[],
   blinded: Blinded,
 ): Promise<SecretBytes | undefined> {
-  const { rid, g, threshold } = body;
+  const { rid, g } = body;
   const shares = answers.map(({ index, evaluated }): Share => {
     const { x, mask } = shareIn(body, index);
     return { x, y: xor(mask, maskKey(finalize(blinded, evaluated), rid, g, index)) };
   });
-  let found: SecretBytes | undefined;
-  for (const choice of choices(shares, threshold)) {
-    const s = await combineShares(choice);
-    if (constantTimeEqual(proofKey(s, rid, g), body.proofKey)) found = new SecretBytes(s);
-    s.fill(0);
-  }
-  wipe(shares);
-  return found;
+  return tryChoices(shares, body, async (s) => (constantTimeEqual(proofKey(s, rid, g), body.proofKey) ? new SecretBytes(s) : undefined));
 }
 
 /** What one replica released, unblinded: D_i, if it released truly. */
@@ -39,26 +32,31 @@ export interface Released {
 }
 
 /** The backup key, if t replicas released truly: the payload tells. */
-export async function openPayload(body: Body, s: SecretBytes, released: readonly Released[]): Promise<SecretBytes | undefined> {
-  const { rid, g, threshold } = body;
+export function openPayload(body: Body, s: SecretBytes, released: readonly Released[]): Promise<SecretBytes | undefined> {
+  const { rid, g } = body;
   const shares = released.map(({ index, d }): Share => {
     const { x, releaseMask } = shareIn(body, index);
     return { x, y: xor(releaseMask, releaseMaskKey(d, rid, g, index)) };
   });
-  let backupKey: SecretBytes | undefined;
-  for (const choice of choices(shares, threshold)) {
-    const r = await combineShares(choice);
+  return tryChoices(shares, body, async (r) => {
     const key = payloadKey(s.expose(), r, rid, g);
-    backupKey = (await decryptPayload(key, body)) ?? backupKey;
-    for (const secret of [r, key]) secret.fill(0);
+    const backupKey = await decryptPayload(key, body);
+    key.fill(0);
+    return backupKey;
+  });
+}
+
+/** What `open` makes of the last combination that it can open. Wipes the shares. */
+async function tryChoices(shares: readonly Share[], { threshold }: Body, open: (combined: Bytes) => Promise<SecretBytes | undefined>) {
+  let found: SecretBytes | undefined;
+  for (const choice of choices(shares, threshold)) {
+    const combined = await combineShares(choice);
+    found = (await open(combined)) ?? found;
+    combined.fill(0);
   }
-  wipe(shares);
-  return backupKey;
+  for (const { y } of shares) y.fill(0);
+  return found;
 }
 
 /** The share of a holder. */
 const shareIn = (body: Body, index: number) => shareOf(body, index) as BodyShare;
-
-function wipe(shares: readonly Share[]): void {
-  for (const { y } of shares) y.fill(0);
-}

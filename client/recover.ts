@@ -64,20 +64,20 @@ export class Recoveries {
 
   async #run(recovery: Recovery, input: RecoverInput): Promise<RecoveryResult> {
     const { made } = this.#vault;
-    const recovered = await recovery.run(input.progress ?? (() => {}));
+    const { progress = () => {} } = input;
+    const recovered = await recovery.run(progress);
     const { backupKey, attempt, enrolledAt } = recovered;
     const { g, policy } = attempt.body;
-    const renewal = await this.#renew(recovered, input);
+    const renewal = await this.#renew(recovered, input, progress);
     recovered.input.wipe();
     attempt.s.wipe();
     const attemptsElsewhere = made.elsewhere(g, attempt.attempt);
     return { backupKey, attempt: attempt.attempt, limit: policy.limit, attemptsElsewhere, enrolledAt, renewal };
   }
 
-  async #renew({ attempt, backupKey, input, isMoving }: Recovered, options: RecoverInput): Promise<Renewal> {
+  async #renew({ attempt, backupKey, input, isMoving }: Recovered, options: RecoverInput, progress: Progress): Promise<Renewal> {
     if (options.renew === false) return { state: 'skipped' };
     const { g, policy, shares } = attempt.body;
-    const progress = options.progress ?? (() => {});
     progress('renewing');
     const plan = {
       recordId: options.recordId,

@@ -82,13 +82,8 @@ export class ReleaseSession {
 
   #unblind(release: Release): Released {
     const { body, bodyHash, attempt } = this.#attempt;
-    const { index, released } = verifyRelease(release, {
-      ...this.#request,
-      body,
-      bodyHash,
-      attempt,
-      blindedBase: this.#message.blindedBase,
-    });
+    const { blindedBase } = this.#message;
+    const { index, released } = verifyRelease(release, { ...this.#request, body, bodyHash, attempt, blindedBase });
     return { index, d: curveXOf(divide(liftX(released), this.#blind)) };
   }
 }

@@ -22,7 +22,6 @@ import { Space } from './replica/space.ts';
 import { StoreWatch } from './replica/store-watch.ts';
 import { expectReplica, tenantOf } from './rpc/caller.ts';
 import { serveMetrics } from './rpc/metrics.ts';
-import { replicaService } from './rpc/replica-service.ts';
 import { serve } from './rpc/server.ts';
 import { vaultService } from './rpc/vault-service.ts';
 import { Serving } from './serving.ts';
@@ -32,7 +31,7 @@ import { type OpenToken, openToken } from './token/open-token.ts';
 import { hangsInModule } from './token/pool/pool.ts';
 import { initParametersFor, loadProfile } from './token/profile.ts';
 import { GrantVerifier } from './vault/grants.ts';
-import { receiptKeys } from './vault/receipt-keys.ts';
+import { receiptKeys } from './vault/p256.ts';
 import { TicketSecrets } from './vault/ticket-secrets.ts';
 import type { Vault } from './vault/vault.ts';
 
@@ -46,13 +45,7 @@ export const exitWouldHang = (): boolean => hangsInModule();
  * Wires a replica, in the order in which each part can refuse: files, token, statement, guard, etcd, then the outside. Rejects with
  * the reason where a promise could not be kept; then everything begun is undone. `onLost` is told when it must not go on.
  */
-export async function startReplica(
-  config: Config,
-  version: string,
-  events: Events,
-  onLost: (error: VaultError) => void,
-  clock: Clock = systemClock,
-): Promise<Stop> {
+export async function startReplica(config: Config, version: string, events: Events, onLost: (error: VaultError) => void): Promise<Stop> {
   const undo: Stop[] = [];
   const stop = async () => {
     const failures: unknown[] = [];
@@ -60,7 +53,7 @@ export async function startReplica(
     if (failures.length > 0) throw failures[0];
   };
   try {
-    const fleet = await openFleet(config, events, clock, undo);
+    const fleet = await openFleet(config, events, systemClock, undo);
     await openToOutside(config, version, fleet, onLost, undo);
     return stop;
   } catch (error) {
@@ -115,24 +108,13 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   });
   const participants = [localParticipant(vault), ...peers].sort((a, b) => a.index - b.index);
 
-  const membership = new Membership(etcd, {
-    index: self.index,
-    about: { name: self.name, frontend: config.listen.frontend },
-    clock,
-    events,
-  });
-  membership.start();
-  undo.push(() => membership.stop());
-  const watch = new StoreWatch(etcd, clock);
-  watch.start();
-  undo.push(() => watch.stop());
-  const space = new Space(etcd, { quota: config.etcd.quota_bytes, clock, events });
-  space.start();
-  undo.push(() => space.stop());
+  const about = { name: self.name, frontend: config.listen.frontend };
+  const membership = begin(new Membership(etcd, { index: self.index, about, clock, events }), undo);
+  const watch = begin(new StoreWatch(etcd, clock), undo);
+  const space = begin(new Space(etcd, { quota: config.etcd.quota_bytes, clock, events }), undo);
   const bundle = new Bundle(etcd, { statement, interval: config.bundle_interval_ms, clock, events });
   await bundle.look(); // whoever is served first gets it, too
-  bundle.start();
-  undo.push(() => bundle.stop());
+  begin(bundle, undo);
   return {
     ...{ vault, participants, events, store: watch, token, tenure, guard: store },
     present: () => membership.present(),
@@ -144,13 +126,15 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
 /** Wipes each ticket secret when its time has come. */
 function startTickets({ ticket_life_ms }: Config, clock: Clock, undo: Stop[]): TicketSecrets {
   const tickets = new TicketSecrets(clock, ticket_life_ms);
-  const rounds = new Rounds(clock, async () => tickets.turn());
-  rounds.start();
-  undo.push(async () => {
-    await rounds.stop();
-    tickets.wipe();
-  });
+  undo.push(async () => tickets.wipe());
+  begin(new Rounds(clock, async () => tickets.turn()), undo);
   return tickets;
+}
+
+function begin<R extends Rounds>(rounds: R, undo: Stop[]): R {
+  rounds.start();
+  undo.push(() => rounds.stop());
+  return rounds;
 }
 
 async function openOwnToken(config: Config, { fleet, epoch }: Statement, events: Events, undo: Stop[]): Promise<OpenToken> {
@@ -186,7 +170,7 @@ async function openToOutside(
       address: config.listen.peer,
       tls: config.tls.peer,
       service: ReplicaService,
-      handlers: replicaService(own),
+      handlers: own.calls,
       identify: (call) => expectReplica(call, statement.fleet, statement.replicas.length),
     },
     context,
@@ -201,9 +185,7 @@ async function openToOutside(
     const metrics = await serveMetrics(config.listen.metrics, events.registry);
     undo.push(async () => void metrics.close());
   }
-  const housekeeping = new Housekeeping(fleet, { grace: config.erase_grace_ms, interval: config.sweep_interval_ms });
-  housekeeping.start();
-  undo.push(() => housekeeping.stop());
+  begin(new Housekeeping(fleet, { grace: config.erase_grace_ms, interval: config.sweep_interval_ms }), undo);
   const { store, token, tenure, guard } = fleet;
   const serving = new Serving({ health, events, clock, store, token, tenure, guard, onLost });
   serving.start();

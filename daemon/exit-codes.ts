@@ -4,7 +4,7 @@ import type { ErrorCode } from '../primitives/errors.ts';
 export const EXIT = {
   ok: 0,
   usage: 64,
-  unavailable: 69, // a restart may help: etcd or the token is away
+  unavailable: 69, // a restart may help: etcd or the token is away, a disk is full
   internal: 70,
   refused: 77, // a PIN was wrong: do not restart, tokens lock
   configuration: 78, // a restart does not help
@@ -12,6 +12,7 @@ export const EXIT = {
 
 const temporary: ReadonlySet<ErrorCode> = new Set([
   'STORE_UNAVAILABLE',
+  'GUARD_FAILING',
   'OUTCOME_UNKNOWN',
   'TOKEN_UNAVAILABLE',
   'TOKEN_MISSING',

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '../primitives/clock.ts';
+import { systemClock } from '../primitives/clock.ts';
 import type { Config } from './config.ts';
 import { readStatement } from './inputs.ts';
 import { Etcd } from './ledger/etcd.ts';
@@ -8,7 +8,7 @@ import { connectPeer } from './replica/peer.ts';
 import { rebuildGuard } from './replica/rebuild-guard.ts';
 
 /** Wires `bkvctl guard rebuild`: the new, empty guard of a replica that does not run, etcd, and the other replicas. */
-export async function rebuildOwnGuard(config: Config, clock: Clock = systemClock): Promise<{ rebuilt: number; left: number }> {
+export async function rebuildOwnGuard(config: Config): Promise<{ rebuilt: number; left: number }> {
   const { statement, self } = readStatement(config);
   const { fleet, epoch, threshold, replicas, document } = statement;
   const { guardIncarnation: incarnation, index } = self;
@@ -16,9 +16,9 @@ export async function rebuildOwnGuard(config: Config, clock: Clock = systemClock
   const etcd = new Etcd({ ...config.etcd, prefix: `/bkv/${fleet}/` });
   const peers = config.peers.map((peer) => connectPeer({ fleet, ...peer, tls: config.tls.peer }));
   try {
-    const register = new Register(etcd, document.store_incarnation, clock);
+    const register = new Register(etcd, document.store_incarnation, systemClock);
     const needed = replicas.length - threshold + 1;
-    return await rebuildGuard({ index, epoch: BigInt(epoch), store, register, peers, needed, threshold, clock });
+    return await rebuildGuard({ index, epoch: BigInt(epoch), store, register, peers, needed, threshold, clock: systemClock });
   } finally {
     for (const peer of peers) peer.close();
     etcd.close();

@@ -3,7 +3,7 @@ import type { Millis } from '../primitives/brand.ts';
 import type { Clock } from '../primitives/clock.ts';
 import { isVaultError, type VaultError } from '../primitives/errors.ts';
 import { guardFault } from '../protocol/guard-fault.ts';
-import { allStoreFaults, healthServiceOf, type StoreFault, storeFaults } from '../protocol/store-fault.ts';
+import { allStoreFaults, healthServiceOf, storeFaults } from '../protocol/store-fault.ts';
 import { allTokenFaults, healthServiceOfToken, type TokenFault, tokenFaults } from '../protocol/token-fault.ts';
 import type { GuardStore } from './ledger/guard-store.ts';
 import type { StoreWatch } from './replica/store-watch.ts';
@@ -61,8 +61,10 @@ export class Serving {
 
   async #look(): Promise<void> {
     if (this.#isStopped) return;
-    const storeFault = this.#parts.store.fault();
-    this.#setStore(storeFault);
+    const { health, events, store, onLost } = this.#parts;
+    const storeFault = store.fault();
+    this.#setEach(allStoreFaults.map(healthServiceOf), storeFault && healthServiceOf(storeFault));
+    events.storeFault(storeFault);
     const answer = this.#askGuard();
     let tokenFault: TokenFault | undefined;
     try {
@@ -70,12 +72,16 @@ export class Serving {
     } catch (error) {
       if (this.#isStopped) return;
       this.stop();
-      return this.#parts.onLost(error as VaultError);
+      return onLost(error as VaultError);
     }
-    this.#setToken(tokenFault);
+    if (this.#isStopped) return;
+    this.#setEach(allTokenFaults.map(healthServiceOfToken), tokenFault && healthServiceOfToken(tokenFault));
+    events.tokenFault(tokenFault);
     if (tokenFault) this.#set(false, `${tokenFault}: ${tokenFaults[tokenFault]}`); // before the guard is waited for
     const guardAnswers = await answer;
-    this.#setGuard(guardAnswers);
+    if (this.#isStopped) return;
+    health.setStatus(guardFault.service, guardAnswers ? 'SERVING' : 'NOT_SERVING');
+    events.guardFault(!guardAnswers);
     if (tokenFault) return;
     if (!guardAnswers) return this.#set(false, guardFault.meaning);
     if (storeFault) return this.#set(false, `${storeFault}: ${storeFaults[storeFault]}`);
@@ -116,25 +122,8 @@ export class Serving {
     return Promise.race([this.#asked, clock.sleep(TOKEN_PATIENCE).then(() => 'silent' as const)]);
   }
 
-  #setToken(fault: TokenFault | undefined): void {
-    if (this.#isStopped) return;
-    const { health, events } = this.#parts;
-    for (const each of allTokenFaults) health.setStatus(healthServiceOfToken(each), each === fault ? 'NOT_SERVING' : 'SERVING');
-    events.tokenFault(fault);
-  }
-
-  #setGuard(answers: boolean): void {
-    if (this.#isStopped) return;
-    const { health, events } = this.#parts;
-    health.setStatus(guardFault.service, answers ? 'SERVING' : 'NOT_SERVING');
-    events.guardFault(!answers);
-  }
-
-  #setStore(fault: StoreFault | undefined): void {
-    if (this.#isStopped) return;
-    const { health, events } = this.#parts;
-    for (const each of allStoreFaults) health.setStatus(healthServiceOf(each), each === fault ? 'NOT_SERVING' : 'SERVING');
-    events.storeFault(fault);
+  #setEach(services: readonly string[], failing: string | undefined): void {
+    for (const service of services) this.#parts.health.setStatus(service, service === failing ? 'NOT_SERVING' : 'SERVING');
   }
 
   /** Once for each change, also from one cause to another. */

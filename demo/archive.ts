@@ -40,12 +40,11 @@ export async function encryptFile(from: string, to: string, backupKey: Uint8Arra
 
 /** Rejects for a wrong key and for any change of the file; what it wrote until then is authentic, but not the whole. */
 export async function decryptFile(from: string, to: string, backupKey: Uint8Array): Promise<void> {
+  const key = fileKey(backupKey, await readSalt(from));
   await pipeline(
-    createReadStream(from),
+    createReadStream(from, { start: SALT }),
     async function* (source: AsyncIterable<Buffer>) {
-      const { head, rest } = await splitHead(source, SALT);
-      const key = fileKey(backupKey, head);
-      for await (const { index, bytes, isLast } of segments(rest, SEGMENT + TAG)) {
+      for await (const { index, bytes, isLast } of segments(source, SEGMENT + TAG)) {
         const decipher = createDecipheriv('aes-256-gcm', key, nonce(index, isLast), { authTagLength: TAG });
         decipher.setAuthTag(bytes.subarray(-TAG));
         yield Buffer.concat([decipher.update(bytes.subarray(0, -TAG)), decipher.final()]);
@@ -68,17 +67,9 @@ async function* segments(source: AsyncIterable<Buffer>, size: number) {
   yield { index, bytes: pending, isLast: true };
 }
 
-async function splitHead(source: AsyncIterable<Buffer>, length: number) {
-  const chunks = source[Symbol.asyncIterator]();
-  let seen = Buffer.alloc(0);
-  while (seen.length < length) {
-    const { done, value } = await chunks.next();
-    if (done) throw new Error('the archive is cut off');
-    seen = Buffer.concat([seen, value]);
-  }
-  async function* rest() {
-    yield seen.subarray(length);
-    for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
-  }
-  return { head: seen.subarray(0, length), rest: rest() };
+async function readSalt(file: string): Promise<Uint8Array> {
+  const chunks = await createReadStream(file, { end: SALT - 1 }).toArray();
+  const salt = Buffer.concat(chunks);
+  if (salt.length < SALT) throw new Error('the archive is cut off');
+  return salt;
 }

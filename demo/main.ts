@@ -1,12 +1,14 @@
+import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
-import { exitWhenIdle } from '../primitives/exit.ts';
+import { packageRoot } from '../primitives/package-root.ts';
 import { DevFleet } from '../test/harness/dev-fleet.ts';
+import type { ManagedProcess } from '../test/harness/managed-process.ts';
+import { keepEverything } from '../test/harness/reaper.ts';
 import { enrolAndLose } from './chapters/enrol-and-lose.ts';
 import { waitForErasure } from './chapters/erasure.ts';
 import { guessToTheLimit } from './chapters/guess.ts';
 import { recoverAfterOneMistake, recoverWithoutOneEtcdMember, recoverWithoutOneReplica } from './chapters/recover.ts';
-import { keep } from './keep.ts';
-import { Narrator } from './narrator.ts';
+import { Narrator, perform } from './narrator.ts';
 import { Story } from './story.ts';
 
 // The main job, on this machine: software tokens, real daemons, a real etcd. Exits with 0 only if every step held.
@@ -25,10 +27,31 @@ async function tell(fleet: DevFleet, narrator: Narrator): Promise<void> {
   await waitForErasure(story, GRACE, SWEEP);
 }
 
+const processesOf = (fleet: DevFleet): ManagedProcess[] => [...fleet.etcd.members, ...fleet.replicas.map(({ process }) => process)];
+
 /** Where to look when a step failed: the files are gone by then. */
 function printLogs(fleet: DevFleet): void {
-  for (const process of [...fleet.etcd.members, ...fleet.replicas.map((replica) => replica.process)])
-    console.error(`--- ${process.name}\n${process.logTail(8)}`);
+  for (const process of processesOf(fleet)) console.error(`--- ${process.name}\n${process.logTail(8)}`);
+}
+
+/** Leaves the fleet running, and says how to use it and how to end it. */
+function keep(fleet: DevFleet): void {
+  const stopper = keepEverything();
+  for (const process of processesOf(fleet)) process.unref();
+  const bkvctl = `node ${relative(process.cwd(), join(packageRoot, 'dist/cli/main.js'))}`;
+  console.log(`
+The fleet is still running, in ${fleet.directory}. To talk to it:
+
+  export BKV_CLIENT=${fleet.clientFile}
+  ${bkvctl} fleet status
+  ${bkvctl} enroll bob --new-key bob.key --generate-code
+  ${bkvctl} describe bob
+  ${bkvctl} recover bob --out bob.recovered
+  cmp bob.key bob.recovered
+
+To stop it and remove its files:
+
+  kill ${stopper}`);
 }
 
 async function main(): Promise<void> {
@@ -48,10 +71,4 @@ async function main(): Promise<void> {
   narrator.say('Stopped everything and removed every file. Every step held.');
 }
 
-exitWhenIdle();
-try {
-  await main();
-} catch (error) {
-  console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
-}
+await perform('demo', main);

@@ -7,27 +7,25 @@ import { VaultError } from '../primitives/errors.ts';
 import { claimsOf, GRANT_TYPE, type Grant } from '../protocol/grant.ts';
 
 /** Long enough for a slow phone to finish, short enough that a stolen grant is soon worth nothing. */
-const LIFE_MS = 5 * 60 * 1000;
+const LIFE: Millis = 5 * 60 * 1000;
 
 /** Signs what the frontend authorises: for an account that it authenticated, and for one request. */
 export class GrantSigner {
   readonly #key: KeyObject;
   readonly #header: { readonly alg: 'ES256' | 'EdDSA'; readonly kid: string; readonly typ: string };
   readonly #clock: Clock;
-  readonly #life: Millis;
 
   /** `pem`: a PKCS#8 private key, P-256 or Ed25519, whose public half every replica knows as `kid`. Throws CONFIG_INVALID. */
-  constructor({ pem, kid, clock = systemClock, life = LIFE_MS }: { pem: string; kid: string; clock?: Clock; life?: Millis }) {
+  constructor({ pem, kid, clock = systemClock }: { pem: string; kid: string; clock?: Clock }) {
     this.#key = parseKey(pem);
     this.#header = { alg: algorithmOf(this.#key), kid, typ: GRANT_TYPE };
     this.#clock = clock;
-    this.#life = life;
   }
 
   /** A compact JWS (RFC 7515). */
   sign(grant: Grant): Promise<string> {
     const now = this.#clock.now();
-    const claims = { ...claimsOf(grant), iat: seconds(now), exp: seconds(now + this.#life) };
+    const claims = { ...claimsOf(grant), iat: seconds(now), exp: seconds(now + LIFE) };
     return new CompactSign(utf8(JSON.stringify(claims))).setProtectedHeader(this.#header).sign(this.#key);
   }
 }

@@ -1,11 +1,4 @@
-import { create } from '@bufbuild/protobuf';
 import type { VaultTransport } from '../client/transport.ts';
-import {
-  BeginEnrollmentRequestSchema,
-  BeginRecoveryRequestSchema,
-  EraseRecordRequestSchema,
-  FinishEnrollmentRequestSchema,
-} from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { parseBody } from '../protocol/body.ts';
 import type { GrantOperation } from '../protocol/grant.ts';
 import { beginEnrolmentTranscript, eraseTranscript, pointTranscript, recordTranscript } from '../protocol/transcripts.ts';
@@ -36,22 +29,19 @@ export function frontendTransport({ connection, signer, fleet, tenant }: Fronten
     async beginEnrollment(request) {
       const { recordId, g, point, proofKey } = request;
       const signed = await grant('begin-enrolment', recordId, g, beginEnrolmentTranscript(point, proofKey).digest);
-      const granted = create(BeginEnrollmentRequestSchema, { ...request, grant: signed });
-      return connection.call((vault, options) => vault.beginEnrollment(granted, options));
+      return connection.call((vault, options) => vault.beginEnrollment({ ...request, grant: signed }, options));
     },
 
     async finishEnrollment(request) {
       const { body, bodyHash } = parseBody(request.body);
       const signed = await grant('finish-enrolment', request.recordId, body.g, bodyHash);
-      const granted = create(FinishEnrollmentRequestSchema, { ...request, grant: signed });
-      return connection.call((vault, options) => vault.finishEnrollment(granted, options));
+      return connection.call((vault, options) => vault.finishEnrollment({ ...request, grant: signed }, options));
     },
 
     async beginRecovery(request) {
       const { recordId, g, point } = request;
       const signed = await grant('begin-recovery', recordId, g, pointTranscript(point).digest);
-      const granted = create(BeginRecoveryRequestSchema, { ...request, grant: signed });
-      return connection.call((vault, options) => vault.beginRecovery(granted, options));
+      return connection.call((vault, options) => vault.beginRecovery({ ...request, grant: signed }, options));
     },
 
     // No grant: the proof of the code authorises, and the attempt was granted.
@@ -61,8 +51,7 @@ export function frontendTransport({ connection, signer, fleet, tenant }: Fronten
       const { recordId, g } = request;
       const rid = recordTranscript(fleet, tenant, recordId).digest;
       const signed = await grant('erase', recordId, g, eraseTranscript(rid, g).digest);
-      const granted = create(EraseRecordRequestSchema, { ...request, grant: signed });
-      return connection.call((vault, options) => vault.eraseRecord(granted, options));
+      return connection.call((vault, options) => vault.eraseRecord({ ...request, grant: signed }, options));
     },
   };
 }

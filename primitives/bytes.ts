@@ -16,6 +16,15 @@ export function fromHex(text: string, what: string): Bytes {
   }
 }
 
+/** Throws MALFORMED, naming `what`. */
+export function fromUtf8(bytes: Uint8Array, what: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new VaultError('MALFORMED', `${what} is not UTF-8.`, { cause });
+  }
+}
+
 /** Unsigned 64-bit big-endian. Throws RangeError for what does not fit. */
 export function uint64(value: number | bigint): Bytes {
   const integer = BigInt(value);

@@ -8,10 +8,6 @@ export class SecretBytes {
     this.#bytes = new Uint8Array(bytes);
   }
 
-  get length(): number {
-    return this.#bytes.length;
-  }
-
   /** The bytes themselves, not a copy: valid until `wipe()`. */
   expose(): Bytes {
     return this.#bytes;

@@ -36,15 +36,12 @@ export function parseBody(body: pb.Body | undefined): HashedBody {
   if (body.payload.length < PAYLOAD_LENGTH.least || body.payload.length > PAYLOAD_LENGTH.most)
     throw malformed(`body.payload must be ${PAYLOAD_LENGTH.least} to ${PAYLOAD_LENGTH.most} bytes`);
   parsePoint(body.proofKey, 'body.proof_key');
-  parseReleaseBase(body.releaseBase);
+  // T = ±G would open what is released: its products with the release keys are in the offers.
+  if (constantTimeEqual(xOf(parsePoint(body.releaseBase, 'body.release_base')), GENERATOR_X))
+    throw malformed('body.release_base must not be ±G');
   parsePolicy(body.policy);
   parseShares(body);
   return { body: body as Body, bodyHash: bodyTranscript(body).digest };
-}
-
-/** T = ±G would open what is released: its products with the release keys are in the offers. */
-function parseReleaseBase(bytes: Uint8Array): void {
-  if (constantTimeEqual(xOf(parsePoint(bytes, 'body.release_base')), GENERATOR_X)) throw malformed('body.release_base must not be ±G');
 }
 
 // SEC 2 §2.4.2

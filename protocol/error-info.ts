@@ -21,17 +21,10 @@ export function encodeError(error: VaultError): Uint8Array {
 /** Undefined for what is not an ErrorInfo of a code known here: the caller then goes by the gRPC status. */
 export function decodeError(bytes: Uint8Array): VaultError | undefined {
   try {
-    const { code, message, attemptsUsed, attemptsLimit, notBeforeMs, replicasAnswered, replicasNeeded } = fromBinary(
-      ErrorInfoSchema,
-      bytes,
-    );
+    const { $typeName: _type, $unknown: _later, code, message, notBeforeMs, ...counts } = fromBinary(ErrorInfoSchema, bytes);
     if (!Object.hasOwn(errorCodes, code)) return undefined;
-    const details: { -readonly [K in keyof ErrorDetails]: ErrorDetails[K] } = {};
-    if (attemptsUsed !== undefined) details.attemptsUsed = attemptsUsed;
-    if (attemptsLimit !== undefined) details.attemptsLimit = attemptsLimit;
-    if (notBeforeMs !== undefined) details.notBefore = Number(notBeforeMs);
-    if (replicasAnswered !== undefined) details.replicasAnswered = replicasAnswered;
-    if (replicasNeeded !== undefined) details.replicasNeeded = replicasNeeded;
+    // A field that is not in the message is no property of `counts`.
+    const details = { ...counts, ...(notBeforeMs === undefined ? {} : { notBefore: Number(notBeforeMs) }) } as ErrorDetails;
     return new VaultError(code as ErrorCode, message, { details });
   } catch {
     return undefined;

@@ -1,5 +1,5 @@
 import { sha256 } from '@noble/hashes/sha2.js';
-import { type Bytes, utf8 } from '../primitives/bytes.ts';
+import { type Bytes, uint64, utf8 } from '../primitives/bytes.ts';
 
 /** Integers travel as 8 bytes big-endian, strings as UTF-8, points compressed. */
 export type Field = Uint8Array | string | number | bigint;
@@ -24,31 +24,20 @@ export class Transcript {
 }
 
 const LENGTH = 4;
-const INTEGER = 8;
 
 /**
  * Each field as a 4-byte big-endian length and its bytes: no two lists of fields have the same frames. Throws RangeError for an integer
  * that is not of 64 bits.
  */
 function framed(fields: readonly Field[]): Bytes {
-  const parts = fields.map((field) => (typeof field === 'string' ? utf8(field) : typeof field === 'object' ? field : integer(field)));
-  const lengths = parts.map((part) => (typeof part === 'bigint' ? INTEGER : part.length));
-  const out = new Uint8Array(lengths.reduce((sum, length) => sum + LENGTH + length, 0));
+  const parts = fields.map((field) => (typeof field === 'string' ? utf8(field) : typeof field === 'object' ? field : uint64(field)));
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + LENGTH + part.length, 0));
   const view = new DataView(out.buffer);
   let at = 0;
-  parts.forEach((part, i) => {
-    const length = lengths[i] as number;
-    view.setUint32(at, length);
-    at += LENGTH;
-    if (typeof part === 'bigint') view.setBigUint64(at, part);
-    else out.set(part, at);
-    at += length;
-  });
+  for (const part of parts) {
+    view.setUint32(at, part.length);
+    out.set(part, at + LENGTH);
+    at += LENGTH + part.length;
+  }
   return out;
-}
-
-function integer(value: number | bigint): bigint {
-  const whole = BigInt(value);
-  if (BigInt.asUintN(64, whole) !== whole) throw new RangeError(`not an unsigned 64-bit integer: ${value}`);
-  return whole;
 }

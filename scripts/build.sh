@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles to dist/. What is not TypeScript stays where it is: the programs find hsm-config/ from the package root.
+# Generates proto/gen and compiles to dist/. What is not TypeScript stays where it is: the programs find hsm-config/ from the package root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,6 +13,7 @@ stale() {
 }
 
 stale
+scripts/proto.sh generate
 node_modules/.bin/tsc --project tsconfig.json
 
 for program in dist/daemon/main.js dist/cli/main.js dist/witness/main.js; do

@@ -1,21 +1,13 @@
 #!/usr/bin/env bash
-# What is done with the .proto files: generate | up-to-date | lint | breaking | baseline
+# What is done with the .proto files: generate | lint | breaking | baseline
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PWD/node_modules/.bin:$PATH" # buf looks for protoc-gen-es there
 
-generate() { buf generate proto --template proto/buf.gen.yaml --output "$1"; }
-
 case "${1:-}" in
   generate)
     rm -rf proto/gen # what a deleted .proto left behind
-    generate .
-    ;;
-  up-to-date)
-    fresh=$(mktemp -d)
-    trap 'rm -rf "$fresh"' EXIT
-    generate "$fresh"
-    diff -r proto/gen "$fresh/proto/gen" || { echo 'proto/gen is not what the .proto files say: run `make proto`' && exit 1; }
+    buf generate proto --template proto/buf.gen.yaml --output .
     ;;
   lint)
     buf lint proto
@@ -27,7 +19,7 @@ case "${1:-}" in
     ;;
   baseline) buf build proto --exclude-source-info --output proto/baseline.binpb ;;
   *)
-    echo 'usage: scripts/proto.sh generate | up-to-date | lint | breaking | baseline' >&2
+    echo 'usage: scripts/proto.sh generate | lint | breaking | baseline' >&2
     exit 2
     ;;
 esac

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
+import { openProfile } from '../cli/arguments.ts';
 import type { Output } from '../cli/output.ts';
 import { initToken } from '../daemon/token/keys/init-token.ts';
 import { modulePath } from '../daemon/token/profile.ts';
@@ -13,7 +14,7 @@ import { CONFIG_FILE, formatWitnessConfig, parseWitnessConfig, type WitnessConfi
 import { PublishedLog } from '../fleet/witness/published-log.ts';
 import { systemClock } from '../primitives/clock.ts';
 import { VaultError } from '../primitives/errors.ts';
-import { CERTIFICATE_FILE, directoryOf, keyLabels, openProfile, openToken } from './open-witness.ts';
+import { CERTIFICATE_FILE, directoryOf, keyLabels, withToken } from './open-witness.ts';
 
 interface Options {
   readonly name: string;
@@ -72,9 +73,8 @@ async function init(directory: string, options: Options, output: Output): Promis
   }
 }
 
-async function makeInto(directory: string, config: WitnessConfig): Promise<{ log_key: string; cosigner_key: string }> {
-  const token = openToken(config);
-  try {
+function makeInto(directory: string, config: WitnessConfig): Promise<{ log_key: string; cosigner_key: string }> {
+  return withToken(config.token, async (token) => {
     const labels = keyLabels(config.name);
     const now = systemClock.now();
     const log = new PublishedLog(directory, config.name, token.make('ed25519', labels.log));
@@ -89,9 +89,7 @@ async function makeInto(directory: string, config: WitnessConfig): Promise<{ log
     write(CONFIG_FILE, formatWitnessConfig(config));
     log.make(now);
     return keys;
-  } finally {
-    token.close();
-  }
+  });
 }
 
 function blankToken({ token }: WitnessConfig, soPinFile: string | undefined): void {

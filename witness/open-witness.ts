@@ -1,24 +1,21 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { loadProfile, type Profile } from '../daemon/token/profile.ts';
+import { openProfile, readInput } from '../cli/arguments.ts';
 import { parseNoteKey } from '../fleet/log/note-key.ts';
-import { type BundleSigner, signSmime } from '../fleet/produce/cms.ts';
+import type { BundleSigner } from '../fleet/produce/cms.ts';
 import { readPin } from '../fleet/signing-token/pin-file.ts';
 import type { Signer } from '../fleet/signing-token/signer.ts';
 import { SigningToken } from '../fleet/signing-token/signing-token.ts';
 import { loadWitnessConfig, type WitnessConfig } from '../fleet/witness/config.ts';
 import { PublishedLog } from '../fleet/witness/published-log.ts';
-import { type Room, verifyFromRoom } from '../fleet/witness/room.ts';
-import type { Judgement, WitnessOptions } from '../fleet/witness/witness.ts';
+import type { WitnessOptions } from '../fleet/witness/witness.ts';
 import { systemClock } from '../primitives/clock.ts';
-import { VaultError } from '../primitives/errors.ts';
-import { profilePath } from '../primitives/package-root.ts';
 
 /** A witness whose token is open. */
 export interface OpenWitness {
   readonly options: Omit<WitnessOptions, 'judgement'>;
-  readonly judgement: (room: Room) => Judgement;
+  /** P-256: signs statements. */
+  readonly bundleSigner: BundleSigner;
   /** Ed25519: signs notes. */
   readonly logSigner: Signer;
 }
@@ -30,39 +27,32 @@ export const CERTIFICATE_FILE = 'bundle.crt';
 
 export const directoryOf = (command: Command): string => command.optsWithGlobals<{ dir: string }>().dir;
 
-export const openProfile = (profile: string): Profile => loadProfile(profile.includes('/') ? profile : profilePath(profile));
-
-export const openToken = ({ token }: WitnessConfig): SigningToken =>
-  new SigningToken({ profile: openProfile(token.profile), module: token.module, label: token.label, pin: readPin(token.pin_file) });
-
-/** For one command. */
-export async function withWitness<T>(directory: string, use: (witness: OpenWitness) => Promise<T>): Promise<T> {
-  const config = loadWitnessConfig(directory);
-  const token = openToken(config);
+/** Lets go of the token afterwards. */
+export async function withToken<T>(
+  { profile, module, label, pin_file }: WitnessConfig['token'],
+  use: (token: SigningToken) => Promise<T>,
+): Promise<T> {
+  const token = new SigningToken({ profile: openProfile(profile), module, label, pin: readPin(pin_file) });
   try {
-    const labels = keyLabels(config.name);
-    const logSigner = token.signer('ed25519', labels.log);
-    const signer = { certificate: read(join(directory, CERTIFICATE_FILE)), key: token.signer('p256', labels.bundle) };
-    const options = {
-      log: new PublishedLog(directory, config.name, logSigner),
-      cosigners: config.cosigners.map(({ vkey, url }) => ({ key: parseNoteKey(vkey), url })),
-      clock: systemClock,
-    };
-    return await use({ options, judgement: (room) => judgementFrom(room, signer), logSigner });
+    return await use(token);
   } finally {
     token.close();
   }
 }
 
-const judgementFrom = (room: Room, signer: BundleSigner): Judgement => ({
-  verifyEvidence: (files, statement) => verifyFromRoom(files, statement, room),
-  signBundle: (statement) => signSmime(statement, signer, systemClock.now()),
-});
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new VaultError('CONFIG_INVALID', `Cannot read ${file}: ${(cause as Error).message}`, { cause });
-  }
+/** For one command. */
+export async function withWitness<T>(directory: string, use: (witness: OpenWitness) => Promise<T>): Promise<T> {
+  const config = loadWitnessConfig(directory);
+  return withToken(config.token, (token) => {
+    const labels = keyLabels(config.name);
+    const logSigner = token.signer('ed25519', labels.log);
+    const certificate = readInput(join(directory, CERTIFICATE_FILE)).toString('utf8');
+    const bundleSigner = { certificate, key: token.signer('p256', labels.bundle) };
+    const options = {
+      log: new PublishedLog(directory, config.name, logSigner),
+      cosigners: config.cosigners.map(({ vkey, url }) => ({ key: parseNoteKey(vkey), url })),
+      clock: systemClock,
+    };
+    return use({ options, bundleSigner, logSigner });
+  });
 }

@@ -2,11 +2,9 @@ import { Command } from 'commander';
 import type { Output, Streams } from '../cli/output.ts';
 import { runProgram } from '../cli/run-program.ts';
 import { version } from '../primitives/package-root.ts';
-import { followCommand } from './follow.ts';
 import { initCommand } from './init.ts';
-import { refreshCommand } from './refresh.ts';
-import { serveCommand } from './serve.ts';
-import { submitCommand } from './submit.ts';
+import { followCommand, serveCommand } from './serve.ts';
+import { refreshCommand, submitCommand } from './submit.ts';
 
 function makeProgram(output: Output): Command {
   const program = new Command('bkv-witness')

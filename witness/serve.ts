@@ -3,6 +3,8 @@ import { type AddressInfo, isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Output } from '../cli/output.ts';
+import { parseNoteKey } from '../fleet/log/note-key.ts';
+import { loadWitnessConfig } from '../fleet/witness/config.ts';
 import { Cosigner } from '../fleet/witness/cosigner.ts';
 import { CosignerMemory } from '../fleet/witness/memory.ts';
 import { witnessServer } from '../fleet/witness/server.ts';
@@ -19,6 +21,19 @@ function address(value: string): Address {
   if (host === undefined) throw new InvalidArgumentError('It must be host:port.');
   return { host, port: Number(port) };
 }
+
+export const followCommand = (output: Output): Command =>
+  new Command('follow')
+    .description('cosign the checkpoints of another log from now on; the one command that makes a memory of one')
+    .argument('<vkey>', "the log's key, as its witness says it")
+    .action((vkey: string, _options: unknown, command: Command) => {
+      const key = parseNoteKey(vkey);
+      if (key.type !== 1) throw new VaultError('MALFORMED', 'This is the key of a cosigner (type 4); a log has one of type 1.');
+      const directory = directoryOf(command);
+      loadWitnessConfig(directory); // a witness's, and not just any directory
+      new CosignerMemory(directory).follow(key);
+      output.result({ log: key.name }, `Follows the log ${key.name}, from the empty tree.`);
+    });
 
 export const serveCommand = (output: Output): Command =>
   new Command('serve')

@@ -3,11 +3,14 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Output } from '../cli/output.ts';
 import { readEvidence } from '../fleet/ceremony/read-evidence.ts';
+import { signSmime } from '../fleet/produce/cms.ts';
+import type { Collected } from '../fleet/witness/collect.ts';
 import { writeDurably } from '../fleet/witness/durable-file.ts';
-import { submit } from '../fleet/witness/witness.ts';
+import { verifyFromRoom } from '../fleet/witness/room.ts';
+import { type Judgement, refresh, submit } from '../fleet/witness/witness.ts';
 import { toHex, utf8 } from '../primitives/bytes.ts';
+import { systemClock } from '../primitives/clock.ts';
 import { directoryOf, withWitness } from './open-witness.ts';
-import { tellMissing } from './tell-missing.ts';
 
 interface Options {
   readonly out: string;
@@ -25,9 +28,13 @@ export const submitCommand = (output: Output): Command =>
     .action(async (evidence: string, { out, statement, rehearsal = false }: Options, command: Command) => {
       output.step('verifying the evidence');
       const files = readEvidence(evidence);
-      const done = await withWitness(directoryOf(command), ({ options, judgement }) =>
-        submit(files, { ...options, judgement: judgement({ statement, rehearsal }) }),
-      );
+      const done = await withWitness(directoryOf(command), ({ options, bundleSigner }) => {
+        const judgement: Judgement = {
+          verifyEvidence: (judged, itsStatement) => verifyFromRoom(judged, itsStatement, { statement, rehearsal }),
+          signBundle: (bytes) => signSmime(bytes, bundleSigner, systemClock.now()),
+        };
+        return submit(files, { ...options, judgement });
+      });
       mkdirSync(out, { recursive: true });
       writeDurably(join(out, 'witnessed.txt'), utf8(done.bundle));
       writeDurably(join(out, 'log-proof.txt'), done.proof);
@@ -41,6 +48,17 @@ export const submitCommand = (output: Output): Command =>
         ].join('\n'),
       );
     });
+
+export const refreshCommand = (output: Output): Command =>
+  new Command('refresh')
+    .description('sign the checkpoint again with the present time, and have it cosigned: clients take none that is old')
+    .action(async (_options: unknown, command: Command) => {
+      const { size, missing } = await withWitness(directoryOf(command), ({ options }) => refresh(options));
+      output.result({ size, missing }, [`Signed the log of ${size} entries again.`, ...tellMissing(missing)].join('\n'));
+    });
+
+/** Sentences about cosigners that did not sign. The checkpoint is public without them; clients may want more of them. */
+const tellMissing = (missing: Collected['missing']): string[] => missing.map(({ reason }) => `Not cosigned: ${reason}`);
 
 /** As people write it down: in groups, or in capitals. */
 function parseStatementHash(text: string): string {

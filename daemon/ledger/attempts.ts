@@ -24,20 +24,28 @@ export function enrol(current: Attempts | undefined, { body, bodyHash }: HashedB
   // An enrolment names what it replaces, so that one sent again after a later one cannot bring an old code back.
   if (!constantTimeEqual(current?.g ?? new Uint8Array(0), body.previous))
     throw conflict('body.previous is not the generation that is stored');
-  return {
-    next: create(AttemptsSchema, {
-      incarnation: BigInt(incarnation),
-      g: body.g,
-      bodyHash,
-      limit: body.policy.limit,
-      coolDownMs: body.policy.coolDownMs,
-      points: [],
-      state: LIVE,
-      lastAttemptMs: 0n,
-      number: nextNumber(current?.number ?? 0n, incarnation),
-    }),
-  };
+  return { next: live({ body, bodyHash }, incarnation, nextNumber(current?.number ?? 0n, incarnation)) };
 }
+
+/** The value for a generation that is live. `points` is H. */
+export const live = (
+  { body, bodyHash }: HashedBody,
+  incarnation: number,
+  number: bigint,
+  points: readonly Uint8Array[] = [],
+  lastAttempt: Millis = 0,
+): Attempts =>
+  create(AttemptsSchema, {
+    incarnation: BigInt(incarnation),
+    g: body.g,
+    bodyHash,
+    limit: body.policy.limit,
+    coolDownMs: body.policy.coolDownMs,
+    points: [...points],
+    state: LIVE,
+    lastAttemptMs: BigInt(lastAttempt),
+    number,
+  });
 
 /** Above the highest that is known, and above all of earlier incarnations: after a restore etcd may not know how far those went. */
 export function nextNumber(highest: bigint, incarnation: number): bigint {

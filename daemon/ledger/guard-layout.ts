@@ -23,51 +23,36 @@ export const keys = {
   purge: (rid: string) => `purge/${rid}/`,
 };
 
-export const putLive = (generation: Generation): Operation => ({
-  type: 'put',
-  key: keys.live(toHex(generation.body.rid)),
-  value: encodeGeneration(generation),
-});
+export const put = (key: string, value: Uint8Array): Operation => ({ type: 'put', key, value });
 
-export const putPrepared = (generation: Generation): Operation => ({
-  type: 'put',
-  key: keys.prepared(toHex(generation.body.rid), toHex(generation.body.g)),
-  value: encodeGeneration(generation),
-});
+export const del = (key: string): Operation => ({ type: 'del', key });
 
-export const putCounted = (rid: string, attempt: number, counted: Counted): Operation => ({
-  type: 'put',
-  key: keys.counted(rid, attempt),
-  value: encodeCounted(counted),
-});
+const preparedKey = ({ body }: Generation) => keys.prepared(toHex(body.rid), toHex(body.g));
+
+export const putLive = (generation: Generation) => put(keys.live(toHex(generation.body.rid)), encodeGeneration(generation));
+
+export const putPrepared = (generation: Generation) => put(preparedKey(generation), encodeGeneration(generation));
+
+export const putCounted = (rid: string, attempt: number, counted: Counted) => put(keys.counted(rid, attempt), encodeCounted(counted));
+
+export const putFull = (rid: string) => put(keys.full(rid), new Uint8Array(0));
 
 /** A name of its own for each: one that comes while another one is purged is not taken for that. */
-const owePurge = (rid: string, key: string): Operation => ({
-  type: 'put',
-  key: `${keys.purge(rid)}${randomUUID()}`,
-  value: Buffer.from(key),
-});
+const owePurge = (rid: string, key: string) => put(`${keys.purge(rid)}${randomUUID()}`, Buffer.from(key));
 
 /** Of a generation that is served no more. It lay at another key while it was prepared. */
-export const purgeLive = (rid: string, { body }: Generation): Operation[] =>
-  [keys.live(rid), keys.prepared(rid, toHex(body.g))].map((key) => owePurge(rid, key));
+export const purgeLive = (rid: string, generation: Generation) =>
+  [keys.live(rid), preparedKey(generation)].map((key) => owePurge(rid, key));
 
-const delPrepared = (rid: string, { body }: Generation): Operation => ({ type: 'del', key: keys.prepared(rid, toHex(body.g)) });
-
-export const dropPrepared = (rid: string, generation: Generation): Operation[] => {
-  const operation = delPrepared(rid, generation);
-  return [operation, owePurge(rid, operation.key)];
-};
-
-export const putFull = (rid: string): Operation => ({ type: 'put', key: keys.full(rid), value: new Uint8Array(0) });
+export const dropPrepared = (rid: string, generation: Generation) => [del(preparedKey(generation)), owePurge(rid, preparedKey(generation))];
 
 /** All that is there but the live generation and what is prepared to replace `g`. */
 export function clear(rid: string, before: Guarded, g: Uint8Array): Operation[] {
   const isPromoted = ({ body }: Generation) => constantTimeEqual(body.g, g); // it goes on at another key
   const dropped = before.prepared.filter(({ body }) => !constantTimeEqual(body.previous, g));
   return [
-    ...dropped.flatMap((each) => (isPromoted(each) ? [delPrepared(rid, each)] : dropPrepared(rid, each))),
-    ...[...before.counted.keys()].map((attempt): Operation => ({ type: 'del', key: keys.counted(rid, attempt) })),
-    { type: 'del', key: keys.full(rid) },
+    ...dropped.flatMap((each) => (isPromoted(each) ? [del(preparedKey(each))] : dropPrepared(rid, each))),
+    ...[...before.counted.keys()].map((attempt) => del(keys.counted(rid, attempt))),
+    del(keys.full(rid)),
   ];
 }

@@ -2,10 +2,10 @@ import { z } from 'zod';
 import type { Millis } from '../../primitives/brand.ts';
 import { type Bytes, toHex, uint64 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import { clear, dropPrepared, keys, purgeLive, putCounted, putFull, putLive, putPrepared } from './guard-layout.ts';
+import { GroupCommit } from './group-commit.ts';
+import { clear, del, dropPrepared, keys, purgeLive, put, putCounted, putFull, putLive, putPrepared } from './guard-layout.ts';
 import { type Counted, decodeCounted, decodeGeneration, type Generation, type Guarded } from './guarded.ts';
 import { decodeNumber, NumberedStore, type Operation } from './numbered-store.ts';
-import { SharedRuns } from './shared-runs.ts';
 import type { StoreMemory } from './transactions.ts';
 
 const identitySchema = z.strictObject({ fleet: z.string(), replica: z.int(), incarnation: z.int() });
@@ -18,7 +18,8 @@ const PURGED_AT_ONCE = 16;
 /** The guard on disk: which key holds what. What may be written is decided in guard.ts. */
 export class GuardStore {
   readonly #store: NumberedStore;
-  readonly #purges = new SharedRuns(() => this.#purgeAll());
+  /** Whoever asks while one is under way, which may not see what they did before, shares the next. */
+  readonly #purges = new GroupCommit<never>(() => this.#purgeAll());
   #isClosing = false;
 
   private constructor(store: NumberedStore) {
@@ -89,7 +90,7 @@ export class GuardStore {
   /** Drops the live generation. What is prepared to replace it stays. */
   async remove(ridBytes: Uint8Array, live: Generation, before: Guarded): Promise<void> {
     const rid = toHex(ridBytes);
-    const removed: Operation[] = [{ type: 'del', key: keys.live(rid) }, ...purgeLive(rid, live)];
+    const removed = [del(keys.live(rid)), ...purgeLive(rid, live)];
     await this.#store.write([...clear(rid, before, live.body.g), ...removed, await this.#countChange(rid)]);
   }
 
@@ -100,7 +101,7 @@ export class GuardStore {
 
   /** After it they hold none that was dropped or replaced before, of any record. */
   purge(): Promise<void> {
-    return this.#purges.run();
+    return this.#purges.write([]);
   }
 
   async #purgeAll(): Promise<void> {
@@ -109,10 +110,8 @@ export class GuardStore {
       if (this.#isClosing) throw new Error('the guard is closed first');
       const some = owed.splice(0, PURGED_AT_ONCE);
       const dropped = some.map(([, key]) => Buffer.from(key).toString());
-      await this.#store.purge(
-        [...new Set(dropped)],
-        some.map(([key]) => ({ type: 'del', key })),
-      );
+      const settled = some.map(([key]) => del(key));
+      await this.#store.purge([...new Set(dropped)], settled);
     }
   }
 
@@ -153,23 +152,24 @@ export class GuardStore {
     return new Uint8Array((await this.#store.get(keys.boot)) ?? new Uint8Array(32));
   }
 
-  writeBootRecord(record: Uint8Array): Promise<void> {
-    return this.#store.write([{ type: 'put', key: keys.boot, value: record }]);
+  /** The first write of a start. Throws GUARD_FAILING. */
+  async writeBootRecord(record: Uint8Array): Promise<void> {
+    try {
+      await this.#store.write([put(keys.boot, record)]);
+    } catch (cause) {
+      throw new VaultError('GUARD_FAILING', `The guard cannot be written: ${(cause as Error).message}. Nothing is served.`, { cause });
+    }
   }
 
   /** What this replica remembers of etcd. */
   async memory(): Promise<StoreMemory> {
     const incarnation = await this.#store.get(keys.incarnation);
-    return { holdsRecords: !(await this.#isEmpty()), incarnation: incarnation ? Number(Buffer.from(incarnation).toString()) : 0 };
+    const first = await Promise.all(['live/', 'prep/'].map((prefix) => this.#store.entries(prefix, 1)));
+    return { holdsRecords: first.flat().length > 0, incarnation: incarnation ? Number(Buffer.from(incarnation).toString()) : 0 };
   }
 
   rememberIncarnation(incarnation: number): Promise<void> {
-    return this.#store.write([{ type: 'put', key: keys.incarnation, value: Buffer.from(String(incarnation)) }]);
-  }
-
-  async #isEmpty(): Promise<boolean> {
-    const first = await Promise.all(['live/', 'prep/'].map((prefix) => this.#store.entries(prefix, 1)));
-    return first.flat().length === 0;
+    return this.#store.write([put(keys.incarnation, Buffer.from(String(incarnation)))]);
   }
 
   /** A purge under way is ended; the next start finds what is left of it. */
@@ -180,7 +180,7 @@ export class GuardStore {
   }
 
   async #countChange(rid: string): Promise<Operation> {
-    return { type: 'put', key: keys.changes(rid), value: uint64((await this.changes(Buffer.from(rid, 'hex'))) + 1n) };
+    return put(keys.changes(rid), uint64((await this.changes(Buffer.from(rid, 'hex'))) + 1n));
   }
 }
 

@@ -187,7 +187,8 @@ function oldestBut(committed: Uint8Array | undefined, { prepared }: Guarded): Ge
   return others.sort((a, b) => Number(a.subRecord.enrolledAtMs - b.subRecord.enrolledAtMs))[0];
 }
 
-function expectLive({ live }: Guarded, { g, bodyHash }: AttemptName): Generation {
+/** Throws GENERATION_UNKNOWN. */
+export function expectLive({ live }: Guarded, { g, bodyHash }: AttemptName): Generation {
   if (!live || !constantTimeEqual(live.body.g, g) || !constantTimeEqual(live.bodyHash, bodyHash)) throw unknownGeneration();
   return live;
 }

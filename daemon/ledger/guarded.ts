@@ -1,6 +1,6 @@
-import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { uint64 } from '../../primitives/bytes.ts';
-import { GenerationSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type Generation as GenerationMessage, GenerationSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
 import { parseSubRecord, renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 
@@ -25,13 +25,22 @@ export interface Guarded {
   readonly counted: ReadonlyMap<number, Counted>;
 }
 
-export const encodeGeneration = ({ body, subRecord, number }: Generation): Uint8Array =>
-  toBinary(GenerationSchema, { $typeName: 'backupvault.v1.Generation', body, subRecord: renderSubRecord(subRecord), number });
+/** What it holds of a record, served or prepared. */
+export const heldBy = ({ live, prepared }: Guarded): Generation[] => [...(live ? [live] : []), ...prepared];
 
-export function decodeGeneration(value: Uint8Array): Generation {
-  const { body, subRecord, number } = fromBinary(GenerationSchema, value);
-  return { ...parseBody(body), subRecord: parseSubRecord(subRecord), number };
-}
+export const renderGeneration = ({ body, subRecord, number }: Generation): GenerationMessage =>
+  create(GenerationSchema, { body, subRecord: renderSubRecord(subRecord), number });
+
+/** Throws MALFORMED. */
+export const parseGeneration = ({ body, subRecord, number }: GenerationMessage): Generation => ({
+  ...parseBody(body),
+  subRecord: parseSubRecord(subRecord),
+  number,
+});
+
+export const encodeGeneration = (generation: Generation): Uint8Array => toBinary(GenerationSchema, renderGeneration(generation));
+
+export const decodeGeneration = (value: Uint8Array): Generation => parseGeneration(fromBinary(GenerationSchema, value));
 
 /** 8 bytes of time, then the hash. */
 export const encodeCounted = ({ pointHash, atMs }: Counted): Uint8Array => Buffer.concat([uint64(Math.floor(atMs)), pointHash]);

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
@@ -60,7 +61,7 @@ export class NumberedStore {
     }
   }
 
-  /** Throws GUARD_MISSING, GUARD_MISMATCH. */
+  /** Throws GUARD_MISSING, GUARD_MISMATCH, GUARD_FAILING. */
   static async open(directory: string): Promise<NumberedStore> {
     const { mark, value: acknowledged } = await Mark.open(join(directory, 'mark'));
     const level: Level = new ClassicLevel(join(directory, 'store'), { ...encoding, createIfMissing: false }); // a lost guard is an alarm, not a fresh start
@@ -213,6 +214,8 @@ async function opening(level: Level, directory: string): Promise<void> {
     const reason = (cause as { cause?: { code?: string } }).cause?.code;
     if (reason === 'LEVEL_LOCKED')
       throw new VaultError('GUARD_MISMATCH', `The guard in ${directory} is open in another process; stop that one first.`, { cause });
+    if (reason === 'LEVEL_IO_ERROR' && existsSync(join(directory, 'store/CURRENT')))
+      throw new VaultError('GUARD_FAILING', `The guard in ${directory} is there and cannot be opened: ${reasonOf(cause)}.`, { cause });
     throw new VaultError(
       'GUARD_MISSING',
       `The guard in ${directory} cannot be opened; restore it, or make it with "bkvctl guard create".`,
@@ -222,6 +225,8 @@ async function opening(level: Level, directory: string): Promise<void> {
     );
   }
 }
+
+const reasonOf = (error: unknown): string => ((error as Error).cause as Error | undefined)?.message ?? (error as Error).message;
 
 const under = (prefix: string) => ({ gte: prefix, lt: `${prefix}~` });
 

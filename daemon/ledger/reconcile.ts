@@ -12,8 +12,8 @@ import {
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { HASH_LENGTH } from '../../protocol/body.ts';
 import { renderSubRecord } from '../../protocol/sub-record.ts';
-import { nextNumber } from './attempts.ts';
-import type { Generation, Guarded } from './guarded.ts';
+import { live, nextNumber } from './attempts.ts';
+import { type Generation, type Guarded, heldBy } from './guarded.ts';
 
 /** What etcd holds of a record, from before it was restored. */
 export interface Stored {
@@ -40,27 +40,16 @@ export function reconcile(stored: Stored, recalled: readonly Guarded[], options:
   const served = generationsServed(recalled);
   const highest = [stored.attempts?.number ?? 0n, served[0]?.number ?? 0n].reduce((a, b) => (b > a ? b : a));
   const number = nextNumber(highest, options.incarnation);
-  const incarnation = BigInt(options.incarnation);
   const generation = isErased(stored, served[0]) ? undefined : latestHeld(served, recalled, options);
   if (!generation) {
     const attempts = tombstoneOf(stored.attempts, served[0]);
+    const incarnation = BigInt(options.incarnation);
     return attempts && { attempts: create(AttemptsSchema, { ...attempts, incarnation, number }), record: undefined };
   }
   const { points, lastAttemptMs } = remember(generation, recalled);
-  const { body, bodyHash } = generation;
   return {
-    attempts: create(AttemptsSchema, {
-      incarnation,
-      number,
-      g: body.g,
-      bodyHash,
-      limit: body.policy.limit,
-      coolDownMs: body.policy.coolDownMs,
-      points: [...points],
-      state: RecordState.LIVE,
-      lastAttemptMs: BigInt(lastAttemptMs),
-    }),
-    record: create(RecordSchema, { body, subRecords: subRecordsOf(generation, stored, recalled) }),
+    attempts: live(generation, options.incarnation, number, points, lastAttemptMs),
+    record: create(RecordSchema, { body: generation.body, subRecords: subRecordsOf(generation, stored, recalled) }),
   };
 }
 
@@ -112,8 +101,8 @@ function latestHeld(
 }
 
 /** What a guard has of a generation, served or prepared. */
-const copyOf = (generation: Generation, { live, prepared }: Guarded): Generation | undefined =>
-  [...(live ? [live] : []), ...prepared].find((each) => isSame(each, generation));
+const copyOf = (generation: Generation, guarded: Guarded): Generation | undefined =>
+  heldBy(guarded).find((each) => isSame(each, generation));
 
 function tombstoneOf(attempts: Attempts | undefined, latest: Generation | undefined) {
   if (!attempts && !latest) return undefined;
@@ -136,6 +125,11 @@ function subRecordsOf(latest: Generation, { record }: Stored, recalled: readonly
   const copies = recalled.map((guarded) => copyOf(latest, guarded)).filter((copy) => copy !== undefined);
   const own = copies.map(({ subRecord }) => renderSubRecord(subRecord));
   const sameBody = record?.body && constantTimeEqual(record.body.g, latest.body.g);
-  const others = (sameBody ? record.subRecords : []).filter(({ index }) => !own.some((each) => each.index === index));
-  return [...own, ...others].sort((a, b) => a.index - b.index);
+  return mergeSubRecords(sameBody ? record.subRecords : [], own);
+}
+
+/** The newer sub-record of a replica wins: it is the one that its guard has prepared. */
+export function mergeSubRecords(before: readonly SubRecord[], now: readonly SubRecord[]): SubRecord[] {
+  const kept = before.filter((b) => !now.some((n) => n.index === b.index));
+  return [...kept, ...now].sort((a, b) => a.index - b.index);
 }

@@ -15,7 +15,7 @@ import { renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 import * as attempts from './attempts.ts';
 import type { Etcd, Versioned, Write } from './etcd.ts';
 import type { Guarded } from './guarded.ts';
-import { type ReconcileOptions, reconcile, type Stored } from './reconcile.ts';
+import { mergeSubRecords, type ReconcileOptions, reconcile, type Stored } from './reconcile.ts';
 import { decode, type StoreMemory, Transactions } from './transactions.ts';
 
 /**
@@ -143,6 +143,22 @@ export class Register {
   }
 }
 
+const PAGE = 100;
+
+/** All that `list` gives, page by page, in order of rid. */
+export async function* allOf<T>(
+  list: (limit: number, after?: Uint8Array) => Promise<T[]>,
+  ridOf: (item: T) => Uint8Array,
+): AsyncIterable<T> {
+  let page: T[];
+  let last: T | undefined;
+  do {
+    page = await list(PAGE, last && ridOf(last));
+    last = page.at(-1);
+    yield* page;
+  } while (page.length === PAGE);
+}
+
 /** What cannot be read as well: whoever looks at it alone then says so, and it holds up no other. */
 function mayBeErased({ value }: { value: Uint8Array }): boolean {
   try {
@@ -159,12 +175,6 @@ export const holds = (record: Record | undefined, subRecord: SubRecord): boolean
   record?.subRecords.some((each) => isSame(each, renderSubRecord(subRecord))) ?? false;
 
 const isSame = (a: SubRecordMessage, b: SubRecordMessage): boolean => a.index === b.index && constantTimeEqual(a.value, b.value);
-
-/** The newer sub-record of a replica wins: it is the one that its guard has prepared. */
-function mergeSubRecords(before: readonly SubRecordMessage[], now: readonly SubRecordMessage[]): SubRecordMessage[] {
-  const kept = before.filter((b) => !now.some((n) => n.index === b.index));
-  return [...kept, ...now].sort((a, b) => a.index - b.index);
-}
 
 /** The body of a stored record, if it is the one that the register names. */
 export function committedBody(record: Record | undefined, current: Attempts): HashedBody | undefined {

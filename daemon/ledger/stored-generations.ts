@@ -1,7 +1,7 @@
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { isVaultError } from '../../primitives/errors.ts';
 import type { GuardStore } from './guard-store.ts';
-import type { Register } from './register.ts';
+import { allOf, type Register } from './register.ts';
 
 /** A generation that a replica needs its keys for, and where it was found. */
 export interface FoundGeneration {
@@ -13,21 +13,14 @@ export interface FoundGeneration {
   readonly where: 'live' | 'prepared' | 'etcd';
 }
 
-const PAGE = 100;
-
 /** What replica `index` stored, in its guard and in etcd; most of it is found in both. Without `store` the guard is left out. */
 export async function* storedGenerations(store: GuardStore | undefined, register: Register, index: number): AsyncIterable<FoundGeneration> {
   for await (const { state, body } of store?.generations() ?? [])
     yield { rid: body.rid, g: body.g, epoch: Number(body.epoch), where: state };
-  let page: Awaited<ReturnType<Register['records']>>;
-  let after: Uint8Array | undefined;
-  do {
-    page = await register.records(PAGE, after);
-    after = page.at(-1)?.rid;
-    for (const { rid, record } of page)
-      if (record.body && record.subRecords.some((each) => each.index === index))
-        yield { rid, g: record.body.g, epoch: Number(record.body.epoch), where: 'etcd' };
-  } while (page.length === PAGE);
+  const records = (limit: number, after?: Uint8Array) => register.records(limit, after);
+  for await (const { rid, record } of allOf(records, (each) => each.rid))
+    if (record.body && record.subRecords.some((each) => each.index === index))
+      yield { rid, g: record.body.g, epoch: Number(record.body.epoch), where: 'etcd' };
 }
 
 /**

@@ -60,13 +60,13 @@ export class Transactions {
         otherwise: [],
       });
     const [now] = await this.#etcd.read(INCARNATION);
-    this.#expectFence(now, undefined);
+    this.#expectFence(now);
   }
 
   /** Linearizable: a/<rid>, then what else is asked for. Throws RECORD_OUTDATED, STORE_UNAVAILABLE, STORE_CORRUPT. */
   async read(rid: string, ...also: string[]): Promise<[Attempts | undefined, ...(Versioned | undefined)[]]> {
     const [register, fence, ...others] = await this.#etcd.read(`a/${rid}`, INCARNATION, ...also);
-    this.#expectFence(fence, undefined);
+    this.#expectFence(fence);
     const attempts = decodeAttempts(register);
     return [attempts && this.#expectCurrent(rid, attempts), ...others];
   }
@@ -97,13 +97,13 @@ export class Transactions {
    * for a failure. Throws OUTCOME_UNKNOWN, STORE_UNAVAILABLE, STORE_CORRUPT.
    */
   async #update<T>(rid: string, also: readonly string[], step: Step<T>): Promise<T> {
-    const keys = [`a/${rid}`, INCARNATION, `shard/${shardOf(rid)}`, ...also];
+    const keys = [`a/${rid}`, INCARNATION, ...also];
     let seen: (Versioned | undefined)[] | undefined;
     let failure: unknown;
     for (let round = 0; round < ROUNDS; round++) {
       seen ??= await this.#etcd.read(...keys);
-      const [register, fence, shard, ...others] = seen;
-      this.#expectFence(fence, shard);
+      const [register, fence, ...others] = seen;
+      this.#expectFence(fence);
       const { next, writes, result } = step(decodeAttempts(register), others);
       if (!next) return result;
       try {
@@ -127,14 +127,12 @@ export class Transactions {
     return [
       { key: `a/${rid}`, modRevision: register?.modRevision ?? ABSENT },
       { key: INCARNATION, value: String(this.#incarnation) },
-      { key: `shard/${shardOf(rid)}`, modRevision: ABSENT }, // a shard that is being moved has a mark there
     ];
   }
 
-  #expectFence(incarnation: Versioned | undefined, shard: Versioned | undefined): void {
+  #expectFence(incarnation: Versioned | undefined): void {
     if (!incarnation || textOf(incarnation) !== String(this.#incarnation))
       throw new VaultError('STORE_UNAVAILABLE', 'etcd is of another incarnation than the fleet statement; an operator must look.');
-    if (shard) throw new VaultError('STORE_UNAVAILABLE', 'The record’s shard is being moved; send the same bytes again later.');
   }
 
   /** After a restore, what etcd says of a record, or that it says nothing, counts only once the guards were asked. */
@@ -144,9 +142,6 @@ export class Transactions {
     throw new VaultError('RECORD_OUTDATED', 'etcd’s entry is from before it was restored; send the same bytes again.');
   }
 }
-
-/** 1024 shards by the first ten bits of rid. */
-const shardOf = (rid: string): number => Number.parseInt(rid.slice(0, 3), 16) >> 2;
 
 const textOf = ({ value }: Versioned): string => Buffer.from(value).toString();
 

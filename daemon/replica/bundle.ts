@@ -20,33 +20,24 @@ interface Options {
  * The validation bundle of the statement that this replica serves under, as the operator published it. The replica believes nothing in
  * it and has no keys to: it looks whether it fits, so that nobody is handed what must be refused. Clients verify.
  */
-export class Bundle {
+export class Bundle extends Rounds {
   readonly #etcd: Etcd;
   readonly #options: Options;
-  readonly #rounds: Rounds;
   #raw: Uint8Array = new Uint8Array(0);
   #current: FittingBundle | undefined;
 
   constructor(etcd: Etcd, options: Options) {
-    this.#etcd = etcd;
-    this.#options = options;
-    this.#rounds = new Rounds(options.clock, async () => {
+    super(options.clock, async () => {
       await this.look();
       return options.interval;
     });
+    this.#etcd = etcd;
+    this.#options = options;
   }
 
   /** As of the last look that etcd answered; undefined where none is published, or none that fits. */
   get current(): FittingBundle | undefined {
     return this.#current;
-  }
-
-  start(): void {
-    this.#rounds.start();
-  }
-
-  stop(): Promise<void> {
-    return this.#rounds.stop();
   }
 
   /** One look. Never throws: without etcd the bundle stays as it was. */

@@ -4,18 +4,8 @@ import { isExhausted, notBefore } from '../ledger/attempts.ts';
 import type { Account } from '../vault/account.ts';
 import type { Vault } from '../vault/vault.ts';
 
-export interface Description {
-  readonly state: RecordState;
-  readonly g: Uint8Array;
-  readonly attemptsUsed: number;
-  readonly attemptsLimit: number;
-  readonly notBeforeMs: bigint;
-  readonly holders: number[];
-  readonly ownerKey: Uint8Array;
-}
-
 /** What etcd says of a record: for information, since only guards decide. Throws RECORD_UNKNOWN. */
-export async function describeRecord({ register, clock }: Vault, { rid }: Account): Promise<Description> {
+export async function describeRecord({ register, clock }: Vault, { rid }: Account) {
   const { attempts, record } = await register.readCurrent(rid);
   if (!attempts) throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');
   const now = clock.now();

@@ -7,8 +7,9 @@ import type { BeginEnrollmentRequest, Enrolled, FinishEnrollmentRequest, Offer }
 import { type Body, parseBody } from '../../protocol/body.ts';
 import { parseSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 import type { Account } from '../vault/account.ts';
-import { askAll, expectEnough } from './fan-out.ts';
+import { askAll, askEnough, expectOwn } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
+import type { Participant } from './participant.ts';
 
 const OFFER_GRACE: Millis = 500; // every replica that offers becomes a holder: worth a moment
 const PREPARE_GRACE: Millis = 1000;
@@ -19,13 +20,13 @@ export async function beginEnrollment(fleet: Fleet, account: Account, request: B
   if (!fleet.hasRoom())
     throw new VaultError('STORE_UNAVAILABLE', 'etcd is nearly full and takes no new records; an operator must compact and defragment it.');
   const { g, point, proofKey, grant } = request;
-  const message = create(OfferRequestSchema, { account: messageOf(account), g, point, proofKey, grant });
-  const answers = await askAll(participants, async ({ calls }) => (await calls.offer(message)).offer, {
+  const message = create(OfferRequestSchema, { account, g, point, proofKey, grant });
+  const offers = await askEnough(participants, async ({ calls }) => (await calls.offer(message)).offer, {
     enough: vault.statement.threshold,
     grace: OFFER_GRACE,
     clock: vault.clock,
   });
-  return expectEnough(answers, vault.statement.threshold, participants.length).filter((offer) => offer !== undefined);
+  return offers.filter((offer) => offer !== undefined);
 }
 
 /** Prepared by t or more, then committed in etcd, then promoted: each step can be made again without harm. */
@@ -38,7 +39,7 @@ export async function finishEnrollment(fleet: Fleet, account: Account, request: 
   const subRecords = await prepareAll(fleet, account, request, body);
   await vault.register.enrol(hashed, subRecords);
   const holders = fleet.participants.filter(({ index }) => subRecords.some((s) => s.index === index));
-  const promote = create(PromoteRequestSchema, { account: messageOf(account), g: body.g });
+  const promote = create(PromoteRequestSchema, { account, g: body.g });
   const { answers } = await askAll(holders, async ({ calls }) => (await calls.promote(promote)).enrolled, {
     enough: vault.statement.threshold,
     grace: PROMOTE_GRACE,
@@ -62,19 +63,12 @@ async function prepareAll(
   if (tickets.length !== body.shares.length || tickets.some(({ index }, i) => index !== body.shares[i]?.index))
     throw new VaultError('MALFORMED', 'There must be one ticket for each share of the body, in the same order.');
   const tags = tickets.map(({ tag }) => tag);
-  const common = { account: messageOf(account), point, body, tags, signature, grant, ownerSignature };
+  const common = { account, point, body, tags, signature, grant, ownerSignature };
   const asked = participants.filter(({ index }) => tickets.some((ticket) => ticket.index === index));
-  const answers = await askAll(
-    asked,
-    async ({ index, calls }) => {
-      const ticket = tickets.find((each) => each.index === index);
-      const { subRecord } = await calls.prepare(create(PrepareRequestSchema, ticket ? { ...common, ticket } : common));
-      if (subRecord?.index !== index) throw new VaultError('INTERNAL', `Replica ${index} answered for another one.`);
-      return parseSubRecord(subRecord);
-    },
-    { enough: threshold, grace: PREPARE_GRACE, clock: vault.clock },
-  );
-  return expectEnough(answers, threshold, asked.length);
+  const ask = async ({ index, calls }: Participant) => {
+    const ticket = tickets.find((each) => each.index === index);
+    const { subRecord } = await calls.prepare(create(PrepareRequestSchema, ticket ? { ...common, ticket } : common));
+    return parseSubRecord(expectOwn(subRecord, index));
+  };
+  return askEnough(asked, ask, { enough: threshold, grace: PREPARE_GRACE, clock: vault.clock });
 }
-
-export const messageOf = ({ tenant, recordId }: Account) => ({ tenant, recordId });

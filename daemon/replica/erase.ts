@@ -15,9 +15,9 @@ const FORGET_GRACE: Millis = 500;
 export async function eraseRecord(fleet: Fleet, account: Account, request: EraseRecordRequest): Promise<number[]> {
   const { vault, events } = fleet;
   const g = exactly(G_LENGTH, request.g, 'g');
-  const { tenant, recordId, rid } = account;
+  const { rid } = account;
   const authorises = eraseTranscript(rid, g).digest;
-  await vault.grants.verify(request.grant, { fleet: vault.statement.fleet, tenant, operation: 'erase', recordId, g, authorises });
+  await vault.grants.verify(request.grant, { ...account, fleet: vault.statement.fleet, operation: 'erase', g, authorises });
   await vault.register.erase(rid, g);
   events.erased(rid, 'asked');
   return forgetEverywhere(fleet, rid);

@@ -23,6 +23,21 @@ const passing: ReadonlySet<ErrorCode> = new Set([
 
 export const isPassing = (error: VaultError): boolean => passing.has(error.code);
 
+interface Asking {
+  readonly enough: number;
+  readonly grace: Millis;
+  readonly clock: Clock;
+}
+
+/** Asks every participant as `askAll` does, and throws as `expectEnough` does where fewer than `enough` answered. */
+export async function askEnough<T>(
+  participants: readonly Participant[],
+  ask: (participant: Participant) => Promise<T>,
+  asking: Asking,
+): Promise<T[]> {
+  return expectEnough(await askAll(participants, ask, asking), asking.enough, participants.length);
+}
+
 /**
  * Asks every participant at once. Returns when all have answered or failed, or `grace` after the `enough`-th answer: a stopped
  * replica then holds nobody up. Those that come later are let go. Never rejects.
@@ -30,7 +45,7 @@ export const isPassing = (error: VaultError): boolean => passing.has(error.code)
 export function askAll<T>(
   participants: readonly Participant[],
   ask: (participant: Participant) => Promise<T>,
-  { enough, grace, clock }: { readonly enough: number; readonly grace: Millis; readonly clock: Clock },
+  { enough, grace, clock }: Asking,
 ): Promise<Answers<T>> {
   const answers = new Map<number, T>();
   const failures = new Map<number, VaultError>();
@@ -71,6 +86,12 @@ export function expectEnough<T>({ answers, failures }: Answers<T>, needed: numbe
     details: { replicasAnswered: answers.size, replicasNeeded: needed },
     cause: failures.values().next().value,
   });
+}
+
+/** What a replica says of itself. Throws INTERNAL where it speaks for another one. */
+export function expectOwn<T extends { readonly index: number }>(said: T | undefined, index: number): T {
+  if (said?.index !== index) throw new VaultError('INTERNAL', `Replica ${index} answered for another one.`);
+  return said;
 }
 
 const unexpected = (cause: unknown) => new VaultError('INTERNAL', 'A replica failed in a way that it should not.', { cause });

@@ -1,10 +1,12 @@
 import pLimit from 'p-limit';
 import type { Millis } from '../../primitives/brand.ts';
 import { toHex } from '../../primitives/bytes.ts';
+import { allOf } from '../ledger/register.ts';
 import { settle } from '../vault/settle.ts';
 import { forgetEverywhere } from './erase.ts';
 import type { Fleet } from './fleet.ts';
 import { reconciling } from './reconcile.ts';
+import { Rounds } from './rounds.ts';
 
 const PAGE = 100;
 const AT_ONCE = 8;
@@ -16,58 +18,46 @@ const PAGES_A_SWEEP = 50; // of the round through all records: 50 reads a minute
  * told: a coordinator may die, or be cut off, between an erasure and its Forget.
  * Every replica sweeps; transactions make that harmless, so nobody need lead.
  */
-export class Housekeeping {
+export class Housekeeping extends Rounds {
   readonly #fleet: Fleet;
   readonly #grace: Millis;
-  readonly #interval: Millis;
   /** Every record was tried once since the start. */
   #isSettled = false;
   /** Records that failed then or later, to try again at each sweep. */
   readonly #left = new Map<string, Uint8Array>();
   /** Where the round through all records of etcd is; undefined at its beginning. */
   #roundAt: Uint8Array | undefined;
-  #isStopped = false;
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> | undefined;
+  #isBegun = false;
 
-  constructor(fleet: Fleet, options: { readonly grace: Millis; readonly interval: Millis }) {
+  constructor(fleet: Fleet, { grace, interval }: { readonly grace: Millis; readonly interval: Millis }) {
+    super(fleet.vault.clock, async () => {
+      await this.#turn();
+      return interval;
+    });
     this.#fleet = fleet;
-    this.#grace = options.grace;
-    this.#interval = options.interval;
+    this.#grace = grace;
   }
 
-  start(): void {
-    const run = (work: () => Promise<void>) => {
-      this.#running ??= this.#attempt(work).finally(() => {
-        this.#running = undefined;
-      });
-    };
-    run(() => this.#settle([]));
-    this.#timer = setInterval(() => run(() => this.sweep()), this.#interval);
-    this.#timer.unref();
-  }
-
-  /** Returns once the calls under way are done; what is left of a sweep waits for the next start. */
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    clearInterval(this.#timer);
-    await this.#running;
+  /** Settles first, then sweeps. What fails is made again at the next turn. */
+  async #turn(): Promise<void> {
+    const isFirst = !this.#isBegun;
+    this.#isBegun = true;
+    try {
+      await (isFirst ? this.#settle([]) : this.sweep());
+    } catch (error) {
+      this.#fleet.events.sweepFailed(error);
+    }
   }
 
   /** Erases what is due, then settles. */
   async sweep(): Promise<void> {
     const { register } = this.#fleet.vault;
     const failures: unknown[] = [];
-    let page: { rid: Uint8Array; since: Millis }[];
-    let after: Uint8Array | undefined;
-    do {
-      page = await register.exhausted(PAGE, after);
-      after = page.at(-1)?.rid;
-      for (const { rid, since } of page) {
-        if (this.#isStopped) return;
-        await this.#eraseIfDue(rid, since).catch((error: unknown) => void failures.push(error));
-      }
-    } while (page.length === PAGE);
+    const exhausted = (limit: number, after?: Uint8Array) => register.exhausted(limit, after);
+    for await (const { rid, since } of allOf(exhausted, (each) => each.rid)) {
+      if (this.isStopped) return;
+      await this.#eraseIfDue(rid, since).catch((error: unknown) => void failures.push(error));
+    }
     await this.#settle(failures);
   }
 
@@ -89,7 +79,7 @@ export class Housekeeping {
     await this.#settleAll([...this.#left.values()], failures);
     let page: Uint8Array[] = [];
     for await (const rid of this.#isSettled ? vault.guard.full() : vault.guard.rids()) {
-      if (this.#isStopped) return;
+      if (this.isStopped) return;
       page.push(rid);
       if (page.length < PAGE) continue;
       await this.#settleAll(page, failures);
@@ -99,7 +89,7 @@ export class Housekeeping {
     if (this.#isSettled) await this.#settleErased(failures);
     else if (this.#left.size > MOST_LEFT)
       this.#left.clear(); // all of them once more: it was not the records that failed
-    else if (!this.#isStopped) {
+    else if (!this.isStopped) {
       this.#isSettled = true;
       events.settled(this.#left.size);
     }
@@ -109,7 +99,7 @@ export class Housekeeping {
   /** The next pages of the round: what etcd shows erased, and this guard still holds. */
   async #settleErased(failures: unknown[]): Promise<void> {
     const { register, guard } = this.#fleet.vault;
-    for (let i = 0; i < PAGES_A_SWEEP && !this.#isStopped; i++) {
+    for (let i = 0; i < PAGES_A_SWEEP && !this.isStopped; i++) {
       const { erased, last } = await register.erased(PAGE, this.#roundAt);
       this.#roundAt = last;
       const held: Uint8Array[] = [];
@@ -123,7 +113,7 @@ export class Housekeeping {
   async #settleAll(rids: readonly Uint8Array[], failures: unknown[]): Promise<void> {
     const limit = pLimit(AT_ONCE);
     const settleOne = async (rid: Uint8Array) => {
-      if (this.#isStopped) return;
+      if (this.isStopped) return;
       try {
         await reconciling(this.#fleet, rid, () => settle(this.#fleet.vault, rid));
         this.#left.delete(toHex(rid));
@@ -133,14 +123,5 @@ export class Housekeeping {
       }
     };
     await Promise.all(rids.map((rid) => limit(() => settleOne(rid))));
-  }
-
-  /** A sweep that fails is made again at the next interval. */
-  async #attempt(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      this.#fleet.events.sweepFailed(error);
-    }
   }
 }

@@ -11,22 +11,21 @@ const REFRESH: Millis = 1000;
  * Tells the others that this replica is here, by a key under a lease, and learns who else is. A hint for whom it is worth to wait,
  * and what status shows: who is a replica stands in the statement, and no promise rests on a lease.
  */
-export class Membership {
+export class Membership extends Rounds {
   readonly #etcd: Etcd;
   readonly #events: Events;
   readonly #index: number;
   readonly #about: Uint8Array;
-  readonly #rounds: Rounds;
   #lease: Lease | undefined;
   #present: ReadonlySet<number> = new Set();
   #isFailing = false;
 
   constructor(etcd: Etcd, options: { readonly index: number; readonly about: object; readonly clock: Clock; readonly events: Events }) {
+    super(options.clock, () => this.#look());
     this.#etcd = etcd;
     this.#events = options.events;
     this.#index = options.index;
     this.#about = Buffer.from(JSON.stringify(options.about));
-    this.#rounds = new Rounds(options.clock, () => this.#look());
   }
 
   /** Replicas whose lease etcd holds. */
@@ -34,12 +33,8 @@ export class Membership {
     return this.#present;
   }
 
-  start(): void {
-    this.#rounds.start();
-  }
-
-  async stop(): Promise<void> {
-    await this.#rounds.stop();
+  override async stop(): Promise<void> {
+    await super.stop();
     await this.#lease?.revoke().catch(() => {}); // it would run out anyway
   }
 

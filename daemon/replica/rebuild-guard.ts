@@ -1,20 +1,12 @@
-import { create } from '@bufbuild/protobuf';
-import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import type { Clock } from '../../primitives/clock.ts';
 import { isVaultError } from '../../primitives/errors.ts';
-import { RecallRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { parseSubRecord } from '../../protocol/sub-record.ts';
 import type { GuardStore } from '../ledger/guard-store.ts';
-import type { Guarded } from '../ledger/guarded.ts';
 import { generationsServed, remember, type Stored } from '../ledger/reconcile.ts';
-import type { Register } from '../ledger/register.ts';
-import { askAll, expectEnough } from './fan-out.ts';
+import { allOf, type Register } from '../ledger/register.ts';
 import type { Participant } from './participant.ts';
-import { parseRecalled } from './reconcile.ts';
-
-const RECALL_GRACE: Millis = 500;
-const PAGE = 100;
+import { recallFrom } from './reconcile.ts';
 
 export interface RebuildOptions {
   /** This replica, whose guard was lost. */
@@ -40,23 +32,18 @@ export interface RebuildOptions {
 export async function rebuildGuard(options: RebuildOptions): Promise<{ rebuilt: number; left: number }> {
   const { register } = options;
   const count = { rebuilt: 0, left: 0 };
-  let page: Uint8Array[];
-  let after: Uint8Array | undefined;
-  do {
-    page = await register.rids(PAGE, after);
-    after = page.at(-1);
-    for (const rid of page) count[(await rebuildRecord(rid, options)) ? 'rebuilt' : 'left']++;
-  } while (page.length === PAGE);
+  const rids = (limit: number, after?: Uint8Array) => register.rids(limit, after);
+  for await (const rid of allOf(rids, (each) => each)) count[(await rebuildRecord(rid, options)) ? 'rebuilt' : 'left']++;
   return count;
 }
 
 async function rebuildRecord(rid: Uint8Array, options: RebuildOptions): Promise<boolean> {
-  const { index, needed, store, clock } = options;
+  const { index, needed, store, peers, clock } = options;
   const { record } = (await readReconciled(rid, options)) ?? {};
   const stored = record?.subRecords.find((each) => each.index === index);
   if (!stored) return false;
   const subRecord = parseSubRecord(stored);
-  const recalled = await recallFromPeers(rid, options);
+  const recalled = await recallFrom(peers, { ...options, rid });
   const [generation] = generationsServed(recalled);
   if (!generation || !constantTimeEqual(generation.body.g, record?.body?.g ?? new Uint8Array(0))) return false;
   const { servers, points } = remember(generation, recalled);
@@ -64,12 +51,6 @@ async function rebuildRecord(rid: Uint8Array, options: RebuildOptions): Promise<
   const { live } = await store.read(rid);
   if (!live) await store.restore({ ...generation, subRecord }, points, clock.now()); // else a run was interrupted
   return true;
-}
-
-async function recallFromPeers(rid: Uint8Array, { epoch, peers, needed, clock }: RebuildOptions): Promise<Guarded[]> {
-  const request = create(RecallRequestSchema, { rid, epoch });
-  const ask = async ({ calls, index }: Participant) => parseRecalled(await calls.recall(request), index);
-  return expectEnough(await askAll(peers, ask, { enough: needed, grace: RECALL_GRACE, clock }), needed, peers.length);
 }
 
 /** Undefined where all others together cannot tell which enrolment stands. */
@@ -80,7 +61,7 @@ async function readReconciled(rid: Uint8Array, options: RebuildOptions): Promise
   } catch (error) {
     if (!isVaultError(error, 'RECORD_OUTDATED')) throw error;
   }
-  const recalled = await recallFromPeers(rid, options);
+  const recalled = await recallFrom(peers, { ...options, rid });
   try {
     await register.reconcile(rid, recalled, { threshold, isComplete: false }); // the guard that was lost might have said more
   } catch (error) {

@@ -1,14 +1,15 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { exactly } from '../../primitives/bytes.ts';
+import type { Clock } from '../../primitives/clock.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import type { Generation as GenerationMessage } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type Counted as CountedMessage, RecallRequestSchema, type RecallResponse } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { HASH_LENGTH, parseBody } from '../../protocol/body.ts';
-import { parseSubRecord } from '../../protocol/sub-record.ts';
-import type { Counted, Generation, Guarded } from '../ledger/guarded.ts';
-import { askAll, expectEnough } from './fan-out.ts';
+import { HASH_LENGTH } from '../../protocol/body.ts';
+import { type Counted, type Generation, type Guarded, parseGeneration } from '../ledger/guarded.ts';
+import { askEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
+import type { Participant } from './participant.ts';
 
 const RECALL_GRACE: Millis = 500; // all n answers tell more than n−t+1
 
@@ -27,23 +28,31 @@ export async function reconciling<T>(fleet: Fleet, rid: Uint8Array, work: () => 
 async function reconcileRecord({ vault, participants, events }: Fleet, rid: Uint8Array): Promise<void> {
   const { threshold, epoch } = vault.statement;
   const needed = Math.max(participants.length - threshold + 1, threshold); // for an even n fewer could not show t holders
-  const request = create(RecallRequestSchema, { rid, epoch: BigInt(epoch) });
-  const answers = await askAll(participants, async ({ index, calls }) => parseRecalled(await calls.recall(request), index), {
-    enough: needed,
-    grace: RECALL_GRACE,
-    clock: vault.clock,
-  });
-  const recalled = expectEnough(answers, needed, participants.length);
+  const recalled = await recallFrom(participants, { rid, epoch: BigInt(epoch), needed, clock: vault.clock });
   const changed = await vault.register.reconcile(rid, recalled, { threshold, isComplete: recalled.length === participants.length });
   if (changed) events.reconciled(rid, recalled.length);
+}
+
+interface Recalling {
+  readonly rid: Uint8Array;
+  readonly epoch: bigint;
+  readonly needed: number;
+  readonly clock: Clock;
+}
+
+/** What `needed` guards or more remember of a record. Throws NOT_ENOUGH_REPLICAS. */
+export function recallFrom(participants: readonly Participant[], { rid, epoch, needed, clock }: Recalling): Promise<Guarded[]> {
+  const request = create(RecallRequestSchema, { rid, epoch });
+  const ask = async ({ index, calls }: Participant) => parseRecalled(await calls.recall(request), index);
+  return askEnough(participants, ask, { enough: needed, grace: RECALL_GRACE, clock });
 }
 
 /** Another replica's guard may say anything; what no guard can hold is refused. Throws MALFORMED. */
 export function parseRecalled({ live, prepared, counted }: RecallResponse, index: number): Guarded {
   const limit = live?.body?.policy?.limit ?? 0;
   return {
-    live: live && parseGeneration(live, index),
-    prepared: prepared.map((generation) => parseGeneration(generation, index)),
+    live: live && parseHeld(live, index),
+    prepared: prepared.map((generation) => parseHeld(generation, index)),
     counted: new Map(counted.map((each) => parseCounted(each, limit))),
   };
 }
@@ -54,11 +63,11 @@ function parseCounted({ attempt, pointHash, atMs }: CountedMessage, limit: numbe
   return [attempt, { pointHash: exactly(HASH_LENGTH, pointHash, 'point_hash'), atMs: Number(atMs) }];
 }
 
-function parseGeneration({ body, subRecord: message, number }: GenerationMessage, index: number): Generation {
-  const subRecord = parseSubRecord(message);
-  if (subRecord.index !== index) throw malformed('another one’s sub-record');
-  if (number >= 1n << 63n) throw malformed('a number beyond all numbers');
-  return { ...parseBody(body), subRecord, number };
+function parseHeld(message: GenerationMessage, index: number): Generation {
+  const generation = parseGeneration(message);
+  if (generation.subRecord.index !== index) throw malformed('another one’s sub-record');
+  if (generation.number >= 1n << 63n) throw malformed('a number beyond all numbers');
+  return generation;
 }
 
 const malformed = (what: string) => new VaultError('MALFORMED', `A replica recalled ${what}.`);

@@ -5,7 +5,7 @@ import type { Clock } from '../../primitives/clock.ts';
 export class Rounds {
   readonly #clock: Clock;
   readonly #turn: () => Promise<Millis>;
-  #isStopped = false;
+  protected isStopped = false;
   #wake = () => {};
   #running: Promise<void> = Promise.resolve();
 
@@ -21,13 +21,13 @@ export class Rounds {
 
   /** Returns once the turn under way is done; a rest is not waited for. */
   async stop(): Promise<void> {
-    this.#isStopped = true;
+    this.isStopped = true;
     this.#wake();
     await this.#running;
   }
 
   async #run(): Promise<void> {
-    while (!this.#isStopped) {
+    while (!this.isStopped) {
       const woken = new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

@@ -8,32 +8,23 @@ const INTERVAL: Millis = 10_000;
 const FULL = 0.75; // of the quota: what is left is for attempts and erasures
 
 /** Watches how many members etcd has, and how full it is. Out of space it takes neither attempts nor erasures, so new records are refused well before. */
-export class Space {
+export class Space extends Rounds {
   readonly #etcd: Etcd;
   readonly #quota: number;
   readonly #events: Events;
-  readonly #rounds: Rounds;
   #isShort = false;
 
   /** `quota` in bytes, as etcd's --quota-backend-bytes. */
   constructor(etcd: Etcd, { quota, clock, events }: { readonly quota: number; readonly clock: Clock; readonly events: Events }) {
+    super(clock, () => this.#look());
     this.#etcd = etcd;
     this.#quota = quota;
     this.#events = events;
-    this.#rounds = new Rounds(clock, () => this.#look());
   }
 
   /** As of the last look. */
   get isShort(): boolean {
     return this.#isShort;
-  }
-
-  start(): void {
-    this.#rounds.start();
-  }
-
-  stop(): Promise<void> {
-    return this.#rounds.stop();
   }
 
   async #look(): Promise<Millis> {

@@ -10,18 +10,17 @@ const AFTER_FAILURE: Millis = 200; // one stopped member of three must not look 
 const PATIENCE: Millis = 3000; // an election of etcd's takes less
 
 /** Learns each second whether etcd takes attempts, and why not, by a rehearsal of one. Why this is not a watch: docs/adr/0013. */
-export class StoreWatch {
+export class StoreWatch extends Rounds {
   readonly #etcd: Pick<Etcd, 'rehearse' | 'members'>;
   readonly #clock: Clock;
-  readonly #rounds: Rounds;
   #lastTaken: Millis;
   /** What the last rehearsal met; undefined where it succeeded. */
   #fault: StoreFault | undefined;
 
   constructor(etcd: Pick<Etcd, 'rehearse' | 'members'>, clock: Clock) {
+    super(clock, () => this.#look());
     this.#etcd = etcd;
     this.#clock = clock;
-    this.#rounds = new Rounds(clock, () => this.#look());
     this.#lastTaken = clock.monotonic();
   }
 
@@ -30,14 +29,6 @@ export class StoreWatch {
     if (this.#fault && refusals.has(this.#fault)) return this.#fault;
     const isSilent = this.#clock.monotonic() - this.#lastTaken > PATIENCE;
     return isSilent ? (this.#fault ?? 'slow') : undefined;
-  }
-
-  start(): void {
-    this.#rounds.start();
-  }
-
-  stop(): Promise<void> {
-    return this.#rounds.stop();
   }
 
   async #look(): Promise<Millis> {

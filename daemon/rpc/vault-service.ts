@@ -7,7 +7,7 @@ import { eraseRecord } from '../replica/erase.ts';
 import type { Fleet } from '../replica/fleet.ts';
 import { reconciling } from '../replica/reconcile.ts';
 import { beginRecovery, finishRecovery } from '../replica/recover.ts';
-import { type Account, expectClientEpoch, expectNoEarlierEpoch, parseAccount } from '../vault/account.ts';
+import { type Account, expectNoEarlierEpoch, expectSameEpoch, parseAccount } from '../vault/account.ts';
 
 /** What frontends call. The caller is the tenant that the certificate names; a request can name no other. */
 export function vaultService(fleet: Fleet): Handlers<typeof VaultService, string> {
@@ -22,7 +22,7 @@ export function vaultService(fleet: Fleet): Handlers<typeof VaultService, string
   /** The same, for what is signed for an epoch: the client would refuse a reply for another one than it goes by. */
   const inEpoch = <T>(tenant: string, { recordId, epoch }: { recordId: string; epoch: bigint }, work: (account: Account) => Promise<T>) =>
     forAccount(tenant, recordId, (account) => {
-      expectClientEpoch(vault, epoch);
+      if (epoch !== 0n) expectSameEpoch(vault, epoch); // a client may not say which it goes by
       return work(account);
     });
   /** For a client that lacks the epoch. */

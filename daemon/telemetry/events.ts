@@ -10,12 +10,7 @@ import type { Log } from './log.ts';
 export class Events {
   readonly registry = new Registry();
   readonly #log: Log;
-  readonly #requests = new Counter({
-    name: 'bkv_requests_total',
-    help: 'Calls answered, by method and error code.',
-    labelNames: ['method', 'code'],
-    registers: [this.registry],
-  });
+  readonly #requests = this.#counter('bkv_requests_total', 'Calls answered, by method and error code.', 'method', 'code');
   readonly #duration = new Histogram({
     name: 'bkv_request_duration_seconds',
     help: 'Time from a call’s arrival to its answer.',
@@ -23,51 +18,21 @@ export class Events {
     buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 3],
     registers: [this.registry],
   });
-  readonly #records = new Counter({
-    name: 'bkv_records_total',
-    help: 'What this replica coordinated.',
-    labelNames: ['event'],
-    registers: [this.registry],
-  });
-  readonly #tokenEvents = new Counter({
-    name: 'bkv_token_events_total',
-    help: 'Times that the token was lost and was back, that its module was recycled, that a worker died.',
-    labelNames: ['event'],
-    registers: [this.registry],
-  });
-  readonly #storeBytes = new Gauge({
-    name: 'bkv_store_bytes',
-    help: 'Size of etcd’s file, and its quota.',
-    labelNames: ['kind'],
-    registers: [this.registry],
-  });
-  readonly #storeMembers = new Gauge({
-    name: 'bkv_store_members',
-    help: 'Members of etcd in the configuration, and those of them that answer.',
-    labelNames: ['kind'],
-    registers: [this.registry],
-  });
-  readonly #storeFault = new Gauge({
-    name: 'bkv_store_fault',
-    help: '1 while etcd takes no attempts for this cause.',
-    labelNames: ['cause'],
-    registers: [this.registry],
-  });
-  readonly #tokenFault = new Gauge({
-    name: 'bkv_token_fault',
-    help: '1 while the token does not serve for this cause.',
-    labelNames: ['cause'],
-    registers: [this.registry],
-  });
-  readonly #guardFault = new Gauge({
-    name: 'bkv_guard_fault',
-    help: '1 while the guard cannot be read.',
-    registers: [this.registry],
-  });
+  readonly #records = this.#counter('bkv_records_total', 'What this replica coordinated.', 'event');
+  readonly #tokenEvents = this.#counter(
+    'bkv_token_events_total',
+    'Times that the token was lost and was back, that its module was recycled, that a worker died.',
+    'event',
+  );
+  readonly #storeBytes = this.#gauge('bkv_store_bytes', 'Size of etcd’s file, and its quota.', 'kind');
+  readonly #storeMembers = this.#gauge('bkv_store_members', 'Members of etcd in the configuration, and those of them that answer.', 'kind');
+  readonly #storeFault = this.#gauge('bkv_store_fault', '1 while etcd takes no attempts for this cause.', 'cause');
+  readonly #tokenFault = this.#gauge('bkv_token_fault', '1 while the token does not serve for this cause.', 'cause');
+  readonly #guardFault = this.#gauge('bkv_guard_fault', '1 while the guard cannot be read.');
   #wasOutOfSpace = false;
-  readonly #bundle = new Gauge({ name: 'bkv_bundle', help: '1 while this replica has a bundle to hand out.', registers: [this.registry] });
+  readonly #bundle = this.#gauge('bkv_bundle', '1 while this replica has a bundle to hand out.');
   #membersAnswering: number | undefined;
-  readonly #serving = new Gauge({ name: 'bkv_serving', help: '1 while this replica serves.', registers: [this.registry] });
+  readonly #serving = this.#gauge('bkv_serving', '1 while this replica serves.');
 
   constructor(log: Log) {
     this.#log = log;
@@ -187,6 +152,14 @@ export class Events {
 
   stopped(why: string): void {
     this.#log.info('stopped', { why });
+  }
+
+  #counter<Label extends string>(name: string, help: string, ...labelNames: Label[]): Counter<Label> {
+    return new Counter({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  #gauge<Label extends string>(name: string, help: string, ...labelNames: Label[]): Gauge<Label> {
+    return new Gauge({ name, help, labelNames, registers: [this.registry] });
   }
 }
 

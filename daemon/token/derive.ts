@@ -1,8 +1,9 @@
-import type { Bytes } from '../../primitives/bytes.ts';
+import { createECDH } from 'node:crypto';
+import { type Bytes, constantTimeEqual } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { parseX, type XCoordinate } from '../../protocol/x-coordinate.ts';
 import { inForm } from './keys/public-point.ts';
-import type { TokenWith } from './keys/replica.ts';
+import type { ReplicaToken, TokenWith } from './keys/replica.ts';
 import { derivedX } from './keys/templates.ts';
 import { ecdh } from './pkcs11/mechanisms.ts';
 import { readOut } from './readout.ts';
@@ -24,4 +25,21 @@ export function deriveX<Name extends 'oprf' | 'release'>(
     if (value?.length !== 32) throw new VaultError('TOKEN_FAULT', `The token’s ECDH gave ${value?.length ?? 'no'} bytes instead of 32.`);
     return parseX(value, 'x');
   });
+}
+
+/**
+ * An x that a token gives cannot be checked when it comes: nobody knows k. So for a random c, x(k·cG) is held against x(c·K), and the same
+ * for the release key. Throws TOKEN_FAULT.
+ */
+export function checkDerivations(token: ReplicaToken): void {
+  const { oprfKey, releaseKey } = token.identity;
+  for (const [name, key] of [
+    ['oprf', oprfKey],
+    ['release', releaseKey],
+  ] as const) {
+    const c = createECDH('prime256v1');
+    const point = new Uint8Array(c.generateKeys());
+    if (!constantTimeEqual(deriveX(token, name, point), c.computeSecret(key)))
+      throw new VaultError('TOKEN_FAULT', `The token’s ECDH with the ${name} key does not fit its public key.`);
+  }
 }

@@ -6,13 +6,13 @@ import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { proofTranscript } from '../../protocol/transcripts.ts';
 import { lift, xOf } from '../../protocol/x-coordinate.ts';
-import { randomScalar, ticketFields } from '../../test/harness/test-record.ts';
 import { makeTestToken, pin, storedPin } from '../../test/harness/test-token.ts';
 import { openToken } from './open-token.ts';
 import { openModule } from './pkcs11/module.ts';
 import type { TokenEvent } from './pool/pool.ts';
 import type { TokenPort } from './port.ts';
 import { multiple, multiply, signWith } from './reference.ts';
+import { randomScalar, ticketFields } from './software-device.ts';
 
 // The worker is the compiled one: build first.
 const { location, provisioned } = makeTestToken(afterAll, { queueLimit: 50, recycleAfterObjects: 15 });

@@ -14,14 +14,12 @@ import {
   tweakTranscript,
 } from '../../protocol/transcripts.ts';
 import { xOf } from '../../protocol/x-coordinate.ts';
-import { enrol, recover, recoveryOf, ticketFields } from '../../test/harness/test-record.ts';
 import { makeTestToken, pin } from '../../test/harness/test-token.ts';
-import { evaluate } from './evaluate.ts';
 import { openReplica } from './keys/replica.ts';
-import { offer, prepare } from './offer.ts';
 import type { StoredGeneration } from './port.ts';
 import { hmac, multiple, multiply, scalarWithLeadingZero, signWith } from './reference.ts';
-import { release } from './release.ts';
+import { enrol, recover, recoveryOf, ticketFields } from './software-device.ts';
+import { evaluate, offer, prepare, release } from './steps.ts';
 import { mac, sign } from './verify.ts';
 
 const { Fn } = p256.Point;

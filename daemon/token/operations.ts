@@ -1,10 +1,8 @@
 import { readBootRecord, writeBootRecord } from './boot-record.ts';
-import { checkDerivations } from './check-derivations.ts';
-import { evaluate } from './evaluate.ts';
+import { checkDerivations } from './derive.ts';
 import type { ReplicaToken } from './keys/replica.ts';
-import { offer, prepare } from './offer.ts';
 import type { TokenPort } from './port.ts';
-import { release } from './release.ts';
+import { evaluate, offer, prepare, release } from './steps.ts';
 import { mac, requireMacs, sign } from './verify.ts';
 
 /** The calls of the port, and the pool's own. */

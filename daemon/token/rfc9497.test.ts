@@ -8,10 +8,10 @@ import { tweakFrom } from '../../protocol/scalar.ts';
 import { subRecordTranscript, tweakTranscript } from '../../protocol/transcripts.ts';
 import { lift, xOf } from '../../protocol/x-coordinate.ts';
 import { makeTestToken, pin, tokenUnderTest } from '../../test/harness/test-token.ts';
-import { evaluate } from './evaluate.ts';
 import { openReplica, type ReplicaToken } from './keys/replica.ts';
 import type { KeyHandle } from './pkcs11/session.ts';
 import { multiple, multiply } from './reference.ts';
+import { evaluate } from './steps.ts';
 import { mac } from './verify.ts';
 
 // RFC 9497 appendix A.3.1: P256-SHA256, mode OPRF. All the vectors that it has for it.

@@ -31,11 +31,6 @@ export function expectSameEpoch({ statement }: Vault, epoch: bigint): void {
   if (epoch !== BigInt(statement.epoch)) throw mismatch(statement, epoch);
 }
 
-/** A client may not say which it goes by. Throws STATEMENT_MISMATCH. */
-export function expectClientEpoch(vault: Vault, epoch: bigint): void {
-  if (epoch !== 0n) expectSameEpoch(vault, epoch);
-}
-
 /** Throws STATEMENT_MISMATCH. */
 export function expectNoEarlierEpoch({ statement }: Vault, least: bigint): void {
   if (BigInt(statement.epoch) < least) throw mismatch(statement, least);

@@ -1,10 +1,9 @@
 import { create } from '@bufbuild/protobuf';
-import { constantTimeEqual } from '../../primitives/bytes.ts';
-import { VaultError } from '../../primitives/errors.ts';
 import { type EvaluateRequest, type EvaluateResponse, EvaluateResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { Evaluation } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { faultPoint } from '../fault-point.ts';
+import { expectLive } from '../ledger/guard.ts';
 import type { Generation } from '../ledger/guarded.ts';
 import { storedGeneration } from './stored-generation.ts';
 import type { Vault } from './vault.ts';
@@ -14,14 +13,12 @@ import { type VotedAttempt, verifyVotes } from './votes.ts';
 /** EVALUATE: shows the client what this replica's key makes of its point, once t replicas have counted the attempt. Reads no etcd. */
 export async function evaluate(vault: Vault, request: EvaluateRequest): Promise<EvaluateResponse> {
   const { name, point } = await parseAttempt(vault, request);
-  const { live } = await vault.guard.read(name.rid);
-  if (!live || !constantTimeEqual(live.bodyHash, name.bodyHash))
-    throw new VaultError('GENERATION_UNKNOWN', 'This replica does not hold that generation of the record; describe it and use its g.');
-  const voted = verifyVotes(vault, name, request.votes, live.body);
+  const { body } = expectLive(await vault.guard.read(name.rid), name);
+  const voted = verifyVotes(vault, name, request.votes, body);
   const generation = await vault.guard.adopt(voted, vault.clock.now());
   faultPoint('before-evaluate');
   const evaluation = await evaluateVoted(vault, voted, point, generation);
-  return create(EvaluateResponseSchema, request.wantBody ? { evaluation, body: generation.body } : { evaluation });
+  return create(EvaluateResponseSchema, request.wantBody ? { evaluation, body } : { evaluation });
 }
 
 async function evaluateVoted(

@@ -8,8 +8,8 @@ import { G_LENGTH } from '../../protocol/body.ts';
 import { NONCE_LENGTH } from '../../protocol/offer.ts';
 import { beginEnrolmentTranscript } from '../../protocol/transcripts.ts';
 import { parseAccount } from './account.ts';
-import { parseCurvePoint } from './curve-point.ts';
 import { forgetErased } from './forget.ts';
+import { parseCurvePoint } from './p256.ts';
 import type { Vault } from './vault.ts';
 
 /**
@@ -20,12 +20,13 @@ export async function offer(vault: Vault, request: OfferRequest): Promise<OfferR
   const { statement, token } = vault;
   const { fleet, epoch } = statement;
   const { index } = vault.self;
-  const { tenant, recordId, rid } = parseAccount(vault, request.account);
+  const account = parseAccount(vault, request.account);
+  const { rid } = account;
   const g = exactly(G_LENGTH, request.g, 'g');
   const point = parseCurvePoint(request.point, 'point');
   const proofKey = parseCurvePoint(request.proofKey, 'proof_key');
   const authorises = beginEnrolmentTranscript(point, proofKey).digest;
-  await vault.grants.verify(request.grant, { fleet, tenant, operation: 'begin-enrolment', recordId, g, authorises });
+  await vault.grants.verify(request.grant, { ...account, fleet, operation: 'begin-enrolment', g, authorises });
 
   // What this replica missed shall not happen between the offer and its acceptance: the ticket would be worth nothing.
   // An offer needs no etcd: where it does not answer, no more is lost by it than this attempt to enrol.

@@ -7,12 +7,11 @@ import { offerFields, parseTicket, type Ticket } from '../../protocol/offer.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 import { finishTranscript } from '../../protocol/transcripts.ts';
-import type { Generation, Guarded } from '../ledger/guarded.ts';
+import { type Generation, type Guarded, heldBy } from '../ledger/guarded.ts';
 import { parseAccount } from './account.ts';
-import { parseCurvePoint } from './curve-point.ts';
-import { isSigned, publicKey, SIGNATURE_LENGTH } from './ecdsa.ts';
 import { forgetErased } from './forget.ts';
 import { expectMayReplace } from './ownership.ts';
+import { isSigned, parseCurvePoint, publicKey, SIGNATURE_LENGTH } from './p256.ts';
 import type { Vault } from './vault.ts';
 
 /** What the client made, of the right form and with a share for this replica. */
@@ -36,14 +35,8 @@ export async function prepare(vault: Vault, request: PrepareRequest): Promise<Pr
   const { body, bodyHash } = handover;
   if (!constantTimeEqual(body.rid, account.rid)) throw policy('body.rid is not that of the account');
   expectFleetPolicy(vault, handover);
-  await vault.grants.verify(request.grant, {
-    fleet: vault.statement.fleet,
-    tenant: account.tenant,
-    operation: 'finish-enrolment',
-    recordId: account.recordId,
-    g: body.g,
-    authorises: bodyHash,
-  });
+  const { fleet } = vault.statement;
+  await vault.grants.verify(request.grant, { ...account, fleet, operation: 'finish-enrolment', g: body.g, authorises: bodyHash });
 
   // Nobody signs for a record that was erased: if this replica missed the erasure, it makes up for it here.
   if (request.ownerSignature.length === 0 && body.previous.length > 0) await forgetErased(vault, body.rid);
@@ -97,8 +90,8 @@ function expectFleetPolicy({ statement, bounds }: Vault, { body }: HashedBody): 
 }
 
 /** The sub-record of this same generation, if it is here already. Throws GENERATION_CONFLICT for another body under the same g. */
-function findSame({ live, prepared }: Guarded, { body, bodyHash }: HashedBody): SubRecord | undefined {
-  const same = [...(live ? [live] : []), ...prepared].find((generation: Generation) => constantTimeEqual(generation.body.g, body.g));
+function findSame(guarded: Guarded, { body, bodyHash }: HashedBody): SubRecord | undefined {
+  const same = heldBy(guarded).find((generation) => constantTimeEqual(generation.body.g, body.g));
   if (!same) return undefined;
   if (constantTimeEqual(same.bodyHash, bodyHash)) return same.subRecord;
   throw new VaultError('GENERATION_CONFLICT', 'This g came before with another body; start again with a fresh g.');

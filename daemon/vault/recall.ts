@@ -1,10 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import { exactly } from '../../primitives/bytes.ts';
-import { GenerationSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type RecallRequest, type RecallResponse, RecallResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { HASH_LENGTH } from '../../protocol/body.ts';
-import { renderSubRecord } from '../../protocol/sub-record.ts';
-import type { Generation } from '../ledger/guarded.ts';
+import { renderGeneration } from '../ledger/guarded.ts';
 import { expectSameEpoch } from './account.ts';
 import type { Vault } from './vault.ts';
 
@@ -13,11 +11,8 @@ export async function recall(vault: Vault, request: RecallRequest): Promise<Reca
   expectSameEpoch(vault, request.epoch);
   const { live, prepared, counted } = await vault.guard.read(exactly(HASH_LENGTH, request.rid, 'rid'));
   return create(RecallResponseSchema, {
-    ...(live ? { live: messageOf(live) } : {}),
-    prepared: prepared.map(messageOf),
+    ...(live ? { live: renderGeneration(live) } : {}),
+    prepared: prepared.map(renderGeneration),
     counted: [...counted].map(([attempt, { pointHash, atMs }]) => ({ attempt, pointHash, atMs: BigInt(atMs) })),
   });
 }
-
-const messageOf = ({ body, subRecord, number }: Generation) =>
-  create(GenerationSchema, { body, subRecord: renderSubRecord(subRecord), number });

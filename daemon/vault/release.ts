@@ -5,8 +5,7 @@ import { G_LENGTH } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { pointTranscript } from '../../protocol/transcripts.ts';
 import { parseAccount } from './account.ts';
-import { parseCurvePoint } from './curve-point.ts';
-import { SIGNATURE_LENGTH } from './ecdsa.ts';
+import { parseCurvePoint, SIGNATURE_LENGTH } from './p256.ts';
 import { storedGeneration } from './stored-generation.ts';
 import type { Vault } from './vault.ts';
 

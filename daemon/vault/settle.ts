@@ -1,4 +1,5 @@
 import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { heldBy } from '../ledger/guarded.ts';
 import { holds } from '../ledger/register.ts';
 import { forgetErased } from './forget.ts';
 import type { Vault } from './vault.ts';
@@ -10,9 +11,9 @@ import type { Vault } from './vault.ts';
 export async function settle(vault: Vault, rid: Uint8Array): Promise<void> {
   if (await forgetErased(vault, rid)) return;
   const { guard, register } = vault;
-  const { live, prepared } = await guard.read(rid);
+  const guarded = await guard.read(rid);
   const { attempts, record } = await register.readCurrent(rid);
-  const own = attempts && [...(live ? [live] : []), ...prepared].find(({ bodyHash }) => constantTimeEqual(bodyHash, attempts.bodyHash));
+  const own = attempts && heldBy(guarded).find(({ bodyHash }) => constantTimeEqual(bodyHash, attempts.bodyHash));
   if (!own) return;
   if (!holds(record, own.subRecord)) await register.enrol(own, [own.subRecord]);
 }

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import {
-  type Account as AccountMessage,
+  type EvaluateRequest,
   type VoteRequest,
   type VoteResponse,
   VoteResponseSchema,
@@ -10,16 +10,10 @@ import { G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { type AttemptName, pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import { faultPoint } from '../fault-point.ts';
-import { expectSameEpoch, parseAccount } from './account.ts';
-import { parseCurvePoint } from './curve-point.ts';
+import { type Account, expectSameEpoch, parseAccount } from './account.ts';
+import { parseCurvePoint } from './p256.ts';
 import { promoteCommitted } from './promote.ts';
 import type { Vault } from './vault.ts';
-
-/** An attempt as a tenant's frontend authorised it. */
-export interface AuthorisedAttempt {
-  readonly name: AttemptName;
-  readonly point: CompressedPoint;
-}
 
 /** VOTE: counts the attempt in this replica's own guard, durably, and signs that it did. */
 export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResponse> {
@@ -33,25 +27,29 @@ export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResp
   return create(VoteResponseSchema, { vote: { index, signature } });
 }
 
-interface AttemptRequest {
-  readonly account?: AccountMessage | undefined;
-  readonly g: Uint8Array;
-  readonly bodyHash: Uint8Array;
-  readonly attempt: number;
-  readonly point: Uint8Array;
-  readonly grant: string;
+/** An attempt as a tenant's frontend authorised it. Throws MALFORMED, FOREIGN_TENANT, GRANT_REFUSED, GRANT_EXPIRED. */
+export async function parseAttempt(
+  vault: Vault,
+  request: VoteRequest | EvaluateRequest,
+): Promise<{ name: AttemptName; point: CompressedPoint }> {
+  const { fleet, epoch } = vault.statement;
+  const account = parseAccount(vault, request.account);
+  const bodyHash = exactly(HASH_LENGTH, request.bodyHash, 'body_hash');
+  const { g, point, pointHash } = await expectGrantedPoint(vault, account, request);
+  return { name: { fleet, epoch, rid: account.rid, g, bodyHash, attempt: request.attempt, pointHash }, point };
 }
 
-/** Throws MALFORMED, FOREIGN_TENANT, GRANT_REFUSED, GRANT_EXPIRED. */
-export async function parseAttempt(vault: Vault, request: AttemptRequest): Promise<AuthorisedAttempt> {
-  const { fleet, epoch } = vault.statement;
-  const { tenant, recordId, rid } = parseAccount(vault, request.account);
+/** The point that a recovery begins with. Throws MALFORMED, GRANT_REFUSED, GRANT_EXPIRED. */
+export async function expectGrantedPoint(
+  { statement: { fleet }, grants }: Vault,
+  account: Account,
+  request: Pick<VoteRequest, 'g' | 'point' | 'grant'>,
+) {
   const g = exactly(G_LENGTH, request.g, 'g');
-  const bodyHash = exactly(HASH_LENGTH, request.bodyHash, 'body_hash');
   const point = parseCurvePoint(request.point, 'point');
   const pointHash = pointTranscript(point).digest;
-  await vault.grants.verify(request.grant, { fleet, tenant, operation: 'begin-recovery', recordId, g, authorises: pointHash });
-  return { name: { fleet, epoch, rid, g, bodyHash, attempt: request.attempt, pointHash }, point };
+  await grants.verify(request.grant, { ...account, fleet, operation: 'begin-recovery', g, authorises: pointHash });
+  return { g, point, pointHash };
 }
 
 /** A replica that missed the end of an enrolment makes up for it here. Where it cannot, the guard says what is missing. */

@@ -3,7 +3,7 @@ import { VaultError } from '../../primitives/errors.ts';
 import type { Vote } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { type Body, shareOf } from '../../protocol/body.ts';
 import { type AttemptName, voteTranscript } from '../../protocol/transcripts.ts';
-import { isSigned } from './ecdsa.ts';
+import { isSigned } from './p256.ts';
 import type { Vault } from './vault.ts';
 
 /** An attempt that t holders of the record counted in their guards. Nothing is evaluated without one, and only `verifyVotes` makes it. */

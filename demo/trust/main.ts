@@ -4,9 +4,8 @@ import { join, relative } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { makeDirectory, PUBLIC, writeNew } from '../../fleet/produce/files.ts';
 import { type CeremonyPlan, PLAN_TYPE, type PlannedReplica } from '../../fleet/verify/plan.ts';
-import { exitWhenIdle } from '../../primitives/exit.ts';
 import { packageRoot, version } from '../../primitives/package-root.ts';
-import { Narrator } from '../narrator.ts';
+import { Narrator, perform } from '../narrator.ts';
 import { makeReplicaPlace, makeTokenPlace, type TokenPlace } from './places.ts';
 import { run, serve } from './run.ts';
 
@@ -179,10 +178,4 @@ function planOf(
 const text = (file: string): string => readFileSync(file, 'utf8');
 const firstWords = (words: unknown): string => String(words).split(' ').slice(0, 4).join(' ');
 
-exitWhenIdle();
-try {
-  await main();
-} catch (error) {
-  console.error(`trust-demo: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
-}
+await perform('trust-demo', main);

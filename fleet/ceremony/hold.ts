@@ -4,7 +4,7 @@ import { toHex } from '../../primitives/bytes.ts';
 import type { Clock } from '../../primitives/clock.ts';
 import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement } from '../../protocol/statement.ts';
 import { PUBLIC, writeNew } from '../produce/files.ts';
-import type { TokenReading } from '../produce/statement.ts';
+import type { TokenReading } from '../produce/token-reading.ts';
 import { encodeCanonical, hexHash } from '../verify/files.ts';
 import type { PlannedReplica } from '../verify/plan.ts';
 import { parsePublicKey } from '../verify/public-key.ts';

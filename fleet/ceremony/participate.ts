@@ -9,7 +9,6 @@ import { Checklist } from '../verify/checks.ts';
 import { checkDeployment } from '../verify/deployment.ts';
 import { encodeCanonical } from '../verify/files.ts';
 import { PARTICIPANT_TYPE, type ParticipantStatement, participantFile, participantSignature } from '../verify/participants.ts';
-import type { PlannedParticipant } from '../verify/plan.ts';
 import { parsePublicKey } from '../verify/public-key.ts';
 import { readEvidence } from './read-evidence.ts';
 
@@ -37,7 +36,8 @@ export function participate({ directory, name, signer, verdict, exceptions, now 
   const participant = plan?.participants.find((one) => one.name === name);
   if (!statement || !transcript || !participant)
     throw new VaultError('CONFIG_INVALID', participant ? 'The evidence is too broken to sign.' : `The plan names no participant ${name}.`);
-  expectKeyOf(participant, signer);
+  if (!constantTimeEqual(parsePublicKey(participant.public_key).point, signer.publicKey))
+    throw new VaultError('CONFIG_INVALID', `This is not the key that the plan has for ${name}.`);
   const { role } = participant;
   const hashes = { statement: toHex(statement.hash), transcript: transcript.head };
   const at = new Date(now).toISOString();
@@ -47,9 +47,4 @@ export function participate({ directory, name, signer, verdict, exceptions, now 
   writeNew(join(directory, participantFile(name)), bytes, PUBLIC);
   writeNew(join(directory, participantSignature(name)), signature, PUBLIC);
   return signed;
-}
-
-function expectKeyOf({ name, public_key }: PlannedParticipant, signer: Signer): void {
-  if (!constantTimeEqual(parsePublicKey(public_key).point, signer.publicKey))
-    throw new VaultError('CONFIG_INVALID', `This is not the key that the plan has for ${name}.`);
 }

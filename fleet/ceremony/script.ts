@@ -62,14 +62,9 @@ const atTheToken = {
 } as const satisfies Record<PlannedReplica['keys'], string>;
 
 /** 24 words in lines of six, numbered at the start of each. */
-export const wordLines = (hash: string): string =>
-  Array.from(
-    { length: 4 },
-    (_, i) =>
-      `    ${String(6 * i + 1).padStart(2)}  ${hashWords(hash)
-        .split(' ')
-        .slice(6 * i, 6 * i + 6)
-        .join(' ')}`,
-  ).join('\n');
+const inSixes = (words: readonly string[]): string =>
+  [0, 6, 12, 18].map((at) => `    ${String(at + 1).padStart(2)}  ${words.slice(at, at + 6).join(' ')}`).join('\n');
 
-const blanks = `\n${Array.from({ length: 4 }, (_, i) => `    ${String(6 * i + 1).padStart(2)}  ${'________ '.repeat(6).trim()}`).join('\n')}\n`;
+export const wordLines = (hash: string): string => inSixes(hashWords(hash).split(' '));
+
+const blanks = `\n${inSixes(Array.from({ length: 24 }, () => '________'))}\n`;

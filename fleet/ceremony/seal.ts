@@ -7,8 +7,7 @@ import { buildPage } from '../produce/page.ts';
 import { anchorFiles, readAnchors, type Strictness } from '../verify/anchors.ts';
 import { refusalIn } from '../verify/checks.ts';
 import { type EvidenceReport, verifyEvidence } from '../verify/evidence.ts';
-import type { EvidenceFiles } from '../verify/files.ts';
-import { need } from '../verify/files.ts';
+import { type EvidenceFiles, need } from '../verify/files.ts';
 import { readEvidence } from './read-evidence.ts';
 
 export interface Sealing extends Strictness {

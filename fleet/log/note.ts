@@ -1,5 +1,5 @@
 import { fromBase64, toBase64 } from '../../primitives/base64.ts';
-import { type Bytes, concat, constantTimeEqual, fromHex, toHex, utf8 } from '../../primitives/bytes.ts';
+import { type Bytes, concat, constantTimeEqual, fromHex, fromUtf8, toHex, utf8 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { isKeyName, type NoteKey } from './note-key.ts';
 
@@ -28,7 +28,9 @@ export const formatNote = ({ text, signatures }: Note): Bytes => utf8(`${text}\n
 
 /** Who signed is another question. Throws MALFORMED for anything that formatNote would write differently. */
 export function parseNote(bytes: Uint8Array): Note {
-  const whole = decode(bytes);
+  const whole = fromUtf8(bytes, 'The signed note');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  if (/[\u0000-\u0009\u000b-\u001f]/.test(whole)) throw malformed('it has a control character');
   const split = whole.lastIndexOf('\n\n');
   if (split < 0) throw malformed('no empty line stands before its signatures');
   const note = { text: whole.slice(0, split + 1), signatures: parseSignatures(whole.slice(split + 2)) };
@@ -56,17 +58,5 @@ function parseSignature(line: string): NoteSignature {
 /** The signatures that claim to be of this key. Others are ignored, as the specification wants. */
 export const signaturesOf = (note: Note, key: NoteKey): NoteSignature[] =>
   note.signatures.filter(({ name, id }) => name === key.name && id === key.id);
-
-function decode(bytes: Uint8Array): string {
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw new VaultError('MALFORMED', 'The signed note is not UTF-8.', { cause });
-  }
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
-  if (/[\u0000-\u0009\u000b-\u001f]/.test(text)) throw malformed('it has a control character');
-  return text;
-}
 
 const malformed = (why: string) => new VaultError('MALFORMED', `This is not a signed note: ${why}.`);

@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
 import { softCheckpoint, softKey } from '../../test/harness/test-log.ts';
-import { makeInclusionProof } from './inclusion.ts';
 import { formatProof, parseProof, provesEntry } from './proof.ts';
-import { leafHash } from './tree.ts';
+import { leafHash, makeInclusionProof } from './tree.ts';
 
 const entries = ['first', 'second', 'third', 'fourth', 'fifth'].map(utf8);
 const leaves = entries.map(leafHash);

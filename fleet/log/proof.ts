@@ -1,10 +1,9 @@
 import { toBase64 } from '../../primitives/base64.ts';
-import { type Bytes, constantTimeEqual, utf8 } from '../../primitives/bytes.ts';
+import { type Bytes, constantTimeEqual, fromUtf8, utf8 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { type Checkpoint, parseCheckpoint, parseDecimal, parseHash } from './checkpoint.ts';
-import { verifyInclusion } from './inclusion.ts';
 import { formatNote, type Note, parseNote } from './note.ts';
-import { leafHash, type TreeHash } from './tree.ts';
+import { leafHash, type TreeHash, verifyInclusion } from './tree.ts';
 
 // Proof files (c2sp.org/tlog-proof): all that shows, without asking anybody, that a log holds an entry.
 
@@ -25,12 +24,7 @@ export const formatProof = ({ index, hashes, note }: Omit<LogProof, 'checkpoint'
 
 /** Takes no `extra` line: our proofs need none, and nobody signs it. Throws MALFORMED for anything formatProof would write differently. */
 export function parseProof(bytes: Uint8Array): LogProof {
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw new VaultError('MALFORMED', 'The proof from the log is not UTF-8.', { cause });
-  }
+  const text = fromUtf8(bytes, 'The proof from the log');
   const end = text.indexOf('\n\n');
   const [header, index, ...hashes] = text.slice(0, Math.max(0, end)).split('\n');
   if (header !== HEADER || !index?.startsWith('index ')) throw malformed('it does not begin with its type and index');

@@ -1,9 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { fromHex, toHex } from '../../primitives/bytes.ts';
-import { makeConsistencyProof, verifyConsistency } from './consistency.ts';
-import { makeInclusionProof, verifyInclusion } from './inclusion.ts';
-import { leafHash, nodeHash, type TreeHash, treeHash } from './tree.ts';
+import {
+  leafHash,
+  makeConsistencyProof,
+  makeInclusionProof,
+  nodeHash,
+  type TreeHash,
+  treeHash,
+  verifyConsistency,
+  verifyInclusion,
+} from './tree.ts';
 
 // The entries and roots of the reference tests of Certificate Transparency (google/certificate-transparency, merkle_tree_test.cc).
 const entries = ['', '00', '10', '2021', '3031', '40414243', '5051525354555657', '606162636465666768696a6b6c6d6e6f'];

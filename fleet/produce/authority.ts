@@ -7,7 +7,6 @@ import {
   BasicConstraintsExtension,
   type ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
-  type Extension,
   type JsonGeneralName,
   KeyUsageFlags,
   KeyUsagesExtension,
@@ -99,19 +98,15 @@ export class Authority {
       signingKey: this.#keys.privateKey,
       signingAlgorithm,
       ...validity,
-      extensions: await this.#extensions(subject, publicKey),
+      extensions: [
+        new BasicConstraintsExtension(false, undefined, true),
+        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+        new ExtendedKeyUsageExtension([...subject.usages]),
+        ...(subject.names.length > 0 ? [new SubjectAlternativeNameExtension([...subject.names])] : []),
+        await SubjectKeyIdentifierExtension.create(publicKey),
+        await AuthorityKeyIdentifierExtension.create(this.#keys.publicKey),
+      ],
     });
     return `${certificate.toString('pem')}\n`;
-  }
-
-  async #extensions(subject: Subject, publicKey: webcrypto.CryptoKey): Promise<Extension[]> {
-    return [
-      new BasicConstraintsExtension(false, undefined, true),
-      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      new ExtendedKeyUsageExtension([...subject.usages]),
-      ...(subject.names.length > 0 ? [new SubjectAlternativeNameExtension([...subject.names])] : []),
-      await SubjectKeyIdentifierExtension.create(publicKey),
-      await AuthorityKeyIdentifierExtension.create(this.#keys.publicKey),
-    ];
   }
 }

@@ -1,5 +1,6 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { p256 } from '@noble/curves/nist.js';
+import { sha256 } from '@noble/hashes/sha2.js';
 import {
   Attribute,
   CertificateChoices,
@@ -103,5 +104,3 @@ function formatSmime(der: Buffer): string {
     '',
   ].join('\n');
 }
-
-const sha256 = (data: Uint8Array): Buffer => createHash('sha256').update(data).digest();

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Identity } from './authority.ts';
@@ -19,13 +19,7 @@ export function makeDirectory(path: string): string {
 /** Throws CONFIG_INVALID when the file is there already. */
 export function writeNew(path: string, data: string | Uint8Array, mode: typeof SECRET | typeof PUBLIC): string {
   return existsNot(path, () => {
-    const file = openSync(path, 'wx', mode);
-    try {
-      writeSync(file, typeof data === 'string' ? Buffer.from(data) : data);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
+    writeFileSync(path, data, { flag: 'wx', mode, flush: true });
     return path;
   });
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Millis } from '../../primitives/brand.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { EtcdTls } from './etcd-tls.ts';
-import type { Provisioned } from './statement.ts';
+import type { Provisioned } from './token-reading.ts';
 
 /** The loopback ports of one replica. */
 export interface Ports {

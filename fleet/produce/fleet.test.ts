@@ -10,7 +10,7 @@ import { parseStatement } from '../../protocol/statement.ts';
 import { loadClientFile } from '../client-file.ts';
 import { produceFleet } from './fleet.ts';
 import type { FleetPlan } from './fleet-plan.ts';
-import type { Provisioned } from './statement.ts';
+import type { Provisioned } from './token-reading.ts';
 
 let parent: string;
 

@@ -2,16 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { toHex } from '../../primitives/bytes.ts';
-import type { Statement } from '../../protocol/statement.ts';
+import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement } from '../../protocol/statement.ts';
 import type { ClientFile } from '../client-file.ts';
-import { Authority, type Identity, type Validity, validityFrom } from './authority.ts';
+import { Authority, type Validity, validityFrom } from './authority.ts';
 import { frontendSubject, replicaSubject } from './certificates.ts';
 import { type EtcdTls, produceEtcdTls } from './etcd-tls.ts';
 import { makeDirectory, PUBLIC, SECRET, writeIdentity, writeNew } from './files.ts';
 import { checkPlan, type FleetPlan, placeOf, type ReplicaPlace } from './fleet-plan.ts';
 import { GRANT_KID, newGrantKey } from './grant-key.ts';
 import { connectTo, replicaConfig } from './replica-config.ts';
-import { firstStatement, type Provisioned } from './statement.ts';
+import type { Provisioned } from './token-reading.ts';
 
 export interface ProducedFleet {
   readonly directory: string;
@@ -19,12 +19,6 @@ export interface ProducedFleet {
   readonly replicas: readonly ReplicaPlace[];
   /** For `bkvctl --client`. */
   readonly clientFile: string;
-}
-
-/** The authorities of a fleet's own traffic. Two, so that no frontend can pose as a replica, nor a replica as a frontend. */
-interface Authorities {
-  readonly replicas: Authority;
-  readonly frontends: Authority;
 }
 
 /** Makes a development fleet in a new directory: all of it, or nothing. */
@@ -42,19 +36,18 @@ export async function produceFleet(plan: FleetPlan): Promise<ProducedFleet> {
 async function produceInto(directory: string, plan: FleetPlan): Promise<ProducedFleet> {
   const validity = validityFrom(plan.now);
   plan.progress('making certificates');
-  const authorities: Authorities = {
-    replicas: await Authority.create(`${plan.fleet} replicas, development`, validity),
-    frontends: await Authority.create(`${plan.fleet} frontends, development`, validity),
-  };
-  writeNew(join(directory, 'replicas-ca.crt'), authorities.replicas.certificate, PUBLIC);
-  writeNew(join(directory, 'frontends-ca.crt'), authorities.frontends.certificate, PUBLIC);
+  // Two authorities, so that no frontend can pose as a replica, nor a replica as a frontend.
+  const replicas = await Authority.create(`${plan.fleet} replicas, development`, validity);
+  const frontends = await Authority.create(`${plan.fleet} frontends, development`, validity);
+  writeNew(join(directory, 'replicas-ca.crt'), replicas.certificate, PUBLIC);
+  writeNew(join(directory, 'frontends-ca.crt'), frontends.certificate, PUBLIC);
   const etcdTls = plan.etcdTls ?? (await produceEtcdTls(join(directory, 'etcd'), plan.etcdEndpoints.map(hostOf), validity));
-  await writeTenant(join(directory, 'tenant'), plan, authorities.frontends);
+  await writeTenant(join(directory, 'tenant'), plan, frontends);
 
   const places: ReplicaPlace[] = [];
   const provisioned: Provisioned[] = [];
   for (let index = 1; index <= plan.ports.length; index++) {
-    const place = await writeReplica(index, plan, authorities.replicas, etcdTls);
+    const place = await writeReplica(index, plan, replicas, etcdTls);
     const soPinFile = plan.ownTokens?.[index] ? undefined : writePins(place.directory);
     plan.progress(`making ${soPinFile === undefined ? 'the' : 'token and'} keys of replica ${index} of ${plan.ports.length}`);
     provisioned.push(await plan.provision(place, soPinFile));
@@ -84,16 +77,24 @@ function writePins(directory: string): string {
 
 async function writeTenant(directory: string, plan: FleetPlan, authority: Authority): Promise<void> {
   makeDirectory(directory);
-  const identity: Identity = await authority.issue(frontendSubject(plan.tenant));
-  writeIdentity(directory, 'frontend', identity);
+  writeIdentity(directory, 'frontend', await authority.issue(frontendSubject(plan.tenant)));
   const grant = newGrantKey();
   writeNew(join(directory, 'grant.key'), grant.privateKey, SECRET);
   writeNew(join(directory, 'grant.pub'), grant.publicKey, PUBLIC);
 }
 
+/** The fleet's first. Throws FLEET_UNTRUSTED for what no client would accept. */
 function writeStatement(plan: FleetPlan, replicas: readonly Provisioned[], validity: Validity): Statement {
   const { fleet, threshold, software } = plan;
-  const statement = firstStatement({ fleet, threshold, software, replicas, validity });
+  const bytes = encodeStatement({
+    ...{ type: STATEMENT_TYPE, fleet, epoch: 1, previous: null, threshold },
+    replicas: replicas.map((replica, i) => ({ index: i + 1, name: `replica-${i + 1}`, guard_incarnation: 1, ...replica })),
+    store_incarnation: 1,
+    not_before: validity.notBefore.toISOString(),
+    not_after: validity.notAfter.toISOString(),
+    ...{ software, evidence: null },
+  });
+  const statement = parseStatement(bytes); // as every client will
   writeNew(join(plan.directory, 'statement.json'), statement.bytes, PUBLIC);
   return statement;
 }

@@ -5,7 +5,7 @@ import { VaultError } from '../../primitives/errors.ts';
 import { encodeStatement, parseStatement, type Statement } from '../../protocol/statement.ts';
 import { PUBLIC, writeNew } from './files.ts';
 import { placeOf, type ReplicaPlace } from './fleet-plan.ts';
-import type { Provisioned } from './statement.ts';
+import type { Provisioned } from './token-reading.ts';
 
 /** What happened to the fleet since its last statement. */
 interface Incidents {

@@ -3,7 +3,7 @@ import { p256 } from '@noble/curves/nist.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { type SigningKind, signingPair, signingPrivateKey, signingPublicKey } from '../../daemon/token/keys/templates.ts';
 import { CKM, plain } from '../../daemon/token/pkcs11/mechanisms.ts';
-import { findSlot, type Module, openModule, type TokenInfo, tokenInfo } from '../../daemon/token/pkcs11/module.ts';
+import { findSlot, type Module, openModule } from '../../daemon/token/pkcs11/module.ts';
 import { type KeyHandle, TokenSession } from '../../daemon/token/pkcs11/session.ts';
 import { modulePath, type Profile } from '../../daemon/token/profile.ts';
 import type { Bytes } from '../../primitives/bytes.ts';
@@ -27,16 +27,13 @@ export class SigningToken {
   readonly #module: Module;
   readonly #session: TokenSession;
   readonly #profile: Profile;
-  readonly info: TokenInfo;
 
   /** Throws MODULE_MISSING, TOKEN_MISSING, PIN_REFUSED. */
   constructor({ profile, module, label, pin }: SigningTokenOptions) {
     this.#profile = profile;
     this.#module = openModule({ module: modulePath(profile, module), profile });
     try {
-      const slot = findSlot(this.#module, label);
-      this.info = tokenInfo(this.#module, slot);
-      this.#session = new TokenSession(this.#module, slot);
+      this.#session = new TokenSession(this.#module, findSlot(this.#module, label));
       this.#session.login(profile.userType, pin);
     } catch (error) {
       this.#module.C_Finalize();

@@ -1,9 +1,7 @@
-import type { Millis } from '../../primitives/brand.ts';
-import { isVaultError } from '../../primitives/errors.ts';
 import { formatNoteKey, parseNoteKey } from '../log/note-key.ts';
 import type { LogPolicy } from '../log/policy.ts';
 import { parseCertificate } from './certificate.ts';
-import { refuse } from './checks.ts';
+import { refuse, refusingMalformed } from './checks.ts';
 import { decodeText, type EvidenceFiles, hexHash, need } from './files.ts';
 import type { Authorities } from './layers.ts';
 
@@ -14,23 +12,14 @@ export interface Anchors {
 }
 
 /** How strict the verifier is about the log. */
-export interface Strictness {
-  readonly cosignaturesLeast: number;
-  readonly checkpointAgeMost: Millis;
-}
+export type Strictness = Omit<LogPolicy, 'logKey' | 'cosigners'>;
 
 export const anchorFiles = ['operator-ca.pem', 'witness-ca.pem', 'log.vkey', 'cosigners.vkey'] as const;
 
 /** Reads anchors from files named as in `anchors/` of evidence. Throws anchors-differ naming the file that is wrong. */
 export function readAnchors(files: EvidenceFiles, folder: string): Anchors {
   const text = (name: (typeof anchorFiles)[number]) => decodeText(need(files, `${folder}${name}`), 'anchors-differ', `The file ${name}`);
-  const vkey = (line: string) => {
-    try {
-      return parseNoteKey(line);
-    } catch (cause) {
-      throw isVaultError(cause) ? refuse('anchors-differ', `A key of the log is wrong: ${cause.message}`, cause) : cause;
-    }
-  };
+  const vkey = (line: string) => refusingMalformed('anchors-differ', () => parseNoteKey(line), 'A key of the log is wrong: ');
   return {
     authorities: { operator: parseCertificate(text('operator-ca.pem')), witness: parseCertificate(text('witness-ca.pem')) },
     log: {

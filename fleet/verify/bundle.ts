@@ -1,13 +1,11 @@
 import type { Millis } from '../../primitives/brand.ts';
-import { isVaultError } from '../../primitives/errors.ts';
 import { parseStatement, type Statement } from '../../protocol/statement.ts';
-import { verifyConsistency } from '../log/consistency.ts';
 import { type LogPolicy, type TrustedCheckpoint, verifyCheckpoint } from '../log/policy.ts';
-import { type LogProof, parseProof, provesEntry } from '../log/proof.ts';
-import type { TreeHash } from '../log/tree.ts';
-import { Checklist, refuse } from './checks.ts';
+import { parseProof, provesEntry } from '../log/proof.ts';
+import { type TreeHash, verifyConsistency } from '../log/tree.ts';
+import { Checklist, refuse, refusingMalformed } from './checks.ts';
 import type { SignedContent } from './cms.ts';
-import { type Authorities, type Layers, openLayers, statementBytes, verifyOperator, verifyWitness } from './layers.ts';
+import { type Authorities, openLayers, statementBytes, verifyOperator, verifyWitness } from './layers.ts';
 
 /** What a vault's reply, or an evidence directory, brings. */
 export interface Bundle {
@@ -41,8 +39,6 @@ export interface VerifiedBundle {
   readonly checkpoint: TrustedCheckpoint;
   /** Where the log holds the statement. */
   readonly index: number;
-  readonly witness: SignedContent;
-  readonly operator: SignedContent;
 }
 
 /** Throws FLEET_UNTRUSTED whose details name the first check that fails. */
@@ -68,12 +64,8 @@ export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolic
     openLayers(bundle.smime, authorities),
     'Two layers of S/MIME, each with one signer.',
   ]);
-  const operator = list.run('operator', 'The operator signed it', [layers] as const, (opened: Layers) =>
-    told(verifyOperator(opened, authorities, now)),
-  );
-  const witness = list.run('witness', 'The witness signed it', [layers] as const, (opened: Layers) =>
-    told(verifyWitness(opened, authorities, now)),
-  );
+  const operator = list.run('operator', 'The operator signed it', [layers], (opened) => told(verifyOperator(opened, authorities, now)));
+  const witness = list.run('witness', 'The witness signed it', [layers], (opened) => told(verifyWitness(opened, authorities, now)));
 
   const statement = list.run('signed-statement', 'What they signed is a fleet statement whose rules hold', [layers], (opened) => {
     const parsed = parseStatement(statementBytes(opened));
@@ -87,14 +79,14 @@ export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolic
   ]);
 
   const proof = list.run('log-proof', 'There is a proof from the witness’s log', [], () => {
-    const parsed = asRefusal(() => parseProof(bundle.logProof));
+    const parsed = refusingMalformed('proof-malformed', () => parseProof(bundle.logProof));
     return [parsed, `Entry ${parsed.index} of ${parsed.checkpoint.size}.`];
   });
   const checkpoint = list.run(
     'checkpoint',
     `The log signed its checkpoint lately, and ${log.cosignaturesLeast > 0 ? 'enough others did' : 'others may have'}`,
-    [proof] as const,
-    (one: LogProof) => {
+    [proof],
+    (one) => {
       const trusted = verifyCheckpoint(one.note, log, now);
       const others = trusted.cosigners.length > 0 ? ` and ${trusted.cosigners.join(', ')}` : '';
       return [
@@ -115,7 +107,7 @@ export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolic
 
   if (!operator || !witness || !inForce || !recent || !proof || !checkpoint || !included || !consistent)
     return { verified: undefined, claimed: statement };
-  return { verified: { statement: inForce, checkpoint, index: proof.index, witness, operator }, claimed: statement };
+  return { verified: { statement: inForce, checkpoint, index: proof.index }, claimed: statement };
 }
 
 /** Times of signatures are whole seconds. */
@@ -155,14 +147,4 @@ function expectContinues(
       `The log’s ${size} entries do not continue the ${before.size} that were seen before: it shows two histories.`,
     );
   return `Its ${size} entries continue the ${before.size} seen before.`;
-}
-
-/** fleet/log says MALFORMED of what it cannot read. */
-function asRefusal<T>(parse: () => T): T {
-  try {
-    return parse();
-  } catch (cause) {
-    if (!isVaultError(cause, 'MALFORMED')) throw cause;
-    throw refuse('proof-malformed', cause.message, cause);
-  }
 }

@@ -49,7 +49,8 @@ export const parseCertificate = (input: string | Uint8Array): ParsedCertificate 
   );
 
 function parse(der: Bytes): ParsedCertificate {
-  const certificate = decode(der);
+  const certificate = AsnConvert.parse(der, Certificate);
+  if (!equal(AsnConvert.serialize(certificate), der)) throw untrusted('It is not a certificate in DER.');
   const { tbsCertificate: tbs, signatureAlgorithm } = certificate;
   if (signatureAlgorithm.algorithm !== ECDSA_WITH_SHA256 || tbs.signature.algorithm !== ECDSA_WITH_SHA256)
     throw untrusted('It is not signed with ECDSA and SHA-256.');
@@ -62,7 +63,7 @@ function parse(der: Bytes): ParsedCertificate {
   const constraints = read(extensions, id_ce_basicConstraints, BasicConstraints);
   return {
     der,
-    tbs: bytesOf(AsnConvert.serialize(tbs)), // the same bytes: decode() has encoded all of it again
+    tbs: bytesOf(AsnConvert.serialize(tbs)), // the same bytes: all of it was encoded again
     signature: bytesOf(certificate.signatureValue),
     issuer: bytesOf(AsnConvert.serialize(tbs.issuer)),
     subject: bytesOf(AsnConvert.serialize(tbs.subject)),
@@ -111,12 +112,6 @@ export function verifyEcdsa(signature: Uint8Array, message: Uint8Array, publicKe
   } catch {
     return false; // not DER, or not a point
   }
-}
-
-function decode(der: Bytes): Certificate {
-  const certificate = AsnConvert.parse(der, Certificate);
-  if (!equal(AsnConvert.serialize(certificate), der)) throw untrusted('It is not a certificate in DER.');
-  return certificate;
 }
 
 function fromPem(text: string): Bytes {

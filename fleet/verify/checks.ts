@@ -32,6 +32,15 @@ export function refusing<T>(check: CheckCode, detail: string, parse: () => T): T
   }
 }
 
+/** What a parser of fleet/log calls MALFORMED is a refusal. `what` stands before its message. */
+export function refusingMalformed<T>(check: CheckCode, parse: () => T, what = ''): T {
+  try {
+    return parse();
+  } catch (cause) {
+    throw isVaultError(cause, 'MALFORMED') ? refuse(check, `${what}${cause.message}`, cause) : cause;
+  }
+}
+
 const NOT_CHECKED = 'Not checked, because a check that it rests on failed.';
 
 /** Runs named checks one after another. A check that fails stops those that need its result, and no others. */

@@ -23,11 +23,8 @@ export interface SignedContent {
 }
 
 /** A layer taken apart; its signature is not looked at yet. */
-export interface ParsedLayer {
-  readonly content: Bytes;
-  readonly certificate: ParsedCertificate;
+export interface ParsedLayer extends SignedContent {
   readonly signer: SignerInfo;
-  readonly signedAt: Millis;
   readonly digest: Bytes;
 }
 
@@ -65,7 +62,7 @@ export function verifyLayer(layer: ParsedLayer, whose: string): SignedContent {
   const { content, certificate, signer, signedAt, digest } = layer;
   if (!constantTimeEqual(digest, sha256(content)))
     throw refuse('statement-tampered', `What the ${whose} signed is not what is there: the content was changed afterwards.`);
-  if (!verifyEcdsa(new Uint8Array(signer.signature.buffer), setOf(signer.signedAttrs ?? []), certificate.publicKey))
+  if (!verifyEcdsa(new Uint8Array(signer.signature.buffer), setOf((signer.signedAttrs ?? []).map(encode)), certificate.publicKey))
     throw refuse('statement-tampered', `The ${whose}’s signature is not of the key in the ${whose}’s certificate.`);
   return { content, certificate, signedAt };
 }
@@ -97,7 +94,9 @@ function readAttributes(signer: SignerInfo): { signedAt: Millis; digest: Bytes }
     if (!attribute || second || attribute.attrValues.length !== 1) throw malformed(`The signed attribute ${type} is not there once.`);
     return attribute.attrValues[0] as ArrayBuffer;
   };
-  if (!constantTimeEqual(setOf(attributes), inOrder(attributes))) throw malformed('The signed attributes are not in the order of DER.');
+  const encoded = attributes.map(encode);
+  if (!constantTimeEqual(concat(...encoded), concat(...encoded.toSorted(compareBytes))))
+    throw malformed('The signed attributes are not in the order of DER.');
   const idData = Uint8Array.of(0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01);
   if (!constantTimeEqual(new Uint8Array(value(CONTENT_TYPE)), idData)) throw malformed('The signed content type is not data.');
   return {
@@ -106,15 +105,10 @@ function readAttributes(signer: SignerInfo): { signedAt: Millis; digest: Bytes }
   };
 }
 
-/** DER SET OF, as it is signed (RFC 5652 §5.4, X.690 §11.6): in the order of the encodings. */
-const setOf = (attributes: readonly Attribute[]): Bytes => asSet(attributes.map(encode).sort(compareBytes));
-
-/** The same in the order of the message. */
-const inOrder = (attributes: readonly Attribute[]): Bytes => asSet(attributes.map(encode));
-
 const encode = (attribute: Attribute): Uint8Array => new Uint8Array(AsnConvert.serialize(attribute));
 
-function asSet(encoded: readonly Uint8Array[]): Bytes {
+/** DER SET OF, as it is signed (RFC 5652 §5.4); its order (X.690 §11.6) is that of the message, which readAttributes holds to it. */
+function setOf(encoded: readonly Uint8Array[]): Bytes {
   const body = concat(...encoded);
   const length = body.length < 0x80 ? [body.length] : [0x81, body.length]; // three short attributes: less than 256 bytes
   return concat(Uint8Array.of(0x31, ...length), body);

@@ -1,12 +1,12 @@
-import { toHex } from '../../primitives/bytes.ts';
+import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { parseStatement, type Statement } from '../../protocol/statement.ts';
 import { Checklist, refuse, refusing } from './checks.ts';
-import { type EvidenceFiles, encodeCanonical, hexHash, need } from './files.ts';
+import { type EvidenceFiles, encodeCanonical, hexHash, need, sameCanonical } from './files.ts';
 import { verifyManifest } from './manifest.ts';
 import { expectAgreement, type SignedParticipant, verifyParticipants } from './participants.ts';
 import { type CeremonyPlan, parsePlan } from './plan.ts';
 import { parsePublicKey } from './public-key.ts';
-import { type ReplicaAttributes, type TokenDescription, verifyAttributes, verifyKeys, verifyToken, verifyTold } from './replica-files.ts';
+import { type TokenDescription, verifyAttributes, verifyKeys, verifyToken, verifyTold } from './replica-files.ts';
 import { only, type Transcript, verifyTranscript } from './transcript.ts';
 
 /** What the evidence says, as far as it could be read. */
@@ -79,7 +79,7 @@ export function checkDeployment(list: Checklist, files: EvidenceFiles): Deployme
     const read = document.replicas.map((replica) => verifyToken(files, replica));
     return [read, read.map(({ manufacturer, model, serial }) => `${manufacturer} ${model}, serial ${serial}`).join('; ')];
   });
-  list.run('attributes', 'No key can leave its token, or do what it must not', [keys], (read: readonly ReplicaAttributes[]) => {
+  list.run('attributes', 'No key can leave its token, or do what it must not', [keys], (read) => {
     for (const replica of read) verifyAttributes(replica);
     const number = read.reduce((sum, { keys: all }) => sum + Object.keys(all).length, 0);
     return [true, `${number} keys, as their tokens describe them.`];
@@ -94,7 +94,7 @@ export function checkDeployment(list: Checklist, files: EvidenceFiles): Deployme
       return [signed, signed.map(({ name, role }) => `${name} (${role})`).join(', ')];
     },
   );
-  list.run('agreement', 'Everyone who took part agrees', [participants], (signed: readonly SignedParticipant[]) => {
+  list.run('agreement', 'Everyone who took part agrees', [participants], (signed) => {
     expectAgreement(signed);
     const exceptions = signed.flatMap(({ name, exceptions: texts }) => texts.map((text) => `${name}: “${text}”`));
     return [true, exceptions.length === 0 ? 'Without exceptions.' : `With exceptions. ${exceptions.join(' ')}`];
@@ -127,7 +127,8 @@ function expectPlanned({ document }: Statement, plan: CeremonyPlan): string {
     replicas: document.replicas.map(({ index, name, guard_incarnation }) => ({ index, name, guard_incarnation })),
   };
   for (const field of Object.keys(planned) as (keyof typeof planned)[])
-    if (!same(planned[field], stated[field])) throw refuse('plan-mismatch', `The statement’s ${field} is not the one in the plan.`);
+    if (!sameCanonical(planned[field], stated[field]))
+      throw refuse('plan-mismatch', `The statement’s ${field} is not the one in the plan.`);
   return `${plan.replicas.length} replicas, threshold ${threshold}, software ${software.version}.`;
 }
 
@@ -146,14 +147,12 @@ function expectTold(files: EvidenceFiles, transcript: Transcript, plan: Ceremony
   };
   if (transcript.lines[0]?.event !== 'ceremony-begun') throw refuse('evidence-mismatch', 'The transcript does not begin with the plan.');
   for (const [event, data] of Object.entries(told))
-    if (!same(only(transcript, event), data))
+    if (!sameCanonical(only(transcript, event), data))
       throw refuse('evidence-mismatch', `What the transcript tells in "${event}" is not what plan and files say.`);
-  if (String(encodeCanonical({ version, digest, rebuild })) !== String(need(files, 'software.json')))
+  if (!constantTimeEqual(encodeCanonical({ version, digest, rebuild }), need(files, 'software.json')))
     throw refuse('plan-mismatch', 'The file software.json is not what the plan says.');
   const lines = replicas.reduce((sum, replica) => sum + verifyTold(files, replica, transcript), Object.keys(told).length);
   if (transcript.lines.length !== lines)
     throw refuse('evidence-mismatch', `The transcript has ${transcript.lines.length} lines, and this plan makes ${lines}.`);
   return `Plan, software, and the tokens and keys of ${plan.replicas.length} replicas.`;
 }
-
-const same = (a: unknown, b: unknown): boolean => String(encodeCanonical(a)) === String(encodeCanonical(b));

@@ -34,8 +34,7 @@ export function verifyEvidence(files: EvidenceFiles, policy: EvidencePolicy, now
     'Authorities of operator and witness, key of the log.',
   ]);
   const known = policy.anchors;
-  if (known)
-    list.run('known-anchors', 'They are the keys known from elsewhere', [own], (ours: Anchors) => [true, expectSameAnchors(ours, known)]);
+  if (known) list.run('known-anchors', 'They are the keys known from elsewhere', [own], (ours) => [true, expectSameAnchors(ours, known)]);
   const anchors = known ?? own;
   const bundle = anchors && checkSigned(list, files, anchors, policy, deployment, now);
   return { ...deployment, bundle, anchors, checks: list.checks, verdict: list.ok ? (known ? 'trusted' : 'consistent') : 'refused' };

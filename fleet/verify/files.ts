@@ -1,9 +1,9 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import canonicalize from 'canonicalize';
 import { z } from 'zod';
-import { type Bytes, constantTimeEqual, toHex, utf8 } from '../../primitives/bytes.ts';
+import { type Bytes, constantTimeEqual, fromUtf8, toHex, utf8 } from '../../primitives/bytes.ts';
 import type { CheckCode } from './check-codes.ts';
-import { refuse } from './checks.ts';
+import { refuse, refusing } from './checks.ts';
 
 /** An evidence directory: names with `/`, relative to it, and contents. */
 export type EvidenceFiles = ReadonlyMap<string, Uint8Array>;
@@ -18,13 +18,8 @@ export function need(files: EvidenceFiles, name: string): Uint8Array {
 export const hexHash = (bytes: Uint8Array): string => toHex(sha256(bytes));
 
 /** Text in UTF-8. Throws `code`. */
-export function decodeText(bytes: Uint8Array, code: CheckCode, what: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw refuse(code, `${what} is not text in UTF-8.`, cause);
-  }
-}
+export const decodeText = (bytes: Uint8Array, code: CheckCode, what: string): string =>
+  refusing(code, `${what} is not text in UTF-8.`, () => fromUtf8(bytes, what));
 
 /** JSON that the schema knows, in canonical form (RFC 8785) and no other. Throws `code`. */
 export function parseCanonical<T>(bytes: Uint8Array, schema: z.ZodType<T>, code: CheckCode, what: string): T {
@@ -43,3 +38,6 @@ export function parseCanonical<T>(bytes: Uint8Array, schema: z.ZodType<T>, code:
 }
 
 export const encodeCanonical = (document: unknown): Bytes => utf8(canonicalize(document) as string);
+
+/** Whether both have the same canonical form. */
+export const sameCanonical = (a: unknown, b: unknown): boolean => constantTimeEqual(encodeCanonical(a), encodeCanonical(b));

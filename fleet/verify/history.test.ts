@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { toHex } from '../../primitives/bytes.ts';
-import { parseStatement } from '../../protocol/statement.ts';
 import { softStatement } from '../../test/harness/test-witness.ts';
 import { expectNext, readHistory } from './history.ts';
 
@@ -33,7 +32,7 @@ test.each([
 });
 
 test('a history is read up to its first flaw', () => {
-  const read = (...statements: Uint8Array[]) => readHistory(statements, parseStatement);
+  const read = (...statements: Uint8Array[]) => readHistory(statements);
   expect(read(first.bytes, other.bytes, second.bytes)).toEqual({ statements: [first, other, second] });
   expect(read(first.bytes, third.bytes, second.bytes)).toMatchObject({
     statements: [first],

@@ -1,5 +1,5 @@
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
-import type { Statement } from '../../protocol/statement.ts';
+import { parseStatement, type Statement } from '../../protocol/statement.ts';
 import { refuse } from './checks.ts';
 
 /**
@@ -28,22 +28,12 @@ export function expectNext(earlier: readonly Statement[], next: Statement): void
     throw refuse('evidence-mismatch', `The evidence of epoch ${epoch} is that of an earlier statement.`);
 }
 
-/** Where a history stops being one. */
-export interface Flaw {
-  /** Its index in the log. */
-  readonly index: number;
-  readonly error: unknown;
-}
-
-/** Reads the entries of a log in order, and stops at the first that may not be there. `parse` throws for what is no statement. */
-export function readHistory(
-  entries: readonly Uint8Array[],
-  parse: (entry: Uint8Array) => Statement,
-): { statements: Statement[]; flaw?: Flaw } {
+/** Reads the entries of a log in order, and stops at the first that may not be there. */
+export function readHistory(entries: readonly Uint8Array[]): { statements: Statement[]; flaw?: { index: number; error: unknown } } {
   const statements: Statement[] = [];
   for (const [index, entry] of entries.entries()) {
     try {
-      const statement = parse(entry);
+      const statement = parseStatement(entry);
       expectNext(statements, statement);
       statements.push(statement);
     } catch (error) {

@@ -33,14 +33,12 @@ export function openLayers(smime: Uint8Array, authorities: Authorities): Layers 
 }
 
 /** Throws statement-tampered, certificate-untrusted, certificate-expired. */
-export function verifyOperator({ operator }: Layers, { operator: authority }: Authorities, now: Millis): SignedContent {
-  return verified(operator, authority, now, 'operator');
-}
+export const verifyOperator = (layers: Layers, authorities: Authorities, now: Millis): SignedContent =>
+  verified(layers.operator, authorities.operator, now, 'operator');
 
 /** Throws statement-tampered, certificate-untrusted, certificate-expired. */
-export function verifyWitness({ witness }: Layers, { witness: authority }: Authorities, now: Millis): SignedContent {
-  return verified(witness, authority, now, 'witness');
-}
+export const verifyWitness = (layers: Layers, authorities: Authorities, now: Millis): SignedContent =>
+  verified(layers.witness, authorities.witness, now, 'witness');
 
 /** JSON, and so a statement that nobody signed: S/MIME begins with a header. */
 const isBare = (bytes: Uint8Array): boolean => bytes[0] === 0x7b;

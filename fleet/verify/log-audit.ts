@@ -1,14 +1,14 @@
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
-import { parseStatement, type Statement } from '../../protocol/statement.ts';
+import type { Statement } from '../../protocol/statement.ts';
 import { parseCheckpoint } from '../log/checkpoint.ts';
-import { type Note, parseNote } from '../log/note.ts';
+import { parseNote } from '../log/note.ts';
 import { type LogPolicy, type TrustedCheckpoint, verifyCheckpoint } from '../log/policy.ts';
 import { entryBundlesOf, parseEntries, type Tile, tileHashes, tilePath, tilesOf } from '../log/tile.ts';
 import { leafHash, type TreeHash, treeHash } from '../log/tree.ts';
 import type { RememberedCheckpoint } from './bundle.ts';
-import { type Checklist, refuse } from './checks.ts';
+import { type Checklist, refuse, refusingMalformed } from './checks.ts';
 import { readHistory } from './history.ts';
 
 /** A log's files by their paths below its URL. */
@@ -20,8 +20,8 @@ const ENTRIES_MOST = 1 << 16;
 /** Is the checkpoint one to rely on? */
 export function checkCheckpoint(list: Checklist, bytes: Uint8Array, policy: LogPolicy, now: Millis): TrustedCheckpoint | undefined {
   const note = list.run('checkpoint', 'The log answers a checkpoint', [], () => {
-    const read = readNote(bytes);
-    const { origin, size } = parseCheckpoint(read.text);
+    const read = refusingMalformed('checkpoint-malformed', () => parseNote(bytes));
+    const { origin, size } = refusingMalformed('checkpoint-malformed', () => parseCheckpoint(read.text));
     if (size > ENTRIES_MOST)
       throw refuse('checkpoint-malformed', `It says ${size} entries; a log of fleet statements has ${ENTRIES_MOST} at most.`);
     return [read, `${origin}, ${size} entries.`];
@@ -81,7 +81,7 @@ export function checkLog(
     'Each statement follows the rules: epochs in order, each naming the one before, nothing twice',
     [tree],
     ({ entries }) => {
-      const { statements, flaw } = readHistory(entries, parseStatement);
+      const { statements, flaw } = readHistory(entries);
       if (flaw) throw atEntry(flaw.index, flaw.error);
       const fleets = new Map(statements.map(({ fleet, epoch }) => [fleet, epoch]));
       return [statements, [...fleets].map(([fleet, epoch]) => `${fleet}: epoch ${epoch}`).join('; ') || 'None.'];
@@ -89,23 +89,8 @@ export function checkLog(
   );
 }
 
-function readNote(bytes: Uint8Array): Note {
-  try {
-    const note = parseNote(bytes);
-    parseCheckpoint(note.text);
-    return note;
-  } catch (error) {
-    throw isVaultError(error, 'MALFORMED') ? refuse('checkpoint-malformed', error.message, error) : error;
-  }
-}
-
-function readBundle(files: LogFiles, tile: Tile): Uint8Array[] {
-  try {
-    return parseEntries(fileOf(files, tile), tile.width);
-  } catch (error) {
-    throw isVaultError(error, 'MALFORMED') ? refuse('tree-mismatch', `${tilePath(tile)}: ${error.message}`, error) : error;
-  }
-}
+const readBundle = (files: LogFiles, tile: Tile): Uint8Array[] =>
+  refusingMalformed('tree-mismatch', () => parseEntries(fileOf(files, tile), tile.width), `${tilePath(tile)}: `);
 
 function fileOf(files: LogFiles, tile: Tile): Uint8Array {
   const file = files.get(tilePath(tile));

@@ -3,9 +3,8 @@ import { beforeAll, expect, test } from 'vitest';
 import { type Bytes, utf8 } from '../../primitives/bytes.ts';
 import { type PublishedBundle, PublishedBundleSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { SoftNotary } from '../../test/harness/soft-notary.ts';
-import { verifyConsistency } from '../log/consistency.ts';
 import { formatProof, parseProof } from '../log/proof.ts';
-import { type TreeHash, treeHash } from '../log/tree.ts';
+import { type TreeHash, treeHash, verifyConsistency } from '../log/tree.ts';
 import { encodePublished, PUBLISHED_MOST, parsePublished } from './published-bundle.ts';
 
 const now = Date.UTC(2026, 5, 1);

@@ -1,10 +1,10 @@
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { LRUCache } from 'lru-cache';
 import { type Bytes, constantTimeEqual } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import { type PublishedBundle, PublishedBundleSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import { makeConsistencyProof } from '../log/consistency.ts';
 import { parseProof, provesEntry } from '../log/proof.ts';
-import { HASH_LENGTH, leafHash, type TreeHash, treeHash } from '../log/tree.ts';
+import { HASH_LENGTH, leafHash, makeConsistencyProof, type TreeHash, treeHash } from '../log/tree.ts';
 import { parseLayer } from './cms.ts';
 import { parseSmime } from './smime.ts';
 
@@ -46,7 +46,9 @@ export function parsePublished(bytes: Uint8Array, statement: Uint8Array): Fittin
     throw unfit('its hashes are not the leaves of the tree that the checkpoint names');
   if (!provesEntry(proof, statement) || !constantTimeEqual(leafHashes[proof.index] as TreeHash, leafHash(statement)))
     throw unfit('its proof does not show that the log holds the statement');
-  return { smime, logProof, treeSize: size, consistencyFrom: remembering((oldSize) => proveFrom(oldSize, leafHashes)) };
+  // A proof takes as many hashes as the log has entries, so each is made once: clients remember few sizes.
+  const proofs = new LRUCache({ max: LEAVES_MOST, memoMethod: (oldSize: number) => proveFrom(oldSize, leafHashes) });
+  return { smime, logProof, treeSize: size, consistencyFrom: (oldSize) => proofs.memo(oldSize) };
 }
 
 /** For etcd. */
@@ -73,18 +75,6 @@ export function enclosed(smime: Uint8Array): Bytes {
 
 function proveFrom(oldSize: number, leaves: readonly TreeHash[]): readonly TreeHash[] {
   return Number.isSafeInteger(oldSize) && oldSize > 0 && oldSize <= leaves.length ? makeConsistencyProof(oldSize, leaves) : [];
-}
-
-/** A proof takes as many hashes as the log has entries, so each is made once: clients remember few sizes. */
-function remembering<T>(make: (key: number) => T): (key: number) => T {
-  const made = new Map<number, T>();
-  return (key) => {
-    const known = made.get(key);
-    if (known !== undefined) return known;
-    const value = make(key);
-    if (made.size < LEAVES_MOST) made.set(key, value);
-    return value;
-  };
 }
 
 const unfit = (why: string) => new VaultError('MALFORMED', `The bundle is refused: ${why}.`);

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { keyRules, mayBeMissing } from '../../protocol/key-rules.ts';
 import { parseStatement, type StatementDocument, statementSchema } from '../../protocol/statement.ts';
 import { refuse } from './checks.ts';
-import { type EvidenceFiles, encodeCanonical, hexHash, need, parseCanonical } from './files.ts';
+import { type EvidenceFiles, hexHash, need, parseCanonical, sameCanonical } from './files.ts';
 import type { PlannedReplica } from './plan.ts';
 import { only, type Transcript } from './transcript.ts';
 
@@ -44,7 +44,7 @@ export function verifyKeys(files: EvidenceFiles, replica: StatedReplica): Replic
     if (read[key] !== replica[key])
       throw refuse('token-key-differs', `The token of ${replica.name} holds another ${key.replace('_', ' ')} than the statement says.`);
   const { index, name, key_attributes } = replica;
-  if (read.index !== index || read.name !== name || !same(read.keys, key_attributes))
+  if (read.index !== index || read.name !== name || !sameCanonical(read.keys, key_attributes))
     throw refuse('evidence-mismatch', `The attributes of the keys of ${name} are not those in the statement.`);
   return read;
 }
@@ -53,7 +53,8 @@ export function verifyKeys(files: EvidenceFiles, replica: StatedReplica): Replic
 export function verifyToken(files: EvidenceFiles, replica: StatedReplica): TokenDescription {
   const token = readToken(files, replica.name);
   const { mechanisms: _listed, ...identity } = token;
-  if (!same(identity, replica.token)) throw refuse('evidence-mismatch', `The token of ${replica.name} is not the one in the statement.`);
+  if (!sameCanonical(identity, replica.token))
+    throw refuse('evidence-mismatch', `The token of ${replica.name} is not the one in the statement.`);
   return token;
 }
 
@@ -88,16 +89,17 @@ export function verifyTold(files: EvidenceFiles, { name, keys }: PlannedReplica,
       throw refuse('evidence-mismatch', `The file ${file} is not the one that the transcript tells of.`);
   const { mechanisms: _listed, ...token } = readToken(files, name);
   const { sha256: _compared, ...read } = only(transcript, 'token-read', name);
-  if (!same(read, { replica: name, ...token }))
+  if (!sameCanonical(read, { replica: name, ...token }))
     throw refuse('evidence-mismatch', `The transcript tells of another token of ${name} than the file ${tokenFile(name)}.`);
   const publicKeys = publicKeysOf(readAttributes(files, name));
-  if (!same(only(transcript, keyEvents[keys], name), { replica: name, ...publicKeys }))
+  if (!sameCanonical(only(transcript, keyEvents[keys], name), { replica: name, ...publicKeys }))
     throw refuse('evidence-mismatch', `The transcript tells of other keys of ${name} than the file ${attributesFile(name)}.`);
   if (keys === 'rotate') expectRotated(files, name, publicKeys);
   const kept = [...files.keys()].filter((file) => file.startsWith(attestationFolder(name)));
   const told = only(transcript, 'attestation', name).files;
   const expected = Object.fromEntries(kept.map((file) => [file, hexHash(need(files, file))]));
-  if (!same(told, expected)) throw refuse('evidence-mismatch', `The attestation of ${name} is not the one that the transcript tells of.`);
+  if (!sameCanonical(told, expected))
+    throw refuse('evidence-mismatch', `The attestation of ${name} is not the one that the transcript tells of.`);
   return LINES_OF_REPLICA;
 }
 
@@ -121,5 +123,3 @@ const readToken = (files: EvidenceFiles, name: string): TokenDescription =>
 
 const readAttributes = (files: EvidenceFiles, name: string): ReplicaAttributes =>
   parseCanonical(need(files, attributesFile(name)), attributesSchema, 'evidence-mismatch', `The list of keys of ${name}`);
-
-const same = (a: unknown, b: unknown): boolean => String(encodeCanonical(a)) === String(encodeCanonical(b));

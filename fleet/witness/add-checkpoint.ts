@@ -22,10 +22,9 @@ export const formatAddCheckpoint = ({ oldSize, proof, note }: Omit<AddCheckpoint
 
 /** Throws MALFORMED. */
 export function parseAddCheckpoint(bytes: Uint8Array): AddCheckpoint {
-  const end = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf('\n\n');
-  const [old, ...proof] = Buffer.from(bytes.subarray(0, Math.max(0, end)))
-    .toString('latin1')
-    .split('\n');
+  const text = Buffer.from(bytes).toString('latin1'); // a character for each byte
+  const end = text.indexOf('\n\n');
+  const [old, ...proof] = text.slice(0, Math.max(0, end)).split('\n');
   if (!old?.startsWith('old ')) throw malformed('it does not begin with the old size');
   if (proof.length > PROOF_MOST) throw malformed(`it has more than ${PROOF_MOST} lines of proof`);
   const note = parseNote(bytes.subarray(end + 2));

@@ -1,11 +1,11 @@
 import type { Millis } from '../../primitives/brand.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import { parseDecimal } from '../log/checkpoint.ts';
-import { makeConsistencyProof } from '../log/consistency.ts';
 import { type NoteSignature, parseSignatures, signaturesOf } from '../log/note.ts';
 import type { NoteKey } from '../log/note-key.ts';
 import { cosignedAt } from '../log/note-signature.ts';
 import { readUpTo } from '../log/read-up-to.ts';
+import { makeConsistencyProof } from '../log/tree.ts';
 import { formatAddCheckpoint } from './add-checkpoint.ts';
 import type { Draft } from './published-log.ts';
 

@@ -1,9 +1,9 @@
 import type { Clock } from '../../primitives/clock.ts';
 import { isVaultError } from '../../primitives/errors.ts';
-import { verifyConsistency } from '../log/consistency.ts';
 import { formatSignature } from '../log/note.ts';
 import type { NoteKey } from '../log/note-key.ts';
 import { cosign, isSigned, type Sign } from '../log/note-signature.ts';
+import { verifyConsistency } from '../log/tree.ts';
 import { type AddCheckpoint, parseAddCheckpoint } from './add-checkpoint.ts';
 import type { CosignerMemory } from './memory.ts';
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 // Files of which a reader, and a crash, sees the old or the new one, whole.
@@ -31,13 +31,7 @@ function withTemporary<T>(path: string, data: Uint8Array, place: (temporary: str
   const directory = dirname(path);
   const temporary = join(directory, `.new-${randomUUID()}`);
   try {
-    const file = openSync(temporary, 'wx', 0o644);
-    try {
-      for (let at = 0; at < data.length; ) at += writeSync(file, data, at);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
+    writeFileSync(temporary, data, { flag: 'wx', mode: 0o644, flush: true });
     return place(temporary);
   } finally {
     rmSync(temporary, { force: true });

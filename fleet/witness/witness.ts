@@ -23,6 +23,8 @@ export interface WitnessOptions {
   readonly clock: Pick<Clock, 'now'>;
 }
 
+type Publishing = Omit<WitnessOptions, 'judgement'>;
+
 export interface Submitted extends Published {
   readonly statement: Statement;
   readonly index: number;
@@ -51,32 +53,19 @@ export async function submit(files: EvidenceFiles, options: WitnessOptions): Pro
   const { log, judgement } = options;
   placeOf(statement, log.entries()); // first, since it is quick to say
   await judgement.verifyEvidence(files, statement);
-  await expectNotRolledBack(options);
+  // A log that was restored from an old copy would put another entry where one was: its cosigners know, and are asked before. Signing
+  // the tree as it was is no fork. Throws LOG_CORRUPT.
+  if (options.cosigners.length > 0) await draftCosigned(options);
   const { index, isNew } = append(statement, log);
-  const { draft, missing, note } = await publish(options);
-  return {
-    statement,
-    index,
-    isNew,
-    missing,
-    size: draft.checkpoint.size,
-    proof: log.prove(index, draft, note),
-    bundle: judgement.signBundle(statement.bytes),
-  };
+  const { size, missing, draft, note } = await publish(options);
+  const proof = log.prove(index, draft, note);
+  return { statement, index, isNew, missing, size, proof, bundle: judgement.signBundle(statement.bytes) };
 }
 
 /** Signs the tree as it is again, with the present time: a checkpoint grows old. */
-export async function refresh(options: Omit<WitnessOptions, 'judgement'>): Promise<Published> {
-  const { draft, missing } = await publish(options);
-  return { size: draft.checkpoint.size, missing };
-}
-
-/**
- * A log that was restored from an old copy would put another entry where one was: its cosigners know, and are asked before. Signing the
- * tree as it was is no fork. Throws LOG_CORRUPT.
- */
-async function expectNotRolledBack(options: WitnessOptions): Promise<void> {
-  if (options.cosigners.length > 0) await draftCosigned(options);
+export async function refresh(options: Publishing): Promise<Published> {
+  const { size, missing } = await publish(options);
+  return { size, missing };
 }
 
 function append(statement: Statement, log: PublishedLog): { index: number; isNew: boolean } {
@@ -96,15 +85,13 @@ function placeOf(statement: Statement, entries: readonly Bytes[]): { index: numb
   return { index: entries.length, isNew: true };
 }
 
-async function publish(
-  options: Omit<WitnessOptions, 'judgement'>,
-): Promise<{ draft: Draft; missing: Collected['missing']; note: Draft['note'] }> {
+async function publish(options: Publishing): Promise<Published & { draft: Draft; note: Draft['note'] }> {
   const { draft, cosignatures, missing } = await draftCosigned(options);
-  return { draft, missing, note: options.log.publish(draft, cosignatures) };
+  return { size: draft.checkpoint.size, missing, draft, note: options.log.publish(draft, cosignatures) };
 }
 
 /** A cosigner may know a larger tree from another process of this log that was quicker: no alarm, where its entries are here as well. */
-async function draftCosigned({ log, cosigners, clock }: Omit<WitnessOptions, 'judgement'>): Promise<Collected & { draft: Draft }> {
+async function draftCosigned({ log, cosigners, clock }: Publishing): Promise<Collected & { draft: Draft }> {
   for (;;) {
     const draft = log.draft(clock.now());
     try {

@@ -1,11 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { evaluate } from '../../daemon/token/evaluate.ts';
 import { closeQuietly, openReplicaIn, type ReplicaToken } from '../../daemon/token/keys/replica.ts';
-import { offer, prepare } from '../../daemon/token/offer.ts';
 import { findSlot, openModule } from '../../daemon/token/pkcs11/module.ts';
-import { release } from '../../daemon/token/release.ts';
+import { evaluate, offer, prepare, release } from '../../daemon/token/steps.ts';
 import { sign } from '../../daemon/token/verify.ts';
 import { behindShim, compileFaultShim, Faults } from '../harness/fault-shim.ts';
 import { LandedToken } from './landed-token.ts';

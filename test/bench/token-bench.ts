@@ -1,4 +1,4 @@
-import { evaluate } from '../../daemon/token/evaluate.ts';
+import { evaluate } from '../../daemon/token/steps.ts';
 import { ownCpu } from './process-usage.ts';
 import { RawToken } from './raw-token.ts';
 import { type Sampled, Sampler } from './sampling.ts';

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { closeQuietly, openReplica, type ReplicaLocation, type ReplicaToken } from '../../daemon/token/keys/replica.ts';
-import { offer, prepare } from '../../daemon/token/offer.ts';
 import { openToken } from '../../daemon/token/open-token.ts';
 import type { Argument, OperationName } from '../../daemon/token/operations.ts';
 import type { TokenPort } from '../../daemon/token/port.ts';
 import type { Profile } from '../../daemon/token/profile.ts';
 import { multiple, signWith } from '../../daemon/token/reference.ts';
+import { offer, prepare } from '../../daemon/token/steps.ts';
 import { proofTranscript } from '../../protocol/transcripts.ts';
 import { makeTestToken, pin, storedPin } from '../harness/test-token.ts';
 

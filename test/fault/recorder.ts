@@ -1,6 +1,6 @@
 import { verify } from 'node:crypto';
 import type { VaultTransport } from '../../client/transport.ts';
-import { receiptKeys } from '../../daemon/vault/receipt-keys.ts';
+import { receiptKeys } from '../../daemon/vault/p256.ts';
 import { toHex } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import type {

@@ -1,10 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import type { Remembered, TrustMemory, WitnessedPolicy } from '../../client/trust-policy.ts';
-import { makeConsistencyProof } from '../../fleet/log/consistency.ts';
-import { makeInclusionProof } from '../../fleet/log/inclusion.ts';
 import { formatNoteKey } from '../../fleet/log/note-key.ts';
 import { formatProof } from '../../fleet/log/proof.ts';
-import { leafHash, type TreeHash } from '../../fleet/log/tree.ts';
+import { leafHash, makeConsistencyProof, makeInclusionProof, type TreeHash } from '../../fleet/log/tree.ts';
 import { validityFrom } from '../../fleet/produce/authority.ts';
 import { countersign, signSmime } from '../../fleet/produce/cms.ts';
 import { type Bytes, constantTimeEqual, utf8 } from '../../primitives/bytes.ts';

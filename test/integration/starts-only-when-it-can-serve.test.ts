@@ -1,12 +1,13 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { provisionInChild } from '../../cli/provision-in-child.ts';
 import { type ProducedFleet, produceFleet } from '../../fleet/produce/fleet.ts';
 import type { ReplicaPlace } from '../../fleet/produce/fleet-plan.ts';
 import type { Millis } from '../../primitives/brand.ts';
 import { encodeStatement, type StatementDocument } from '../../protocol/statement.ts';
+import { breakDisk, compileDiskShim, mendDisk } from '../fault/disk.ts';
 import { type EtcdCluster, startEtcd } from '../harness/etcd-cluster.ts';
 import { freePorts } from '../harness/free-port.ts';
 import { scratchDirectory } from '../harness/reaper.ts';
@@ -136,6 +137,15 @@ test('a replica does not start without its token’s worker, and says so', async
   writeFileSync(preloaded, "if (!require('node:worker_threads').isMainThread) throw new Error('cannot be loaded');");
   const ended = await runWith(place(1), () => {}, { NODE_OPTIONS: `--require ${preloaded}` });
   expectRefused(ended, { exit: 70, code: 'INTERNAL', says: /cannot be loaded/ });
+});
+
+test.each(['full', 'broken'] as const)('a replica does not start while its guard’s disk is %s; a restart may help', async (fault) => {
+  const guard = join(place(1).directory, 'guard');
+  const environment = { LD_PRELOAD: compileDiskShim(fleet.directory), BKV_DISK: guard };
+  breakDisk(guard, fault);
+  onTestFinished(() => mendDisk(guard));
+  const ended = await runWith(place(1), () => {}, environment);
+  expectRefused(ended, { exit: 69, code: 'GUARD_FAILING', says: fault === 'full' ? /No space left on device/ : /Input\/output error/ });
 });
 
 function asSecond(config: Parameters<Change>[0]): void {

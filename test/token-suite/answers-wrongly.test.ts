@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { type OpenToken, openToken } from '../../daemon/token/open-token.ts';
 import type { TokenPort } from '../../daemon/token/port.ts';
 import { multiple } from '../../daemon/token/reference.ts';
+import { ticketFields } from '../../daemon/token/software-device.ts';
 import { behindShim, compileFaultShim, Faults } from '../harness/fault-shim.ts';
-import { ticketFields } from '../harness/test-record.ts';
 import { makeTestToken, storedPin } from '../harness/test-token.ts';
 
 // A token that gives the x of another point, or 31 bytes: nobody but the client could tell from one answer. The worker is the compiled one.

@@ -9,6 +9,7 @@ import type { TokenEvent } from '../../daemon/token/pool/pool.ts';
 import type { StoredGeneration, TokenPort } from '../../daemon/token/port.ts';
 import { requireProof } from '../../daemon/token/proof.ts';
 import { multiple, multiply, signWith } from '../../daemon/token/reference.ts';
+import { ticketFields } from '../../daemon/token/software-device.ts';
 import { mac, requireMac } from '../../daemon/token/verify.ts';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
@@ -18,7 +19,6 @@ import { Transcript } from '../../protocol/transcript.ts';
 import { proofTranscript } from '../../protocol/transcripts.ts';
 import { lift, type XCoordinate, xOf } from '../../protocol/x-coordinate.ts';
 import { behindShim, compileFaultShim, Faults } from '../harness/fault-shim.ts';
-import { ticketFields } from '../harness/test-record.ts';
 import { makeTestToken, pin } from '../harness/test-token.ts';
 
 const workers = vi.hoisted(() => [] as Worker[]);

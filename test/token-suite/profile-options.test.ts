@@ -5,8 +5,8 @@ import { finalise } from '../../daemon/token/pkcs11/module.ts';
 import { inspectInChild } from '../../daemon/token/probe/hsm-probe.ts';
 import { notes } from '../../daemon/token/probe/verdict.ts';
 import type { Profile } from '../../daemon/token/profile.ts';
+import { enrol, recover } from '../../daemon/token/software-device.ts';
 import { behindShim, compileFaultShim, Faults } from '../harness/fault-shim.ts';
-import { enrol, recover } from '../harness/test-record.ts';
 import { makeBlankToken, pin } from '../harness/test-token.ts';
 
 // Each option of a profile, with a device that cannot serve without it: SoftHSM2 behind a shim that refuses what such a device refuses.

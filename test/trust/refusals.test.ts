@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readEvidence } from '../../fleet/ceremony/read-evidence.ts';
-import { makeConsistencyProof } from '../../fleet/log/consistency.ts';
 import { formatNoteKey } from '../../fleet/log/note-key.ts';
-import { leafHash, treeHash } from '../../fleet/log/tree.ts';
+import { leafHash, makeConsistencyProof, treeHash } from '../../fleet/log/tree.ts';
 import { validityFrom } from '../../fleet/produce/authority.ts';
 import { bundleSignerSubject } from '../../fleet/produce/certificates.ts';
 import { countersign, signSmime, toDer } from '../../fleet/produce/cms.ts';
-import type { TokenReading } from '../../fleet/produce/statement.ts';
+import type { TokenReading } from '../../fleet/produce/token-reading.ts';
 import type { Anchors } from '../../fleet/verify/anchors.ts';
 import { type Bundle, type BundlePolicy, checkBundle, verifyBundle } from '../../fleet/verify/bundle.ts';
 import { type CheckCode, checkCodes } from '../../fleet/verify/check-codes.ts';

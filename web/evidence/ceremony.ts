@@ -1,6 +1,6 @@
 import type { EvidenceReport } from '../../fleet/verify/evidence.ts';
 import type { TranscriptLine } from '../../fleet/verify/transcript.ts';
-import { element, moment, section } from './element.ts';
+import { card, element, hexList, moment, section } from './element.ts';
 
 const roles: Readonly<Record<string, string>> = {
   operator: 'Operator: runs the fleet',
@@ -19,10 +19,8 @@ export function renderParticipants({ participants }: EvidenceReport): HTMLElemen
       'div',
       { class: 'columns' },
       ...participants.map(({ name, role, verdict, exceptions, at, fingerprint }) =>
-        element(
-          'div',
-          { class: 'card' },
-          element('h3', {}, name),
+        card(
+          name,
           element('p', { class: 'meta' }, roles[role] ?? role),
           element(
             'p',
@@ -31,7 +29,7 @@ export function renderParticipants({ participants }: EvidenceReport): HTMLElemen
             `, ${moment(at)} UTC`,
           ),
           ...exceptions.map((text) => element('blockquote', {}, text)),
-          element('dl', {}, element('dt', {}, 'Key'), element('dd', { class: 'hex' }, fingerprint)),
+          hexList({ Key: fingerprint }),
         ),
       ),
     ),

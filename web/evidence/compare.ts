@@ -27,14 +27,12 @@ export function compare(dropped: Uint8Array, here: Statement, anchors: Anchors, 
         'Two layers of S/MIME, each with one signer.',
       ]);
   if (!bare) {
-    list.run('dropped-operator', 'The operator signed it', [layers] as const, (opened: Layers) => [
-      true,
-      `Signed by “${verifyOperator(opened, anchors.authorities, now).certificate.commonName}”.`,
-    ]);
-    list.run('dropped-witness', 'The witness signed it', [layers] as const, (opened: Layers) => [
-      true,
-      `Signed by “${verifyWitness(opened, anchors.authorities, now).certificate.commonName}”.`,
-    ]);
+    const signers = { operator: verifyOperator, witness: verifyWitness };
+    for (const [who, verify] of Object.entries(signers))
+      list.run(`dropped-${who}`, `The ${who} signed it`, [layers] as const, (opened: Layers) => [
+        true,
+        `Signed by “${verify(opened, anchors.authorities, now).certificate.commonName}”.`,
+      ]);
   }
   const there = list.run(
     'dropped-statement',

@@ -4,7 +4,7 @@ import { toHex } from '../../primitives/bytes.ts';
 import type { Statement } from '../../protocol/statement.ts';
 import { renderList } from './checks.ts';
 import { type Comparison, compare, type Row } from './compare.ts';
-import { element, section, wordList } from './element.ts';
+import { card, element, section, wordList } from './element.ts';
 
 /** Where a visitor drops the bundle that an app received, to see it side by side with the evidence. It stays in the browser. */
 export function renderDrop(statement: Statement, anchors: Anchors): HTMLElement {
@@ -93,11 +93,10 @@ function renderRow({ what, here, there }: Row): HTMLElement {
 }
 
 function renderWords({ there }: Row, statement: Statement): HTMLElement {
-  const card = (title: string, hash: string) => element('div', { class: 'card' }, element('h3', {}, title), wordList(hashWords(hash)));
   return element(
     'div',
     { class: 'columns' },
-    card('Words of this evidence’s statement', toHex(statement.hash)),
-    card('Words of the dropped statement', there),
+    card('Words of this evidence’s statement', wordList(hashWords(toHex(statement.hash)))),
+    card('Words of the dropped statement', wordList(hashWords(there))),
   );
 }

@@ -51,6 +51,14 @@ export const wordList = (words: string): HTMLElement =>
 export const section = (title: string, why: string, ...content: readonly Child[]): HTMLElement =>
   element('section', {}, element('h2', {}, title), element('p', {}, why), ...content);
 
+/** A part of a section, with a heading of its own. */
+export const card = (title: string, ...content: readonly Child[]): HTMLElement =>
+  element('div', { class: 'card' }, element('h3', {}, title), ...content);
+
+/** Keys or hashes, each under its name. */
+export const hexList = (values: Readonly<Record<string, string>>): HTMLElement =>
+  element('dl', {}, ...Object.entries(values).flatMap(([name, hex]) => [element('dt', {}, name), element('dd', { class: 'hex' }, hex)]));
+
 const date = new Intl.DateTimeFormat('en', { dateStyle: 'long', timeZone: 'UTC' });
 const time = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'medium', timeZone: 'UTC', hour12: false });
 

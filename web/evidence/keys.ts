@@ -1,9 +1,8 @@
-import type { Anchors } from '../../fleet/verify/anchors.ts';
-import { fingerprints } from '../../fleet/verify/anchors.ts';
+import { type Anchors, fingerprints } from '../../fleet/verify/anchors.ts';
 import type { EvidenceReport } from '../../fleet/verify/evidence.ts';
 import { hashWords } from '../../fleet/verify/words.ts';
 import { toHex } from '../../primitives/bytes.ts';
-import { element, section, wordList } from './element.ts';
+import { card, element, hexList, section, wordList } from './element.ts';
 
 /** Whose word all of it rests on: to be compared with what the visitor knows from elsewhere. */
 export function renderAnchors(anchors: Anchors): HTMLElement {
@@ -13,9 +12,7 @@ export function renderAnchors(anchors: Anchors): HTMLElement {
     element(
       'div',
       { class: 'columns' },
-      ...fingerprints(anchors).map(({ name, sha256 }) =>
-        element('div', { class: 'card' }, element('h3', {}, sentence(name)), element('p', { class: 'hex' }, sha256), words(sha256)),
-      ),
+      ...fingerprints(anchors).map(({ name, sha256 }) => card(sentence(name), element('p', { class: 'hex' }, sha256), words(sha256))),
     ),
   );
 }
@@ -45,21 +42,10 @@ export function renderKeys({ statement, tokens, bundle }: EvidenceReport): HTMLE
       'div',
       { class: 'columns thirds' },
       ...statement.document.replicas.map(({ name, token, oprf_key, release_key, receipt_key }, i) =>
-        element(
-          'div',
-          { class: 'card' },
-          element('h3', {}, name),
+        card(
+          name,
           element('p', { class: 'meta' }, `${token.manufacturer} ${token.model}, serial ${token.serial}, firmware ${token.firmware}`),
-          element(
-            'dl',
-            {},
-            element('dt', {}, 'OPRF key'),
-            element('dd', { class: 'hex' }, oprf_key),
-            element('dt', {}, 'Release key'),
-            element('dd', { class: 'hex' }, release_key),
-            element('dt', {}, 'Receipt key'),
-            element('dd', { class: 'hex' }, receipt_key),
-          ),
+          hexList({ 'OPRF key': oprf_key, 'Release key': release_key, 'Receipt key': receipt_key }),
           tokens?.[i] && element('p', { class: 'meta' }, `The token lists ${tokens[i].mechanisms.length} mechanisms.`),
         ),
       ),

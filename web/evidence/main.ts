@@ -4,7 +4,6 @@ import { renderParticipants, renderTranscript } from './ceremony.ts';
 import { renderChecks } from './checks.ts';
 import { renderDrop } from './drop.ts';
 import { element } from './element.ts';
-import { embeddedFiles } from './embedded.ts';
 import { renderAnchors, renderKeys } from './keys.ts';
 import { renderVerdict } from './verdict.ts';
 
@@ -16,6 +15,19 @@ const STRICTNESS = { cosignaturesLeast: 0, checkpointAgeMost: 366 * 24 * 3600 * 
 const page = document.getElementById('page') as HTMLElement;
 const files = embeddedFiles();
 page.replaceChildren(...(files ? renderSafely(files) : [withoutEvidence()]));
+
+/** The evidence in this page, or undefined where the page holds none or holds something else. */
+function embeddedFiles(): EvidenceFiles | undefined {
+  try {
+    const json: unknown = JSON.parse(document.getElementById('evidence')?.textContent ?? 'null');
+    if (typeof json !== 'object' || json === null) return undefined;
+    return new Map(
+      Object.entries(json).map(([name, base64]) => [name, Uint8Array.from(atob(String(base64)), (character) => character.charCodeAt(0))]),
+    );
+  } catch {
+    return undefined;
+  }
+}
 
 /** Whatever goes wrong is shown: a blank page says nothing, and half a page too much. */
 function renderSafely(evidence: EvidenceFiles): Node[] {

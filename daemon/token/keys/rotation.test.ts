@@ -1,10 +1,9 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { ErrorCode } from '../../../primitives/errors.ts';
-import { type Enrolled, enrol, recover, recoveryOf } from '../../../test/harness/test-record.ts';
 import { makeTestToken, pin } from '../../../test/harness/test-token.ts';
-import { evaluate } from '../evaluate.ts';
-import { release } from '../release.ts';
 import { selfTest } from '../self-test.ts';
+import { type Enrolled, enrol, recover, recoveryOf } from '../software-device.ts';
+import { evaluate, release } from '../steps.ts';
 import { findKeySets, isComplete, type KeyName, keyLabel, rotatedNames } from './key-sets.ts';
 import { makeKey } from './make-keys.ts';
 import { destroyKeySets, provisionReplica, readKeySets, readReplica, rotateKeys } from './provision.ts';

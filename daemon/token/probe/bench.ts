@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { isVaultError, VaultError } from '../../../primitives/errors.ts';
 import type { SecretBytes } from '../../../primitives/secret-bytes.ts';
 import { closeQuietly, type ReplicaToken } from '../keys/replica.ts';
@@ -8,7 +9,6 @@ import type { Profile } from '../profile.ts';
 import type { Step, StepResult, TrialResult } from './messages.ts';
 import type { Probe } from './probe.ts';
 import { allProbes, type ProbeResult, runProbe } from './probes.ts';
-import { TimedModule } from './timed-module.ts';
 import { trials } from './trial.ts';
 import { type Kept, makeTrialKeys, sweep } from './trial-keys.ts';
 
@@ -132,4 +132,36 @@ function named<Of extends { readonly name: string }>(all: readonly Of[], name: s
   const found = all.find((one) => one.name === name);
   if (found === undefined) throw new VaultError('INTERNAL', `There is no step ${name} of the probe.`);
   return found;
+}
+
+/** A module that is passed through, and a clock that runs while it works: what the host computes around it does not count. */
+class TimedModule {
+  readonly module: Module;
+  /** Milliseconds in the module, and calls into it, since `reset`. */
+  spent = 0;
+  calls = 0;
+
+  constructor(genuine: Module) {
+    this.module = new Proxy(genuine, {
+      get: (target, name) => {
+        const member: unknown = Reflect.get(target, name, target);
+        return typeof member === 'function' ? (...args: unknown[]) => this.#time(() => member.apply(target, args)) : member;
+      },
+    });
+  }
+
+  reset(): void {
+    this.spent = 0;
+    this.calls = 0;
+  }
+
+  #time<T>(call: () => T): T {
+    const start = performance.now();
+    try {
+      return call();
+    } finally {
+      this.spent += performance.now() - start;
+      this.calls++;
+    }
+  }
 }

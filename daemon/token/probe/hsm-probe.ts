@@ -3,13 +3,18 @@ import { VaultError } from '../../../primitives/errors.ts';
 import type { SecretBytes } from '../../../primitives/secret-bytes.ts';
 import { type ModuleReport, missingMechanisms, type SlotReport } from '../pkcs11/inspect.ts';
 import type { Profile } from '../profile.ts';
-import { type Choice, chooseSlot } from './choose-slot.ts';
 import { type End, inChild } from './in-child.ts';
 import type { Answers, Job, Place, Step, StepResult, TrialResult } from './messages.ts';
 import { allProbes, isEnforced, type ProbeResult } from './probes.ts';
 import { trials } from './trial.ts';
 import type { Kept } from './trial-keys.ts';
 import { brokenRules, guardRisks, notes, otherRisks, unshownRules } from './verdict.ts';
+
+interface Choice {
+  /** Both may be left out where only one token is initialised. */
+  readonly label?: string | undefined;
+  readonly slot?: bigint | undefined;
+}
 
 export interface ProbeOptions extends Choice {
   readonly module: string;
@@ -226,4 +231,16 @@ function ended({ kind, name }: Step, why: string): StepResult {
   if (kind !== 'attack') return { name, works: false, why };
   const stoppedBy = allProbes.find((probe) => probe.name === name)?.stoppedBy ?? 'attributes';
   return { name, stoppedBy, outcome: 'could not be tried', answer: why, required: true };
+}
+
+/** The one token that is meant. Throws TOKEN_MISSING. */
+export function chooseSlot(slots: readonly SlotReport[], { label, slot }: Choice): SlotReport {
+  const initialised = slots.filter((report) => report.initialised && report.hasPin);
+  const matching = initialised.filter(
+    (report) => (label === undefined || report.label === label) && (slot === undefined || report.id === slot),
+  );
+  const [found, ...others] = matching;
+  if (found !== undefined && others.length === 0) return found;
+  const list = initialised.map(({ id, label: name }) => `${name} (slot ${id})`).join(', ') || 'none';
+  throw new VaultError('TOKEN_MISSING', `${found === undefined ? 'No initialised token fits' : 'Several tokens fit'}; there is: ${list}.`);
 }

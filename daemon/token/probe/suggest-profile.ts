@@ -1,8 +1,7 @@
 import { isVaultError, VaultError } from '../../../primitives/errors.ts';
 import type { SlotReport } from '../pkcs11/inspect.ts';
 import { initParametersFor, type Profile } from '../profile.ts';
-import { chooseSlot } from './choose-slot.ts';
-import { inspectInChild, type ProbeOptions, type ProbeReport, probeToken, type Verdict } from './hsm-probe.ts';
+import { chooseSlot, inspectInChild, type ProbeOptions, type ProbeReport, probeToken, type Verdict } from './hsm-probe.ts';
 
 export interface Suggestion {
   readonly report: ProbeReport;

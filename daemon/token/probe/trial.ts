@@ -3,20 +3,21 @@ import { p256 } from '@noble/curves/nist.js';
 import { constantTimeEqual } from '../../../primitives/bytes.ts';
 import { type ErrorCode, isVaultError, VaultError } from '../../../primitives/errors.ts';
 import type { CompressedPoint } from '../../../protocol/point.ts';
-import { proofTranscript } from '../../../protocol/transcripts.ts';
-import { lift, type XCoordinate, xOf } from '../../../protocol/x-coordinate.ts';
+import { tweakFrom } from '../../../protocol/scalar.ts';
+import { proofTranscript, type TweakUse, tweakTranscript } from '../../../protocol/transcripts.ts';
+import { type XCoordinate, xOf } from '../../../protocol/x-coordinate.ts';
 import { bootObject, bootPlaces } from '../boot-record.ts';
 import { decompress } from '../curve.ts';
-import { deriveX } from '../derive.ts';
-import { evaluate } from '../evaluate.ts';
+import { checkDerivations, deriveX } from '../derive.ts';
 import { explainDerivation } from '../explain-derivation.ts';
 import { deviations } from '../keys/key-record.ts';
 import { keyNames } from '../keys/key-sets.ts';
 import type { ReplicaToken } from '../keys/replica.ts';
-import { offer, prepare } from '../offer.ts';
-import { requireProof } from '../proof.ts';
+import type { TestExtent } from '../pool/messages.ts';
+import { explainProofKey, requireProof } from '../proof.ts';
 import { multiple, multiply, scalarWithLeadingZero, signWith } from '../reference.ts';
-import { release } from '../release.ts';
+import { CODE_SCALAR, type Enrolled, enrol, recover, releaseRequest, ticketFields } from '../software-device.ts';
+import { evaluate, offer, prepare, release } from '../steps.ts';
 import { mac, requireMac, sign } from '../verify.ts';
 import { HOST_LABEL } from './host-keys.ts';
 import type { Kept } from './trial-keys.ts';
@@ -28,9 +29,13 @@ export interface Trial {
   readonly without: string;
   /** The fields of a profile that may help. */
   readonly fields: string;
-  /** Throws if the token does not do it, or does it wrongly. */
+  /** Who runs it beside the probe: every self-test, the full one, or none, since it may leave an object in the token. */
+  readonly inSelfTest: TestExtent | 'never';
+  /** Throws if the token does not do it: TOKEN_UNFIT if wrongly. */
   readonly run: (token: ReplicaToken, kept: Kept) => void;
 }
+
+export const runsIn = ({ inSelfTest }: Trial, extent: TestExtent): boolean => inSelfTest === 'short' || inSelfTest === extent;
 
 const derivation = 'readout, deriveTemplate, derivePoint, private.derived';
 
@@ -40,10 +45,11 @@ export const trials: readonly Trial[] = [
     name: 'keys read back as they were made',
     without: 'nobody can tell from outside what a key may do',
     fields: 'neverSend, private, local',
+    inSelfTest: 'short',
     run: (token, kept) => {
       for (const name of keyNames) {
         const wrong = deviations(token, name, { token: kept === 'token' });
-        if (wrong.length > 0) throw faulty(`of ${name}, these differ: ${wrong.join(', ')}`);
+        if (wrong.length > 0) throw faulty(`key ${name} does not have the attributes it should: ${wrong.join(', ')}`);
       }
     },
   },
@@ -51,25 +57,38 @@ export const trials: readonly Trial[] = [
     name: 'raw ECDH',
     without: 'there is no OPRF: a KDF destroys the group structure, so it takes the bare x coordinate (CKD_NULL)',
     fields: derivation,
+    inSelfTest: 'short',
     run: (token) => {
       explainDerivation(token);
-      for (const name of ['oprf', 'release'] as const)
-        for (const scalar of [1n, 3n, ORDER - 3n]) expectX(derive(token, name, scalar), multiply(publicKeys(token)[name], scalar));
+      try {
+        checkDerivations(token);
+      } catch (error) {
+        throw isVaultError(error, 'TOKEN_FAULT') ? faulty(error.message.replace(/\.$/, '')) : error;
+      }
     },
   },
   {
-    name: 'leading zeros of x',
+    name: 'either sign of y, and leading zeros of x',
     without: 'one evaluation in 256 is wrong',
     fields: 'deriveTemplate.send (valueLength)',
+    inSelfTest: 'full',
     run: (token) => {
-      const short = scalarWithLeadingZero(token.identity.oprfKey, 2n);
-      expectX(derive(token, 'oprf', short), multiply(token.identity.oprfKey, short));
+      const { oprfKey, releaseKey } = token.identity;
+      for (const [name, key] of [
+        ['oprf', oprfKey],
+        ['release', releaseKey],
+      ] as const) {
+        const short = scalarWithLeadingZero(key, 2n);
+        for (const scalar of [1n, 2n, ORDER - 2n, short, ORDER - short])
+          expectX(deriveX(token, name, decompress(multiple(scalar), 'P')), multiply(key, scalar));
+      }
     },
   },
   {
     name: 'make and verify a MAC',
     without: 'there are no tweaks, and what the replica stores outside the token cannot be told from what an intruder wrote',
     fields: 'hmac, wrongSignature',
+    inSelfTest: 'full',
     run: (token) => {
       const digest = randomBytes(32);
       const tag = mac(token, digest);
@@ -82,35 +101,54 @@ export const trials: readonly Trial[] = [
     name: 'sign a receipt',
     without: 'no client can tell what a replica did',
     fields: 'none: CKM_ECDSA over 32 bytes is asked of every token',
+    inSelfTest: 'short',
     run: (token) => {
       const digest = randomBytes(32);
       if (!p256.verify(sign(token, digest), digest, token.identity.receiptKey, { prehash: false, lowS: false }))
-        throw faulty('the signature does not verify');
+        throw faulty('the signature does not verify with the public key of the receipt key');
     },
   },
   {
     name: 'verify a proof',
     without: 'a release would not be tied to who knew the code',
     fields: 'verify (host, where the token takes no public key from outside), readPoint, private.publicKey, wrongSignature',
+    inSelfTest: 'full',
     run: (token) => {
-      const a = randomScalar();
+      explainProofKey(token);
       const transcript = proofTranscript({ ...token, rid: randomBytes(32), g: randomBytes(16) }, 1, multiple(2n), multiple(3n));
-      const proof = signWith(a, transcript.digest);
-      requireProof(token, multiple(a), transcript, proof);
-      expectRefusal('PROOF_REFUSED', 'a wrong proof', () => requireProof(token, multiple(a), transcript, flip(proof)));
-      expectRefusal('PROOF_REFUSED', 'a proof by another key', () => requireProof(token, multiple(5n), transcript, proof));
+      const proof = signWith(5n, transcript.digest);
+      requireProof(token, multiple(5n), transcript, proof);
+      expectRefusal('PROOF_REFUSED', 'a wrong proof', () => requireProof(token, multiple(5n), transcript, flip(proof)));
     },
   },
   {
     name: 'enrol, evaluate and release one record',
     without: 'nothing can be recovered',
     fields: derivation,
-    run: oneRecord,
+    inSelfTest: 'short',
+    run: (token) => {
+      const enrolled = enrol(token);
+      const { oprfKey, releaseKey } = token.identity;
+      const product = Fn.mul(tweakOf(token, 'oprf', enrolled), CODE_SCALAR);
+      expectX(enrolled.opened.evaluated, multiply(oprfKey, product));
+      expectX(enrolled.offered.releaseElement, multiply(releaseKey, tweakOf(token, 'release', enrolled)));
+      const { evaluated, mask } = recover(token, enrolled);
+      if (!constantTimeEqual(evaluated, enrolled.opened.evaluated) || !constantTimeEqual(mask, enrolled.opened.mask))
+        throw faulty('a recovery gives another value than the enrolment');
+    },
+  },
+  {
+    name: 'refuse what was changed on the way, or in the store',
+    without: 'an intruder who edits what is stored, or sends what no client made, is served',
+    fields: 'wrongSignature',
+    inSelfTest: 'full',
+    run: refusals,
   },
   {
     name: 'keep who served last',
     without: 'a second daemon on a copy of the disk would not be noticed',
     fields: 'bootRecord, private.data',
+    inSelfTest: 'never',
     run: ({ session, profile }, kept) =>
       session.withTemporary((keep) => {
         const record = randomBytes(32);
@@ -122,31 +160,33 @@ export const trials: readonly Trial[] = [
   },
 ];
 
-/** With the client played by software. */
-function oneRecord(token: ReplicaToken): void {
-  const { fleet, epoch } = token;
-  const [rid, seed, bodyHash, g] = [randomBytes(32), randomBytes(32), randomBytes(32), randomBytes(16)];
-  const [e, a, b] = [randomScalar(), randomScalar(), randomScalar()];
-  const [point, blindedBase, generation] = [multiple(e), multiple(b), { rid, g, seed }];
-  const ticket = { proofKey: multiple(a), nonce: randomBytes(16), expiresAtMs: 1n, changes: 0n };
-  const { evaluated, releaseElement } = offer(token, { ...generation, point, ...ticket });
-  const enrolled = { ...generation, bodyHash, enrolledAtMs: 1n };
-  const stored = { ...enrolled, epoch, mac: prepare(token, { ...enrolled, point, evaluated, releaseElement }) };
-  const again = evaluate(token, { generation: stored, point, attempt: 1, limit: 3 });
-  if (!constantTimeEqual(again.evaluated, evaluated)) throw faulty('it evaluates another value than when it enrolled');
-  const proof = signWith(a, proofTranscript({ fleet, epoch, rid, g }, 1, point, blindedBase).digest);
-  const { released } = release(token, { generation: stored, proofKey: multiple(a), attempt: 1, point, blindedBase, proof });
-  expectX(released, multiply(lift(releaseElement), b)); // r·t·B of B = b·G is b·F
+function refusals(token: ReplicaToken): void {
+  const enrolled = enrol(token);
+  const { stored, offered } = enrolled;
+  expectRefusal('MALFORMED', 'a point off the curve', () => offer(token, { ...stored, ...ticketFields(1n), point: offCurve }));
+  expectRefusal('TOKEN_FAULT', 'an offer that was another', () =>
+    prepare(token, { ...stored, ...offered, evaluated: offered.releaseElement }),
+  );
+  const [point, generation] = [multiple(7n), { ...stored, mac: flip(stored.mac) }];
+  expectRefusal('MAC_REFUSED', 'a wrong MAC', () => evaluate(token, { generation, point, attempt: 1, limit: 3 }));
+  const request = releaseRequest(token, enrolled, point, multiple(3n));
+  expectRefusal('MAC_REFUSED', 'a wrong MAC', () => release(token, { ...request, generation }));
+  expectRefusal('PROOF_REFUSED', 'a wrong proof', () => release(token, { ...request, proof: flip(request.proof) }));
+  expectRefusal('PROOF_REFUSED', 'a proof by another key', () => release(token, { ...request, proofKey: multiple(5n) }));
+  expectRefusal('MALFORMED', 'a base off the curve', () => release(token, releaseRequest(token, enrolled, point, offCurve)));
 }
 
-const ORDER = p256.Point.Fn.ORDER;
+const { Fn } = p256.Point;
+const ORDER = Fn.ORDER;
 
-const randomScalar = (): bigint => p256.Point.Fn.fromBytes(p256.utils.randomSecretKey());
+/** By software, but for the token's HMAC. */
+function tweakOf(token: ReplicaToken, use: TweakUse, { stored: { rid, g, seed } }: Enrolled): bigint {
+  const { fleet, index } = token;
+  return Fn.fromBytes(tweakFrom(mac(token, tweakTranscript(use, { fleet, index, rid, g, seed }).digest)));
+}
 
-const publicKeys = ({ identity }: ReplicaToken) => ({ oprf: identity.oprfKey, release: identity.releaseKey });
-
-const derive = (token: ReplicaToken, name: 'oprf' | 'release', scalar: bigint): XCoordinate =>
-  deriveX(token, name, decompress(multiple(scalar), 'P'));
+/** x = 1 */
+const offCurve = Uint8Array.of(2, ...new Uint8Array(31), 1) as CompressedPoint;
 
 const flip = (bytes: Uint8Array): Uint8Array => bytes.map((byte, i) => (i === bytes.length - 1 ? byte ^ 1 : byte));
 

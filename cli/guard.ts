@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { loadConfig } from '../daemon/config.ts';
 import { GuardStore } from '../daemon/ledger/guard-store.ts';
+import { rebuildOwnGuard } from '../daemon/rebuild-guard.ts';
 import { VaultError } from '../primitives/errors.ts';
-import { parseStatement, type Statement } from '../protocol/statement.ts';
+import { parseStatement } from '../protocol/statement.ts';
+import { readInput } from './arguments.ts';
 import type { Output } from './output.ts';
 
 export const guardCreateCommand = (output: Output): Command =>
@@ -12,7 +13,7 @@ export const guardCreateCommand = (output: Output): Command =>
     .requiredOption('--config <file>', "the replica's configuration")
     .action(async ({ config: file }: { readonly config: string }) => {
       const config = loadConfig(file);
-      const statement = readStatement(config.statement);
+      const statement = parseStatement(readInput(config.statement, 'the fleet statement '));
       const replica = statement.document.replicas[config.replica - 1];
       if (!replica) throw new VaultError('CONFIG_INVALID', `The fleet statement has no replica ${config.replica}.`);
       const identity = { fleet: statement.fleet, replica: config.replica, incarnation: replica.guard_incarnation };
@@ -23,11 +24,16 @@ export const guardCreateCommand = (output: Output): Command =>
       );
     });
 
-function readStatement(file: string): Statement {
-  try {
-    return parseStatement(readFileSync(file));
-  } catch (cause) {
-    if (cause instanceof VaultError) throw cause;
-    throw new VaultError('CONFIG_INVALID', `Cannot read the fleet statement ${file}: ${(cause as Error).message}`, { cause });
-  }
-}
+export const guardRebuildCommand = (output: Output): Command =>
+  new Command('rebuild')
+    .description('fill a new guard with what the other replicas remember; the replica must not run, the others must')
+    .requiredOption('--config <file>', "the replica's configuration")
+    .action(async ({ config: file }: { readonly config: string }) => {
+      output.step('asking the other replicas');
+      const config = loadConfig(file);
+      const { rebuilt, left } = await rebuildOwnGuard(config);
+      output.result(
+        { guard: config.guard, rebuilt, left },
+        `Replica ${config.replica} serves ${rebuilt} records again. ${left} it does not hold: those that are not erased get it back when they are enrolled again.`,
+      );
+    });

@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import { SharedRuns } from './shared-runs.ts';
+import { GroupCommit } from './group-commit.ts';
 
 /** Runs that end when they are told to. */
 function held() {
   const runs: { end: () => void; fail: (error: Error) => void }[] = [];
-  const shared = new SharedRuns(() => new Promise((end, fail) => void runs.push({ end, fail })));
+  const shared = new GroupCommit<never>(() => new Promise((end, fail) => void runs.push({ end, fail })));
   return { runs, shared };
 }
 
@@ -12,8 +12,8 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 it('those who wait share the next run, which begins when the one under way has ended', async () => {
   const { runs, shared } = held();
-  const first = shared.run();
-  const others = [shared.run(), shared.run(), shared.run()];
+  const first = shared.write([]);
+  const others = [shared.write([]), shared.write([]), shared.write([])];
   await settled();
   expect(runs).toHaveLength(1);
   runs[0]?.end();
@@ -27,8 +27,8 @@ it('those who wait share the next run, which begins when the one under way has e
 
 it('a run that fails is told to those who asked for it, and to nobody else', async () => {
   const { runs, shared } = held();
-  const first = shared.run();
-  const second = shared.run();
+  const first = shared.write([]);
+  const second = shared.write([]);
   runs[0]?.fail(new Error('no'));
   await expect(first).rejects.toThrow('no');
   await settled();
@@ -38,8 +38,8 @@ it('a run that fails is told to those who asked for it, and to nobody else', asy
 
 it('is idle once every run that was asked for has ended', async () => {
   const { runs, shared } = held();
-  void shared.run();
-  void shared.run();
+  void shared.write([]);
+  void shared.write([]);
   let isIdle = false;
   const idle = shared.idle().then(() => {
     isIdle = true;

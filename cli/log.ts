@@ -1,0 +1,153 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { parseCheckpoint } from '../fleet/log/checkpoint.ts';
+import { parseNote } from '../fleet/log/note.ts';
+import { type NoteKey, parseNoteKey } from '../fleet/log/note-key.ts';
+import { isSigned } from '../fleet/log/note-signature.ts';
+import type { LogPolicy, TrustedCheckpoint } from '../fleet/log/policy.ts';
+import { formatProof } from '../fleet/log/proof.ts';
+import { entryBundlesOf, tilePath, tilesOf } from '../fleet/log/tile.ts';
+import { makeInclusionProof } from '../fleet/log/tree.ts';
+import type { RememberedCheckpoint } from '../fleet/verify/bundle.ts';
+import { Checklist, refuse } from '../fleet/verify/checks.ts';
+import { checkCheckpoint, checkLog, checkTree } from '../fleet/verify/log-audit.ts';
+import { writeDurably } from '../fleet/witness/durable-file.ts';
+import type { Millis } from '../primitives/brand.ts';
+import { constantTimeEqual, toHex } from '../primitives/bytes.ts';
+import { isVaultError, VaultError } from '../primitives/errors.ts';
+import { integer, readInput } from './arguments.ts';
+import { checkResult } from './check-result.ts';
+import { fetchFile, fetchFiles } from './log-files.ts';
+import type { Output } from './output.ts';
+
+interface LogOptions {
+  readonly key: string;
+  readonly cosigners?: string;
+  readonly cosignatures: number;
+  readonly ageMost: number;
+}
+
+const HOUR: Millis = 3600 * 1000;
+
+/** What each command must be told to believe a checkpoint. */
+const logCommand = (name: string): Command =>
+  new Command(name)
+    .argument('<url>', 'where the log is served', url)
+    .requiredOption('--key <file>', "the log's key (vkey), known from elsewhere")
+    .requiredOption('--cosignatures <k>', 'how many other witnesses must have cosigned; 0 for none', integer)
+    .option('--cosigners <file>', 'their keys, a vkey on each line')
+    .option('--age-most <hours>', 'how old the checkpoint, and each cosignature that counts, may be', integer, 24 * 7);
+
+export const logVerifyCommand = (output: Output): Command =>
+  logCommand('verify')
+    .description("verify a log's checkpoint: signature, age, cosignatures")
+    .action(async (url: string, options: LogOptions) => {
+      const policy = policyOf(options);
+      const { list, checkpoint } = await askForCheckpoint(url, policy, output);
+      checkResult(
+        output,
+        list.checks,
+        { log: policy.logKey.name, size: checkpoint?.size ?? null },
+        `The checkpoint of ${policy.logKey.name} holds.`,
+      );
+    });
+
+export const logAuditCommand = (output: Output): Command =>
+  logCommand('audit')
+    .description('verify all that a log holds: checkpoint, tree, tiles, and the rules for each statement')
+    .option('--since <file>', 'an older checkpoint of the log, which it must continue')
+    .action(async (url: string, options: LogOptions & { readonly since?: string }) => {
+      const policy = policyOf(options);
+      const remembered = options.since === undefined ? undefined : readRemembered(options.since, policy);
+      const { list, checkpoint } = await askForCheckpoint(url, policy, output);
+      output.step('asking for every entry');
+      const files = checkpoint && (await fetchFiles(url, tilesOf(checkpoint.size).map(tilePath)));
+      const statements = files && checkLog(list, files, checkpoint, remembered);
+      checkResult(
+        output,
+        list.checks,
+        {
+          log: policy.logKey.name,
+          size: checkpoint?.size ?? null,
+          statements: statements?.map(({ fleet, epoch, hash }) => ({ fleet, epoch, hash: toHex(hash) })) ?? null,
+        },
+        `The log ${policy.logKey.name} holds what it signed, and nothing else.`,
+      );
+    });
+
+/** A proof ages with its checkpoint, and everything that makes a new one is public: nobody has to ask the witness. */
+export const logProveCommand = (output: Output): Command =>
+  logCommand('prove')
+    .description('make a fresh proof that a log holds a statement, from what the log serves')
+    .requiredOption('--statement <file>', 'the statement')
+    .requiredOption('--out <file>', 'where the proof goes; it is replaced')
+    .action(async (url: string, options: LogOptions & { readonly statement: string; readonly out: string }) => {
+      const policy = policyOf(options);
+      const statement = readInput(options.statement);
+      const { list, bytes, checkpoint } = await askForCheckpoint(url, policy, output);
+      output.step('asking for every entry');
+      const files = checkpoint && (await fetchFiles(url, entryBundlesOf(checkpoint.size).map(tilePath)));
+      const tree = files && checkTree(list, files, checkpoint);
+      const proof = list.run('inclusion', 'It holds the statement', [tree], ({ entries, leaves }) => {
+        const index = entries.findIndex((entry) => constantTimeEqual(entry, statement));
+        if (index < 0) throw refuse('inclusion-proof', `It has ${entries.length} entries, and none is this statement.`);
+        return [{ index, hashes: makeInclusionProof(index, leaves), note: parseNote(bytes) }, `It is entry ${index}.`];
+      });
+      if (proof) writeDurably(options.out, formatProof(proof));
+      checkResult(output, list.checks, { log: policy.logKey.name, index: proof?.index ?? null }, `Wrote ${options.out}.`);
+    });
+
+interface Asked {
+  readonly list: Checklist;
+  /** As the log answered. */
+  readonly bytes: Uint8Array;
+  /** Undefined where a check of `list` fails. */
+  readonly checkpoint: TrustedCheckpoint | undefined;
+}
+
+async function askForCheckpoint(url: string, policy: LogPolicy, output: Output): Promise<Asked> {
+  output.step('asking for the checkpoint');
+  const bytes = await fetchFile(url, 'checkpoint');
+  if (bytes === undefined) throw new VaultError('LOG_UNAVAILABLE', `There is no checkpoint at ${url}: is it a log?`);
+  const list = new Checklist();
+  return { list, bytes, checkpoint: checkCheckpoint(list, bytes, policy, Date.now()) };
+}
+
+function policyOf({ key, cosigners, cosignatures, ageMost }: LogOptions): LogPolicy {
+  const [logKey, ...more] = readKeys(key);
+  if (logKey?.type !== 1 || more.length > 0) throw new VaultError('CONFIG_INVALID', `${key} does not hold the one key of a log (type 1).`);
+  return {
+    logKey,
+    cosigners: cosigners === undefined ? [] : readKeys(cosigners),
+    cosignaturesLeast: cosignatures,
+    checkpointAgeMost: ageMost * HOUR,
+  };
+}
+
+/** A vkey on each line. Throws CONFIG_INVALID naming the file. */
+function readKeys(file: string): NoteKey[] {
+  const lines = readInput(file)
+    .toString('utf8')
+    .split('\n')
+    .map((line) => line.trim());
+  try {
+    return lines.filter((line) => line !== '').map(parseNoteKey);
+  } catch (cause) {
+    throw isVaultError(cause) ? new VaultError('CONFIG_INVALID', `${file}: ${cause.message}`, { cause }) : cause;
+  }
+}
+
+/** A file that holds a checkpoint. It may be old: that the log signed it is all that matters. */
+function readRemembered(file: string, { logKey }: LogPolicy): RememberedCheckpoint {
+  try {
+    const note = parseNote(readInput(file));
+    if (isSigned(note, logKey)) return parseCheckpoint(note.text);
+  } catch (cause) {
+    throw new VaultError('CONFIG_INVALID', `${file} is no checkpoint: ${(cause as Error).message}`, { cause });
+  }
+  throw new VaultError('CONFIG_INVALID', `${file} is not signed by ${logKey.name}.`);
+}
+
+function url(value: string): string {
+  if (!/^https?:\/\/[^\s]+$/.test(value)) throw new InvalidArgumentError('It must be http://… or https://….');
+  return value;
+}
