@@ -16,6 +16,7 @@ import { multiple } from './reference.ts';
  * refuses is not tried again. Throws TOKEN_UNFIT.
  */
 export function selfTest(token: ReplicaToken, extent: TestExtent = 'full'): void {
+  checkOlderKeys(token);
   for (const { name, run } of trials.filter((trial) => runsIn(trial, extent))) {
     try {
       run(token, 'token');
@@ -24,7 +25,6 @@ export function selfTest(token: ReplicaToken, extent: TestExtent = 'full'): void
       throw error;
     }
   }
-  checkOlderKeys(token);
   if (extent === 'full') checkProbes(token);
 }
 
