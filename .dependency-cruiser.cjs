@@ -157,7 +157,7 @@ module.exports = {
     forbid(
       'pkcs11-in-token-only',
       { path: ours, pathNot: ['^daemon/token/', tests] },
-      { path: '(^|/)node_modules/(pkcs11js|graphene-pk11|koffi)/' },
+      { path: '(^|/)node_modules/(pkcs11js|graphene-pk11)/' },
       'One folder knows PKCS#11.',
     ),
     forbid(

@@ -17,14 +17,16 @@ export function deriveX<Name extends 'oprf' | 'release'>(
   name: Name,
   point: Bytes,
 ): XCoordinate {
-  return session.withTemporary((keep) => {
-    const data = inForm(profile.derivePoint, point);
-    const derived = keep(session.derive(ecdh(data), keys[name], derivedX(profile)));
-    data.fill(0);
-    const value = readOut(session, profile, derived);
-    if (value?.length !== 32) throw new VaultError('TOKEN_FAULT', `The token’s ECDH gave ${value?.length ?? 'no'} bytes instead of 32.`);
-    return parseX(value, 'x');
-  });
+  const data = inForm(profile.derivePoint, point);
+  try {
+    return session.withTemporary((keep) => {
+      const value = readOut(session, profile, keep(session.derive(ecdh(data), keys[name], derivedX(profile))));
+      if (value?.length !== 32) throw new VaultError('TOKEN_FAULT', `The token’s ECDH gave ${value?.length ?? 'no'} bytes instead of 32.`);
+      return parseX(value, 'x');
+    });
+  } finally {
+    for (const copy of [data, point]) copy.fill(0); // the same bytes, or those in a frame beside them
+  }
 }
 
 /**
