@@ -9,6 +9,7 @@ import { frontendTransport } from '../frontend/transport.ts';
 import { VaultConnection } from '../frontend/vault-connection.ts';
 import { fromHex } from '../primitives/bytes.ts';
 import { readInput } from './arguments.ts';
+import { everyAccount } from './every-account.ts';
 import { fileMemory } from './trust-memory.ts';
 
 export interface OpenVault {
@@ -23,7 +24,7 @@ export function openVault(client: ClientFile, onReceipts?: ReceiptListener): Ope
   const { fleet, tenant, addresses, tls, grant } = client;
   const connection = new VaultConnection({ addresses, tls: { ca: readNamed(tls.ca), cert: readNamed(tls.cert), key: readNamed(tls.key) } });
   const signer = new GrantSigner({ kid: grant.kid, pem: readNamed(grant.key) });
-  const transport = frontendTransport({ connection, signer, fleet, tenant });
+  const transport = everyAccount((account) => frontendTransport({ connection, signer, fleet, tenant, account }));
   const vault = new VaultClient({
     transport,
     policy: policyOf(client),

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { create, toJson } from '@bufbuild/protobuf';
 import { Metadata, Server, ServerCredentials, type StatusObject, status, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { decodeJwt } from 'jose';
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { VaultTransport } from '../client/transport.ts';
 import { Authority, type Identity, validityFrom } from '../fleet/produce/authority.ts';
 import { frontendSubject, replicaSubject } from '../fleet/produce/certificates.ts';
@@ -237,7 +237,7 @@ describe('a device’s request', () => {
   ])('gets a grant for %s, and nothing else changes', async (operation, generation, authorises, send) => {
     const { address, asked } = await startReplica(() => ({}));
     const signer = new GrantSigner({ pem: privateKey, kid: '1' });
-    await send(frontendTransport({ connection: connect(address), signer, fleet: 'test-fleet', tenant: 'acme' }));
+    await send(frontendTransport({ connection: connect(address), signer, fleet: 'test-fleet', tenant: 'acme', account: recordId }));
     const [request] = asked as [{ grant: string; recordId: string }];
     expect(request.recordId).toBe(recordId);
     expect(decodeJwt(request.grant)).toMatchObject({
@@ -250,13 +250,31 @@ describe('a device’s request', () => {
     });
   });
 
+  // One who is signed in would begin, finish or erase in another one's name, and spend their attempts.
+  test.each<[string, (vault: VaultTransport, recordId: string) => Promise<object>]>([
+    ['describe', (vault, other) => vault.describeRecord(create(pb.DescribeRecordRequestSchema, { recordId: other }))],
+    ['enrol', (vault, other) => vault.beginEnrollment(create(pb.BeginEnrollmentRequestSchema, { recordId: other, g, point, proofKey }))],
+    ['store', (vault, other) => vault.finishEnrollment(create(pb.FinishEnrollmentRequestSchema, { recordId: other, body: goldenBody }))],
+    ['guess', (vault, other) => vault.beginRecovery(create(pb.BeginRecoveryRequestSchema, { recordId: other, g, point }))],
+    ['release', (vault, other) => vault.finishRecovery(create(pb.FinishRecoveryRequestSchema, { recordId: other, g }))],
+    ['erase', (vault, other) => vault.eraseRecord(create(pb.EraseRecordRequestSchema, { recordId: other, g }))],
+  ])('to %s for another account than the one that is signed in is refused, and nothing is signed or sent', async (_, send) => {
+    const { address, asked } = await startReplica(() => ({}));
+    const signer = new GrantSigner({ pem: privateKey, kid: '1' });
+    const sign = vi.spyOn(signer, 'sign');
+    const transport = frontendTransport({ connection: connect(address), signer, fleet: 'f', tenant: 't', account: recordId });
+    for (const other of ['account-2', '', 'account-1 ', 'Account-1'])
+      await expect(send(transport, other)).rejects.toMatchObject({ code: 'GRANT_REFUSED' });
+    expect(sign).not.toHaveBeenCalled();
+    expect(asked).toEqual([]);
+  });
+
   test('that says its turn goes to another replica first', async () => {
     const replicas = [await startReplica(() => ({})), await startReplica(() => ({}))];
     const transport = frontendTransport({
       connection: connect(...replicas.map(({ address }) => address)),
       signer: new GrantSigner({ pem: privateKey, kid: '1' }),
-      fleet: 'f',
-      tenant: 't',
+      ...{ fleet: 'f', tenant: 't', account: recordId },
     });
     for (const turn of [0, 1]) await transport.finishRecovery(create(pb.FinishRecoveryRequestSchema, { recordId, g, turn }));
     expect(replicas.map(({ asked }) => asked)).toMatchObject([[{ turn: 0 }], [{ turn: 1 }]]);
@@ -267,8 +285,7 @@ describe('a device’s request', () => {
     const transport = frontendTransport({
       connection: connect(address),
       signer: new GrantSigner({ pem: privateKey, kid: '1' }),
-      fleet: 'f',
-      tenant: 't',
+      ...{ fleet: 'f', tenant: 't', account: recordId },
     });
     const request = create(pb.FinishRecoveryRequestSchema, { recordId, g, attempt: 2, point, blindedBase: point, proof: g, turn: 3 });
     await transport.finishRecovery(request);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { randomBytes } from '@noble/hashes/utils.js';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { everyAccount } from '../../cli/every-account.ts';
 import { VaultClient } from '../../client/vault-client.ts';
 import type { FaultPoint } from '../../daemon/fault-point.ts';
 import { GrantSigner } from '../../frontend/grant-signer.ts';
@@ -32,7 +33,7 @@ function openDevice(): VaultClient {
   const connection = new VaultConnection({ addresses: fleet.addresses, tls: { ca: pem(tls.ca), cert: pem(tls.cert), key: pem(tls.key) } });
   const signer = new GrantSigner({ kid: grant.kid, pem: pem(grant.key) });
   const policy = { kind: 'pinned', statementHashes: statement_hashes.map((hash) => fromHex(hash, 'statement_hashes')) } as const;
-  const transport = frontendTransport({ connection, signer, fleet: name, tenant });
+  const transport = everyAccount((account) => frontendTransport({ connection, signer, fleet: name, tenant, account }));
   onTestFinished(() => connection.close());
   return new VaultClient({ transport, policy, fleet: name, tenant, argon2id: quickHash });
 }

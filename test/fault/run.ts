@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { everyAccount } from '../../cli/every-account.ts';
 import { GrantSigner } from '../../frontend/grant-signer.ts';
 import { frontendTransport } from '../../frontend/transport.ts';
 import { VaultConnection } from '../../frontend/vault-connection.ts';
@@ -137,7 +138,8 @@ function openDevice({ addresses, dev }: FaultFleet, history: History, { name, fi
     tls: { ca: pem(tls.ca), cert: pem(tls.cert), key: pem(tls.key) },
   });
   closers.push(() => connection.close());
-  const relay = frontendTransport({ connection, signer: new GrantSigner({ kid: grant.kid, pem: pem(grant.key) }), fleet, tenant });
+  const signer = new GrantSigner({ kid: grant.kid, pem: pem(grant.key) });
+  const relay = everyAccount((account) => frontendTransport({ connection, signer, fleet, tenant, account }));
   const record = (listener: Pick<Device, 'onEnrolment' | 'onGuess'>) =>
     recording(relay, {
       ...{ device: name, statement: dev.statement, history, rid, random: random.fork(), mischief: weights },

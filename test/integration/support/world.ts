@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Client as Channel, credentials } from '@grpc/grpc-js';
 import { inject } from 'vitest';
+import { everyAccount } from '../../../cli/every-account.ts';
 import type { VaultTransport } from '../../../client/transport.ts';
 import type { TrustedStatement } from '../../../client/trust.ts';
 import { trustPinned } from '../../../client/trust-pinned.ts';
@@ -95,7 +96,8 @@ export class World {
     ];
     const connection = new VaultConnection({ addresses, tls: { ca, cert, key } });
     this.#close.push(() => connection.close());
-    return frontendTransport({ connection, signer: new GrantSigner({ kid: grant.kid, pem }), fleet, tenant });
+    const signer = new GrantSigner({ kid: grant.kid, pem });
+    return everyAccount((account) => frontendTransport({ connection, signer, fleet, tenant, account }));
   }
 
   /** A device of its own. It stretches codes quickly and does not wait long before it sends again: neither is what is tested. */
