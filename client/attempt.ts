@@ -1,10 +1,10 @@
 import { create } from '@bufbuild/protobuf';
-import { constantTimeEqual } from '../primitives/bytes.ts';
+import { type Bytes, constantTimeEqual } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { BeginRecoveryRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { insist } from './insist.ts';
-import { findSecret } from './open-body.ts';
+import { findSecret, unmaskShares } from './open-body.ts';
 import type { Blinded } from './oprf.ts';
 import { type Answers, type RecoveryRequest, verifyAnswers } from './receipts.ts';
 import type { Progress, Vault } from './vault.ts';
@@ -22,10 +22,25 @@ export interface OpenedAttempt extends Answers {
  * that can be heard: with a hostile replica among t answers, a right code looks wrong. Throws WRONG_CODE, and what `insist` gives up on.
  */
 export async function tryPoint(
-  { transport, clock, made, onReceipts }: Pick<Vault, 'transport' | 'clock' | 'made' | 'onReceipts'>,
+  vault: Pick<Vault, 'transport' | 'clock' | 'made' | 'onReceipts' | 'argon2id'>,
   recordId: string,
   request: RecoveryRequest,
   blinded: Blinded,
+  progress: Progress,
+): Promise<OpenedAttempt> {
+  const keys = new Map<number, Bytes>();
+  try {
+    return await tryUntilKnown(vault, recordId, request, { blinded, argon2id: vault.argon2id, keys }, progress);
+  } finally {
+    for (const key of keys.values()) key.fill(0);
+  }
+}
+
+async function tryUntilKnown(
+  { transport, clock, made, onReceipts }: Pick<Vault, 'transport' | 'clock' | 'made' | 'onReceipts'>,
+  recordId: string,
+  request: RecoveryRequest,
+  unmasking: Parameters<typeof unmaskShares>[2],
   progress: Progress,
 ): Promise<OpenedAttempt> {
   const { g, point, statement } = request;
@@ -36,13 +51,16 @@ export async function tryPoint(
     progress('asking');
     const answers = await insist(clock, async () => verifyAnswers(await transport.beginRecovery(message), request));
     heard = merge(heard, answers);
+    if (heard === answers) unmasking.keys.clear(); // of another attempt, or body
     made.note(request.g, heard.attempt);
     onReceipts(
       request.statement,
       answers.valid.map(({ receipt }) => receipt),
     );
+    progress('stretching');
+    const shares = await unmaskShares(heard.body, heard.valid, unmasking);
     progress('combining');
-    const s = await findSecret(heard.body, heard.valid, blinded);
+    const s = await findSecret(heard.body, shares);
     if (s) return { ...heard, s };
     const pause = isWaiting(heard) ? pauses.next().value : undefined;
     if (pause === undefined) throw wrongCode(heard);

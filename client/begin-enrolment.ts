@@ -27,6 +27,8 @@ export interface EnrolmentPlan {
   readonly moved: Uint8Array | undefined;
   /** A re-enrolment while replicas are down would lower what the record survives. */
   readonly allowFewerHolders: boolean;
+  /** Whether the app wants to rehearse the code on the device. */
+  readonly rehearsal: boolean;
 }
 
 /** Asks for offers and makes a generation of them. Nothing is stored yet: whatever fails here may simply be begun again. */
@@ -34,14 +36,13 @@ export async function beginEnrolment(vault: Vault, plan: EnrolmentPlan, progress
   // Of its own: the caller's may be wiped before the enrolment is over, and it may have to begin again.
   const secrets = { input: new SecretBytes(plan.input.expose()), backupKey: new SecretBytes(plan.backupKey.expose()) };
   const beginning = {
-    begin: () => beginGeneration(vault, { ...plan, ...secrets }),
+    begin: () => beginGeneration(vault, { ...plan, ...secrets }, progress),
     wipe() {
       for (const secret of Object.values(secrets)) secret.wipe();
     },
   };
-  progress('asking');
   try {
-    const rehearsal = rehearsalTag(plan.backupKey, plan.input, ridOf(vault, plan.recordId));
+    const rehearsal = plan.rehearsal ? rehearsalTag(plan.backupKey, plan.input, ridOf(vault, plan.recordId)) : undefined;
     return new Enrolment(vault, await beginning.begin(), beginning, { rehearsal, moved: plan.moved });
   } catch (error) {
     beginning.wipe();
@@ -49,11 +50,11 @@ export async function beginEnrolment(vault: Vault, plan: EnrolmentPlan, progress
   }
 }
 
-async function beginGeneration(vault: Vault, plan: EnrolmentPlan): Promise<Begun> {
+async function beginGeneration(vault: Vault, plan: EnrolmentPlan, progress: Progress): Promise<Begun> {
   const statement = await vault.fleet.statement();
   const [g, s, blinded] = [randomBytes(G_LENGTH), randomSecret(32), blind(plan.input)];
   try {
-    return await askAndMake(vault, plan, { statement, g, s, blinded });
+    return await askAndMake(vault, plan, { statement, g, s, blinded, argon2id: vault.argon2id }, progress);
   } finally {
     s.wipe();
     blinded.blind.wipe();
@@ -63,7 +64,8 @@ async function beginGeneration(vault: Vault, plan: EnrolmentPlan): Promise<Begun
 async function askAndMake(
   vault: Vault,
   plan: EnrolmentPlan,
-  drawn: Pick<GenerationInput, 'statement' | 'g' | 's' | 'blinded'>,
+  drawn: Pick<GenerationInput, 'statement' | 'g' | 's' | 'blinded' | 'argon2id'>,
+  progress: Progress,
 ): Promise<Begun> {
   const { recordId, current } = plan;
   const { statement, g, s } = drawn;
@@ -71,12 +73,14 @@ async function askAndMake(
   const rid = ridOf(vault, recordId);
   const asked = { g, point, proofKey: proofKey(s.expose(), rid, g) };
   const request = create(BeginEnrollmentRequestSchema, { recordId, ...asked, epoch: BigInt(statement.epoch) });
+  progress('asking');
   const offers = await insist(vault.clock, async () =>
     verifyOffers((await vault.transport.beginEnrollment(request)).offers, { statement, rid, ...asked }),
   );
   expectNoFewerHolders(offers.length, plan);
 
   const generation = { ...plan, ...drawn, rid, offers, previous: current?.g ?? new Uint8Array(0) };
+  progress('stretching');
   const { body, bodyHash } = await makeGeneration(generation);
   const tickets = offers.map(({ ticket }) => ticket);
   const tags = tickets.map(({ tag }) => tag);

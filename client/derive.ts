@@ -3,25 +3,32 @@ import { p256 } from '@noble/curves/nist.js';
 import { hkdf } from '@noble/hashes/hkdf.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
-import { type Bytes, concat } from '../primitives/bytes.ts';
-import type { SecretBytes } from '../primitives/secret-bytes.ts';
+import { type Bytes, concat, utf8 } from '../primitives/bytes.ts';
+import { SecretBytes } from '../primitives/secret-bytes.ts';
 import type { CompressedPoint } from '../protocol/point.ts';
 import { scalarFrom } from '../protocol/scalar.ts';
 import type { Transcript } from '../protocol/transcript.ts';
 import {
-  maskTranscript,
+  codeTranscript,
   ownerTranscript,
   payloadTranscript,
   proofKeyTranscript,
   rehearsalTranscript,
   releaseMaskTranscript,
 } from '../protocol/transcripts.ts';
+import { normaliseCode } from './code.ts';
 
 // HKDF-SHA-256 (RFC 5869) without salt: each input is uniform already. What a key is for stands in `info`.
 const derive = (secret: Uint8Array, info: Transcript): Bytes => hkdf(sha256, secret, undefined, info.digest, 32) as Bytes;
 
-/** Hides replica i's share of s behind its OPRF output. */
-export const maskKey = (output: Uint8Array, rid: Uint8Array, g: Uint8Array, index: number) => derive(output, maskTranscript(rid, g, index));
+/** The OPRF's input, 32 bytes: the code in its normal form, and the record that it is for. */
+export function codeInput(code: string, fleet: string, rid: Uint8Array): SecretBytes {
+  const normal = utf8(normaliseCode(code));
+  const { preimage, digest } = codeTranscript(fleet, rid, normal);
+  const input = new SecretBytes(digest);
+  for (const secret of [normal, preimage, digest]) secret.fill(0);
+  return input;
+}
 
 /** Hides replica i's share of R behind D_i, which takes its release key or τ. */
 export const releaseMaskKey = (d: Uint8Array, rid: Uint8Array, g: Uint8Array, index: number) =>
@@ -63,8 +70,10 @@ export function ownerKey(backupKey: SecretBytes, rid: Uint8Array): OwnerKey {
 }
 
 /**
- * Tells a device that holds the backup key whether a code is the one it enrolled. It is no oracle on the code: whoever can check a
- * guess against it has the backup key already.
+ * Tells a device that holds the backup key whether a code may be the one it enrolled: 10 bits in 2 bytes, of which the last 6 bits are 0.
+ * Of wrong codes 1 in 1024 passes; and whoever has the device learns no more of the code than that it is among these.
  */
-export const rehearsalTag = (backupKey: SecretBytes, input: SecretBytes, rid: Uint8Array): Bytes =>
-  hmac(sha256, derive(backupKey.expose(), rehearsalTranscript(rid)), input.expose()) as Bytes;
+export function rehearsalTag(backupKey: SecretBytes, input: SecretBytes, rid: Uint8Array): Bytes {
+  const [first = 0, second = 0] = hmac(sha256, derive(backupKey.expose(), rehearsalTranscript(rid)), input.expose());
+  return Uint8Array.of(first, second & 0b1100_0000);
+}

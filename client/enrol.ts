@@ -2,11 +2,11 @@ import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { parseRecordId } from '../protocol/record-id.ts';
 import { beginEnrolment } from './begin-enrolment.ts';
 import { checkNewCode } from './code-check.ts';
+import { codeInput } from './derive.ts';
 import { describeIfKnown } from './describe.ts';
 import { toBeMoved } from './draining.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { RecordPolicy } from './generation.ts';
-import { stretch } from './stretch.ts';
 import { type Progress, ridOf, type Vault } from './vault.ts';
 
 export interface EnrolInput {
@@ -17,21 +17,25 @@ export interface EnrolInput {
   readonly policy: RecordPolicy;
   /** Replace a record although fewer replicas than hold it now would hold it afterwards. */
   readonly allowFewerHolders?: boolean;
+  /**
+   * Gives the app what `rehearse` takes. Off by default: beside the backup key, it tells who has the device 10 bits of the code, which
+   * its user may use elsewhere.
+   */
+  readonly rehearsal?: boolean;
   readonly progress?: Progress;
 }
 
 /** Everything up to the point where something is stored. */
 export async function prepareEnrolment(vault: Vault, enrol: EnrolInput): Promise<Enrolment> {
-  const { code, backupKey, policy, allowFewerHolders = false, progress = () => {} } = enrol;
+  const { code, backupKey, policy, allowFewerHolders = false, rehearsal = false, progress = () => {} } = enrol;
   const recordId = parseRecordId(enrol.recordId);
   checkNewCode(code);
   progress('describing');
   const current = await describeIfKnown(vault, recordId);
   const moved = current ? undefined : await toBeMoved(vault, recordId, backupKey);
-  progress('stretching');
-  const input = await stretch(code, vault.fleet.name, ridOf(vault, recordId), vault.argon2id);
+  const input = codeInput(code, vault.fleet.name, ridOf(vault, recordId));
   try {
-    return await beginEnrolment(vault, { recordId, input, backupKey, policy, current, moved, allowFewerHolders }, progress);
+    return await beginEnrolment(vault, { recordId, input, backupKey, policy, current, moved, allowFewerHolders, rehearsal }, progress);
   } finally {
     input.wipe();
   }

@@ -19,8 +19,8 @@ export interface EnrolmentResult {
   /** n */
   readonly replicas: number;
   readonly threshold: number;
-  /** For the app to keep: with it `rehearse` checks a code without the vault. 32 bytes; no secret to anybody without the backup key. */
-  readonly rehearsal: Bytes;
+  /** Where it was asked for, for the app to keep: with it `rehearse` checks a code without the vault. 2 bytes; beside the backup key, 10 bits of the code. */
+  readonly rehearsal: Bytes | undefined;
   /** What became of the record in a fleet that is being replaced. */
   readonly drained: Drained;
 }
@@ -39,7 +39,7 @@ export interface Beginning {
 
 /** What belongs to an enrolment whatever its generation. */
 export interface EnrolmentTerms {
-  readonly rehearsal: Bytes;
+  readonly rehearsal: Bytes | undefined;
   /** g in a fleet that is being replaced, from which the record moves. */
   readonly moved: Uint8Array | undefined;
 }

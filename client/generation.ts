@@ -4,12 +4,13 @@ import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { BodySchema } from '../proto/gen/backupvault/v1/record_pb.ts';
 import { type HashedBody, PROTOCOL_VERSION, parseBody } from '../protocol/body.ts';
 import { curveXOf, liftX, multiply, publicKeyOf, randomScalar } from './curve.ts';
-import { maskKey, ownerKey, payloadKey, proofKey, releaseMaskKey } from './derive.ts';
+import { ownerKey, payloadKey, proofKey, releaseMaskKey } from './derive.ts';
 import type { VerifiedOffer } from './offers.ts';
 import { type Blinded, finalize } from './oprf.ts';
 import { encryptPayload } from './payload.ts';
 import { randomSecret } from './random-secret.ts';
 import { type SharePair, splitPair } from './shares.ts';
+import { type Argon2id, maskKey } from './stretch.ts';
 import type { TrustedStatement } from './trust.ts';
 
 /** What the user's app chooses for a record. */
@@ -27,6 +28,7 @@ export interface GenerationInput {
   /** 32 bytes, of which the offers' proof key was made. */
   readonly s: SecretBytes;
   readonly blinded: Blinded;
+  readonly argon2id: Argon2id;
   readonly offers: readonly VerifiedOffer[];
   readonly backupKey: SecretBytes;
   readonly policy: RecordPolicy;
@@ -46,7 +48,7 @@ export async function makeGeneration(input: GenerationInput): Promise<HashedBody
     rid,
     g,
     threshold: statement.threshold,
-    shares: offers.map((offer, i) => maskShares(input, offer, pairs[i] as SharePair, tau)),
+    shares: await Promise.all(offers.map((offer, i) => maskShares(input, offer, pairs[i] as SharePair, tau))),
     policy: { limit: policy.limit, coolDownMs: BigInt(policy.coolDownMs) },
     ownerKey: ownerKey(backupKey, rid).publicKey,
     previous,
@@ -59,15 +61,22 @@ export async function makeGeneration(input: GenerationInput): Promise<HashedBody
   return parseBody(body);
 }
 
-function maskShares({ rid, g, blinded }: GenerationInput, offer: VerifiedOffer, share: SharePair, tau: SecretBytes) {
+async function maskShares(
+  { rid, g, blinded, argon2id, offers }: GenerationInput,
+  offer: VerifiedOffer,
+  share: SharePair,
+  tau: SecretBytes,
+) {
   const { index, evaluated, releaseElement } = offer;
   const d = curveXOf(multiply(liftX(releaseElement), tau));
+  const output = finalize(blinded, evaluated);
+  const mask = await maskKey(output, { rid, g, index, holders: offers.length }, argon2id);
   const masked = {
     index,
     x: share.x,
-    mask: xor(share.s, maskKey(finalize(blinded, evaluated), rid, g, index)),
+    mask: xor(share.s, mask),
     releaseMask: xor(share.r, releaseMaskKey(d, rid, g, index)),
   };
-  for (const secret of [d, share.s, share.r]) secret.fill(0);
+  for (const secret of [output, mask, d, share.s, share.r]) secret.fill(0);
   return masked;
 }

@@ -2,28 +2,40 @@ import { type Bytes, constantTimeEqual, xor } from '../primitives/bytes.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import type { Share as BodyShare } from '../proto/gen/backupvault/v1/record_pb.ts';
 import { type Body, shareOf } from '../protocol/body.ts';
-import { maskKey, payloadKey, proofKey, releaseMaskKey } from './derive.ts';
+import { payloadKey, proofKey, releaseMaskKey } from './derive.ts';
 import { type Blinded, finalize } from './oprf.ts';
 import { decryptPayload } from './payload.ts';
 import type { Answer } from './receipts.ts';
 import { choices, combineShares, type Share } from './shares.ts';
+import { type Argon2id, maskKey } from './stretch.ts';
 
 // A hostile replica may answer with anything that is on the curve, and nothing shows it until shares are combined. So every choice of
 // t answers is tried. None is left out once one fits: how long it takes says nothing of who answered truly.
 
-/** s, if the code was right and t answers are true: A in the body tells. */
-export function findSecret(
+/** Shares of s, of those whose answer is true. `keys` is by index, and keeps what was stretched: no output is stretched twice. */
+export function unmaskShares(
   body: Body,
   answers: readonly Pick<Answer, 'index' | 'evaluated'>[],
-  blinded: Blinded,
-): Promise<SecretBytes | undefined> {
-  const { rid, g } = body;
-  const shares = answers.map(({ index, evaluated }): Share => {
+  { blinded, argon2id, keys }: { readonly blinded: Blinded; readonly argon2id: Argon2id; readonly keys: Map<number, Bytes> },
+): Promise<Share[]> {
+  const { rid, g, shares } = body;
+  const unmask = async ({ index, evaluated }: Pick<Answer, 'index' | 'evaluated'>): Promise<Share> => {
     const { x, mask } = shareIn(body, index);
-    return { x, y: xor(mask, maskKey(finalize(blinded, evaluated), rid, g, index)) };
-  });
-  return tryChoices(shares, body, async (s) => (constantTimeEqual(proofKey(s, rid, g), body.proofKey) ? new SecretBytes(s) : undefined));
+    let key = keys.get(index);
+    if (key === undefined) {
+      const output = finalize(blinded, evaluated);
+      key = await maskKey(output, { rid, g, index, holders: shares.length }, argon2id);
+      output.fill(0);
+      keys.set(index, key);
+    }
+    return { x, y: xor(mask, key) };
+  };
+  return Promise.all(answers.map(unmask)); // an app's Argon2id may have several threads
 }
+
+/** s, if the code was right and t shares are true: A in the body tells. Wipes the shares. */
+export const findSecret = (body: Body, shares: readonly Share[]): Promise<SecretBytes | undefined> =>
+  tryChoices(shares, body, async (s) => (constantTimeEqual(proofKey(s, body.rid, body.g), body.proofKey) ? new SecretBytes(s) : undefined));
 
 /** What one replica released, unblinded: D_i, if it released truly. */
 export interface Released {

@@ -12,6 +12,8 @@ export interface RecoverInput {
   /** Whether to enrol again at once after success, under the same code and policy. On by default. */
   readonly renew?: boolean;
   readonly allowFewerHolders?: boolean;
+  /** As EnrolInput has it, for the record that is enrolled again. */
+  readonly rehearsal?: boolean;
   readonly progress?: Progress;
 }
 
@@ -87,6 +89,7 @@ export class Recoveries {
       current: isMoving ? undefined : ({ state: 'live', g, holders: shares.map(({ index }) => index) } as const),
       moved: isMoving ? g : undefined,
       allowFewerHolders: options.allowFewerHolders ?? false,
+      rehearsal: options.rehearsal ?? false,
     };
     return renew(this.#vault, plan, progress);
   }

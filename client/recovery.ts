@@ -4,12 +4,12 @@ import { type ErrorCode, isVaultError, VaultError } from '../primitives/errors.t
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { type OpenedAttempt, tryPoint } from './attempt.ts';
 import { normaliseCode } from './code.ts';
+import { codeInput } from './derive.ts';
 import { type Description, describe } from './describe.ts';
 import { type Located, locate } from './draining.ts';
 import { type Blinded, blind } from './oprf.ts';
 import type { RecoveryRequest } from './receipts.ts';
 import { ReleaseSession } from './release.ts';
-import { stretch } from './stretch.ts';
 import { type Progress, ridOf, type Vault } from './vault.ts';
 
 export interface Recovered {
@@ -17,7 +17,7 @@ export interface Recovered {
   readonly attempt: OpenedAttempt;
   /** By the replicas' clocks; the median, so that a minority cannot move it far. */
   readonly enrolledAt: Millis;
-  /** The stretched code, for the re-enrolment that follows. */
+  /** The OPRF's, for the re-enrolment that follows. */
   readonly input: SecretBytes;
   /** Where the record was: in a fleet that is being replaced, or here. */
   readonly isMoving: boolean;
@@ -87,7 +87,7 @@ export class Recovery {
   async #runAt({ vault, current }: Located, progress: Progress): Promise<Recovered> {
     const statement = await vault.fleet.statement();
     if (this.#begun?.vault !== vault) [this.#begun, this.#release] = [undefined, undefined];
-    this.#begun ??= await this.#begin(vault, current, progress);
+    this.#begun ??= this.#begin(vault, current);
     const { g, blinded } = this.#begun;
     const request: RecoveryRequest = { statement, rid: ridOf(vault, this.#recordId), g, point: blinded.point };
     const attempt = await tryPoint(vault, this.#recordId, request, blinded, progress);
@@ -98,14 +98,12 @@ export class Recovery {
   }
 
   /** The cool-down is left to the replicas, which refuse before they count: a device's clock may be wrong. */
-  async #begin(vault: Vault, { state, g, attemptsUsed, attemptsLimit }: Description, progress: Progress) {
+  #begin(vault: Vault, { state, g, attemptsUsed, attemptsLimit }: Description) {
     const details = { attemptsUsed, attemptsLimit };
     if (state === 'erased') throw new VaultError('ERASED', 'The record was erased; enrol again.');
     if (state === 'exhausted') throw new VaultError('EXHAUSTED', 'Every attempt is spent; the record will be erased.', { details });
-    progress('stretching');
-    const { fleet, argon2id } = vault;
     const code = new TextDecoder().decode(this.#code.expose());
-    return { vault, g, blinded: blind(await stretch(code, fleet.name, ridOf(vault, this.#recordId), argon2id)) };
+    return { vault, g, blinded: blind(codeInput(code, vault.fleet.name, ridOf(vault, this.#recordId))) };
   }
 
   /** The same for as long as the fleet's statement, whose epoch the proof names, is the same. */

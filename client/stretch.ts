@@ -1,10 +1,8 @@
 import { argon2id } from 'hash-wasm';
-import { type Bytes, exactly, utf8 } from '../primitives/bytes.ts';
-import { SecretBytes } from '../primitives/secret-bytes.ts';
-import { codeTranscript, stretchTranscript } from '../protocol/transcripts.ts';
-import { normaliseCode } from './code.ts';
+import { type Bytes, exactly } from '../primitives/bytes.ts';
+import { maskTranscript } from '../protocol/transcripts.ts';
 
-/** Argon2id (RFC 9106). An app may give its own, native or in a Worker: the default blocks its thread for some 0.2 to 0.4 seconds. */
+/** Argon2id (RFC 9106). An app may give its own, native or in a Worker: the default blocks its thread for as long as it works. */
 export type Argon2id = (request: {
   readonly password: Bytes;
   readonly salt: Bytes;
@@ -15,19 +13,29 @@ export type Argon2id = (request: {
 }) => Promise<Uint8Array>;
 
 // Fixed by the protocol version: what cannot be negotiated cannot be lowered.
-const parameters = { memoryKiB: 64 * 1024, iterations: 3, parallelism: 1, length: 32 } as const;
+const parameters = { iterations: 1, parallelism: 1, length: 32 } as const;
+
+/** KiB of memory for each of `holders` shares: together they cost what three of 64 MiB do. */
+export const memoryFor = (holders: number): number => Math.floor((3 * 64 * 1024) / Math.max(3, holders));
 
 /** WebAssembly: a page needs 'wasm-unsafe-eval' in its Content-Security-Policy. */
 export const wasmArgon2id: Argon2id = ({ password, salt, memoryKiB, iterations, parallelism, length }) =>
   argon2id({ password, salt, memorySize: memoryKiB, iterations, parallelism, hashLength: length, outputType: 'binary' });
 
-/** The OPRF input: 32 bytes. It makes each guess of somebody who can use t tokens dearer by a constant factor, no more. */
-export async function stretch(code: string, fleet: string, rid: Uint8Array, hash: Argon2id): Promise<SecretBytes> {
-  const password = utf8(normaliseCode(code));
-  const { digest: salt } = stretchTranscript(fleet, rid);
-  const stretched = exactly(parameters.length, await hash({ password, salt, ...parameters }), 'argon2id');
-  const { preimage, digest } = codeTranscript(fleet, rid, stretched);
-  const input = new SecretBytes(digest);
-  for (const secret of [password, stretched, preimage, digest]) secret.fill(0);
-  return input;
+/** Whose share of s it is, and among how many. */
+export interface ShareName {
+  readonly rid: Uint8Array;
+  readonly g: Uint8Array;
+  readonly index: number;
+  readonly holders: number;
+}
+
+/**
+ * Hides replica i's share of s behind its OPRF output y_i, which it stretches (as RFC 9807 §4 does): nothing of that can be computed
+ * before the evaluation is at hand. 32 bytes.
+ */
+export async function maskKey(output: Bytes, { rid, g, index, holders }: ShareName, hash: Argon2id): Promise<Bytes> {
+  const { digest: salt } = maskTranscript(rid, g, index);
+  const stretched = await hash({ password: output, salt, memoryKiB: memoryFor(holders), ...parameters });
+  return exactly(parameters.length, stretched, 'argon2id') as Bytes;
 }

@@ -85,8 +85,9 @@ export class VaultClient {
     return this.#recoveries.recover(input);
   }
 
-  /** Whether the code is the one that was enrolled, by what `enroll` returned: asks nobody and spends nothing. Throws CODE_REJECTED. */
-  rehearse(input: RehearsalInput): Promise<boolean> {
+  /** Whether the code may be the one that was enrolled, by what `enroll` returned: asks nobody and spends nothing. A wrong code passes once in
+   * 1024. Throws CODE_REJECTED, MALFORMED. */
+  rehearse(input: RehearsalInput): boolean {
     return rehearse(this.#vault, input);
   }
 

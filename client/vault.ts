@@ -27,7 +27,7 @@ export type ReceiptListener = (statement: Statement, receipts: readonly Receipt[
 
 export const ridOf = (vault: Vault, recordId: string): Bytes => recordTranscript(vault.fleet.name, vault.tenant, recordId).digest;
 
-/** What is being done, for a progress display. Stretching takes a good part of a second, `asking` and `storing` wait for the network. */
-export type Step = 'describing' | 'stretching' | 'asking' | 'combining' | 'releasing' | 'storing' | 'renewing';
+/** What is being done, for a progress display. `asking` and `storing` wait for the network, `stretching` takes a good part of a second. */
+export type Step = 'describing' | 'asking' | 'stretching' | 'combining' | 'releasing' | 'storing' | 'renewing';
 
 export type Progress = (step: Step) => void;

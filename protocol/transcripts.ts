@@ -23,14 +23,11 @@ const view = (v: ReplicaView): Field[] => [v.fleet, v.epoch, v.index, v.rid, v.g
 
 export const recordTranscript = (fleet: string, tenant: string, recordId: string) => new Transcript('record', fleet, tenant, recordId);
 
-/** The salt of Argon2id. */
-export const stretchTranscript = (fleet: string, rid: Uint8Array) => new Transcript('stretch', fleet, rid);
-
 /**
  * The OPRF's input. It names the record: all records of a replica share one key, and where tweaks were copied, one evaluation must not
  * serve for two of them.
  */
-export const codeTranscript = (fleet: string, rid: Uint8Array, stretched: Uint8Array) => new Transcript('code', fleet, rid, stretched);
+export const codeTranscript = (fleet: string, rid: Uint8Array, code: Uint8Array) => new Transcript('code', fleet, rid, code);
 
 /** h, the name of a blinded element in counters and grants. */
 export const pointTranscript = (point: Uint8Array) => new Transcript('point', point);
@@ -105,8 +102,10 @@ export const bodyTranscript = (body: Body) => new Transcript('body', ...bodyFiel
 export const finishTranscript = (name: GenerationName, bodyHash: Uint8Array, tags: readonly Uint8Array[]) =>
   new Transcript('finish', name.fleet, name.epoch, name.rid, name.g, bodyHash, ...tags);
 
-// HKDF info. Each key is for one generation, and those of shares for one replica.
+/** The salt of Argon2id, by which an OPRF output is stretched. */
 export const maskTranscript = (rid: Uint8Array, g: Uint8Array, index: number) => new Transcript('mask', rid, g, index);
+
+// HKDF info. Each key is for one generation, and those of shares for one replica.
 export const releaseMaskTranscript = (rid: Uint8Array, g: Uint8Array, index: number) => new Transcript('release-mask', rid, g, index);
 export const proofKeyTranscript = (rid: Uint8Array, g: Uint8Array) => new Transcript('proof-key', rid, g);
 export const payloadTranscript = (rid: Uint8Array, g: Uint8Array) => new Transcript('payload', rid, g);
