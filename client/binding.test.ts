@@ -9,18 +9,17 @@ import { receiptTranscript, recordTranscript } from '../protocol/transcripts.ts'
 import { xOf } from '../protocol/x-coordinate.ts';
 import { bytesFor } from '../test/golden/arguments.ts';
 import { flips } from '../test/harness/flips.ts';
-import { CODE, clientOf, enrolInput, quickHash, RECORD } from '../test/harness/soft-client.ts';
+import { CODE, clientOf, enrolInput, RECORD, secretOf } from '../test/harness/soft-client.ts';
 import { SoftFleet } from '../test/harness/soft-fleet.ts';
 import { curveXOf, multiply, parseCurvePoint } from './curve.ts';
-import { payloadKey } from './derive.ts';
+import { codeInput, payloadKey } from './derive.ts';
 import { verifyEnrolled } from './enrolment.ts';
 import { type OfferRequest, verifyOffer } from './offers.ts';
-import { findSecret, openPayload } from './open-body.ts';
+import { openPayload } from './open-body.ts';
 import { blind } from './oprf.ts';
 import { decryptPayload, encryptPayload } from './payload.ts';
 import { type RecoveryRequest, verifyAnswers } from './receipts.ts';
 import { type AskedRelease, verifyRelease } from './release.ts';
-import { stretch } from './stretch.ts';
 import type { TrustedStatement } from './trust.ts';
 import { trustPinned } from './trust-pinned.ts';
 
@@ -33,7 +32,7 @@ const rid = recordTranscript(fleet.name, SoftFleet.tenant, RECORD).digest;
 await clientOf(fleet).enroll(enrolInput());
 const hashed = fleet.bodyOf(RECORD);
 const { g } = hashed.body;
-const blinded = blind(await stretch(CODE, fleet.name, rid, quickHash));
+const blinded = blind(codeInput(CODE, fleet.name, rid));
 const { point } = blinded;
 const someX = xOf(point);
 
@@ -167,7 +166,7 @@ describe('a reply to BeginRecovery', async () => {
       d: curveXOf(multiply(base, new SecretBytes(replica.stateOf(g).releaseKey))),
     }));
     const open = async (body: typeof hashed.body) => {
-      const s = await findSecret(body, valid, blinded);
+      const s = await secretOf(body, valid, blinded);
       return s && openPayload(body, s, released);
     };
 
@@ -179,7 +178,7 @@ describe('a reply to BeginRecovery', async () => {
     });
     test('has no secret to be found with another A', async () => {
       for (const { value } of flips({ proofKey: hashed.body.proofKey }))
-        expect(await findSecret({ ...hashed.body, ...value } as typeof hashed.body, valid, blinded)).toBeUndefined();
+        expect(await secretOf({ ...hashed.body, ...value } as typeof hashed.body, valid, blinded)).toBeUndefined();
     });
   });
 });

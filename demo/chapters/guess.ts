@@ -1,8 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import type { OpenVault } from '../../cli/open-vault.ts';
 import { attempts } from '../../cli/output.ts';
+import { codeInput } from '../../client/derive.ts';
 import { blind } from '../../client/oprf.ts';
-import { stretch, wasmArgon2id } from '../../client/stretch.ts';
 import { isVaultError } from '../../primitives/errors.ts';
 import { BeginRecoveryRequestSchema } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { check, failureOf } from '../narrator.ts';
@@ -28,6 +28,6 @@ export async function guessToTheLimit(story: Story): Promise<void> {
 /** What a client sends that ignores what it was told: a blinded point of the right code. */
 async function askAnyway(story: Story, { vault, transport }: OpenVault): Promise<void> {
   const { g } = await vault.describe(RECORD);
-  const { point } = blind(await stretch(story.code, story.fleet.client.fleet, story.rid, wasmArgon2id));
+  const { point } = blind(codeInput(story.code, story.fleet.client.fleet, story.rid));
   await transport.beginRecovery(create(BeginRecoveryRequestSchema, { recordId: RECORD, g, point }));
 }

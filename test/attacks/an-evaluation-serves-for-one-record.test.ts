@@ -11,11 +11,10 @@ import { hmac } from './consequences.ts';
 import { type ClientFlaw, real, withClient } from './flawed-client.ts';
 import { inverse, keyUnder, lifted, outputOf, product, tweak, under } from './token-use.ts';
 
-vi.mock('../../client/stretch.ts', async (original) => (await import('./flawed-client.ts')).exchangeable(await original<object>()));
+vi.mock('../../client/derive.ts', async (original) => (await import('./flawed-client.ts')).exchangeable(await original<object>()));
 
 // Where tweaks of t replicas were copied, an evaluation for one record becomes one for another by a multiplication. A guess must
-// still be evaluated for each record by itself: the OPRF's input names the record. Argon2id's salt does so too, but an app may bring an
-// Argon2id of its own.
+// still be evaluated for each record by itself: the OPRF's input names the record.
 
 const OTHER = 'account-2';
 
@@ -33,7 +32,7 @@ async function tryOnAnother(flaw: ClientFlaw): Promise<{ first: boolean; second:
     const tokens = fleet.replicas.slice(0, 2).map(({ token }) => token);
     const seedOf = (index: number, { g }: Body) => fleet.replica(index).stateOf(g).seed;
 
-    const { element } = await candidateOf(CODE, name, first.rid, saltless);
+    const { element } = await candidateOf(CODE, name, first.rid);
     const evaluated = tokens.map(
       (token) => under(keyUnder(token, 'oprf', first, seedOf(token.index, first)))(element.toBytes()) as Uint8Array,
     );
@@ -43,9 +42,9 @@ async function tryOnAnother(flaw: ClientFlaw): Promise<{ first: boolean; second:
       return under(product(to, inverse(from)))(lifted(x)) as Uint8Array;
     });
     const opens = async (body: Body, xs: readonly Uint8Array[]) => {
-      const candidate = await candidateOf(CODE, name, body.rid, saltless);
+      const candidate = await candidateOf(CODE, name, body.rid);
       const outputs = xs.map((x) => outputOf(candidate.input, x));
-      const { secret } = await guess({ ...candidate, outputs, xs: [] }, { body, open: tokens });
+      const { secret } = await guess({ ...candidate, outputs, xs: [] }, { body, open: tokens }, saltless);
       return constantTimeEqual(proofKey(secret, body.rid, body.g), body.proofKey);
     };
     return { first: await opens(first, evaluated), second: await opens(second, moved) };
@@ -57,6 +56,6 @@ test('also where tweaks were copied', async () => {
 });
 
 test('as it would not if the input did not name the record', async () => {
-  const nameless: ClientFlaw = { stretch: (code, fleet, _, hash) => real.stretch(code, fleet, new Uint8Array(32), hash) };
+  const nameless: ClientFlaw = { codeInput: (code, fleet) => real.codeInput(code, fleet, new Uint8Array(32)) };
   expect(await tryOnAnother(nameless)).toEqual({ first: true, second: true });
 });

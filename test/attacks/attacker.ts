@@ -1,7 +1,7 @@
 import { p256, p256_hasher } from '@noble/curves/nist.js';
-import { maskKey } from '../../client/derive.ts';
+import { codeInput } from '../../client/derive.ts';
 import { combineShares, type Share } from '../../client/shares.ts';
-import { stretch } from '../../client/stretch.ts';
+import { type Argon2id, maskKey } from '../../client/stretch.ts';
 import { type Bytes, xor } from '../../primitives/bytes.ts';
 import type { FinishRecoveryRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { type Body, shareOf } from '../../protocol/body.ts';
@@ -58,8 +58,8 @@ export async function makeCandidate(code: string): Promise<Candidate> {
   return candidateOf(code, name, recordTranscript(name, SoftFleet.tenant, RECORD).digest);
 }
 
-export async function candidateOf(code: string, fleet: string, rid: Uint8Array, hash = quickHash): Promise<Candidate> {
-  const input = (await stretch(code, fleet, rid, hash)).expose();
+export async function candidateOf(code: string, fleet: string, rid: Uint8Array): Promise<Candidate> {
+  const input = codeInput(code, fleet, rid).expose();
   const element = p256_hasher.hashToCurve(input, { DST: 'HashToGroup-OPRFV1-\x00-P256-SHA256' });
   const scalar = p256.Point.Fn.create(BigInt(`0x${Buffer.from(input).toString('hex')}`));
   return { code, input, element, scalar, selfBlinded: element.multiplyUnsafe(scalar) };
@@ -95,8 +95,12 @@ export interface Guess extends Evaluated {
 export async function guess(
   evaluated: Evaluated,
   { body, open }: { readonly body: Body; readonly open: readonly Pick<Open, 'index'>[] },
+  hash: Argon2id = quickHash,
 ): Promise<Guess> {
-  const keys = open.map(({ index }, i) => maskKey(evaluated.outputs[i] as Bytes, body.rid, body.g, index));
+  const { rid, g, shares: all } = body;
+  const keys = await Promise.all(
+    open.map(({ index }, i) => maskKey(evaluated.outputs[i] as Bytes, { rid, g, index, holders: all.length }, hash)),
+  );
   const shares = open.map(({ index }, i): Share => {
     const { x, mask } = shareIn(body, index);
     return { x, y: xor(mask, keys[i] as Bytes) };

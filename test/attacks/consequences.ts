@@ -10,7 +10,6 @@ import {
   proofKeyTranscript,
   rehearsalTranscript,
   releaseMaskTranscript,
-  stretchTranscript,
 } from '../../protocol/transcripts.ts';
 import type { Evidence, Guess } from './attacker.ts';
 
@@ -69,10 +68,7 @@ export const rootsOf = (guess: Guess): Consequence[] => [...ownRoots(guess), ...
 /** The info of each HKDF label of the protocol. */
 function infosOf({ body: { rid, g, shares } }: Evidence): Consequence[] {
   return [
-    ...shares.flatMap(({ index }) => [
-      named(`mask ${index}`, maskTranscript(rid, g, index).digest),
-      named(`release mask ${index}`, releaseMaskTranscript(rid, g, index).digest),
-    ]),
+    ...shares.flatMap(({ index }) => [named(`release mask ${index}`, releaseMaskTranscript(rid, g, index).digest)]),
     named('payload', payloadTranscript(rid, g).digest),
     named('proof key', proofKeyTranscript(rid, g).digest),
     named('owner', ownerTranscript(rid).digest),
@@ -89,9 +85,15 @@ export function hashesOf(roots: readonly Consequence[]): Consequence[] {
 
 export function hkdfsOf(roots: readonly Consequence[], evidence: Evidence): Consequence[] {
   const infos = infosOf(evidence);
+  const { rid, g, shares } = evidence.body;
+  const salts = shares.map(({ index }) => named(`mask ${index}`, maskTranscript(rid, g, index).digest));
   return roots.flatMap(({ name, value }) => {
     const prk = extract(value);
-    return [named(`HKDF-Extract(${name})`, prk), ...infos.map((info) => named(`HKDF(${name}, ${info.name})`, expand(prk, info.value)))];
+    return [
+      named(`HKDF-Extract(${name})`, prk),
+      ...infos.map((info) => named(`HKDF(${name}, ${info.name})`, expand(prk, info.value))),
+      ...salts.map((salt) => named(`stretched ${name}, ${salt.name}`, hmac(salt.value, value))), // as test/harness/soft-client.ts stretches
+    ];
   });
 }
 
@@ -113,7 +115,7 @@ const LABELS = [
 /** Together with something that is public: any short byte string of the traffic, or what the protocol hashes. */
 export function mixturesOf(roots: readonly Consequence[], evidence: Evidence): Consequence[] {
   const { body, traffic } = evidence;
-  const salts = [...traffic, body.ownerKey, body.proofKey, stretchTranscript(body.fleet, body.rid).digest];
+  const salts = [...traffic, body.ownerKey, body.proofKey];
   const short = salts.filter(({ length }) => length >= 8 && length <= 33);
   const distinct = [...new Map(short.map((salt) => [Buffer.from(salt).toString('latin1'), salt])).values()];
   const publics = [...distinct, ...body.shares.flatMap(({ index }) => [Uint8Array.of(index), uint64(index)]), ...LABELS.map(utf8)];

@@ -60,9 +60,9 @@ export const offlineChecks: readonly OfflineCheck[] = [
     found: (guess, evidence) => piecesIn(evidence, hashesOf(outputRoots(guess))),
     flaw: () => {
       let output: Uint8Array;
-      const maskKey: typeof real.maskKey = (y, rid, g, index) => {
-        if (index === 1) output = y;
-        return real.maskKey(y, rid, g, index);
+      const maskKey: typeof real.maskKey = (y, name, hash) => {
+        if (name.index === 1) output = y;
+        return real.maskKey(y, name, hash);
       };
       return { maskKey, ...nonce(() => sha256(output)) };
     },
@@ -82,9 +82,9 @@ export const offlineChecks: readonly OfflineCheck[] = [
     found: (guess, evidence) => piecesIn(evidence, hkdfsOf(outputRoots(guess), evidence)),
     flaw: () => {
       let output: Uint8Array;
-      const maskKey: typeof real.maskKey = (y, rid, g, index) => {
-        if (index === 1) output = y;
-        return real.maskKey(y, rid, g, index);
+      const maskKey: typeof real.maskKey = (y, name, hash) => {
+        if (name.index === 1) output = y;
+        return real.maskKey(y, name, hash);
       };
       return { maskKey, ...nonce(({ rid, g }) => hkdf(output, payloadTranscript(rid, g).digest)) };
     },
@@ -125,7 +125,7 @@ export const offlineChecks: readonly OfflineCheck[] = [
       return namesOf([...own, ...hashesOf(own)], ({ value }) => xsFrom(value, xs.length).join() === xs.join());
     },
     flaw: ({ input }) => ({
-      maskKey: () => new Uint8Array(32) as Bytes, // the share unmasked
+      maskKey: async () => new Uint8Array(32) as Bytes, // the share unmasked
       splitPair: async (s, r, holders, threshold) => {
         const all = await split(Uint8Array.of(...s, ...r), 255, threshold);
         return xsFrom(sha256(input), holders).map((x) => {
@@ -146,12 +146,12 @@ export const offlineChecks: readonly OfflineCheck[] = [
               name: `${how} ${name}`,
               value: s,
             }));
-          return [unmasked('mask key', (index) => hkdf(value, maskTranscript(rid, g, index).digest)), unmasked('mask', () => value)];
+          return [unmasked('mask key', (index) => hmac(maskTranscript(rid, g, index).digest, value)), unmasked('mask', () => value)];
         }),
       );
       return opening(body, secrets);
     },
-    flaw: ({ input }) => ({ maskKey: (_, rid, g, index) => real.maskKey(input, rid, g, index) }),
+    flaw: ({ input }) => ({ maskKey: (_, name, hash) => real.maskKey(input, name, hash) }),
   },
   {
     looksFor: 'release masks that open without the holders', // every t shares of R must then combine to the same

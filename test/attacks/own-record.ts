@@ -1,16 +1,15 @@
 import { create } from '@bufbuild/protobuf';
 import { type CurvePoint, type CurveX, curveXOf, divide, liftX, multiply, parseCurveX, randomScalar } from '../../client/curve.ts';
-import { signWithProofKey } from '../../client/derive.ts';
+import { codeInput, signWithProofKey } from '../../client/derive.ts';
 import { findSecret, openPayload } from '../../client/open-body.ts';
 import { type Blinded, blind } from '../../client/oprf.ts';
 import type { Answer } from '../../client/receipts.ts';
-import { stretch } from '../../client/stretch.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { BeginRecoveryRequestSchema, FinishRecoveryRequestSchema } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { HashedBody } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { proofTranscript, type TweakUse } from '../../protocol/transcripts.ts';
-import { quickHash } from '../harness/soft-client.ts';
+import { secretOf } from '../harness/soft-client.ts';
 import type { SoftFleet } from '../harness/soft-fleet.ts';
 
 /** An attempt on the attacker's own record, proved. */
@@ -52,7 +51,7 @@ export class OwnRecordAttack {
       const reply = await this.#evaluations(point);
       answers.push(...reply.evaluations.filter((one) => one.index === index).map(answerOf));
     }
-    return findSecret(body, answers, guessed);
+    return secretOf(body, answers, guessed);
   }
 
   /** The victim's backup key, with s. */
@@ -74,7 +73,7 @@ export class OwnRecordAttack {
   }
 
   async #blinded(code: string, rid: Uint8Array): Promise<Blinded> {
-    return blind(await stretch(code, this.#fleet.name, rid, quickHash));
+    return blind(codeInput(code, this.#fleet.name, rid));
   }
 
   #evaluations(point: CompressedPoint) {
@@ -87,7 +86,7 @@ export class OwnRecordAttack {
     const { body, code } = this.#own;
     const blinded = await this.#blinded(code, body.rid);
     const { attempt, evaluations } = await this.#evaluations(blinded.point);
-    const s = (await findSecret(body, evaluations.map(answerOf), blinded)) as SecretBytes;
+    const s = (await secretOf(body, evaluations.map(answerOf), blinded)) as SecretBytes;
     return { attempt, point: blinded.point, s };
   }
 

@@ -54,8 +54,7 @@ export const goldenBody = create(BodySchema, {
 /** Arguments for every function of protocol/transcripts.ts: the type refuses a list that misses one. */
 export const goldenArguments: { [Name in keyof typeof transcripts]: Parameters<(typeof transcripts)[Name]> } = {
   recordTranscript: [view.fleet, 'acme', 'account-1'],
-  stretchTranscript: [view.fleet, view.rid],
-  codeTranscript: [view.fleet, view.rid, bytesFor('stretched')],
+  codeTranscript: [view.fleet, view.rid, bytesFor('code')],
   pointTranscript: [point],
   beginEnrolmentTranscript: [point, pointFor('A')],
   seedTranscript: [ticket],

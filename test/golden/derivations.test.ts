@@ -2,8 +2,8 @@ import { createECDH, createHash, createHmac, createPublicKey, hkdfSync, verify }
 import { argon2id } from '@noble/hashes/argon2.js';
 import { expect, test } from 'vitest';
 import { normaliseCode } from '../../client/code.ts';
-import { maskKey, ownerKey, payloadKey, proofKey, rehearsalTag, releaseMaskKey, signWithProofKey } from '../../client/derive.ts';
-import { stretch, wasmArgon2id } from '../../client/stretch.ts';
+import { codeInput, ownerKey, payloadKey, proofKey, rehearsalTag, releaseMaskKey, signWithProofKey } from '../../client/derive.ts';
+import { maskKey, memoryFor, wasmArgon2id } from '../../client/stretch.ts';
 import { toHex } from '../../primitives/bytes.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { firstScalar, ORDER, tweakFrom } from '../../protocol/scalar.ts';
@@ -14,7 +14,6 @@ import {
   proofTranscript,
   releaseMaskTranscript,
   replaceTranscript,
-  stretchTranscript,
 } from '../../protocol/transcripts.ts';
 import { bytesFor } from './arguments.ts';
 
@@ -30,8 +29,9 @@ const proof = proofTranscript(name, 3, bytesFor('P', 33), bytesFor('B', 33));
 // After a change that is meant, `npx vitest run test/golden -u` writes the file anew.
 test('the bytes of every derivation are frozen', async () => {
   const secrets = {
-    code: (await stretch('123-456 789', fleet, rid, wasmArgon2id)).expose(),
-    mask: maskKey(y, rid, g, 2),
+    code: codeInput('123-456 789', fleet, rid).expose(),
+    maskOf3: await maskKey(y, { rid, g, index: 2, holders: 3 }, wasmArgon2id),
+    maskOf9: await maskKey(y, { rid, g, index: 2, holders: 9 }, wasmArgon2id),
     releaseMask: releaseMaskKey(d, rid, g, 2),
     payload: payloadKey(s, r, rid, g),
     rehearsal: rehearsalTag(backupKey, new SecretBytes(bytesFor('input')), rid),
@@ -48,16 +48,25 @@ test('the bytes of every derivation are frozen', async () => {
 
 test('another implementation of HKDF agrees', () => {
   const other = (secret: Uint8Array, info: Uint8Array) => toHex(new Uint8Array(hkdfSync('sha256', secret, new Uint8Array(0), info, 32)));
-  expect(toHex(maskKey(y, rid, g, 2))).toBe(other(y, maskTranscript(rid, g, 2).digest));
   expect(toHex(releaseMaskKey(d, rid, g, 2))).toBe(other(d, releaseMaskTranscript(rid, g, 2).digest));
 });
 
+test('what a stretch costs, in KiB of memory for each holder, is frozen', () => {
+  const table = Object.fromEntries([2, 3, 4, 5, 6, 7, 8, 9].map((holders) => [holders, memoryFor(holders)]));
+  expect(table).toEqual({ 2: 65536, 3: 65536, 4: 49152, 5: 39321, 6: 32768, 7: 28086, 8: 24576, 9: 21845 });
+});
+
+test('the input of the OPRF is the code in its normal form, for one record', () => {
+  const code = codeTranscript(fleet, rid, Buffer.from('123456789'));
+  const input = createHash('sha256').update(code.preimage).digest();
+  expect(toHex(codeInput(' 123-456 789\n', fleet, rid).expose())).toBe(toHex(input));
+});
+
 test('another implementation of Argon2id agrees', async () => {
-  const stretched = argon2id('123456789', stretchTranscript(fleet, rid).digest, { m: 64 * 1024, t: 3, p: 1, dkLen: 32 });
-  const input = createHash('sha256')
-    .update(codeTranscript(fleet, rid, stretched).preimage)
-    .digest();
-  expect(toHex((await stretch('123456789', fleet, rid, wasmArgon2id)).expose())).toBe(toHex(input));
+  for (const holders of [3, 4, 9]) {
+    const other = argon2id(y, maskTranscript(rid, g, 2).digest, { m: memoryFor(holders), t: 1, p: 1, dkLen: 32 });
+    expect(toHex(await maskKey(y, { rid, g, index: 2, holders }, wasmArgon2id))).toBe(toHex(other));
+  }
 });
 
 /** T(1) of HKDF-Expand, which is a scalar in each case here. */

@@ -2,12 +2,12 @@ import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseCurveX } from '../../client/curve.ts';
 import { ownerKey } from '../../client/derive.ts';
-import { findSecret } from '../../client/open-body.ts';
 import type { Blinded } from '../../client/oprf.ts';
 import { toHex } from '../../primitives/bytes.ts';
 import { EraseRecordRequestSchema } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Ticket } from '../../protocol/offer.ts';
 import { eraseTranscript, replaceTranscript } from '../../protocol/transcripts.ts';
+import { secretOf } from '../harness/soft-client.ts';
 import { guess } from './support/attempt.ts';
 import { begin, CODE, type Draft, draftEnrolment, enrolled, finishRequest } from './support/draft.ts';
 import { refusalOf } from './support/refusals.ts';
@@ -62,7 +62,7 @@ test('an enrolment sent again gets no attempts back, although another generation
 /** Whether these evaluations open the masks of a generation, for somebody who knows the code. */
 const opens = async ({ body }: Draft, blinded: Blinded, evaluations: readonly { index: number; evaluated: Uint8Array }[]) => {
   const answers = evaluations.map(({ index, evaluated }) => ({ index, evaluated: parseCurveX(evaluated, 'Z') }));
-  return (await findSecret(body, answers, blinded)) !== undefined;
+  return (await secretOf(body, answers, blinded)) !== undefined;
 };
 
 test('a generation that is begun again under its old name has fresh seeds: the masks of the erased one stay closed, even to who guesses the code', async () => {

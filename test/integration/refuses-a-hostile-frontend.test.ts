@@ -13,6 +13,7 @@ import type { FinishEnrollmentRequest } from '../../proto/gen/backupvault/v1/vau
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
 import type { Ticket } from '../../protocol/offer.ts';
 import { eraseTranscript } from '../../protocol/transcripts.ts';
+import { quickHash } from '../harness/soft-client.ts';
 import { guess } from './support/attempt.ts';
 import { begin, type Draft, draftEnrolment, enrolled, finishRequest, finishSignature, grantFor, prepareRequest } from './support/draft.ts';
 import { refusalOf } from './support/refusals.ts';
@@ -121,7 +122,7 @@ describe('an enrolment that it keeps back, to finish its tickets with a body of 
     const policy = { limit: 10, coolDownMs: 0 };
     const backupKey = new SecretBytes(randomBytes(32));
     own = await makeGeneration({
-      ...{ statement: world.statement, rid, g, s, blinded, offers, backupKey, policy, previous: new Uint8Array(0) },
+      ...{ statement: world.statement, rid, g, s, blinded, argon2id: quickHash, offers, backupKey, policy, previous: new Uint8Array(0) },
     });
   });
 

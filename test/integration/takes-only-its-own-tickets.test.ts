@@ -6,6 +6,7 @@ import { toHex } from '../../primitives/bytes.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import type { PrepareRequest } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { Ticket } from '../../protocol/offer.ts';
+import { quickHash } from '../harness/soft-client.ts';
 import { type Draft, draftEnrolment, enrolled, finishRequest, finishSignature, grantFor, prepareRequest } from './support/draft.ts';
 import { eventually } from './support/eventually.ts';
 import { LossyTransport } from './support/lossy-transport.ts';
@@ -71,7 +72,7 @@ describe('a ticket used twice', () => {
     await preparing(await prepareRequest(own.world, draft, 1));
     const { rid, g, s, blinded, offers, backupKey, tickets } = draft;
     const hashed = await makeGeneration({
-      ...{ statement: own.world.statement, rid, g, s, blinded, offers, backupKey, previous: new Uint8Array(0) },
+      ...{ statement: own.world.statement, rid, g, s, blinded, argon2id: quickHash, offers, backupKey, previous: new Uint8Array(0) },
       policy: { limit: 5, coolDownMs: 0 },
     });
     const signature = finishSignature(own.world, draft, hashed.bodyHash, tickets);

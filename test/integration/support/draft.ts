@@ -1,31 +1,25 @@
 import { create } from '@bufbuild/protobuf';
 import { randomBytes } from '@noble/hashes/utils.js';
-import { ownerKey, proofKey, signWithProofKey } from '../../../client/derive.ts';
+import { codeInput, ownerKey, proofKey, signWithProofKey } from '../../../client/derive.ts';
 import { makeGeneration } from '../../../client/generation.ts';
 import { type VerifiedOffer, verifyOffers } from '../../../client/offers.ts';
 import { type Blinded, blind } from '../../../client/oprf.ts';
 import type { ClientFile } from '../../../fleet/client-file.ts';
-import { type Bytes, utf8 } from '../../../primitives/bytes.ts';
+import type { Bytes } from '../../../primitives/bytes.ts';
 import { SecretBytes } from '../../../primitives/secret-bytes.ts';
 import type { Body } from '../../../proto/gen/backupvault/v1/record_pb.ts';
 import { type PrepareRequest, PrepareRequestSchema } from '../../../proto/gen/backupvault/v1/replica_pb.ts';
 import { type FinishEnrollmentRequest, FinishEnrollmentRequestSchema, type Offer } from '../../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { HashedBody } from '../../../protocol/body.ts';
 import type { Ticket } from '../../../protocol/offer.ts';
-import {
-  beginEnrolmentTranscript,
-  bodyTranscript,
-  codeTranscript,
-  finishTranscript,
-  replaceTranscript,
-} from '../../../protocol/transcripts.ts';
+import { beginEnrolmentTranscript, bodyTranscript, finishTranscript, replaceTranscript } from '../../../protocol/transcripts.ts';
+import { quickHash } from '../../harness/soft-client.ts';
 import type { World } from './world.ts';
 
 export const CODE = 'correct horse';
 
-/** What the OPRF takes of a code, without stretching it. */
-export const input = ({ client: { fleet } }: World, rid: Uint8Array, code: string): SecretBytes =>
-  new SecretBytes(codeTranscript(fleet, rid, utf8(code)).digest);
+/** What the OPRF takes of a code. */
+export const input = ({ client: { fleet } }: World, rid: Uint8Array, code: string): SecretBytes => codeInput(code, fleet, rid);
 
 /** An enrolment made by hand, honestly, with everything that only its device would know. */
 export interface Draft extends HashedBody {
@@ -68,7 +62,18 @@ export async function draftEnrolment(world: World, recordId: string, options: Dr
   const offers = await verifyOffers(offered, { statement, rid, ...asked });
   const backupKey = replaces?.backupKey ?? new SecretBytes(randomBytes(32));
   const previous = options.previous ?? replaces?.g ?? new Uint8Array(0);
-  const hashed = await makeGeneration({ statement, rid, g, s, blinded, offers, backupKey, previous, policy: { limit, coolDownMs: 0 } });
+  const hashed = await makeGeneration({
+    statement,
+    rid,
+    g,
+    s,
+    blinded,
+    argon2id: quickHash,
+    offers,
+    backupKey,
+    previous,
+    policy: { limit, coolDownMs: 0 },
+  });
   const tickets = offers.map(({ ticket }) => ticket);
   const drawn = { file, recordId, rid, g, s, blinded, backupKey, offers, tickets, ...hashed };
   return { ...drawn, ownerSignature: replaces ? signReplacement(world, drawn, replaces.g) : new Uint8Array(0) };
