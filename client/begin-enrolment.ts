@@ -35,8 +35,13 @@ export interface EnrolmentPlan {
 export async function beginEnrolment(vault: Vault, plan: EnrolmentPlan, progress: Progress): Promise<Enrolment> {
   // Of its own: the caller's may be wiped before the enrolment is over, and it may have to begin again.
   const secrets = { input: new SecretBytes(plan.input.expose()), backupKey: new SecretBytes(plan.backupKey.expose()) };
+  let tell = progress;
   const beginning = {
-    begin: () => beginGeneration(vault, { ...plan, ...secrets }, progress),
+    begin() {
+      const told = tell;
+      tell = () => {}; // to begin again is nothing that the user need see
+      return beginGeneration(vault, { ...plan, ...secrets }, told);
+    },
     wipe() {
       for (const secret of Object.values(secrets)) secret.wipe();
     },

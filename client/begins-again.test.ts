@@ -29,7 +29,7 @@ describe('a fleet that restarted between the two calls', () => {
     const { g, holders } = await clientOf(fleet).enroll(input);
     expect(holders).toEqual([1, 2, 3]);
     expect(toHex(g)).toBe(toHex(fleet.bodyOf(RECORD).body.g));
-    expect(steps).toEqual(['describing', 'stretching', 'asking', 'storing']);
+    expect(steps).toEqual(['describing', 'asking', 'stretching', 'storing']);
     expect((await clientOf(fleet).recover({ recordId: RECORD, code: CODE })).backupKey.expose()).toEqual(input.backupKey.expose());
   });
 

@@ -88,10 +88,10 @@ test('shows its progress', async () => {
   const steps: string[] = [];
   const progress = (step: string) => steps.push(step);
   await clientOf(fleet).enroll(enrolInput({ progress }));
-  expect(steps).toEqual(['describing', 'stretching', 'asking', 'storing']);
+  expect(steps).toEqual(['describing', 'asking', 'stretching', 'storing']);
   steps.length = 0;
   await clientOf(fleet).recover({ recordId: RECORD, code: CODE, progress });
-  expect(steps).toEqual(['describing', 'stretching', 'asking', 'combining', 'releasing', 'renewing', 'asking', 'storing']);
+  expect(steps).toEqual(['describing', 'asking', 'stretching', 'combining', 'releasing', 'renewing', 'asking', 'stretching', 'storing']);
 });
 
 /** A fleet with a statement of epoch 2 to come; the policy names both. It serves under the first. */

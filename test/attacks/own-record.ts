@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type CurvePoint, type CurveX, curveXOf, divide, liftX, multiply, parseCurveX, randomScalar } from '../../client/curve.ts';
 import { codeInput, signWithProofKey } from '../../client/derive.ts';
-import { findSecret, openPayload } from '../../client/open-body.ts';
+import { openPayload } from '../../client/open-body.ts';
 import { type Blinded, blind } from '../../client/oprf.ts';
 import type { Answer } from '../../client/receipts.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
