@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import { Command } from 'commander';
 import { generateCode } from '../client/code-generator.ts';
 import type { EnrolmentResult } from '../client/enrolment.ts';
+import { makeBackupKey } from '../client/random-secret.ts';
 import { toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
-import { SecretBytes } from '../primitives/secret-bytes.ts';
+import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { integer } from './arguments.ts';
 import { readKeyFile, withNewKeyFile } from './key-file.ts';
 import { steps, withVault } from './open-vault.ts';
@@ -26,7 +26,7 @@ export const enrollCommand = (output: Output): Command =>
   new Command('enroll')
     .description('put a backup key into the vault under a recovery code')
     .argument('<record>', "the account's pseudonym at its backup service")
-    .option('--key <file>', 'the backup key: 16 to 64 bytes')
+    .option('--key <file>', 'the backup key: 32 random bytes')
     .option('--new-key <file>', 'make a backup key of 32 bytes and write it there')
     .option('--code-file <file>', 'the code, one line; - is standard input (default: ask for it)')
     .option('--generate-code', 'make a code and show it')
@@ -65,7 +65,7 @@ async function enroll(recordId: string, options: Options, command: Command, outp
 /** The key is on disk before it is in the vault: a backup that is encrypted with it must not depend on a reply. */
 function storeNewKey(file: string, store: (key: SecretBytes) => Promise<EnrolmentResult>): Promise<EnrolmentResult> {
   return withNewKeyFile(file, (write) => {
-    const key = new SecretBytes(randomBytes(32));
+    const key = makeBackupKey();
     write(key.expose());
     return store(key);
   });

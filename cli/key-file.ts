@@ -1,13 +1,14 @@
 import { closeSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { VaultError } from '../primitives/errors.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
+import { BACKUP_KEY_LENGTH } from '../protocol/body.ts';
 import { readInput } from './arguments.ts';
 
 /** A backup key lies in a file as its bare bytes. */
 export function readKeyFile(file: string): SecretBytes {
   const bytes = readInput(file, 'the backup key ');
-  if (bytes.length < 16 || bytes.length > 64)
-    throw new VaultError('MALFORMED', `A backup key has 16 to 64 bytes; ${file} has ${bytes.length}.`);
+  if (bytes.length !== BACKUP_KEY_LENGTH)
+    throw new VaultError('MALFORMED', `A backup key has ${BACKUP_KEY_LENGTH} random bytes; ${file} has ${bytes.length}.`);
   const key = new SecretBytes(bytes);
   bytes.fill(0);
   return key;

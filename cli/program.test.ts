@@ -15,7 +15,7 @@ beforeAll(() => {
   writeFileSync(join(directory, 'broken.json'), '{"fleet":1}');
   writeFileSync(join(directory, 'code'), '482915377\n');
   writeFileSync(join(directory, 'two-codes'), '482915377\n482915378\n');
-  writeFileSync(join(directory, 'short-key'), '15 bytes of key');
+  writeFileSync(join(directory, 'short-key'), '31 bytes of key and of no more.');
 });
 
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -78,7 +78,7 @@ describe('wrong arguments', () => {
     ['two keys', ['enroll', 'alice', '--key', 'a', '--new-key', 'b', '--code-file', '@code'], '--key'],
     ['two codes', ['enroll', 'alice', '--key', 'a', '--generate-code', '--code-file', '@code'], '--code-file'],
     ['a limit that is no number', ['enroll', 'alice', '--key', 'a', '--limit', 'many'], 'whole number'],
-    ['a key that is too short', ['enroll', 'alice', '--key', '@short-key', '--code-file', '@code'], '16 to 64'],
+    ['a key that is too short', ['enroll', 'alice', '--key', '@short-key', '--code-file', '@code'], '32 random bytes'],
     ['an etcd without TLS', ['fleet', 'init', '--dir', '@f', '--etcd', 'http://localhost:2379'], 'https'],
     ['an erasure without --yes', ['erase', 'alice'], '--yes'],
     ['a file of two codes', ['recover', 'alice', '--out', '@key', '--code-file', '@two-codes'], 'one line'],

@@ -20,6 +20,8 @@ export interface EnrolmentPlan {
   /** The OPRF's input. */
   readonly input: SecretBytes;
   readonly backupKey: SecretBytes;
+  /** By whose owner key what is there is replaced: the same, or the one before. */
+  readonly replaces: SecretBytes;
   readonly policy: RecordPolicy;
   /** What is there now and will be replaced; undefined for a record that never was. */
   readonly current: Pick<Description, 'state' | 'g' | 'holders'> | undefined;
@@ -34,7 +36,12 @@ export interface EnrolmentPlan {
 /** Asks for offers and makes a generation of them. Nothing is stored yet: whatever fails here may simply be begun again. */
 export async function beginEnrolment(vault: Vault, plan: EnrolmentPlan, progress: Progress): Promise<Enrolment> {
   // Of its own: the caller's may be wiped before the enrolment is over, and it may have to begin again.
-  const secrets = { input: new SecretBytes(plan.input.expose()), backupKey: new SecretBytes(plan.backupKey.expose()) };
+  const [input, backupKey, replaces] = [plan.input, plan.backupKey, plan.replaces].map((secret) => new SecretBytes(secret.expose())) as [
+    SecretBytes,
+    SecretBytes,
+    SecretBytes,
+  ];
+  const secrets = { input, backupKey, replaces };
   let tell = progress;
   const beginning = {
     begin() {
@@ -103,11 +110,15 @@ function expectNoFewerHolders(offered: number, { current, allowFewerHolders }: E
   });
 }
 
-/** By the key of the backup that is enrolled, which must be the one whose record is replaced. After an erasure there is no owner left to sign for. */
-function signReplacement(generation: GenerationInput, current: EnrolmentPlan['current'], bodyHash: Uint8Array) {
+/** By the owner of what is replaced. After an erasure there is none left to sign for. */
+function signReplacement(
+  generation: GenerationInput & Pick<EnrolmentPlan, 'replaces'>,
+  current: EnrolmentPlan['current'],
+  bodyHash: Uint8Array,
+) {
   if (!current || current.state === 'erased') return new Uint8Array(0);
-  const { backupKey, rid, previous } = generation;
-  return ownerKey(backupKey, rid).sign(replaceTranscript(nameOf(generation), previous, bodyHash));
+  const { replaces, rid, previous } = generation;
+  return ownerKey(replaces, rid).sign(replaceTranscript(nameOf(generation), previous, bodyHash));
 }
 
 const nameOf = ({ statement: { fleet, epoch }, rid, g }: GenerationInput) => ({ fleet, epoch, rid, g });

@@ -1,4 +1,6 @@
+import { exactly } from '../primitives/bytes.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
+import { BACKUP_KEY_LENGTH } from '../protocol/body.ts';
 import { parseRecordId } from '../protocol/record-id.ts';
 import { beginEnrolment } from './begin-enrolment.ts';
 import { checkNewCode } from './code-check.ts';
@@ -12,8 +14,10 @@ import { type Progress, ridOf, type Vault } from './vault.ts';
 export interface EnrolInput {
   readonly recordId: string;
   readonly code: string;
-  /** 16 to 64 bytes. */
+  /** 32 bytes, uniform (`makeBackupKey`): the owner key is made of it, and whoever guesses it may replace the record. */
   readonly backupKey: SecretBytes;
+  /** The backup key that is there now, where another one is to take its place. */
+  readonly replaces?: SecretBytes;
   readonly policy: RecordPolicy;
   /** Replace a record although fewer replicas than hold it now would hold it afterwards. */
   readonly allowFewerHolders?: boolean;
@@ -27,15 +31,20 @@ export interface EnrolInput {
 
 /** Everything up to the point where something is stored. */
 export async function prepareEnrolment(vault: Vault, enrol: EnrolInput): Promise<Enrolment> {
-  const { code, backupKey, policy, allowFewerHolders = false, rehearsal = false, progress = () => {} } = enrol;
+  const { code, backupKey, policy, replaces = enrol.backupKey, allowFewerHolders = false, rehearsal = false, progress = () => {} } = enrol;
   const recordId = parseRecordId(enrol.recordId);
   checkNewCode(code);
+  for (const key of [backupKey, replaces]) exactly(BACKUP_KEY_LENGTH, key.expose(), 'the backup key');
   progress('describing');
   const current = await describeIfKnown(vault, recordId);
-  const moved = current ? undefined : await toBeMoved(vault, recordId, backupKey);
+  const moved = current ? undefined : await toBeMoved(vault, recordId, replaces);
   const input = codeInput(code, vault.fleet.name, ridOf(vault, recordId));
   try {
-    return await beginEnrolment(vault, { recordId, input, backupKey, policy, current, moved, allowFewerHolders, rehearsal }, progress);
+    return await beginEnrolment(
+      vault,
+      { recordId, input, backupKey, replaces, policy, current, moved, allowFewerHolders, rehearsal },
+      progress,
+    );
   } finally {
     input.wipe();
   }

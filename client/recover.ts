@@ -85,6 +85,7 @@ export class Recoveries {
       recordId: options.recordId,
       input,
       backupKey,
+      replaces: backupKey,
       policy: { limit: policy.limit, coolDownMs: Number(policy.coolDownMs) },
       current: isMoving ? undefined : ({ state: 'live', g, holders: shares.map(({ index }) => index) } as const),
       moved: isMoving ? g : undefined,

@@ -57,6 +57,8 @@ export class Recovery {
     try {
       const recovered = await this.#run(progress);
       this.#isOver = true;
+      this.#begun?.blinded.blind.wipe();
+      this.#code.wipe();
       return recovered;
     } catch (error) {
       this.#isOver = isFinal(error);

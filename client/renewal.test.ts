@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { toHex } from '../primitives/bytes.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { CODE, clientOf, enrolInput, RECORD, WRONG } from '../test/harness/soft-client.ts';
@@ -73,4 +73,27 @@ test('a record is not left with fewer holders unless that is asked for', async (
   expect(await clientOf(fleet).enroll({ ...input, allowFewerHolders: true })).toMatchObject({ holders: [1, 3] });
   fleet.silent.clear();
   expect((await clientOf(fleet).recover({ recordId: RECORD, code: CODE })).renewal).toMatchObject({ result: { holders: [1, 2, 3] } });
+});
+
+describe('a new backup key', () => {
+  test('takes the place of the one before with that one’s consent, and there is a record all the time', async () => {
+    const fleet = new SoftFleet();
+    const [first, second] = [enrolInput(), enrolInput()];
+    await clientOf(fleet).enroll(first);
+    await clientOf(fleet).enroll({ ...second, replaces: first.backupKey });
+    expect(fleet.received('eraseRecord')).toEqual([]);
+    const { backupKey } = await clientOf(fleet).recover({ recordId: RECORD, code: CODE });
+    expect(backupKey.expose()).toEqual(second.backupKey.expose());
+    // From now on the second one consents.
+    await expect(clientOf(fleet).enroll({ ...enrolInput(), replaces: first.backupKey })).rejects.toMatchObject({ code: 'OWNER_REFUSED' });
+    await clientOf(fleet).enroll(enrolInput({ replaces: second.backupKey }));
+  });
+
+  test.each([0, 16, 31, 33, 64])('of %d bytes is MALFORMED, and nothing is sent', async (length) => {
+    const fleet = new SoftFleet();
+    const short = new SecretBytes(new Uint8Array(length));
+    await expect(clientOf(fleet).enroll(enrolInput({ backupKey: short }))).rejects.toMatchObject({ code: 'MALFORMED' });
+    await expect(clientOf(fleet).enroll(enrolInput({ replaces: short }))).rejects.toMatchObject({ code: 'MALFORMED' });
+    expect(fleet.received('beginEnrollment')).toEqual([]);
+  });
 });

@@ -14,7 +14,8 @@ const MAX_COOL_DOWN_MS = 24n * 60n * 60n * 1000n;
 export const G_LENGTH = 16;
 export const HASH_LENGTH = 32;
 
-const PAYLOAD_LENGTH = { least: 12 + 16 + 16, most: 12 + 64 + 16 }; // nonce, a backup key of 16 to 64 bytes, tag
+export const BACKUP_KEY_LENGTH = 32;
+const PAYLOAD_LENGTH = 12 + BACKUP_KEY_LENGTH + 16; // nonce, backup key, tag
 
 /** A body whose every length and range was checked, with its hash. Whether it fits a fleet, a ticket or a record is asked elsewhere. */
 export type Body = Brand<pb.Body & { readonly policy: pb.Policy }, 'Body'>;
@@ -33,8 +34,7 @@ export function parseBody(body: pb.Body | undefined): HashedBody {
   exactly(G_LENGTH, body.g, 'body.g');
   exactly(32, body.ownerKey, 'body.owner_key');
   if (body.previous.length !== 0) exactly(G_LENGTH, body.previous, 'body.previous');
-  if (body.payload.length < PAYLOAD_LENGTH.least || body.payload.length > PAYLOAD_LENGTH.most)
-    throw malformed(`body.payload must be ${PAYLOAD_LENGTH.least} to ${PAYLOAD_LENGTH.most} bytes`);
+  exactly(PAYLOAD_LENGTH, body.payload, 'body.payload');
   parsePoint(body.proofKey, 'body.proof_key');
   // T = ±G would open what is released: its products with the release keys are in the offers.
   if (constantTimeEqual(xOf(parsePoint(body.releaseBase, 'body.release_base')), GENERATOR_X))
