@@ -52,10 +52,8 @@ export class Cosigner {
     const { size, root } = checkpoint;
     if (oldSize > size) return text(400, 'The old size is larger than the new one.');
     if (oldSize !== before.size) return conflict(before.size);
-    const isConsistent = verifyConsistency({ oldSize, oldRoot: before.root, size, root, proof });
-    // The specification wants 409 where the same size has another root, and 422 for every other fork or wrong proof.
-    if (!isConsistent)
-      return oldSize === size && proof.length === 0 ? conflict(before.size) : text(422, 'The tree does not continue the last one.');
+    // Also where the same size has another root.
+    if (!verifyConsistency({ oldSize, oldRoot: before.root, size, root, proof })) return text(422, 'The tree does not continue the last one.');
     // Before the signature exists; whoever lost the race looks again at what the other remembered.
     if (size > before.size && !memory.raise(before, size, root)) return 'again';
     return text(200, formatSignature(cosign(note.text, key, Math.floor(clock.now() / 1000), sign)));
