@@ -53,7 +53,8 @@ export class Cosigner {
     if (oldSize > size) return text(400, 'The old size is larger than the new one.');
     if (oldSize !== before.size) return conflict(before.size);
     // Also where the same size has another root.
-    if (!verifyConsistency({ oldSize, oldRoot: before.root, size, root, proof })) return text(422, 'The tree does not continue the last one.');
+    if (!verifyConsistency({ oldSize, oldRoot: before.root, size, root, proof }))
+      return text(422, 'The tree does not continue the last one.');
     // Before the signature exists; whoever lost the race looks again at what the other remembered.
     if (size > before.size && !memory.raise(before, size, root)) return 'again';
     return text(200, formatSignature(cosign(note.text, key, Math.floor(clock.now() / 1000), sign)));
