@@ -203,12 +203,14 @@ describe.runIf(tokenUnderTest === 'softhsm2')('a token that lacks something', ()
   );
 
   it(
-    'that gives the x of no point is not fit, and has a row for it',
+    'that gives wrong x, mostly of no point, is not fit, and has a row for it',
     async () => {
       const report = await probedWith({}, 'garble');
       expect(report.verdict).toBe('not fit');
+      // Which of these it says is chance: about half of such x are another point's.
+      const wrong = expect.stringMatching(/no point|does not fit|not the one that software computes/);
       for (const name of ['raw ECDH', 'enrol, evaluate and release one record'])
-        expect(operation(report, name)).toMatchObject({ works: false, why: expect.stringMatching(/no point|does not fit/) });
+        expect(operation(report, name)).toMatchObject({ works: false, why: wrong });
       expect(operation(report, 'sign a receipt')?.works).toBe(true);
     },
     MINUTES,
