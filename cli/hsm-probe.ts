@@ -96,7 +96,7 @@ function inWords(report: ProbeReport, suggestion?: string): string {
     `Profile ${report.profile}${report.basis === 'from-documentation' ? ', which was drawn from papers and never met its token before' : ''}.`,
     '',
     ...section(
-      'What the vault does with it (time in the module, median of 5):',
+      'What the vault does with it (time in the module: the median of five, of a long step its only one):',
       operations.map(
         ({ name, works, micros, calls, why }) =>
           `${name.padEnd(width)}  ${works ? (micros === undefined ? 'works' : `${String(micros).padStart(7)} µs  ${String(calls).padStart(3)} calls`) : `FAILED: ${why}`}`,

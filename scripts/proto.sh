@@ -6,8 +6,12 @@ PATH="$PWD/node_modules/.bin:$PATH" # buf looks for protoc-gen-es there
 
 case "${1:-}" in
   generate)
-    rm -rf proto/gen # what a deleted .proto left behind
-    buf generate proto --template proto/buf.gen.yaml --output .
+    fresh=$(mktemp -d)
+    trap 'rm -rf "$fresh"' EXIT
+    buf generate proto --template proto/buf.gen.yaml --output "$fresh"
+    diff -rq proto/gen "$fresh/proto/gen" >/dev/null 2>&1 && exit # whoever reads it meanwhile is not disturbed
+    rm -rf proto/gen # with what a deleted .proto left behind
+    mv "$fresh/proto/gen" proto/gen
     ;;
   lint)
     buf lint proto

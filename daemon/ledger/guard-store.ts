@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Millis } from '../../primitives/brand.ts';
 import { type Bytes, toHex, uint64 } from '../../primitives/bytes.ts';
-import { VaultError } from '../../primitives/errors.ts';
+import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import { GroupCommit } from './group-commit.ts';
 import { clear, del, dropPrepared, keys, purgeLive, put, putCounted, putFull, putLive, putPrepared } from './guard-layout.ts';
 import { type Counted, decodeCounted, decodeGeneration, type Generation, type Guarded } from './guarded.ts';
@@ -157,6 +157,7 @@ export class GuardStore {
     try {
       await this.#store.write([put(keys.boot, record)]);
     } catch (cause) {
+      if (isVaultError(cause)) throw cause;
       throw new VaultError('GUARD_FAILING', `The guard cannot be written: ${(cause as Error).message}. Nothing is served.`, { cause });
     }
   }

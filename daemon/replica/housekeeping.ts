@@ -31,8 +31,10 @@ export class Housekeeping extends Rounds {
 
   constructor(fleet: Fleet, { grace, interval }: { readonly grace: Millis; readonly interval: Millis }) {
     super(fleet.vault.clock, async () => {
+      const { monotonic } = fleet.vault.clock;
+      const began = monotonic();
       await this.#turn();
-      return interval;
+      return Math.max(0, interval - (monotonic() - began));
     });
     this.#fleet = fleet;
     this.#grace = grace;

@@ -112,7 +112,8 @@ describe('an open token', () => {
     await expect(port.mac(randomBytes(32))).resolves.toHaveLength(32);
   });
 
-  it('initialises the module again when that was finalised', async () => {
+  // Where C_Finalize harms other threads, nobody may call it beside them.
+  it.skipIf(profile.finalise === false)('initialises the module again when that was finalised', async () => {
     openModule(location).C_Finalize();
     await expect(port.mac(randomBytes(32))).resolves.toHaveLength(32);
   });
@@ -139,6 +140,7 @@ describe('an open token', () => {
     await port.close();
     await expect(last).resolves.toHaveLength(32);
     await expect(port.mac(randomBytes(32))).rejects.toEqual(failsWith('TOKEN_UNAVAILABLE'));
+    if (profile.finalise === false) return;
     const bystander = new pkcs11js.PKCS11();
     bystander.load(module);
     const parameters = initParameters === undefined ? {} : { libraryParameters: `${initParameters} ` };

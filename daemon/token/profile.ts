@@ -44,6 +44,8 @@ const schema = z.strictObject({
   environment: z.record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.string()).optional(),
   /** A string that C_Initialize wants. @DIRECTORY@ and @LABEL@ stand for the configured ones. */
   initParameters: z.string().optional(),
+  /** False where C_Finalize harms a process that has other threads: a daemon then leaves the module to the end of its process. */
+  finalise: z.literal(false).optional(),
   /** How a blank token comes to its PINs: C_InitToken and C_InitPIN, C_InitPIN alone, or with the vendor's own tools. */
   initialise: z.enum(['init-token', 'init-pin', 'by-vendor']),
   /** The role of C_Login. */

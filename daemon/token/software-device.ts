@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { p256 } from '@noble/curves/nist.js';
+import { VaultError } from '../../primitives/errors.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { proofTranscript } from '../../protocol/transcripts.ts';
 import { lift, type XCoordinate, xOf } from '../../protocol/x-coordinate.ts';
@@ -81,5 +82,11 @@ export function recover(token: ReplicaToken, enrolled: Enrolled): Opened {
   return { evaluated: unblinded(evaluated, blind), mask: unblinded(release(token, request).released, b) };
 }
 
-/** Up to sign, which x does not tell. */
-const unblinded = (x: XCoordinate, blind: bigint): XCoordinate => xOf(multiply(lift(x), Fn.inv(blind)));
+/** Up to sign, which x does not tell. Throws TOKEN_UNFIT for an x of no point: whoever calls has it from a token. */
+function unblinded(x: XCoordinate, blind: bigint): XCoordinate {
+  try {
+    return xOf(multiply(lift(x), Fn.inv(blind)));
+  } catch (cause) {
+    throw new VaultError('TOKEN_UNFIT', 'what the token computed is the x coordinate of no point', { cause });
+  }
+}

@@ -48,7 +48,7 @@ const CANDIDATES = 64;
 const FLAWED_TRIALS = 20;
 const FLAWED_CANDIDATES = 16;
 const TRIALS = trialsAskedFor(60);
-const PATIENCE_MS = 60_000 + 5_000 * TRIALS;
+const PATIENCE_MS = 600_000 + 20_000 * TRIALS;
 
 interface Trial {
   readonly truth: number;

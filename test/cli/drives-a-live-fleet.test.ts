@@ -156,4 +156,4 @@ test('fleet init takes a token that is there already, and leaves its PIN to whoe
   expect(await init(other, ...ownToken)).toMatchObject({ code: exitCodes.CONFIGURATION });
   expect(existsSync(other)).toBe(false);
   expect(await init(other, '--replica-token', '1=partition')).toMatchObject({ code: exitCodes.USAGE });
-}, 240_000);
+});

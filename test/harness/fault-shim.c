@@ -8,6 +8,7 @@
  *   fail CKR [FUNCTION ...]     the calls named answer CKR (0x30), all but C_Initialize, C_Finalize and C_GetInfo if none is named
  *   fail-marked CKR             C_Sign of data that begins with MMMMMMMM (8 times 0x4d) answers CKR
  *   truncate                    a key’s value of 32 bytes reads as one of 31
+ *   garble                      its last bit reads as its opposite: of an x, mostly no point of the curve is left
  *   swap                        ECDH1_DERIVE is done with 2·G in place of the point that was given
  *   cannot-lock                 C_Initialize with CKF_OS_LOCKING_OK answers CANT_LOCK
  *   vanish                      no slot holds a token, sessions are gone; lifted, the token is back at the next C_Initialize
@@ -90,7 +91,7 @@ static const char *const events[NOTHING] = {"log-out", "litter", "crash", "hang"
 struct faults {
   ulong latency, result[ALL], marked, hidden[MOST_HIDDEN], denied_kdf, once_at, dialect, misread;
   struct denial denied[MOST_DENIED];
-  int hidden_count, denied_count, hangs, vanished, closes, logs_out, is_lax, is_raw, at, truncates, swaps, cannot_lock;
+  int hidden_count, denied_count, hangs, vanished, closes, logs_out, is_lax, is_raw, at, truncates, garbles, swaps, cannot_lock;
   enum event event;
 };
 
@@ -177,6 +178,7 @@ static struct faults parse(FILE *file) {
     else if (!strcmp(verb, "fail")) fail(&read, number, line + end);
     else if (!strcmp(verb, "fail-marked")) read.marked = number;
     else if (!strcmp(verb, "truncate")) read.truncates = 1;
+    else if (!strcmp(verb, "garble")) read.garbles = 1;
     else if (!strcmp(verb, "swap")) read.swaps = 1;
     else if (!strcmp(verb, "cannot-lock")) read.cannot_lock = 1;
     else if (!strcmp(verb, "vanish")) read.vanished = 1;
@@ -370,14 +372,15 @@ static struct mechanism *swap(const struct mechanism *given, struct mechanism *s
 }
 
 /* The value of a key, if that is what is asked for and it has 32 bytes. */
-static int truncated(ulong session, ulong object, struct attribute *asked, ulong count) {
+static int altered(const struct faults *now, ulong session, ulong object, struct attribute *asked, ulong count) {
   unsigned char value[32];
   ulong class = 0;
   struct attribute of_class = {0, &class, sizeof class}, full = {CKA_VALUE, value, sizeof value};
   if (count != 1 || asked->type != CKA_VALUE) return 0;
   if (original->functions[N_GetAttributeValue](session, object, (ulong)&of_class, 1, 0, 0, 0, 0) != OK || class != SECRET_KEY) return 0;
   if (original->functions[N_GetAttributeValue](session, object, (ulong)&full, 1, 0, 0, 0, 0) != OK || full.length != sizeof value) return 0;
-  asked->length = sizeof value - 1;
+  value[sizeof value - 1] ^= now->garbles;
+  asked->length = sizeof value - now->truncates;
   if (asked->value) memcpy(asked->value, value, asked->length);
   return 1;
 }
@@ -440,7 +443,7 @@ static ulong answer(int n, const struct faults *now, WORDS) {
     const struct mechanism *derivation = (void *)b;
     if (derivation->type == ECDH1_DERIVE && ((struct ecdh *)derivation->parameter)->kdf == now->denied_kdf) return MECHANISM_PARAM_INVALID;
   }
-  if (n == N_GetAttributeValue && now->truncates && truncated(a, b, (void *)c, d)) return OK;
+  if (n == N_GetAttributeValue && (now->truncates || now->garbles) && altered(now, a, b, (void *)c, d)) return OK;
   struct mechanism swapping;
   struct ecdh swapped;
   unsigned char point[67];

@@ -17,8 +17,8 @@ export interface Command {
   readonly ready: () => Promise<boolean>;
 }
 
-const START_DEADLINE: Millis = 20_000;
-const STOP_DEADLINE: Millis = 10_000;
+const START_DEADLINE: Millis = 120_000;
+const STOP_DEADLINE: Millis = 60_000;
 const POLL: Millis = 50;
 
 /** A program that tests start, stop, kill, freeze and start again under the same command. */

@@ -10,7 +10,7 @@ import { encodeStatement, parseStatement, type Statement } from '../../protocol/
 import type { DevFleet } from './dev-fleet.ts';
 import { DAY, type SoftNotary } from './soft-notary.ts';
 
-const PATIENCE = 10_000;
+const PATIENCE = 60_000;
 
 /** The next statement of the same replicas. */
 export function nextEpoch({ document, hash }: Statement): Statement {

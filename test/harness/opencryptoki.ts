@@ -42,7 +42,8 @@ shift 7
   read -r _
   process=$(cat "$pid") tries=0
   kill "$process"
-  while grep -qs '^State:.[RSD]' "/proc/$process/status" && [ $tries -lt 200 ]; do sleep 0.05; tries=$((tries + 1)); done
+  while grep -qs '^State:.[RSD]' "/proc/$process/status" && [ $tries -lt 60 ]; do sleep 0.05; tries=$((tries + 1)); done
+  kill -9 "$process" 2>/dev/null # it waits for clients, of which one that does not finalise its module is none that leaves
   rm -f "$pid"
 }
 for name; do

@@ -22,7 +22,7 @@ test('a test that is killed leaves no process and no file behind', async () => {
 
   killed.kill('SIGKILL');
   await vi.waitFor(() => expect({ running: isRunning(pid), files: existsSync(directory) }).toEqual({ running: false, files: false }), {
-    timeout: 10_000,
+    timeout: 60_000,
   });
 });
 

@@ -2,23 +2,28 @@ import { appendFileSync } from 'node:fs';
 import type { Reporter, SerializedError, TestModule } from 'vitest/node';
 
 /**
- * Appends "passed failed" to the file named by COUNTS, from which scripts/test.sh makes the last line.
+ * Ends the output with one line for each failure, so that the last lines of a log name all of them, and appends "passed failed" to the
+ * file named by COUNTS, from which scripts/test.sh makes the last line.
  * A file that does not load and an error outside any test count as failures: no test of theirs would say so.
  */
 export default class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
-    const file = process.env.COUNTS;
-    if (file === undefined) return;
     let passed = 0;
-    let failed = unhandled.length;
+    const failures: string[] = [];
+    const fails = (place: string, errors: readonly SerializedError[] = []) =>
+      failures.push(`FAILED ${place}: ${errors[0]?.message?.split('\n', 1)[0] ?? 'no message'}`);
+    for (const error of unhandled) fails('outside of any test', [error]);
     for (const module of modules) {
-      failed += module.errors().length;
-      for (const suite of module.children.allSuites()) failed += suite.errors().length;
+      for (const error of module.errors()) fails(module.relativeModuleId, [error]);
+      for (const suite of module.children.allSuites())
+        for (const error of suite.errors()) fails(`${module.relativeModuleId} > ${suite.fullName}`, [error]);
       for (const test of module.children.allTests()) {
-        if (test.result().state === 'passed') passed++;
-        if (test.result().state === 'failed') failed++;
+        const { state, errors } = test.result();
+        if (state === 'passed') passed++;
+        if (state === 'failed') fails(`${module.relativeModuleId} > ${test.fullName}`, errors);
       }
     }
-    appendFileSync(file, `${passed} ${failed}\n`);
+    for (const failure of failures) console.log(failure);
+    if (process.env.COUNTS !== undefined) appendFileSync(process.env.COUNTS, `${passed} ${failures.length}\n`);
   }
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { probeReplica } from '../../fleet/replica-probe.ts';
+import type { Millis } from '../../primitives/brand.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { guardFault } from '../../protocol/guard-fault.ts';
 import { breakDisk, compileDiskShim, mendDisk } from '../fault/disk.ts';
@@ -10,6 +11,7 @@ import { type OwnFleet, startOwnFleet } from './support/own-fleet.ts';
 
 const CODE = '493817 205514';
 const INDEX = 3;
+const PATIENCE: Millis = 60_000;
 let own: OwnFleet;
 let bad: ManagedProcess;
 let guard: string;
@@ -45,13 +47,19 @@ async function enrolAndRecover(recordId: string): Promise<readonly number[]> {
 }
 
 test.each(['full', 'broken'] as const)('a guard on a disk that is %s: said, served by the others, and back by itself', async (fault) => {
-  await vi.waitFor(async () => expect(await enrolAndRecover(`before-${fault}-${randomBytes(4).toString('hex')}`)).toContain(INDEX), 10_000);
+  await vi.waitFor(
+    async () => expect(await enrolAndRecover(`before-${fault}-${randomBytes(4).toString('hex')}`)).toContain(INDEX),
+    PATIENCE,
+  );
   const { pid } = bad;
   breakDisk(guard, fault);
   expect(await enrolAndRecover(`meanwhile-${fault}`)).not.toContain(INDEX);
-  await vi.waitFor(async () => expect(await answer()).toEqual(['NOT_SERVING', guardFault.meaning]), 3000);
+  await vi.waitFor(async () => expect(await answer()).toEqual(['NOT_SERVING', guardFault.meaning]), PATIENCE);
   mendDisk(guard);
-  await vi.waitFor(async () => expect(await answer()).toEqual(['SERVING', undefined]), 3000);
-  await vi.waitFor(async () => expect(await enrolAndRecover(`after-${fault}-${randomBytes(4).toString('hex')}`)).toContain(INDEX), 10_000);
+  await vi.waitFor(async () => expect(await answer()).toEqual(['SERVING', undefined]), PATIENCE);
+  await vi.waitFor(
+    async () => expect(await enrolAndRecover(`after-${fault}-${randomBytes(4).toString('hex')}`)).toContain(INDEX),
+    PATIENCE,
+  );
   expect(bad.pid).toBe(pid);
 });

@@ -5,7 +5,6 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { provisionInChild } from '../../cli/provision-in-child.ts';
 import { type ProducedFleet, produceFleet } from '../../fleet/produce/fleet.ts';
 import type { ReplicaPlace } from '../../fleet/produce/fleet-plan.ts';
-import type { Millis } from '../../primitives/brand.ts';
 import { encodeStatement, type StatementDocument } from '../../protocol/statement.ts';
 import { breakDisk, compileDiskShim, mendDisk } from '../fault/disk.ts';
 import { type EtcdCluster, startEtcd } from '../harness/etcd-cluster.ts';
@@ -13,8 +12,6 @@ import { freePorts } from '../harness/free-port.ts';
 import { scratchDirectory } from '../harness/reaper.ts';
 import { replicaProcess } from '../harness/replica-process.ts';
 import { type Change, type Ended, runDaemon, runWith } from './support/bad-start.ts';
-
-const PROMPTLY: Millis = 15_000; // most of it for Node and the token to start, on a busy machine
 
 let etcd: EtcdCluster;
 let fleet: ProducedFleet;
@@ -48,12 +45,11 @@ const place = (index: number) => fleet.replicas[index - 1] as ReplicaPlace;
 const portOf = (server: Server) => (server.address() as AddressInfo).port;
 
 /** One sentence of stderr, for a person; the exit code, for a supervisor; and an end without waiting to be killed. */
-function expectRefused({ exitCode, stderr, took }: Ended, expected: { exit: number; code: string; says: RegExp }): void {
+function expectRefused({ exitCode, stderr }: Ended, expected: { exit: number; code: string; says: RegExp }): void {
   expect(stderr).toMatch(new RegExp(`^bkvd: ${expected.code}: `));
   expect(stderr).toMatch(expected.says);
   expect(stderr).not.toMatch(/\n\s+at /); // no stack
   expect(exitCode).toBe(expected.exit);
-  expect(took).toBeLessThan(PROMPTLY);
 }
 
 describe.concurrent('the command line', () => {
@@ -216,8 +212,6 @@ describe('a replica does not start, either,', () => {
 test('after all these it starts as it is, and ends when it is told to', async () => {
   const running = replicaProcess(place(1), fleet.clientFile);
   await running.start();
-  const began = performance.now();
   await running.stop();
-  expect(performance.now() - began).toBeLessThan(PROMPTLY);
   expect(running.log()).toContain('stopped');
 });

@@ -1,13 +1,16 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { provisionReplica } from '../../daemon/token/keys/provision.ts';
 import { openReplica } from '../../daemon/token/keys/replica.ts';
+import { openToken } from '../../daemon/token/open-token.ts';
 import { finalise } from '../../daemon/token/pkcs11/module.ts';
 import { inspectInChild } from '../../daemon/token/probe/hsm-probe.ts';
 import { notes } from '../../daemon/token/probe/verdict.ts';
 import type { Profile } from '../../daemon/token/profile.ts';
-import { enrol, recover } from '../../daemon/token/software-device.ts';
+import { multiple } from '../../daemon/token/reference.ts';
+import { enrol, recover, ticketFields } from '../../daemon/token/software-device.ts';
 import { behindShim, compileFaultShim, Faults } from '../harness/fault-shim.ts';
-import { makeBlankToken, pin } from '../harness/test-token.ts';
+import { makeBlankToken, pin, storedPin } from '../harness/test-token.ts';
 
 // Each option of a profile, with a device that cannot serve without it: SoftHSM2 behind a shim that refuses what such a device refuses.
 
@@ -141,6 +144,21 @@ it('a module that reads a variable finds its token with environment, and without
   } finally {
     process.env.SOFTHSM2_CONF = conf;
   }
+});
+
+it('a module whose C_Finalize harms other threads (openCryptoki) is left to the end of the process with finalise: false', async () => {
+  const place = { ...location, module, index: ++index };
+  provisionReplica({ ...place, pin: pin() });
+  const finalised = async (changes: Partial<Profile>) => {
+    const token = await openToken({ ...place, profile: { ...plain, recycleAfterObjects: 1, ...changes }, pin: storedPin });
+    const before = faults.calls('C_Finalize');
+    const asked = { rid: randomBytes(32), g: randomBytes(16), seed: randomBytes(32), point: multiple(7n), ...ticketFields(5n) };
+    for (let i = 0; i < 3; i++) await token.offer(asked); // it makes objects, and so has the module recycled
+    await token.close();
+    return faults.calls('C_Finalize') - before;
+  };
+  expect(await finalised({ finalise: false })).toBe(0);
+  expect(await finalised({})).toBeGreaterThan(1);
 });
 
 it('keystore says what destroying a set of keys takes', () => {

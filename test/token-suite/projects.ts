@@ -31,7 +31,8 @@ export const tokenProjects = (shared: { readonly pool: 'forks'; readonly exclude
       include: tokenTests,
       env: { BKV_TEST_TOKEN: name },
       maxWorkers: workersFor(name),
-      testTimeout: 60_000,
+      testTimeout: 600_000,
+      hookTimeout: 600_000,
       sequence: { groupOrder: 10 + i },
     },
   }));

@@ -35,7 +35,7 @@ let said: string;
 beforeAll(() => {
   scratch = mkdtempSync(join(tmpdir(), 'bkv-audit-'));
   said = execFileSync(process.execPath, [join(packageRoot, 'dist/demo/trust/main.js')], { cwd: packageRoot }).toString();
-}, 600_000);
+});
 
 afterAll(() => rmSync(scratch, { recursive: true }));
 
@@ -144,7 +144,7 @@ test('Go’s own libraries accept checkpoint, inclusion and consistency of the l
   expect(spawnSync(judge, { input: JSON.stringify(document), encoding: 'utf8' }).stdout).toBe('ok\n');
   const forked = { ...document, Consistency: [{ ...document.Consistency[0], OldRoot: base64(new Uint8Array(32)) }] };
   expect(spawnSync(judge, { input: JSON.stringify(forked), encoding: 'utf8' }).stdout).not.toBe('ok\n');
-}, 300_000);
+});
 
 test('an app that trusts the demo’s witness goes from its first epoch to its second, as a vault hands them out', async () => {
   const read = (name: string) => new Uint8Array(readFileSync(join(demo, name)));

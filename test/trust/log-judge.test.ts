@@ -40,7 +40,7 @@ beforeAll(async () => {
     env: { ...process.env, GOPATH: '/usr/share/gocode', GO111MODULE: 'off', GOFLAGS: '' },
   });
   given = await publish();
-}, 300_000); // the first time, Go compiles its own libraries
+}); // the first time, Go compiles its own libraries
 
 afterAll(() => rmSync(directory, { recursive: true }));
 

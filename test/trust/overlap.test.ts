@@ -62,7 +62,7 @@ beforeAll(async () => {
   await untilPasses(() => enrolAtOld('alice'));
   for (const recordId of ['bob', 'carol']) await enrolAtOld(recordId);
   await enrolAtOld('dave', 2);
-}, 120_000);
+});
 
 afterAll(async () => {
   await fresh?.stop();

@@ -14,7 +14,7 @@ export interface ModulePlace {
   readonly module: string;
   /** Its own string (pReserved), which only NSS is known to want. */
   readonly initParameters?: string | undefined;
-  readonly profile: Pick<Profile, 'environment'>;
+  readonly profile: Pick<Profile, 'environment' | 'finalise'>;
 }
 
 /**
@@ -72,9 +72,9 @@ function initialiseWith(module: Module, { initParameters }: ModulePlace, flags: 
   }
 }
 
-/** Finalises the module and initialises it again. No other thread may be in it: it ends all sessions of the process. */
+/** Finalises the module, where its profile allows that, and initialises it again. No other thread may be in it: it ends all sessions of the process. */
 export function initialiseAgain(module: Module, place: ModulePlace, threads: number): void {
-  finalise(module);
+  if (place.profile.finalise !== false) finalise(module);
   initialise(module, place, threads);
 }
 

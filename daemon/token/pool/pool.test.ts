@@ -52,7 +52,7 @@ it('a worker that dies is replaced, and its calls are answered by the next', asy
 });
 
 it('a PIN once refused is not tried again, lest the token lock it, until its file is written anew', async () => {
-  const changed = 'another-pin';
+  const changed = 'user4321';
   const module = openModule(location);
   const slot = findSlot(module, location.tokenLabel);
   const setPin = (from: string, to: string, isLoggedIn: boolean) => {

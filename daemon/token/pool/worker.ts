@@ -45,7 +45,7 @@ function handle(message: ToWorker): unknown {
       return leave();
     case 'end':
       leave();
-      if (message.finalise && module) finalise(module);
+      if (message.finalise && module && location.profile.finalise !== false) finalise(module);
   }
 }
 

@@ -155,7 +155,7 @@ class Run {
   }
 
   async #operate(slot: bigint, kept: Kept, making: string): Promise<TrialResult[]> {
-    const tried = trials.map(({ name }): Step => ({ kind: 'trial', name, rounds: ROUNDS }));
+    const tried = trials.map(({ name, isLong }): Step => ({ kind: 'trial', name, rounds: isLong ? 1 : ROUNDS }));
     return (await this.#steps(slot, kept, [{ kind: 'keys', name: making }, ...tried])) as TrialResult[];
   }
 

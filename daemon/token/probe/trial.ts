@@ -31,6 +31,8 @@ export interface Trial {
   readonly fields: string;
   /** Who runs it beside the probe: every self-test, the full one, or none, since it may leave an object in the token. */
   readonly inSelfTest: TestExtent | 'never';
+  /** Done once, where others are done a few times for their median. */
+  readonly isLong?: true;
   /** Throws if the token does not do it: TOKEN_UNFIT if wrongly. */
   readonly run: (token: ReplicaToken, kept: Kept) => void;
 }
@@ -71,6 +73,7 @@ export const trials: readonly Trial[] = [
     name: 'either sign of y, and leading zeros of x',
     without: 'one evaluation in 256 is wrong',
     fields: 'deriveTemplate.send (valueLength)',
+    isLong: true,
     inSelfTest: 'full',
     run: (token) => {
       const { oprfKey, releaseKey } = token.identity;
@@ -114,7 +117,6 @@ export const trials: readonly Trial[] = [
     fields: 'verify (host, where the token takes no public key from outside), readPoint, private.publicKey, wrongSignature',
     inSelfTest: 'full',
     run: (token) => {
-      explainProofKey(token);
       const transcript = proofTranscript({ ...token, rid: randomBytes(32), g: randomBytes(16) }, 1, multiple(2n), multiple(3n));
       const proof = signWith(5n, transcript.digest);
       requireProof(token, multiple(5n), transcript, proof);
@@ -127,6 +129,7 @@ export const trials: readonly Trial[] = [
     fields: derivation,
     inSelfTest: 'short',
     run: (token) => {
+      explainProofKey(token); // in every self-test: the token may refuse it since
       const enrolled = enrol(token);
       const { oprfKey, releaseKey } = token.identity;
       const product = Fn.mul(tweakOf(token, 'oprf', enrolled), CODE_SCALAR);
@@ -141,6 +144,7 @@ export const trials: readonly Trial[] = [
     name: 'refuse what was changed on the way, or in the store',
     without: 'an intruder who edits what is stored, or sends what no client made, is served',
     fields: 'wrongSignature',
+    isLong: true,
     inSelfTest: 'full',
     run: refusals,
   },

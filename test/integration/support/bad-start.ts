@@ -11,14 +11,12 @@ import { reapProcess } from '../../harness/reaper.ts';
 export interface Ended {
   readonly exitCode: number | null;
   readonly stderr: string;
-  readonly took: Millis;
 }
 
-const HUNG: Millis = 30_000;
+const HUNG: Millis = 120_000;
 
 /** Runs the built daemon until it ends. One that hangs is killed, and its exit code is null. */
 export function runDaemon(args: readonly string[], softHsmConf: string, env: Readonly<Record<string, string>> = {}): Promise<Ended> {
-  const began = performance.now();
   const child = spawn(process.execPath, [join(packageRoot, 'dist/daemon/main.js'), ...args], {
     env: { ...process.env, SOFTHSM2_CONF: softHsmConf, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -33,7 +31,7 @@ export function runDaemon(args: readonly string[], softHsmConf: string, env: Rea
     child.once('error', reject);
     child.once('close', (exitCode) => {
       clearTimeout(timer);
-      resolve({ exitCode, stderr, took: performance.now() - began });
+      resolve({ exitCode, stderr });
     });
   });
 }
