@@ -3,7 +3,7 @@ import { VaultError } from '../primitives/errors.ts';
 import type { Replica } from './statement.ts';
 import type { Transcript } from './transcript.ts';
 
-const SIGNATURE_LENGTH = 64;
+export const SIGNATURE_LENGTH = 64;
 
 /** Throws REPLY_UNTRUSTED unless replica i's receipt key signed it: ECDSA P-256 with SHA-256, r‖s. */
 export function expectSigned(replica: Replica, transcript: Transcript, signature: Uint8Array, what: string): void {

@@ -4,6 +4,7 @@ import { VaultError } from '../primitives/errors.ts';
 import { type SubRecord as Message, SubRecordSchema } from '../proto/gen/backupvault/v1/record_pb.ts';
 import { MAX_REPLICAS } from './body.ts';
 import { refuseUnknownFields } from './message.ts';
+import { SIGNATURE_LENGTH } from './signature.ts';
 
 /** What one replica stores for one generation. */
 export interface SubRecord {
@@ -14,6 +15,8 @@ export interface SubRecord {
   readonly enrolledAtMs: bigint;
   /** 32 bytes, by its token over transcript "sub-record". */
   readonly mac: Bytes;
+  /** 64 bytes, by its receipt key over transcript "prepared". */
+  readonly signature: Bytes;
 }
 
 const LENGTH = 72;
@@ -25,9 +28,10 @@ export function parseSubRecord(message: Message | undefined): SubRecord {
   const { index } = message;
   if (index < 1 || index > MAX_REPLICAS) throw new VaultError('MALFORMED', `sub_record.index must be 1 to ${MAX_REPLICAS}.`);
   const value = exactly(LENGTH, message.value, 'sub_record.value');
+  const signature = exactly(SIGNATURE_LENGTH, message.signature, 'sub_record.signature');
   const enrolledAtMs = new DataView(value.buffer, value.byteOffset).getBigUint64(32);
-  return { index, seed: value.slice(0, 32), enrolledAtMs, mac: value.slice(40) };
+  return { index, seed: value.slice(0, 32), enrolledAtMs, mac: value.slice(40), signature };
 }
 
-export const renderSubRecord = ({ index, seed, enrolledAtMs, mac }: SubRecord): Message =>
-  create(SubRecordSchema, { index, value: concat(seed, uint64(enrolledAtMs), mac) });
+export const renderSubRecord = ({ index, seed, enrolledAtMs, mac, signature }: SubRecord): Message =>
+  create(SubRecordSchema, { index, value: concat(seed, uint64(enrolledAtMs), mac), signature });

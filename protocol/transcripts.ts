@@ -122,6 +122,10 @@ export const subRecordTranscript = (
   },
 ) => new Transcript('sub-record', s.fleet, s.index, s.rid, s.g, s.bodyHash, s.seed, s.enrolledAtMs);
 
+/** Signed by V_i once its guard durably keeps the generation, ready to serve it. */
+export const preparedTranscript = (v: ReplicaView, previous: Uint8Array, bodyHash: Uint8Array) =>
+  new Transcript('prepared', ...view(v), previous, bodyHash);
+
 /** Signed by the owner key of the generation that is replaced. */
 export const replaceTranscript = (name: GenerationName, previous: Uint8Array, bodyHash: Uint8Array) =>
   new Transcript('replace', name.fleet, name.epoch, name.rid, previous, name.g, bodyHash);

@@ -63,8 +63,7 @@ export function spend(
   pointHash: Uint8Array,
   now: Millis,
 ): Step & { readonly attempt: number } {
-  const attempts = expect(current, g);
-  if (attempts.state !== LIVE) throw erased();
+  const attempts = expectLive(current, g);
   const known = attempts.points.findIndex((point) => constantTimeEqual(point, pointHash));
   if (known >= 0) return { next: undefined, attempt: known + 1 };
   const used = attempts.points.length;
@@ -102,6 +101,13 @@ const MOST_SKEW: Millis = 60_000; // between the clocks of replicas, and of one 
 export const coolDownEnd = (at: Millis, coolDown: Millis, now: Millis): Millis => (at > now + MOST_SKEW ? 0 : at + coolDown);
 
 export const isExhausted = (attempts: Attempts): boolean => attempts.state === LIVE && attempts.points.length >= attempts.limit;
+
+/** Throws RECORD_UNKNOWN, GENERATION_UNKNOWN, ERASED. */
+export function expectLive(current: Attempts | undefined, g: Uint8Array): Attempts {
+  const attempts = expect(current, g);
+  if (attempts.state !== LIVE) throw erased();
+  return attempts;
+}
 
 function expect(current: Attempts | undefined, g: Uint8Array): Attempts {
   if (!current) throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');

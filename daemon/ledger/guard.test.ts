@@ -31,7 +31,11 @@ function generation(n: number, { limit = 2, coolDownMs = 0n, enrolledAtMs = BigI
     proofKey: point,
     releaseBase: point,
   });
-  return { ...parseBody(body), subRecord: { index: 1, enrolledAtMs, seed: fill(n, 32), mac: fill(n, 32) }, number: 0n };
+  return {
+    ...parseBody(body),
+    subRecord: { index: 1, enrolledAtMs, seed: fill(n, 32), mac: fill(n, 32), signature: fill(n, 64) },
+    number: 0n,
+  };
 }
 
 const notCommitted = async () => undefined;

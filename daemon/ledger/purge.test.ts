@@ -34,7 +34,11 @@ function generation(n: number, of = rid): Generation {
       releaseBase: point,
     },
   });
-  return { ...parseBody(body), subRecord: { index: 1, enrolledAtMs: BigInt(n), seed: randomBytes(32), mac: fill(n) }, number: 0n };
+  return {
+    ...parseBody(body),
+    subRecord: { index: 1, enrolledAtMs: BigInt(n), seed: randomBytes(32), mac: fill(n), signature: fill(n, 64) },
+    number: 0n,
+  };
 }
 
 let directory: string;

@@ -19,7 +19,11 @@ function generation(n: number, index: number, number = n): Generation {
     ...{ ownerKey: hash(0), previous: n > 1 ? fill(n - 1, 16) : new Uint8Array(0), payload: fill(0, 60) },
     ...{ proofKey: point, releaseBase: point },
   });
-  return { ...parseBody(body), subRecord: { index, seed: hash(n), enrolledAtMs: 0n, mac: hash(n) }, number: BigInt(number) };
+  return {
+    ...parseBody(body),
+    subRecord: { index, seed: hash(n), enrolledAtMs: 0n, mac: hash(n), signature: fill(n, 64) },
+    number: BigInt(number),
+  };
 }
 
 /** A guard with generation n live and these points counted, by attempt. */

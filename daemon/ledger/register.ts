@@ -55,6 +55,11 @@ export class Register {
     return stored;
   }
 
+  /** What etcd has of a generation that is live. Throws RECORD_UNKNOWN, GENERATION_UNKNOWN, ERASED, RECORD_OUTDATED. */
+  async expectLive(rid: Uint8Array, g: Uint8Array): Promise<Attempts> {
+    return attempts.expectLive((await this.readCurrent(rid)).attempts, g);
+  }
+
   /** ENROL. Adds sub-records that came later to a generation that is committed already. Throws GENERATION_CONFLICT. */
   async enrol(hashed: HashedBody, subRecords: readonly SubRecord[]): Promise<void> {
     const { body } = hashed;

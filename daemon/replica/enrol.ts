@@ -3,11 +3,20 @@ import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { OfferRequestSchema, PrepareRequestSchema, PromoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import type { BeginEnrollmentRequest, Enrolled, FinishEnrollmentRequest, Offer } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import { type Body, parseBody } from '../../protocol/body.ts';
+import {
+  type BeginEnrollmentRequest,
+  type Enrolled,
+  type FinishEnrollmentRequest,
+  type Offer,
+  OfferSchema,
+} from '../../proto/gen/backupvault/v1/vault_pb.ts';
+import { type HashedBody, parseBody } from '../../protocol/body.ts';
+import { offerFields, parseTicket } from '../../protocol/offer.ts';
 import { parseSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
+import { enrolledTranscript, offerTranscript, preparedTranscript } from '../../protocol/transcripts.ts';
 import type { Account } from '../vault/account.ts';
-import { askAll, askEnough, expectOwn } from './fan-out.ts';
+import { expectOwn, expectSigned, expectWellFormed } from './believed.ts';
+import { askAll, askEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
 import type { Participant } from './participant.ts';
 
@@ -21,12 +30,20 @@ export async function beginEnrollment(fleet: Fleet, account: Account, request: B
     throw new VaultError('STORE_UNAVAILABLE', 'etcd is nearly full and takes no new records; an operator must compact and defragment it.');
   const { g, point, proofKey, grant } = request;
   const message = create(OfferRequestSchema, { account, g, point, proofKey, grant });
-  const offers = await askEnough(participants, async ({ calls }) => (await calls.offer(message)).offer, {
-    enough: vault.statement.threshold,
-    grace: OFFER_GRACE,
-    clock: vault.clock,
-  });
-  return offers.filter((offer) => offer !== undefined);
+  const { fleet: name, epoch, threshold } = vault.statement;
+  const asked = { fleet: name, epoch, rid: account.rid, g, point, proofKey };
+  const askForOffer = async ({ index, calls }: Participant) => {
+    const { offer } = await calls.offer(message);
+    const ticket = expectOwn(
+      fleet,
+      expectWellFormed(fleet, index, () => parseTicket(offer?.ticket)),
+      index,
+    );
+    const signature = offer?.signature ?? new Uint8Array(0);
+    expectSigned(fleet, index, offerTranscript(offerFields(asked, ticket), ticket.tag), signature, 'its offer');
+    return create(OfferSchema, { ticket, signature });
+  };
+  return askEnough(participants, askForOffer, { enough: threshold, grace: OFFER_GRACE, clock: vault.clock });
 }
 
 /** Prepared by t or more, then committed in etcd, then promoted: each step can be made again without harm. */
@@ -36,30 +53,35 @@ export async function finishEnrollment(fleet: Fleet, account: Account, request: 
   const { body } = hashed;
   if (!constantTimeEqual(body.rid, account.rid)) throw new VaultError('POLICY_REFUSED', 'body.rid is not that of the account.');
 
-  const subRecords = await prepareAll(fleet, account, request, body);
+  const subRecords = await prepareAll(fleet, account, request, hashed);
   await vault.register.enrol(hashed, subRecords);
   const holders = fleet.participants.filter(({ index }) => subRecords.some((s) => s.index === index));
   const promote = create(PromoteRequestSchema, { account, g: body.g });
-  const { answers } = await askAll(holders, async ({ calls }) => (await calls.promote(promote)).enrolled, {
-    enough: vault.statement.threshold,
-    grace: PROMOTE_GRACE,
-    clock: vault.clock,
-  });
-  const enrolled = [...answers.values()].filter((e) => e !== undefined);
-  if (enrolled.length < vault.statement.threshold)
+  const { fleet: name, epoch, threshold } = vault.statement;
+  const askToPromote = async ({ index, calls }: Participant) => {
+    const enrolled = expectOwn(fleet, (await calls.promote(promote)).enrolled, index);
+    const transcript = enrolledTranscript({ fleet: name, epoch, index, rid: body.rid, g: body.g }, hashed.bodyHash);
+    expectSigned(fleet, index, transcript, enrolled.signature, 'that it enrolled');
+    return enrolled;
+  };
+  const { answers } = await askAll(holders, askToPromote, { enough: threshold, grace: PROMOTE_GRACE, clock: vault.clock });
+  const enrolled = [...answers.values()];
+  if (enrolled.length < threshold)
     throw new VaultError('OUTCOME_UNKNOWN', `${enrolled.length} replicas confirmed the enrolment; send exactly the same bytes again.`);
   events.enrolled(account.rid, enrolled.length, body.shares.length);
   return enrolled;
 }
 
 async function prepareAll(
-  { vault, participants }: Fleet,
+  fleet: Fleet,
   account: Account,
   request: FinishEnrollmentRequest,
-  body: Body,
+  { body, bodyHash }: HashedBody,
 ): Promise<SubRecord[]> {
+  const { vault, participants } = fleet;
   const { point, tickets, signature, grant, ownerSignature } = request;
-  const { threshold } = vault.statement;
+  const { fleet: of, epoch, threshold } = vault.statement;
+  const name = { fleet: of, epoch, rid: body.rid, g: body.g };
   if (tickets.length !== body.shares.length || tickets.some(({ index }, i) => index !== body.shares[i]?.index))
     throw new VaultError('MALFORMED', 'There must be one ticket for each share of the body, in the same order.');
   const tags = tickets.map(({ tag }) => tag);
@@ -68,7 +90,13 @@ async function prepareAll(
   const ask = async ({ index, calls }: Participant) => {
     const ticket = tickets.find((each) => each.index === index);
     const { subRecord } = await calls.prepare(create(PrepareRequestSchema, ticket ? { ...common, ticket } : common));
-    return parseSubRecord(expectOwn(subRecord, index));
+    const own = expectOwn(
+      fleet,
+      expectWellFormed(fleet, index, () => parseSubRecord(subRecord)),
+      index,
+    );
+    expectSigned(fleet, index, preparedTranscript({ ...name, index }, body.previous, bodyHash), own.signature, 'that it prepared');
+    return own;
   };
   return askEnough(asked, ask, { enough: threshold, grace: PREPARE_GRACE, clock: vault.clock });
 }

@@ -19,6 +19,7 @@ const passing: ReadonlySet<ErrorCode> = new Set([
   'TOKEN_UNAVAILABLE',
   'TOKEN_FAULT',
   'INTERNAL',
+  'REPLY_UNTRUSTED',
 ]);
 
 export const isPassing = (error: VaultError): boolean => passing.has(error.code);
@@ -86,12 +87,6 @@ export function expectEnough<T>({ answers, failures }: Answers<T>, needed: numbe
     details: { replicasAnswered: answers.size, replicasNeeded: needed },
     cause: failures.values().next().value,
   });
-}
-
-/** What a replica says of itself. Throws INTERNAL where it speaks for another one. */
-export function expectOwn<T extends { readonly index: number }>(said: T | undefined, index: number): T {
-  if (said?.index !== index) throw new VaultError('INTERNAL', `Replica ${index} answered for another one.`);
-  return said;
 }
 
 const unexpected = (cause: unknown) => new VaultError('INTERNAL', 'A replica failed in a way that it should not.', { cause });

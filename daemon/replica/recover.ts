@@ -1,13 +1,15 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
-import { VaultError } from '../../primitives/errors.ts';
 import { EvaluateRequestSchema, ReleaseRequestSchema, VoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { BeginRecoveryRequest, FinishRecoveryRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import { shareOf } from '../../protocol/body.ts';
+import { type HashedBody, shareOf } from '../../protocol/body.ts';
+import { receiptTranscript, releasedTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import type { Account } from '../vault/account.ts';
+import { parseCurveX } from '../vault/p256.ts';
 import { expectGrantedPoint } from '../vault/vote.ts';
-import { type Answers, askAll, askEnough, expectEnough, expectOwn, isPassing } from './fan-out.ts';
+import { bodyWithHash, expectOwn, expectSigned, expectWellFormed } from './believed.ts';
+import { type Answers, askAll, askEnough, expectEnough, isPassing } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
 import type { Participant } from './participant.ts';
 
@@ -21,29 +23,33 @@ export async function beginRecovery(fleet: Fleet, account: Account, request: Beg
   const enough = statement.threshold;
   const { g, point, pointHash } = await expectGrantedPoint(vault, account, request);
   const { attempt, bodyHash } = await vault.register.spend(account.rid, g, pointHash);
+  const { body } = await bodyWithHash(fleet, account.rid, bodyHash);
+  const { fleet: name, epoch } = statement;
+  const named = { fleet: name, epoch, rid: account.rid, g, bodyHash, attempt };
   const paid = { account, g, bodyHash, attempt, point, grant: request.grant };
+  const holders = participants.filter(({ index }) => shareOf(body, index));
 
   const toVote = create(VoteRequestSchema, { ...paid, epoch: BigInt(statement.epoch) });
   const askForVote = async ({ index, calls }: Participant) => {
-    const { vote } = await calls.vote(toVote);
-    if (vote?.index !== index) throw new VaultError('INTERNAL', `Replica ${index} voted as another one.`);
+    const vote = expectOwn(fleet, (await calls.vote(toVote)).vote, index);
+    expectSigned(fleet, index, voteTranscript(index, { ...named, pointHash }), vote.signature, 'its vote');
     return vote;
   };
-  const votes = await askEnough(participants, askForVote, { enough, grace: 0, clock });
+  const votes = await askEnough(holders, askForVote, { enough, grace: 0, clock });
 
-  // This replica sends its own body if it is a holder; where it is not, any holder's will do.
-  const toEvaluate = create(EvaluateRequestSchema, { ...paid, votes, wantBody: true });
+  const toEvaluate = create(EvaluateRequestSchema, { ...paid, votes });
+  const { limit } = body.policy;
   const askToEvaluate = async ({ index, calls }: Participant) => {
-    const { evaluation, body } = await calls.evaluate(toEvaluate);
-    return { evaluation: expectOwn(evaluation, index), body };
+    const evaluation = expectOwn(fleet, (await calls.evaluate(toEvaluate)).evaluation, index);
+    const { evaluated, enrolledAtMs, signature } = evaluation;
+    expectWellFormed(fleet, index, () => parseCurveX(evaluated, 'evaluation.evaluated'));
+    expectSigned(fleet, index, receiptTranscript({ ...named, index, limit, point, evaluated, enrolledAtMs }), signature, 'its receipt');
+    return evaluation;
   };
-  const answers = await askAll(participants, askToEvaluate, { enough, grace: EVALUATE_GRACE, clock });
-  const evaluated = expectEnough(answers, enough, participants.length);
-  const body = evaluated.find((e) => e.body)?.body;
-  if (!body) throw new VaultError('INTERNAL', 'No holder sent the body.');
-  const evaluations = evaluated.map(({ evaluation }) => evaluation);
-  events.attempted(account.rid, attempt, body.policy?.limit ?? 0, evaluations.length);
-  return { body, attempt, evaluations, silent: silentAmong(body.shares, fleet, answers) };
+  const answers = await askAll(holders, askToEvaluate, { enough, grace: EVALUATE_GRACE, clock });
+  const evaluations = expectEnough(answers, enough, holders.length);
+  events.attempted(account.rid, attempt, limit, evaluations.length);
+  return { body, attempt, evaluations, silent: silentAmong(holders, fleet, answers) };
 }
 
 /**
@@ -54,23 +60,29 @@ export async function finishRecovery(fleet: Fleet, account: Account, request: Fi
   const { vault, events } = fleet;
   const { threshold } = vault.statement;
   const { g, attempt, point, blindedBase, proof } = request;
-  const asked = await holdersOf(fleet, account, g);
+  const { rid } = account;
+  const { body, bodyHash } = await generationOf(fleet, rid, g);
+  const { fleet: name, epoch } = vault.statement;
+  const asked = fleet.participants.filter(({ index }) => shareOf(body, index));
   const message = create(ReleaseRequestSchema, { account, g, attempt, point, blindedBase, proof });
-  const answers = await askAll(asked, async ({ index, calls }) => expectOwn((await calls.release(message)).release, index), {
-    enough: threshold,
-    grace: RELEASE_GRACE,
-    clock: vault.clock,
-  });
+  const askForRelease = async ({ index, calls }: Participant) => {
+    const release = expectOwn(fleet, (await calls.release(message)).release, index);
+    const { released, signature } = release;
+    const transcript = releasedTranscript({ fleet: name, epoch, index, rid, g, attempt, point, blindedBase, released, bodyHash });
+    expectSigned(fleet, index, transcript, signature, 'its release');
+    return release;
+  };
+  const answers = await askAll(asked, askForRelease, { enough: threshold, grace: RELEASE_GRACE, clock: vault.clock });
   const releases = expectEnough(answers, threshold, asked.length);
   events.recovered(account.rid, attempt);
   return { releases, silent: silentAmong(asked, fleet, answers) };
 }
 
-/** As this replica's guard has them; where it holds no share itself, anybody may be one. */
-async function holdersOf({ vault, participants }: Fleet, { rid }: Account, g: Uint8Array): Promise<readonly Participant[]> {
-  const { live } = await vault.guard.read(rid);
-  if (!live || !constantTimeEqual(live.body.g, g)) return participants;
-  return participants.filter(({ index }) => shareOf(live.body, index));
+/** As this replica's guard has it; where it holds no share itself, as etcd has. Throws as `attempts.expectGeneration` does. */
+async function generationOf(fleet: Fleet, rid: Uint8Array, g: Uint8Array): Promise<HashedBody> {
+  const { live } = await fleet.vault.guard.read(rid);
+  if (live && constantTimeEqual(live.body.g, g)) return live;
+  return bodyWithHash(fleet, rid, (await fleet.vault.register.expectLive(rid, g)).bodyHash);
 }
 
 /** Those that are present, as far as their leases tell, and yet neither answered nor refused. */

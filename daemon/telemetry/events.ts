@@ -24,6 +24,7 @@ export class Events {
     'Times that the token was lost and was back, that its module was recycled, that a worker died.',
     'event',
   );
+  readonly #untrusted = this.#counter('bkv_untrusted_answers_total', 'Answers of a replica that were not believed.', 'replica');
   readonly #storeBytes = this.#gauge('bkv_store_bytes', 'Size of etcd’s file, and its quota.', 'kind');
   readonly #storeMembers = this.#gauge('bkv_store_members', 'Members of etcd in the configuration, and those of them that answer.', 'kind');
   readonly #storeFault = this.#gauge('bkv_store_fault', '1 while etcd takes no attempts for this cause.', 'cause');
@@ -95,6 +96,12 @@ export class Events {
   erased(rid: Uint8Array, why: 'asked' | 'exhausted'): void {
     this.#records.inc({ event: 'erased' });
     this.#log.info('erased', { rid: short(rid), why });
+  }
+
+  /** A replica signed another thing than it was asked, or sent what cannot be: its operator must look at it. */
+  untrusted(replica: number, why: string): void {
+    this.#untrusted.inc({ replica });
+    this.#log.error('a replica is not believed', { replica, why });
   }
 
   /** etcd's entry was from before a restore, and is now what the guards remember. */

@@ -70,7 +70,8 @@ describe('an open token', () => {
     const point = multiple(blind);
     const offered = await port.offer({ ...generation, point, ...ticketFields(a) });
     const body = { ...generation, bodyHash: randomBytes(32), enrolledAtMs: 9n };
-    const stored = { ...body, epoch, mac: await port.prepare({ ...body, point, ...offered }) };
+    const { mac } = await port.prepare({ ...body, previous: new Uint8Array(0), point, ...offered });
+    const stored = { ...body, epoch, mac };
 
     const { evaluated } = await port.evaluate({ generation: stored, point, attempt: 1, limit: 3 });
     expect(evaluated).toEqual(offered.evaluated);

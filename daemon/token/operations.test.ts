@@ -6,6 +6,7 @@ import type { CompressedPoint } from '../../protocol/point.ts';
 import { tweakFrom } from '../../protocol/scalar.ts';
 import {
   offerTranscript,
+  preparedTranscript,
   proofTranscript,
   receiptTranscript,
   releasedTranscript,
@@ -34,7 +35,8 @@ const { rid, g, seed, bodyHash, enrolledAtMs } = stored;
 const point = multiple(2n);
 const asked = { rid, g, seed, point, ...ticketFields(a) };
 const offered = offer(token, asked);
-const prepared = { rid, g, seed, bodyHash, enrolledAtMs, point, ...offered };
+const previous = randomBytes(16);
+const prepared = { rid, g, previous, seed, bodyHash, enrolledAtMs, point, ...offered };
 
 const flip = (bytes: Uint8Array, at = bytes.length - 1): Uint8Array => bytes.map((byte, i) => (i === at ? byte ^ 1 : byte));
 const failsWith = (code: ErrorCode) => expect.objectContaining({ name: 'VaultError', code });
@@ -80,10 +82,12 @@ describe('offering', () => {
 });
 
 describe('preparing', () => {
-  it('gives the MAC of the sub-record', () =>
-    expect(prepare(token, prepared)).toEqual(
-      mac(token, subRecordTranscript({ fleet, index, rid, g, bodyHash, seed, enrolledAtMs }).digest),
-    ));
+  it('gives the MAC of the sub-record, and signs what was prepared', () => {
+    const made = prepare(token, prepared);
+    expect(made.mac).toEqual(mac(token, subRecordTranscript({ fleet, index, rid, g, bodyHash, seed, enrolledAtMs }).digest));
+    const { digest } = preparedTranscript({ fleet, epoch, index, rid, g }, previous, bodyHash);
+    expect(isSigned(made.signature, digest)).toBe(true);
+  });
 
   it.each([
     ['an evaluation that was another', { evaluated: offered.releaseElement }, 'TOKEN_FAULT'],

@@ -57,14 +57,19 @@ export interface TokenPort {
     },
   ): Promise<{ evaluated: XCoordinate; releaseElement: XCoordinate; tag: Bytes; signature: Bytes }>;
 
-  /** Computes again what was offered, which must come out the same (TOKEN_FAULT), and gives the sub-record's MAC, 32 bytes. */
+  /**
+   * Computes again what was offered, which must come out the same (TOKEN_FAULT), and gives the sub-record's MAC, 32 bytes, and the signature
+   * over transcript "prepared", 64 bytes.
+   */
   prepare(
     request: Omit<StoredGeneration, 'epoch' | 'mac'> & {
       readonly point: CompressedPoint;
       readonly evaluated: XCoordinate;
       readonly releaseElement: XCoordinate;
+      /** 16 bytes, or none. */
+      readonly previous: Uint8Array;
     },
-  ): Promise<Bytes>;
+  ): Promise<{ mac: Bytes; signature: Bytes }>;
 
   /**
    * RFC 9497 §3.3.1 BlindEvaluate under the generation's key, up to sign: an x coordinate; and the receipt's signature. MAC_REFUSED

@@ -47,7 +47,7 @@ export function enrol(token: ReplicaToken): Enrolled {
   const offered = { point, evaluated, releaseElement };
   const body = { ...generation, bodyHash: randomBytes(32), enrolledAtMs: 5n };
   return {
-    stored: { ...body, epoch: token.epoch, mac: prepare(token, { ...body, ...offered }) },
+    stored: { ...body, epoch: token.epoch, mac: prepare(token, { ...body, ...offered, previous: new Uint8Array(0) }).mac },
     opened: { evaluated: unblinded(evaluated, blind), mask: xOf(multiply(lift(releaseElement), tau)) },
     offered,
     a,

@@ -3,6 +3,7 @@ import { type Bytes, constantTimeEqual, exactly } from '../../primitives/bytes.t
 import { VaultError } from '../../primitives/errors.ts';
 import {
   offerTranscript,
+  preparedTranscript,
   proofTranscript,
   receiptTranscript,
   releasedTranscript,
@@ -35,11 +36,14 @@ export function offer(token: ReplicaToken, request: Request<'offer'>): Answer<'o
 }
 
 /** TokenPort.prepare */
-export function prepare(token: ReplicaToken, request: Request<'prepare'>): Bytes {
+export function prepare(token: ReplicaToken, request: Request<'prepare'>): Answer<'prepare'> {
   const { evaluated, releaseElement } = elements(token, request);
   if (!constantTimeEqual(evaluated, request.evaluated) || !constantTimeEqual(releaseElement, request.releaseElement))
     throw new VaultError('TOKEN_FAULT', 'The token computes another evaluation, or release element, than when it was offered.');
-  return mac(token, subRecordDigest(token, request));
+  const { fleet, epoch, index } = token;
+  const { rid, g, previous, bodyHash } = request;
+  const prepared = preparedTranscript({ fleet, epoch, index, rid, g }, previous, bodyHash);
+  return { mac: mac(token, subRecordDigest(token, request)), signature: sign(token, prepared.digest) };
 }
 
 /** TokenPort.evaluate */

@@ -18,7 +18,7 @@ export async function evaluate(vault: Vault, request: EvaluateRequest): Promise<
   const generation = await vault.guard.adopt(voted, vault.clock.now());
   faultPoint('before-evaluate');
   const evaluation = await evaluateVoted(vault, voted, point, generation);
-  return create(EvaluateResponseSchema, request.wantBody ? { evaluation, body } : { evaluation });
+  return create(EvaluateResponseSchema, { evaluation });
 }
 
 async function evaluateVoted(

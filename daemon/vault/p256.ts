@@ -3,6 +3,7 @@ import { VaultError } from '../../primitives/errors.ts';
 import { type CompressedPoint, parsePoint } from '../../protocol/point.ts';
 import type { Statement } from '../../protocol/statement.ts';
 import type { Transcript } from '../../protocol/transcript.ts';
+import { parseX, type XCoordinate } from '../../protocol/x-coordinate.ts';
 
 // The token checks the curve whenever it computes. It is checked here, too, before anything is promised or spent on a point: an
 // attempt that is counted for a point which no token evaluates would be lost.
@@ -18,6 +19,13 @@ export function parseCurvePoint(bytes: Uint8Array, what: string): CompressedPoin
   return point;
 }
 
+/** The x coordinate of a point of P-256. Throws MALFORMED naming `what`. */
+export function parseCurveX(bytes: Uint8Array, what: string): XCoordinate {
+  const x = parseX(bytes, what);
+  parseCurvePoint(Buffer.concat([Buffer.of(2), x]), what);
+  return x;
+}
+
 /** A point of P-256 as Node's verify wants a public key. Throws what OpenSSL does for one that is not on the curve. */
 export function publicKey(point: CompressedPoint): KeyObject {
   const uncompressed = ECDH.convertKey(point, 'prime256v1', undefined, undefined, 'uncompressed') as Buffer;
@@ -28,8 +36,6 @@ export function publicKey(point: CompressedPoint): KeyObject {
 /** V_i of every replica, by index. */
 export const receiptKeys = (statement: Statement): Map<number, KeyObject> =>
   new Map(statement.replicas.map(({ index, receiptKey }) => [index, publicKey(receiptKey)]));
-
-export const SIGNATURE_LENGTH = 64;
 
 /** ECDSA with SHA-256 over a transcript: r‖s, 64 bytes. */
 export const isSigned = (transcript: Transcript, signature: Uint8Array, key: KeyObject): boolean =>

@@ -5,13 +5,14 @@ import { type PrepareRequest, type PrepareResponse, PrepareResponseSchema } from
 import { HASH_LENGTH, type HashedBody, parseBody, shareOf } from '../../protocol/body.ts';
 import { offerFields, parseTicket, type Ticket } from '../../protocol/offer.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
+import { SIGNATURE_LENGTH } from '../../protocol/signature.ts';
 import { renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 import { finishTranscript } from '../../protocol/transcripts.ts';
 import { type Generation, type Guarded, heldBy } from '../ledger/guarded.ts';
 import { parseAccount } from './account.ts';
 import { forgetErased } from './forget.ts';
 import { expectMayReplace } from './ownership.ts';
-import { isSigned, parseCurvePoint, publicKey, SIGNATURE_LENGTH } from './p256.ts';
+import { isSigned, parseCurvePoint, publicKey } from './p256.ts';
 import type { Vault } from './vault.ts';
 
 /** What the client made, of the right form and with a share for this replica. */
@@ -145,8 +146,9 @@ async function store(vault: Vault, { body, bodyHash, point, proofKey }: Handover
     const seed = secret.expose();
     const enrolledAtMs = BigInt(Math.floor(clock.now()));
     const { evaluated, releaseElement } = ticket;
-    const mac = await token.prepare({ rid, g, bodyHash, seed, enrolledAtMs, point, evaluated, releaseElement });
-    return { index: self.index, seed: seed.slice(), enrolledAtMs, mac };
+    const { previous } = body;
+    const made = await token.prepare({ rid, g, previous, bodyHash, seed, enrolledAtMs, point, evaluated, releaseElement });
+    return { index: self.index, seed: seed.slice(), enrolledAtMs, ...made };
   } finally {
     secret.wipe();
   }

@@ -3,10 +3,11 @@ import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type PromoteRequest, type PromoteResponse, PromoteResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { G_LENGTH } from '../../protocol/body.ts';
-import { enrolledTranscript } from '../../protocol/transcripts.ts';
+import { enrolledTranscript, preparedTranscript } from '../../protocol/transcripts.ts';
 import type { Generation } from '../ledger/guarded.ts';
 import { holds } from '../ledger/register.ts';
 import { parseAccount } from './account.ts';
+import { isSignedByEnough } from './evidence.ts';
 import type { Vault } from './vault.ts';
 
 /** Promotes a generation that etcd committed, and signs that this replica serves it now, and none before it. */
@@ -25,10 +26,17 @@ export function promoteCommitted(vault: Vault, rid: Uint8Array, g: Uint8Array): 
   return vault.guard.promote(rid, g, (generation) => committedAs(vault, generation));
 }
 
-/** The number under which etcd committed the generation: this replica reads etcd itself, and believes what is as it has it itself. */
-async function committedAs({ register }: Vault, { body, bodyHash, subRecord }: Generation): Promise<bigint | undefined> {
-  const { attempts, record } = await register.read(body.rid);
+/**
+ * The number under which etcd committed the generation. etcd orders enrolments, and nothing else: that t replicas prepared this one, so that
+ * what it replaces may go, is shown by their signatures.
+ */
+async function committedAs(vault: Vault, { body, bodyHash, subRecord }: Generation): Promise<bigint | undefined> {
+  const { fleet } = vault.statement;
+  const { rid, g, epoch, previous } = body;
+  const { attempts, record } = await vault.register.read(rid);
   if (!attempts || attempts.state !== RecordState.LIVE) return undefined;
   if (!constantTimeEqual(attempts.g, body.g) || !constantTimeEqual(attempts.bodyHash, bodyHash)) return undefined;
-  return holds(record, subRecord) ? attempts.number : undefined;
+  if (!record || !holds(record, subRecord)) return undefined;
+  const prepared = (index: number) => preparedTranscript({ fleet, epoch, index, rid, g }, previous, bodyHash);
+  return isSignedByEnough(vault, record.subRecords, prepared, body) ? attempts.number : undefined;
 }

@@ -3,9 +3,10 @@ import { exactly } from '../../primitives/bytes.ts';
 import { type ReleaseRequest, type ReleaseResponse, ReleaseResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { G_LENGTH } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
+import { SIGNATURE_LENGTH } from '../../protocol/signature.ts';
 import { pointTranscript } from '../../protocol/transcripts.ts';
 import { parseAccount } from './account.ts';
-import { parseCurvePoint, SIGNATURE_LENGTH } from './p256.ts';
+import { parseCurvePoint } from './p256.ts';
 import { storedGeneration } from './stored-generation.ts';
 import type { Vault } from './vault.ts';
 

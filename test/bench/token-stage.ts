@@ -48,8 +48,8 @@ function makeRequests(token: ReplicaToken): Requests {
   const [seed, bodyHash, enrolledAtMs] = [randomBytes(32), randomBytes(32), 1_700_000_000_000n];
   const asked = { ...name, point, proofKey, seed, nonce: randomBytes(16), expiresAtMs: enrolledAtMs, changes: 0n };
   const { evaluated, releaseElement } = offer(token, asked);
-  const prepared = { ...name, bodyHash, seed, enrolledAtMs, point, evaluated, releaseElement };
-  const generation = { ...name, epoch, bodyHash, seed, enrolledAtMs, mac: prepare(token, prepared) };
+  const prepared = { ...name, previous: new Uint8Array(0), bodyHash, seed, enrolledAtMs, point, evaluated, releaseElement };
+  const generation = { ...name, epoch, bodyHash, seed, enrolledAtMs, mac: prepare(token, prepared).mac };
   const attempt = 1;
   const proof = signWith(a, proofTranscript({ ...name, fleet, epoch }, attempt, point, blindedBase).digest);
   return {

@@ -59,7 +59,8 @@ beforeAll(async () => {
   const generation = { rid: randomBytes(32), g: randomBytes(16), seed: randomBytes(32) };
   const offered = await token.offer({ ...generation, point: multiple(1n), ...ticketFields(A) });
   const body = { ...generation, bodyHash: randomBytes(32), enrolledAtMs: 1n };
-  stored = { ...body, epoch, mac: await token.prepare({ ...body, point: multiple(1n), ...offered }) };
+  const { mac } = await token.prepare({ ...body, previous: new Uint8Array(0), point: multiple(1n), ...offered });
+  stored = { ...body, epoch, mac };
   const scalars = Array.from({ length: 32 }, (_, i) => BigInt(i + 2));
   table = scalars.map((scalar) => [multiple(scalar), xOf(multiply(lift(offered.evaluated), scalar))]);
   events.length = 0; // of a machine so busy that opening took long

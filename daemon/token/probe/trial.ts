@@ -169,7 +169,7 @@ function refusals(token: ReplicaToken): void {
   const { stored, offered } = enrolled;
   expectRefusal('MALFORMED', 'a point off the curve', () => offer(token, { ...stored, ...ticketFields(1n), point: offCurve }));
   expectRefusal('TOKEN_FAULT', 'an offer that was another', () =>
-    prepare(token, { ...stored, ...offered, evaluated: offered.releaseElement }),
+    prepare(token, { ...stored, ...offered, previous: new Uint8Array(0), evaluated: offered.releaseElement }),
   );
   const [point, generation] = [multiple(7n), { ...stored, mac: flip(stored.mac) }];
   expectRefusal('MAC_REFUSED', 'a wrong MAC', () => evaluate(token, { generation, point, attempt: 1, limit: 3 }));

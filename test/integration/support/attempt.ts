@@ -39,7 +39,7 @@ export async function votes(world: World, request: VoteRequest, indices: readonl
 }
 
 export const evaluateRequest = ({ $typeName: _type, epoch: _epoch, ...voted }: VoteRequest, collected: readonly Vote[]): EvaluateRequest =>
-  create(EvaluateRequestSchema, { ...voted, votes: [...collected], wantBody: false });
+  create(EvaluateRequestSchema, { ...voted, votes: [...collected] });
 
 /** What a coordinator sends for a device that knows the code: to every holder the same. */
 export function releaseRequest(world: World, draft: Draft, { blinded: { point } }: Guess, attempt: number): ReleaseRequest {

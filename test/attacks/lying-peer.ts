@@ -1,0 +1,66 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import * as grpc from '@grpc/grpc-js';
+import { publicKeyOf, randomScalar } from '../../client/curve.ts';
+import { type Handlers, serviceDefinition } from '../../grpc/bridge.ts';
+import { ReplicaService } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import type { FleetPlaces } from '../integration/support/counted-fleet.ts';
+
+type Answers = Handlers<typeof ReplicaService, undefined>;
+
+/** Whoever has a replica's certificate, and neither its token nor its guard. It is quicker than anybody who writes to a disk. */
+export interface Lie {
+  readonly name: string;
+  readonly answers: (index: number) => Answers;
+}
+
+const x = () => publicKeyOf(randomScalar().expose()).slice(1);
+const signature = () => randomBytes(64);
+const ticketFor = (index: number) => ({
+  ...{ index, evaluated: x(), releaseElement: x(), nonce: randomBytes(16) },
+  ...{ expiresAtMs: BigInt(Date.now()) + 600_000n, changes: 0n, tag: randomBytes(32) },
+});
+
+const inventing = (index: number): Answers => ({
+  offer: async () => ({ offer: { ticket: ticketFor(index), signature: signature() } }),
+  prepare: async () => ({ subRecord: { index, value: randomBytes(72), signature: signature() } }),
+  promote: async () => ({ enrolled: { index, signature: signature() } }),
+  vote: async () => ({ vote: { index, signature: signature() } }),
+  evaluate: async () => ({ evaluation: { index, evaluated: x(), enrolledAtMs: 1n, signature: signature() } }),
+  release: async () => ({ release: { index, released: x(), signature: signature() } }),
+  forget: async () => ({}),
+  recall: async () => ({}),
+});
+
+const nothing = async () => ({});
+
+export const lies: readonly Lie[] = [
+  { name: 'invents what it signs', answers: inventing },
+  { name: 'speaks for another one', answers: () => inventing(1) },
+  {
+    name: 'says nothing',
+    answers: () => ({
+      ...{ offer: nothing, prepare: nothing, promote: nothing, vote: nothing },
+      ...{ evaluate: nothing, release: nothing, forget: nothing, recall: nothing },
+    }),
+  },
+];
+
+/** Listens where replica `index` did. Returns how it ends. */
+export async function lieAs({ replicas }: FleetPlaces, index: number, lie: Lie): Promise<() => void> {
+  const place = replicas[index - 1] as FleetPlaces['replicas'][number];
+  const server = new grpc.Server();
+  const answers = lie.answers(index);
+  const methods = ReplicaService.methods.map(({ localName }) => [
+    localName,
+    (call: grpc.ServerUnaryCall<never, object>, reply: grpc.sendUnaryData<object>) =>
+      answers[localName as keyof Answers](call.request, undefined).then((answer) => reply(null, answer as object), reply),
+  ]);
+  server.addService(serviceDefinition(ReplicaService), Object.fromEntries(methods) as grpc.UntypedServiceImplementation);
+  const pair = { private_key: readFileSync(place.tls.key), cert_chain: readFileSync(place.tls.cert) };
+  const credentials = grpc.ServerCredentials.createSsl(readFileSync(place.tls.ca), [pair], true);
+  await new Promise<void>((resolve, reject) =>
+    server.bindAsync(place.peer.replace('localhost', '127.0.0.1'), credentials, (error) => (error ? reject(error) : resolve())),
+  );
+  return () => server.forceShutdown();
+}
