@@ -1,19 +1,34 @@
 import { Command } from 'commander';
+import type { ErasureResult } from '../client/erase.ts';
+import { PUBLIC, writeNew } from '../fleet/produce/files.ts';
 import { VaultError } from '../primitives/errors.ts';
+import { encodeReceipts } from '../protocol/receipt.ts';
 import { withVault } from './open-vault.ts';
 import type { Output } from './output.ts';
 
+interface Options {
+  readonly yes?: true;
+  readonly receipts?: string;
+}
+
 export const eraseCommand = (output: Output): Command =>
   new Command('erase')
-    .description('replace a record by a tombstone: its backup key is lost unless a device still has it')
+    .description('erase a record for good: its backup key is lost unless a device still has it')
     .argument('<record>', "the account's pseudonym at its backup service")
     .option('--yes', 'do it')
-    .action(async (recordId: string, options: { readonly yes?: true }, command: Command) => {
+    .option('--receipts <file>', 'where the signatures go by which replicas say that nothing is left; must not exist')
+    .action(async (recordId: string, options: Options, command: Command) => {
       if (!options.yes) throw new VaultError('MALFORMED', `Nothing was done. Say --yes to erase ${recordId} for good.`);
       output.step('erasing');
-      const forgotten = await withVault(command, (vault) => vault.erase(recordId));
-      output.result(
-        { record: recordId, forgotten },
-        `${recordId} is erased. ${forgotten.length} replicas dropped it at once; the others do when they are back.`,
-      );
+      const result = await withVault(command, (vault) => vault.erase(recordId));
+      const { statement, erased, pending, proofs } = result;
+      if (options.receipts) writeNew(options.receipts, encodeReceipts({ statement, receipts: [], erasures: proofs }), PUBLIC);
+      output.result({ record: recordId, erased, pending }, inWords(recordId, result));
     });
+
+function inWords(recordId: string, { erased, pending }: ErasureResult): string {
+  const lines = [`${recordId} is erased. ${erased.length} replicas signed that nothing of it is left.`];
+  if (pending.length > 0)
+    lines.push(`${pending.length} more serve it no longer, and sign within about an hour: erase it again then for their signatures.`);
+  return lines.join('\n');
+}

@@ -60,7 +60,7 @@ function keepReceipts(file: string): ReceiptListener {
   writeNew(file, '', PUBLIC);
   return (statement, receipts) => {
     for (const receipt of receipts) kept.set(`${receipt.replica} ${receipt.attempt}`, receipt);
-    writeFileSync(file, encodeReceipts(statement, [...kept.values()]));
+    writeFileSync(file, encodeReceipts({ statement, receipts: [...kept.values()], erasures: [] }));
   };
 }
 

@@ -270,7 +270,7 @@ describe('two devices', () => {
 
 test('an erasure is one in both fleets', async () => {
   await deviceOf(old).enroll(input);
-  expect(await device().erase(RECORD)).toEqual([1, 2, 3]);
+  expect((await device().erase(RECORD)).erased).toEqual([1, 2, 3]);
   expect(await stateAt(old)).toBe('erased');
   [old, fresh] = [new SoftFleet(), new SoftFleet({ epoch: 2 })];
   await deviceOf(old).enroll(input);
@@ -341,7 +341,7 @@ describe('where the old fleet’s address leads to the new one', () => {
   test('an erasure is one, and a record that is unknown stays unknown', async () => {
     await expect(misled().recover(recovery)).rejects.toMatchObject({ code: 'RECORD_UNKNOWN' });
     await deviceOf(fresh).enroll(input);
-    expect(await misled().erase(RECORD)).toEqual([1, 2, 3]);
+    expect((await misled().erase(RECORD)).erased).toEqual([1, 2, 3]);
     expect(await stateAt(fresh)).toBe('erased');
   });
 

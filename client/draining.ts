@@ -1,14 +1,12 @@
-import { create } from '@bufbuild/protobuf';
 import { refusalOf, refuse } from '../fleet/verify/checks.ts';
 import { constantTimeEqual } from '../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../primitives/errors.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
-import { EraseRecordRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Statement } from '../protocol/statement.ts';
 import { ownerKey } from './derive.ts';
 import { type Description, describe, describeIfKnown } from './describe.ts';
+import { type ErasureResult, eraseGeneration } from './erase.ts';
 import type { Fleet } from './fleet.ts';
-import { insist } from './insist.ts';
 import type { VaultTransport } from './transport.ts';
 import type { Trust } from './trust.ts';
 import { ridOf, type Vault } from './vault.ts';
@@ -138,21 +136,15 @@ export async function drain({ draining }: Vault, { recordId, g, ownerKey, moved 
   }
 }
 
-/** Returns the replicas that dropped it at once. */
-async function eraseGeneration({ clock, transport }: Vault, recordId: string, g: Uint8Array): Promise<readonly number[]> {
-  const request = create(EraseRecordRequestSchema, { recordId, g });
-  return (await insist(clock, () => transport.eraseRecord(request))).forgotten;
-}
-
 /** In both fleets, the old one first: else a recovery in between would move it back. Throws RECORD_UNKNOWN if neither has it. */
-export async function eraseEverywhere(vault: Vault, recordId: string): Promise<readonly number[]> {
+export async function eraseEverywhere(vault: Vault, recordId: string): Promise<ErasureResult> {
   const left = await describeLeft(vault, recordId);
-  const forgotten = left && (await eraseGeneration(left.vault, recordId, left.current.g));
+  const erased = left && (await eraseGeneration(left.vault, recordId, left.current.g));
   try {
     const { g } = await describe(vault, recordId);
     return await eraseGeneration(vault, recordId, g);
   } catch (error) {
-    if (forgotten && isVaultError(error, 'RECORD_UNKNOWN')) return forgotten;
+    if (erased && isVaultError(error, 'RECORD_UNKNOWN')) return erased;
     throw error;
   }
 }

@@ -4,6 +4,7 @@ import type { Description } from './describe.ts';
 import { type DrainingFleet, eraseEverywhere, locate, trustReplaced } from './draining.ts';
 import { type EnrolInput, prepareEnrolment } from './enrol.ts';
 import type { Enrolment, EnrolmentResult } from './enrolment.ts';
+import type { ErasureResult } from './erase.ts';
 import { Fleet } from './fleet.ts';
 import { MadeAttempts } from './made-attempts.ts';
 import { type RecoverInput, Recoveries, type RecoveryResult } from './recover.ts';
@@ -91,8 +92,8 @@ export class VaultClient {
     return rehearse(this.#vault, input);
   }
 
-  /** Replaces the record by a tombstone. Returns the replicas that dropped it at once; the others do when they are back. */
-  async erase(recordId: string): Promise<readonly number[]> {
+  /** Erases the record for good. Replicas that are away do so when they are back; called again, it brings their signatures too. */
+  async erase(recordId: string): Promise<ErasureResult> {
     return eraseEverywhere(this.#vault, parseRecordId(recordId));
   }
 }

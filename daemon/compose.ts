@@ -101,6 +101,7 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
     clock,
     bounds: { limitMost: config.bounds.limit_most, coolDownLeast: config.bounds.cool_down_least_ms },
     ticketLife: config.ticket_life_ms,
+    eraseGrace: config.erase_grace_ms,
   };
   const peers = config.peers.map(({ index, address }) => connectPeer({ fleet: statement.fleet, index, address, tls: config.tls.peer }));
   undo.push(async () => {
@@ -185,7 +186,7 @@ async function openToOutside(
     const metrics = await serveMetrics(config.listen.metrics, events.registry);
     undo.push(async () => void metrics.close());
   }
-  begin(new Housekeeping(fleet, { grace: config.erase_grace_ms, interval: config.sweep_interval_ms }), undo);
+  begin(new Housekeeping(fleet, config.sweep_interval_ms), undo);
   const { store, token, tenure, guard } = fleet;
   const serving = new Serving({ health, events, clock, store, token, tenure, guard, onLost });
   serving.start();

@@ -17,6 +17,7 @@ export const errorCodes = {
   POLICY_REFUSED: 'limit, cool-down, threshold or replicas are outside what the fleet allows: mend the body',
   PROOF_REFUSED: 'the proof of the code is wrong: nothing was released and nothing was spent',
   MAC_REFUSED: 'a stored value is not what this token wrote: it was edited, or belongs elsewhere',
+  ERASURE_REFUSED: 'nothing shows that the record may be destroyed: have the frontend sign a fresh grant',
   VOTES_REFUSED: 'the votes do not show that t replicas counted this attempt',
   // The state of a record
   RECORD_UNKNOWN: 'no such record: enrol first',

@@ -8,6 +8,8 @@ import type { OfferFields, TicketFields } from './transcripts.ts';
 import { parseX, type XCoordinate } from './x-coordinate.ts';
 
 export const NONCE_LENGTH = 16;
+/** Of the name of a ticket secret. */
+export const SECRET_NAME_LENGTH = 8;
 
 /** A ticket whose every length was checked. Whether it holds is for the replica that made it to say. */
 export type Ticket = Brand<pb.Ticket & { readonly evaluated: XCoordinate; readonly releaseElement: XCoordinate }, 'Ticket'>;

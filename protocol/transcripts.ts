@@ -176,5 +176,11 @@ export interface ReleasedFields extends ReplicaView {
 export const releasedTranscript = (r: ReleasedFields) =>
   new Transcript('released', ...view(r), r.attempt, r.point, r.blindedBase, r.released, r.bodyHash);
 
+/** Signed by V_i once every attempt of the generation was counted in its guard, and the grace since then is over by its own clock. */
+export const spentTranscript = (v: ReplicaView) => new Transcript('spent', ...view(v));
+
+/** Signed by V_i once it holds nothing of the generation, and nothing that its seed could be made of again. It never serves it again. */
+export const erasedTranscript = (v: ReplicaView) => new Transcript('erased', ...view(v));
+
 /** What a grant for EraseRecord authorises, beside the g that it names. */
 export const eraseTranscript = (rid: Uint8Array, g: Uint8Array) => new Transcript('erase', rid, g);

@@ -1,10 +1,12 @@
+import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import { type Attempts, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type Attempts, ErasureSchema, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import type { HashedBody } from '../../protocol/body.ts';
-import { enrol, erase, eraseIfDue, isExhausted, notBefore, spend } from './attempts.ts';
+import { enrol, erase, eraseSpent, isExhausted, notBefore, spend } from './attempts.ts';
 
 const bytes = (fill: number, length = 16) => new Uint8Array(length).fill(fill);
 const none = new Uint8Array(0);
+const shown = create(ErasureSchema, { tenant: 'acme', recordId: 'a', grant: 'signed' });
 const point = (n: number) => bytes(n, 32);
 
 const body = (g: number, previous: Uint8Array, { hash = g, coolDownMs = 0n, limit = 2 } = {}) =>
@@ -46,7 +48,7 @@ describe('ENROL', () => {
   });
 
   it('does not bring an erased generation back', () => {
-    const erased = erase(enrolled(), bytes(1)).next as Attempts;
+    const erased = erase(enrolled(), bytes(1), shown).next as Attempts;
     expect(code(() => enrol(erased, body(1, none), 1))).toBe('GENERATION_CONFLICT');
     expect(enrol(erased, body(2, bytes(1)), 1).next?.state).toBe(RecordState.LIVE);
   });
@@ -84,22 +86,26 @@ describe('SPEND', () => {
   it('refuses what is unknown, replaced or erased', () => {
     expect(code(() => spend(undefined, bytes(1), point(1), 0))).toBe('RECORD_UNKNOWN');
     expect(code(() => spend(enrolled(), bytes(2), point(1), 0))).toBe('GENERATION_UNKNOWN');
-    const erased = erase(spent(enrolled(), 1), bytes(1)).next as Attempts;
+    const erased = erase(spent(enrolled(), 1), bytes(1), shown).next as Attempts;
     expect(code(() => spend(erased, bytes(1), point(1), 0))).toBe('ERASED');
   });
 });
 
 describe('ERASE', () => {
   it('leaves a tombstone that keeps g', () => {
-    expect(erase(spent(enrolled(), 1), bytes(1)).next).toMatchObject({ g: bytes(1), points: [], state: RecordState.ERASED });
+    expect(erase(spent(enrolled(), 1), bytes(1), shown).next).toMatchObject({ g: bytes(1), points: [], state: RecordState.ERASED });
   });
 
-  it('by housekeeping takes only what is exhausted, after the grace', () => {
+  it('keeps what shows that the generation may go', () => {
+    expect(erase(enrolled(), bytes(1), shown).next?.erasure).toEqual(shown);
+  });
+
+  it('by housekeeping takes only what is exhausted, and not what was enrolled meanwhile', () => {
     const one = spent(enrolled(), 1, 100);
     const two = spent(one, 2, 200);
-    expect(eraseIfDue(one, 9999, 50).next).toBeUndefined();
-    expect(eraseIfDue(two, 249, 50).next).toBeUndefined();
-    expect(eraseIfDue(two, 250, 50).next?.state).toBe(RecordState.ERASED);
-    expect(eraseIfDue(undefined, 250, 50).next).toBeUndefined();
+    expect(eraseSpent(one, bytes(1), shown).next).toBeUndefined();
+    expect(eraseSpent(two, bytes(2), shown).next).toBeUndefined();
+    expect(eraseSpent(two, bytes(1), shown).next?.state).toBe(RecordState.ERASED);
+    expect(eraseSpent(undefined, bytes(1), shown).next).toBeUndefined();
   });
 });

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import { type Attempts, AttemptsSchema, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type Attempts, AttemptsSchema, type Erasure, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import type { HashedBody } from '../../protocol/body.ts';
 
 // What each transaction does to the register a/<rid>, as pure steps from the value read to the value to write. No clock, no I/O.
@@ -74,17 +74,17 @@ export function spend(
   return { next, attempt: used + 1 };
 }
 
-/** ERASE: a tombstone keeps g, so that a late or repeated enrolment of it stays refused. Throws RECORD_UNKNOWN, GENERATION_UNKNOWN. */
-export function erase(current: Attempts | undefined, g: Uint8Array): Step {
+/** ERASE: a tombstone keeps g, so that a late or repeated enrolment of it stays refused, and what shows that it may go. Throws RECORD_UNKNOWN, GENERATION_UNKNOWN. */
+export function erase(current: Attempts | undefined, g: Uint8Array, erasure: Erasure): Step {
   const attempts = expect(current, g);
   if (attempts.state === ERASED) return { next: undefined };
-  return { next: create(AttemptsSchema, { ...attempts, points: [], state: ERASED }) };
+  return { next: create(AttemptsSchema, { ...attempts, points: [], state: ERASED, erasure }) };
 }
 
-/** ERASE by housekeeping: only what is exhausted, and only after the grace. What was enrolled anew in the meantime stays. */
-export function eraseIfDue(current: Attempts | undefined, now: Millis, grace: Millis): Step {
-  if (!current || !isExhausted(current) || Number(current.lastAttemptMs) + grace > now) return { next: undefined };
-  return erase(current, current.g);
+/** ERASE of what t replicas say is spent. What was enrolled anew in the meantime stays. */
+export function eraseSpent(current: Attempts | undefined, g: Uint8Array, erasure: Erasure): Step {
+  if (!current || !isExhausted(current) || !constantTimeEqual(current.g, g)) return { next: undefined };
+  return erase(current, g, erasure);
 }
 
 /** Earliest time of a new attempt. */

@@ -1,6 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
-import { type Counted, encodeCounted, encodeGeneration, type Generation, type Guarded } from './guarded.ts';
+import {
+  type Counted,
+  type Destroyed,
+  encodeCounted,
+  encodeDestroyed,
+  encodeGeneration,
+  type Generation,
+  type Guarded,
+} from './guarded.ts';
 import type { Operation } from './numbered-store.ts';
 
 // Which key of the guard's store holds what, and the writes that its changes are made of.
@@ -9,6 +17,7 @@ import type { Operation } from './numbered-store.ts';
 // prep/<rid>/<g>      generations that may have been committed
 // h/<rid>/<k>         attempts counted
 // full/<rid>          every attempt of the live generation is counted
+// gone/<rid>          the generation that was destroyed last
 // changes/<rid>       how often another generation, or none, became the one served
 // purge/<rid>/<uuid>  a key at which the files of the store may still hold a generation that was dropped
 export const keys = {
@@ -19,6 +28,7 @@ export const keys = {
   prepared: (rid: string, g = '') => `prep/${rid}/${g}`,
   counted: (rid: string, attempt?: number) => `h/${rid}/${attempt === undefined ? '' : String(attempt).padStart(3, '0')}`,
   full: (rid: string) => `full/${rid}`,
+  gone: (rid: string) => `gone/${rid}`,
   changes: (rid: string) => `changes/${rid}`,
   purge: (rid: string) => `purge/${rid}/`,
 };
@@ -36,6 +46,8 @@ export const putPrepared = (generation: Generation) => put(preparedKey(generatio
 export const putCounted = (rid: string, attempt: number, counted: Counted) => put(keys.counted(rid, attempt), encodeCounted(counted));
 
 export const putFull = (rid: string) => put(keys.full(rid), new Uint8Array(0));
+
+export const putGone = (rid: string, destroyed: Destroyed) => put(keys.gone(rid), encodeDestroyed(destroyed));
 
 /** A name of its own for each: one that comes while another one is purged is not taken for that. */
 const owePurge = (rid: string, key: string) => put(`${keys.purge(rid)}${randomUUID()}`, Buffer.from(key));

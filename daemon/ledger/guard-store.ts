@@ -1,10 +1,18 @@
 import { z } from 'zod';
 import type { Millis } from '../../primitives/brand.ts';
-import { type Bytes, toHex, uint64 } from '../../primitives/bytes.ts';
+import { type Bytes, constantTimeEqual, toHex, uint64 } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import { GroupCommit } from './group-commit.ts';
-import { clear, del, dropPrepared, keys, purgeLive, put, putCounted, putFull, putLive, putPrepared } from './guard-layout.ts';
-import { type Counted, decodeCounted, decodeGeneration, type Generation, type Guarded } from './guarded.ts';
+import { clear, del, dropPrepared, keys, purgeLive, put, putCounted, putFull, putGone, putLive, putPrepared } from './guard-layout.ts';
+import {
+  type Counted,
+  type Destroyed,
+  decodeCounted,
+  decodeDestroyed,
+  decodeGeneration,
+  type Generation,
+  type Guarded,
+} from './guarded.ts';
 import { decodeNumber, NumberedStore, type Operation } from './numbered-store.ts';
 import type { StoreMemory } from './transactions.ts';
 
@@ -45,15 +53,17 @@ export class GuardStore {
 
   async read(ridBytes: Uint8Array): Promise<Guarded> {
     const rid = toHex(ridBytes);
-    const [live, prepared, counted] = await Promise.all([
+    const [live, prepared, counted, gone] = await Promise.all([
       this.#store.get(keys.live(rid)),
       this.#store.entries(keys.prepared(rid)),
       this.#store.entries(keys.counted(rid)),
+      this.#store.get(keys.gone(rid)),
     ]);
     return {
       live: live && decodeGeneration(live),
       prepared: prepared.map(([, value]) => decodeGeneration(value)),
       counted: new Map(counted.map(([key, value]) => [Number(key.slice(-3)), decodeCounted(value)])),
+      destroyed: gone && decodeDestroyed(gone),
     };
   }
 
@@ -87,11 +97,21 @@ export class GuardStore {
     ]);
   }
 
-  /** Drops the live generation. What is prepared to replace it stays. */
-  async remove(ridBytes: Uint8Array, live: Generation, before: Guarded): Promise<void> {
+  /**
+   * Drops the generation that is `destroyed`, be it served or prepared, with the one that it was prepared to replace. What is prepared to
+   * replace it stays.
+   */
+  async destroy(ridBytes: Uint8Array, destroyed: Destroyed, before: Guarded): Promise<void> {
     const rid = toHex(ridBytes);
-    const removed = [del(keys.live(rid)), ...purgeLive(rid, live)];
-    await this.#store.write([...clear(rid, before, live.body.g), ...removed, await this.#countChange(rid)]);
+    const { g } = destroyed;
+    const { live, prepared } = before;
+    const own = prepared.find(({ body }) => constantTimeEqual(body.g, g));
+    const isLive = live && constantTimeEqual(live.body.g, own?.body.previous ?? g);
+    await this.#store.write([
+      ...(own ? dropPrepared(rid, own) : []),
+      ...(isLive ? [...clear(rid, before, g), del(keys.live(rid)), ...purgeLive(rid, live), await this.#countChange(rid)] : []),
+      putGone(rid, destroyed),
+    ]);
   }
 
   /** Whether the store's files may still hold a generation of the record that was dropped or replaced. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { toHex } from '../../primitives/bytes.ts';
 import type { VaultError } from '../../primitives/errors.ts';
 import { BodySchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
@@ -33,6 +34,7 @@ function generation(n: number, { limit = 2, coolDownMs = 0n, enrolledAtMs = BigI
   });
   return {
     ...parseBody(body),
+    madeWith: fill(n, 8),
     subRecord: { index: 1, enrolledAtMs, seed: fill(n, 32), mac: fill(n, 32), signature: fill(n, 64) },
     number: 0n,
   };
@@ -236,21 +238,26 @@ describe('prepared generations', () => {
   it('go with what is erased, but not those that replace it', async () => {
     await makeLive(generation(1));
     for (const n of [2, 3]) await guard.prepare(rid, async () => generation(n), notCommitted);
-    await guard.forget(rid, fill(1, 16));
+    await guard.destroy(rid, fill(1, 16), fill(0, 8));
     expect(await namesPrepared()).toEqual([2]);
   });
 });
 
 describe('forgetting', () => {
+  const destroyed = async () => {
+    const { g, madeWith } = (await guard.read(rid)).destroyed ?? { g: fill(0, 0), madeWith: fill(0, 0) };
+    return [g, madeWith].map(toHex);
+  };
+
   it('counts how often another generation was served, for ever', async () => {
     expect(await guard.changes(rid)).toBe(0n);
     await makeLive(generation(1));
     expect(await guard.changes(rid)).toBe(1n);
     await makeLive(generation(2));
     expect(await guard.changes(rid)).toBe(2n);
-    await guard.forget(rid, generation(1).body.g);
+    await guard.destroy(rid, generation(1).body.g, fill(0, 8));
     expect(await guard.changes(rid)).toBe(2n);
-    await guard.forget(rid, generation(2).body.g);
+    await guard.destroy(rid, generation(2).body.g, fill(0, 8));
     await guard.close();
     guard = await open();
     expect(await guard.changes(rid)).toBe(3n);
@@ -258,10 +265,30 @@ describe('forgetting', () => {
 
   it('drops only the generation named', async () => {
     const live = await makeLive(generation(1));
-    await guard.forget(rid, fill(2, 16));
+    await guard.destroy(rid, fill(2, 16), fill(0, 8));
     expect((await guard.read(rid)).live).toBeDefined();
-    await guard.forget(rid, live.body.g);
-    expect(await guard.read(rid)).toEqual({ live: undefined, prepared: [], counted: new Map() });
+    await guard.destroy(rid, live.body.g, fill(0, 8));
+    expect(await guard.read(rid)).toMatchObject({ live: undefined, prepared: [], counted: new Map(), destroyed: { g: live.body.g } });
+  });
+
+  it('takes what is only prepared as well, and what that was to replace', async () => {
+    await makeLive(generation(1));
+    await guard.prepare(rid, async () => generation(2), notCommitted);
+    await guard.destroy(rid, fill(2, 16), fill(0, 8));
+    expect(await guard.read(rid)).toMatchObject({ live: undefined, prepared: [] });
+    expect(await destroyed()).toEqual([fill(2, 16), fill(2, 8)].map(toHex));
+    expect(await guard.changes(rid)).toBe(2n);
+  });
+
+  it('remembers with which secret the seed was made, or may yet be made, also after a restart', async () => {
+    await makeLive(generation(1));
+    await guard.destroy(rid, fill(1, 16), fill(0, 8));
+    expect(await destroyed()).toEqual([fill(1, 16), fill(1, 8)].map(toHex));
+    await guard.destroy(rid, fill(7, 16), fill(9, 8));
+    await guard.close();
+    guard = await open();
+    await guard.destroy(rid, fill(7, 16), fill(0, 8));
+    expect(await destroyed()).toEqual([fill(7, 16), fill(9, 8)].map(toHex));
   });
 
   it('finds what is exhausted', async () => {

@@ -7,7 +7,7 @@ import type { Policy } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import type { AttemptName } from '../../protocol/transcripts.ts';
 import { coolDownEnd, coolingDown, exhausted } from './attempts.ts';
 import type { GuardStore } from './guard-store.ts';
-import type { Counted, Generation, Guarded } from './guarded.ts';
+import { type Counted, type Destroyed, type Generation, type Guarded, heldBy } from './guarded.ts';
 
 const MOST_PREPARED = 8; // enrolments that were begun and never finished, for each record
 const MOST_KNOWN = 1024; // a few KB each; a recovery asks for its record five times within a second
@@ -96,16 +96,21 @@ export class Guard {
   }
 
   /**
-   * Drops the generation g and everything of it, also from the files of the store. Where another one is live, nothing is dropped.
-   * Throws OUTCOME_UNKNOWN.
+   * Drops the generation g and everything of it, be it served or prepared, also from the files of the store, and remembers that it is gone
+   * for good. `newest`: the name of the ticket secret by which an offer of now could become a generation of that name, where none is here.
+   * Where another one is live, that stays. Returns what is remembered. Throws OUTCOME_UNKNOWN.
    */
-  async forget(rid: Uint8Array, g: Uint8Array): Promise<void> {
-    await this.#exclusively(rid, async (guarded) => {
-      if (!guarded.live || !constantTimeEqual(guarded.live.body.g, g)) return;
+  async destroy(rid: Uint8Array, g: Uint8Array, newest: Uint8Array): Promise<Destroyed> {
+    const destroyed = await this.#exclusively(rid, async (guarded) => {
+      if (guarded.destroyed && constantTimeEqual(guarded.destroyed.g, g)) return guarded.destroyed;
+      const held = heldBy(guarded).find(({ body }) => constantTimeEqual(body.g, g));
+      const gone = { g, madeWith: held?.madeWith ?? newest };
       this.#known.delete(toHex(rid));
-      await this.#store.remove(rid, guarded.live, guarded);
+      await this.#store.destroy(rid, gone, guarded);
+      return gone;
     });
     await this.expectPurged(rid);
+    return destroyed;
   }
 
   /** Returns once the files of the store hold no generation of the record that was dropped. Throws OUTCOME_UNKNOWN. */

@@ -36,6 +36,7 @@ function generation(n: number, of = rid): Generation {
   });
   return {
     ...parseBody(body),
+    madeWith: fill(n, 8),
     subRecord: { index: 1, enrolledAtMs: BigInt(n), seed: randomBytes(32), mac: fill(n), signature: fill(n, 64) },
     number: 0n,
   };
@@ -78,7 +79,7 @@ async function serve(which: Generation): Promise<Generation> {
 const preparedSeeds = async () => (await guard.read(rid)).prepared.map(({ subRecord }) => toHex(subRecord.seed));
 const seedOf = ({ subRecord }: Generation) => toHex(subRecord.seed);
 
-const forget = ({ body }: Generation) => guard.forget(body.rid, body.g);
+const forget = ({ body }: Generation) => guard.destroy(body.rid, body.g, fill(0, 8));
 
 /** A quarter of it is enough, in any file of the guard: LevelDB compresses, and may refer for some of its bytes to others. */
 async function isOnDisk({ subRecord }: Generation): Promise<boolean> {

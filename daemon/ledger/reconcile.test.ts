@@ -1,6 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import { type Attempts, AttemptsSchema, BodySchema, RecordSchema, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import {
+  type Attempts,
+  AttemptsSchema,
+  BodySchema,
+  ErasureSchema,
+  RecordSchema,
+  RecordState,
+} from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
 import { renderSubRecord } from '../../protocol/sub-record.ts';
 import { enrol, erase, isExhausted, spend } from './attempts.ts';
@@ -21,6 +28,7 @@ function generation(n: number, index: number, number = n): Generation {
   });
   return {
     ...parseBody(body),
+    madeWith: fill(n, 8),
     subRecord: { index, seed: hash(n), enrolledAtMs: 0n, mac: hash(n), signature: fill(n, 64) },
     number: BigInt(number),
   };
@@ -30,9 +38,10 @@ function generation(n: number, index: number, number = n): Generation {
 const guard = (index: number, n: number, counted: Record<number, number> = {}): Guarded => ({
   live: generation(n, index),
   prepared: [],
+  destroyed: undefined,
   counted: new Map(Object.entries(counted).map(([k, h]) => [Number(k), { pointHash: hash(h), atMs: h }])),
 });
-const empty: Guarded = { live: undefined, prepared: [], counted: new Map() };
+const empty: Guarded = { live: undefined, prepared: [], counted: new Map(), destroyed: undefined };
 
 /** What etcd was put back to: generation n with these points. */
 function snapshot(n: number, points: number[], state = RecordState.LIVE): Stored {
@@ -124,7 +133,7 @@ describe('after a restore of etcd', () => {
   it('numbers go on from the highest that was seen', () => {
     expect(reconciled(snapshot(5, []), [guard(1, 2), guard(2, 2)])?.attempts?.number).toBe(BEFORE + 1n);
     const later = { ...snapshot(1, []), attempts: create(AttemptsSchema, { number: BEFORE + 7n }) };
-    const tombstone = erase(reconciled(later, [guard(1, 4), guard(2, 4)])?.attempts, fill(4, 16)).next;
+    const tombstone = erase(reconciled(later, [guard(1, 4), guard(2, 4)])?.attempts, fill(4, 16), create(ErasureSchema)).next;
     expect(tombstone?.number).toBe(BEFORE + 8n);
   });
 

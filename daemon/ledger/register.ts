@@ -5,6 +5,7 @@ import type { Clock } from '../../primitives/clock.ts';
 import {
   type Attempts,
   AttemptsSchema,
+  type Erasure,
   type Record,
   RecordSchema,
   RecordState,
@@ -87,13 +88,13 @@ export class Register {
   }
 
   /** ERASE on a tenant's word. Throws as attempts.erase does. */
-  erase(rid: Uint8Array, g: Uint8Array): Promise<boolean> {
-    return this.#erase(rid, (current) => attempts.erase(current, g));
+  erase(rid: Uint8Array, g: Uint8Array, erasure: Erasure): Promise<boolean> {
+    return this.#erase(rid, (current) => attempts.erase(current, g, erasure));
   }
 
-  /** ERASE of an exhausted record whose grace is over; false where nothing was to erase. */
-  eraseIfDue(rid: Uint8Array, grace: Millis): Promise<boolean> {
-    return this.#erase(rid, (current) => attempts.eraseIfDue(current, this.#clock.now(), grace));
+  /** ERASE of what t replicas say is spent; false where nothing was to erase. */
+  eraseSpent(rid: Uint8Array, g: Uint8Array, erasure: Erasure): Promise<boolean> {
+    return this.#erase(rid, (current) => attempts.eraseSpent(current, g, erasure));
   }
 
   #erase(rid: Uint8Array, step: (current: Attempts | undefined) => attempts.Step): Promise<boolean> {

@@ -1,31 +1,97 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { exactly } from '../../primitives/bytes.ts';
-import { ForgetRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import { type Erasure, ErasureSchema, type Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { ForgetRequestSchema, SpentRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { EraseRecordRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { G_LENGTH } from '../../protocol/body.ts';
-import { eraseTranscript } from '../../protocol/transcripts.ts';
+import { erasedTranscript, spentTranscript } from '../../protocol/transcripts.ts';
 import type { Account } from '../vault/account.ts';
-import { askAll } from './fan-out.ts';
+import { expectErasure } from '../vault/erasure.ts';
+import { forget } from '../vault/forget.ts';
+import { expectOwn, expectSigned } from './believed.ts';
+import { askAll, askEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
+import type { Participant } from './participant.ts';
+import { reconciling } from './reconcile.ts';
 
 const FORGET_GRACE: Millis = 500;
 
-/** Erases on a tenant's word. Returns the replicas that dropped the generation at once; the others do when they start. */
-export async function eraseRecord(fleet: Fleet, account: Account, request: EraseRecordRequest): Promise<number[]> {
-  const { vault, events } = fleet;
-  const g = exactly(G_LENGTH, request.g, 'g');
-  const { rid } = account;
-  const authorises = eraseTranscript(rid, g).digest;
-  await vault.grants.verify(request.grant, { ...account, fleet: vault.statement.fleet, operation: 'erase', g, authorises });
-  await vault.register.erase(rid, g);
-  events.erased(rid, 'asked');
-  return forgetEverywhere(fleet, rid);
+/** What the replicas did about an erasure. */
+interface Erased {
+  /** Signed that nothing of the generation is left. */
+  readonly erased: Signed[];
+  /** Serve it no more, and will sign once they cannot make its seed again. */
+  readonly pending: number[];
 }
 
-export async function forgetEverywhere({ vault, participants }: Fleet, rid: Uint8Array): Promise<number[]> {
-  const message = create(ForgetRequestSchema, { rid });
+/** Erases on a tenant's word. */
+export async function eraseRecord(fleet: Fleet, account: Account, request: EraseRecordRequest): Promise<Erased> {
+  const { vault, events } = fleet;
+  const g = exactly(G_LENGTH, request.g, 'g');
+  const { rid, tenant, recordId } = account;
+  const erasure = create(ErasureSchema, { tenant, recordId, grant: request.grant });
+  await expectErasure(vault, rid, g, erasure);
+  await vault.register.erase(rid, g, erasure);
+  events.erased(rid, 'asked');
+  return forgetEverywhere(fleet, rid, g, erasure);
+}
+
+/** Erases a record that was spent, once t replicas say that its grace is over. */
+export async function eraseSpent(fleet: Fleet, rid: Uint8Array, g: Uint8Array): Promise<void> {
+  const { vault, participants, events } = fleet;
+  const { threshold, epoch, fleet: name } = vault.statement;
+  const message = create(SpentRequestSchema, { rid, g });
+  const ask = async ({ index, calls }: Participant) => {
+    const { spent } = await calls.spent(message);
+    if (!spent) throw new VaultError('NOT_ENOUGH_REPLICAS', `Replica ${index} has not counted every attempt, or keeps the record for now.`);
+    const { signature } = expectOwn(fleet, spent, index);
+    expectSigned(fleet, index, spentTranscript({ fleet: name, epoch, index, rid, g }), signature, 'that the record is spent');
+    return spent;
+  };
+  const { answers } = await askAll(participants, ask, { enough: threshold, grace: 0, clock: vault.clock });
+  if (answers.size < threshold) return;
+  const erasure = create(ErasureSchema, { spent: [...answers.values()] });
+  if (!(await reconciling(fleet, rid, () => vault.register.eraseSpent(rid, g, erasure)))) return;
+  events.erased(rid, 'exhausted');
+  await forgetEverywhere(fleet, rid, g, erasure);
+}
+
+/** For a replica that was not told in time: t others sign that they destroyed it. Throws NOT_ENOUGH_REPLICAS. */
+export async function eraseAsOthersDid(fleet: Fleet, rid: Uint8Array, g: Uint8Array): Promise<void> {
+  const { vault, participants } = fleet;
+  const { threshold } = vault.statement;
+  const others = participants.filter(({ index }) => index !== vault.self.index);
+  const askToForgetNow = askToForget(fleet, rid, g, undefined);
+  const ask = async (participant: Participant) => {
+    const erased = await askToForgetNow(participant);
+    if (!erased) throw new VaultError('NOT_ENOUGH_REPLICAS', `Replica ${participant.index} can still make the seed again; ask later.`);
+    return erased;
+  };
+  const erased = await askEnough(others, ask, { enough: threshold, grace: 0, clock: vault.clock });
+  await forget(vault, create(ForgetRequestSchema, { rid, g, erasure: { erased } }));
+}
+
+async function forgetEverywhere(fleet: Fleet, rid: Uint8Array, g: Uint8Array, erasure: Erasure): Promise<Erased> {
+  const { vault, participants } = fleet;
   const options = { enough: vault.statement.threshold, grace: FORGET_GRACE, clock: vault.clock };
-  const { answers } = await askAll(participants, ({ calls }) => calls.forget(message), options);
-  return [...answers.keys()].sort((a, b) => a - b);
+  const { answers } = await askAll(participants, askToForget(fleet, rid, g, erasure), options);
+  const inOrder = [...answers].sort(([a], [b]) => a - b);
+  return {
+    erased: inOrder.map(([, erased]) => erased).filter((erased) => erased !== undefined),
+    pending: inOrder.filter(([, erased]) => !erased).map(([index]) => index),
+  };
+}
+
+function askToForget(fleet: Fleet, rid: Uint8Array, g: Uint8Array, erasure: Erasure | undefined) {
+  const { fleet: name, epoch } = fleet.vault.statement;
+  const message = create(ForgetRequestSchema, erasure ? { rid, g, erasure } : { rid, g });
+  return async ({ index, calls }: Participant): Promise<Signed | undefined> => {
+    const { erased } = await calls.forget(message);
+    if (!erased) return undefined;
+    const { signature } = expectOwn(fleet, erased, index);
+    expectSigned(fleet, index, erasedTranscript({ fleet: name, epoch, index, rid, g }), signature, 'that it destroyed the generation');
+    return erased;
+  };
 }

@@ -1,9 +1,11 @@
 import pLimit from 'p-limit';
 import type { Millis } from '../../primitives/brand.ts';
 import { toHex } from '../../primitives/bytes.ts';
+import { isExhausted } from '../ledger/attempts.ts';
 import { allOf } from '../ledger/register.ts';
 import { settle } from '../vault/settle.ts';
-import { forgetEverywhere } from './erase.ts';
+import { wouldSaySpent } from '../vault/spent.ts';
+import { eraseAsOthersDid, eraseSpent } from './erase.ts';
 import type { Fleet } from './fleet.ts';
 import { reconciling } from './reconcile.ts';
 import { Rounds } from './rounds.ts';
@@ -20,7 +22,6 @@ const PAGES_A_SWEEP = 50; // of the round through all records: 50 reads a minute
  */
 export class Housekeeping extends Rounds {
   readonly #fleet: Fleet;
-  readonly #grace: Millis;
   /** Every record was tried once since the start. */
   #isSettled = false;
   /** Records that failed then or later, to try again at each sweep. */
@@ -29,7 +30,7 @@ export class Housekeeping extends Rounds {
   #roundAt: Uint8Array | undefined;
   #isBegun = false;
 
-  constructor(fleet: Fleet, { grace, interval }: { readonly grace: Millis; readonly interval: Millis }) {
+  constructor(fleet: Fleet, interval: Millis) {
     super(fleet.vault.clock, async () => {
       const { monotonic } = fleet.vault.clock;
       const began = monotonic();
@@ -37,7 +38,6 @@ export class Housekeeping extends Rounds {
       return Math.max(0, interval - (monotonic() - began));
     });
     this.#fleet = fleet;
-    this.#grace = grace;
   }
 
   /** Settles first, then sweeps. What fails is made again at the next turn. */
@@ -63,12 +63,13 @@ export class Housekeeping extends Rounds {
     await this.#settle(failures);
   }
 
+  /** The time in etcd only says when the others may be asked: they go by their own. */
   async #eraseIfDue(rid: Uint8Array, since: Millis): Promise<void> {
-    const { vault, events } = this.#fleet;
-    if (since + this.#grace > vault.clock.now()) return;
-    if (!(await reconciling(this.#fleet, rid, () => vault.register.eraseIfDue(rid, this.#grace)))) return;
-    events.erased(rid, 'exhausted');
-    await forgetEverywhere(this.#fleet, rid);
+    const { vault } = this.#fleet;
+    const { attempts } = await reconciling(this.#fleet, rid, () => vault.register.read(rid));
+    if (!attempts || !isExhausted(attempts)) return;
+    const mayBeDue = since + vault.eraseGrace <= vault.clock.now();
+    if (mayBeDue || (await wouldSaySpent(vault, rid, attempts.g))) await eraseSpent(this.#fleet, rid, attempts.g);
   }
 
   /**
@@ -117,7 +118,8 @@ export class Housekeeping extends Rounds {
     const settleOne = async (rid: Uint8Array) => {
       if (this.isStopped) return;
       try {
-        await reconciling(this.#fleet, rid, () => settle(this.#fleet.vault, rid));
+        const tombstone = await reconciling(this.#fleet, rid, () => settle(this.#fleet.vault, rid));
+        if (tombstone.state === 'unshown') await eraseAsOthersDid(this.#fleet, rid, tombstone.g);
         this.#left.delete(toHex(rid));
       } catch (error) {
         this.#left.set(toHex(rid), rid);

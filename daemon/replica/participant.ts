@@ -7,6 +7,7 @@ import { prepare } from '../vault/prepare.ts';
 import { promote } from '../vault/promote.ts';
 import { recall } from '../vault/recall.ts';
 import { release } from '../vault/release.ts';
+import { spent } from '../vault/spent.ts';
 import type { Vault } from '../vault/vault.ts';
 import { vote } from '../vault/vote.ts';
 
@@ -31,6 +32,7 @@ export function localParticipant(vault: Vault): Participant {
       vote: (request) => vote(vault, request),
       evaluate: (request) => evaluate(vault, request),
       release: (request) => release(vault, request),
+      spent: (request) => spent(vault, request),
       forget: (request) => forget(vault, request),
       recall: (request) => recall(vault, request),
     },

@@ -16,7 +16,10 @@ const body = create(BodySchema, {
   ...{ ownerKey: hash, previous: new Uint8Array(0), payload: new Uint8Array(60), proofKey: point, releaseBase: point },
 });
 const generation = (number = 1n, index = 2, length = 72) =>
-  create(GenerationSchema, { body, subRecord: create(SubRecordSchema, { index, value: new Uint8Array(length) }), number });
+  create(GenerationSchema, {
+    ...{ body, number, ticketSecret: new Uint8Array(8) },
+    subRecord: create(SubRecordSchema, { index, value: new Uint8Array(length), signature: new Uint8Array(64) }),
+  });
 const counted = (attempt: number, atMs = 0n) => create(CountedSchema, { attempt, pointHash: hash, atMs });
 const parse = (recalled: Recalled) => parseRecalled(create(RecallResponseSchema, recalled), 2);
 

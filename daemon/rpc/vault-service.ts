@@ -44,7 +44,6 @@ export function vaultService(fleet: Fleet): Handlers<typeof VaultService, string
       forAccount(tenant, request.recordId, async (account) => ({ enrolled: await finishEnrollment(fleet, account, request) })),
     beginRecovery: (request, tenant) => inEpoch(tenant, request, (account) => beginRecovery(fleet, account, request)),
     finishRecovery: (request, tenant) => inEpoch(tenant, request, (account) => finishRecovery(fleet, account, request)),
-    eraseRecord: (request, tenant) =>
-      forAccount(tenant, request.recordId, async (account) => ({ forgotten: await eraseRecord(fleet, account, request) })),
+    eraseRecord: (request, tenant) => forAccount(tenant, request.recordId, (account) => eraseRecord(fleet, account, request)),
   };
 }

@@ -1,48 +1,63 @@
-import { expect, it, vi } from 'vitest';
+import { create } from '@bufbuild/protobuf';
+import { beforeEach, expect, it, vi } from 'vitest';
 import { VaultError } from '../../primitives/errors.ts';
-import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { ErasureSchema, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { forgetErased } from './forget.ts';
 import type { Vault } from './vault.ts';
 
-const [first, second] = [new Uint8Array(16).fill(1), new Uint8Array(16).fill(2)] as const;
+// Which evidence is believed, live fleets show: test/attacks, test/integration. Here is what a tombstone does to what a guard holds.
 
-/** etcd shows generation `second`, number 2; this guard serves another one, or the same. */
-function holding(g: Uint8Array, number: bigint, state = RecordState.ERASED) {
-  const forget = vi.fn();
-  const register = { read: async () => ({ attempts: { state, g: second, number: 2n } }) };
-  const expectPurged = vi.fn();
-  const guard = { read: async () => ({ live: { body: { g }, number } }), forget, expectPurged };
-  return { vault: { register, guard } as unknown as Vault, forget, expectPurged };
+const [first, second] = [new Uint8Array(16).fill(1), new Uint8Array(16).fill(2)] as const;
+const rid = new Uint8Array(32);
+const destroy = vi.fn();
+const expectPurged = vi.fn();
+beforeEach(() => void [destroy, expectPurged].map((mock) => mock.mockReset()));
+
+interface Held {
+  readonly live?: Uint8Array;
+  readonly prepared?: Uint8Array;
+  readonly destroyed?: Uint8Array;
 }
 
-const rid = new Uint8Array(32);
+/** etcd shows generation `second` erased, with nothing that shows it. */
+function holding({ live, prepared, destroyed }: Held, state = RecordState.ERASED): Vault {
+  const attempts = { state, g: second, number: 2n, erasure: create(ErasureSchema) };
+  const body = (g: Uint8Array) => ({ body: { g } });
+  const guarded = {
+    live: live && body(live),
+    prepared: prepared ? [body(prepared)] : [],
+    destroyed: destroyed && { g: destroyed, madeWith: first },
+  };
+  const statement = { fleet: 'test', epoch: 1, threshold: 2 };
+  return {
+    ...{ statement, receiptKeys: new Map(), tickets: { newest: () => first } },
+    ...{ register: { read: async () => ({ attempts }) }, guard: { read: async () => guarded, destroy, expectPurged } },
+  } as unknown as Vault;
+}
 
-it('forgets the generation that was erased', async () => {
-  const { vault, forget } = holding(second, 2n);
-  expect(await forgetErased(vault, rid)).toBe(true);
-  expect(forget).toHaveBeenCalledWith(rid, second);
+it.each<[string, Held]>([
+  ['served', { live: second }],
+  ['prepared', { live: first, prepared: second }],
+])('keeps what is %s where etcd says that it was erased, and nothing shows it', async (_, held) => {
+  expect(await forgetErased(holding(held), rid)).toEqual({ state: 'unshown', g: second });
+  expect(destroy).not.toHaveBeenCalled();
 });
 
-it('forgets a generation whose re-enrolment it missed before the erasure', async () => {
-  const { vault, forget } = holding(first, 1n);
-  expect(await forgetErased(vault, rid)).toBe(true);
-  expect(forget).toHaveBeenCalledWith(rid, first);
-});
-
-it('keeps a generation that is later than the erasure', async () => {
-  const { vault, forget } = holding(first, 3n);
-  expect(await forgetErased(vault, rid)).toBe(true);
-  expect(forget).not.toHaveBeenCalled();
+it.each<[string, Held]>([
+  ['holds another one', { live: first }],
+  ['holds none', {}],
+  ['destroyed it', { live: first, destroyed: second }],
+])('has nothing to do where it %s', async (_, held) => {
+  expect(await forgetErased(holding(held), rid)).toEqual({ state: 'gone' });
+  expect(destroy).not.toHaveBeenCalled();
 });
 
 it('does not say so while the guard’s files may still hold what was dropped before', async () => {
-  const { vault, expectPurged } = holding(first, 3n);
   expectPurged.mockRejectedValue(new VaultError('OUTCOME_UNKNOWN', 'the disk is full'));
-  await expect(forgetErased(vault, rid)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+  await expect(forgetErased(holding({ destroyed: second }), rid)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
 });
 
 it('keeps what etcd does not show erased', async () => {
-  const { vault, forget } = holding(first, 1n, RecordState.LIVE);
-  expect(await forgetErased(vault, rid)).toBe(false);
-  expect(forget).not.toHaveBeenCalled();
+  expect(await forgetErased(holding({ live: second }, RecordState.LIVE), rid)).toEqual({ state: 'none' });
+  expect(destroy).not.toHaveBeenCalled();
 });

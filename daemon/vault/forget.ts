@@ -1,29 +1,59 @@
 import { create } from '@bufbuild/protobuf';
 import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
-import { VaultError } from '../../primitives/errors.ts';
-import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { isVaultError } from '../../primitives/errors.ts';
+import { type Erasure, RecordState, type Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type ForgetRequest, type ForgetResponse, ForgetResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { HASH_LENGTH } from '../../protocol/body.ts';
+import { G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
+import { erasedTranscript } from '../../protocol/transcripts.ts';
+import type { Guarded } from '../ledger/guarded.ts';
+import { heldBy } from '../ledger/guarded.ts';
+import { expectErasure } from './erasure.ts';
 import type { Vault } from './vault.ts';
 
-/** Drops the generation of a record that etcd shows erased. Throws GENERATION_CONFLICT where it does not. */
+/** Destroys a generation for good, and signs that it did. Throws as `expectErasure` does, OUTCOME_UNKNOWN. */
 export async function forget(vault: Vault, request: ForgetRequest): Promise<ForgetResponse> {
   const rid = exactly(HASH_LENGTH, request.rid, 'rid');
-  if (!(await forgetErased(vault, rid)))
-    throw new VaultError('GENERATION_CONFLICT', 'The record is not erased in etcd; its generation stays.');
-  return create(ForgetResponseSchema);
+  const g = exactly(G_LENGTH, request.g, 'g');
+  const erased = await destroy(vault, rid, g, request.erasure);
+  return create(ForgetResponseSchema, erased ? { erased } : {});
 }
 
+/** Undefined while the seed could still be made again, of a ticket and of a secret in this memory: whoever asks again later gets it. */
+async function destroy(vault: Vault, rid: Uint8Array, g: Uint8Array, erasure: Erasure | undefined): Promise<Signed | undefined> {
+  const { statement, self, guard, tickets, token } = vault;
+  if (!isDestroyed(await guard.read(rid), g)) await expectErasure(vault, rid, g, erasure);
+  const { madeWith } = await guard.destroy(rid, g, tickets.newest());
+  if (tickets.keeps(madeWith)) return undefined;
+  const { fleet, epoch } = statement;
+  const { index } = self;
+  const signature = await token.sign(erasedTranscript({ fleet, epoch, index, rid, g }).digest);
+  return { $typeName: 'backupvault.v1.Signed', index, signature };
+}
+
+const isDestroyed = ({ destroyed }: Guarded, g: Uint8Array): boolean => destroyed !== undefined && constantTimeEqual(destroyed.g, g);
+
 /**
- * Whether etcd shows the record erased; if so, the generation that was erased is gone from the guard, and from its files, and so is one
- * before it. Throws OUTCOME_UNKNOWN where the files may still hold it.
+ * What a tombstone in etcd means to this replica. `unshown`: what it says was erased is held here, and nothing that can be verified now
+ * shows that it was, as when the grant has expired: then it stays until others show it.
  */
-export async function forgetErased({ register, guard }: Vault, rid: Uint8Array): Promise<boolean> {
+export type Tombstone = { readonly state: 'none' | 'gone' } | { readonly state: 'unshown'; readonly g: Uint8Array };
+
+/** Destroys what etcd shows erased, if it is shown by more than etcd's word. Throws OUTCOME_UNKNOWN where files may still hold it. */
+export async function forgetErased(vault: Vault, rid: Uint8Array): Promise<Tombstone> {
+  const { register, guard, tickets } = vault;
   const { attempts } = await register.read(rid);
-  if (attempts?.state !== RecordState.ERASED) return false;
-  const { live } = await guard.read(rid);
-  // One of an earlier number is here where this replica missed the re-enrolment that came before the erasure, too.
-  if (live && (constantTimeEqual(live.body.g, attempts.g) || live.number < attempts.number)) await guard.forget(rid, live.body.g);
-  else await guard.expectPurged(rid); // an earlier attempt may have got so far
-  return true;
+  if (attempts?.state !== RecordState.ERASED) return { state: 'none' };
+  const { g, erasure } = attempts;
+  const guarded = await guard.read(rid);
+  if (!isDestroyed(guarded, g) && heldBy(guarded).some(({ body }) => constantTimeEqual(body.g, g))) {
+    try {
+      await expectErasure(vault, rid, g, erasure);
+    } catch (error) {
+      if (isVaultError(error)) return { state: 'unshown', g };
+      throw error;
+    }
+    await guard.destroy(rid, g, tickets.newest());
+  }
+  await guard.expectPurged(rid); // an earlier attempt may have got so far
+  return { state: 'gone' };
 }

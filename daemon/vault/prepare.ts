@@ -52,8 +52,9 @@ export async function prepare(vault: Vault, request: PrepareRequest): Promise<Pr
     expectFinished(vault, handover, ticket);
     expectInTime(vault, ticket);
     await expectUnchanged(vault, guarded, handover, ticket);
-    subRecord = await store(vault, handover, ticket);
-    return { body, bodyHash, subRecord, number: 0n };
+    const stored = await store(vault, handover, ticket);
+    subRecord = stored.subRecord;
+    return { body, bodyHash, ...stored, number: 0n };
   };
   await vault.guard.prepare(body.rid, make, async () => (await vault.register.read(body.rid)).attempts?.g);
   return create(PrepareResponseSchema, { subRecord: renderSubRecord(subRecord as SubRecord) });
@@ -92,6 +93,8 @@ function expectFleetPolicy({ statement, bounds }: Vault, { body }: HashedBody): 
 
 /** The sub-record of this same generation, if it is here already. Throws GENERATION_CONFLICT for another body under the same g. */
 function findSame(guarded: Guarded, { body, bodyHash }: HashedBody): SubRecord | undefined {
+  if (guarded.destroyed && constantTimeEqual(guarded.destroyed.g, body.g))
+    throw new VaultError('GENERATION_CONFLICT', 'This g was erased; start again with a fresh g.');
   const same = heldBy(guarded).find((generation) => constantTimeEqual(generation.body.g, body.g));
   if (!same) return undefined;
   if (constantTimeEqual(same.bodyHash, bodyHash)) return same.subRecord;
@@ -137,18 +140,22 @@ async function expectUnchanged({ guard }: Vault, { live }: Guarded, { body }: Ha
 }
 
 /** Has the token compute what was offered once more: what it would not find again is not stored. Throws TICKET_REFUSED, TOKEN_FAULT. */
-async function store(vault: Vault, { body, bodyHash, point, proofKey }: Handover, ticket: Ticket): Promise<SubRecord> {
+async function store(
+  vault: Vault,
+  { body, bodyHash, point, proofKey }: Handover,
+  ticket: Ticket,
+): Promise<Pick<Generation, 'subRecord' | 'madeWith'>> {
   const { statement, self, token, tickets, clock } = vault;
   const { rid, g } = body;
   const asked = { fleet: statement.fleet, epoch: statement.epoch, index: self.index, rid, g, point, proofKey };
-  const secret = tickets.seedOf(offerFields(asked, ticket), ticket.tag);
+  const { seed: secret, madeWith } = tickets.seedOf(offerFields(asked, ticket), ticket.tag);
   try {
     const seed = secret.expose();
     const enrolledAtMs = BigInt(Math.floor(clock.now()));
     const { evaluated, releaseElement } = ticket;
     const { previous } = body;
     const made = await token.prepare({ rid, g, previous, bodyHash, seed, enrolledAtMs, point, evaluated, releaseElement });
-    return { index: self.index, seed: seed.slice(), enrolledAtMs, ...made };
+    return { subRecord: { index: self.index, seed: seed.slice(), enrolledAtMs, ...made }, madeWith };
   } finally {
     secret.wipe();
   }

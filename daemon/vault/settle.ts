@@ -1,15 +1,20 @@
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { heldBy } from '../ledger/guarded.ts';
 import { holds } from '../ledger/register.ts';
-import { forgetErased } from './forget.ts';
+import { forgetErased, type Tombstone } from './forget.ts';
 import type { Vault } from './vault.ts';
 
 /**
- * Makes one record agree in this replica's guard and in etcd, after either missed something: what etcd shows erased goes from the
- * guard; a sub-record that etcd lacks, because it was restored while this replica was away, is added, be it served or only prepared here.
+ * Makes one record agree in this replica's guard and in etcd, after either missed something: what was erased goes from the guard; a
+ * sub-record that etcd lacks, because it was restored while this replica was away, is added, be it served or only prepared here.
  */
-export async function settle(vault: Vault, rid: Uint8Array): Promise<void> {
-  if (await forgetErased(vault, rid)) return;
+export async function settle(vault: Vault, rid: Uint8Array): Promise<Tombstone> {
+  const tombstone = await forgetErased(vault, rid);
+  if (tombstone.state === 'none') await addToEtcd(vault, rid);
+  return tombstone;
+}
+
+async function addToEtcd(vault: Vault, rid: Uint8Array): Promise<void> {
   const { guard, register } = vault;
   const guarded = await guard.read(rid);
   const { attempts, record } = await register.readCurrent(rid);

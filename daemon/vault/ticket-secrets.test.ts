@@ -30,7 +30,7 @@ function issued(of: OfferFields = offer) {
   return { seed: Buffer.from(seed.expose()), tag: tagOf(seed, of) };
 }
 
-const take = (tag: Uint8Array, of: OfferFields = offer) => Buffer.from(secrets.seedOf(of, tag).expose());
+const take = (tag: Uint8Array, of: OfferFields = offer) => Buffer.from(secrets.seedOf(of, tag).seed.expose());
 const refused = expect.objectContaining({ code: 'TICKET_REFUSED' });
 
 it('a seed of 32 bytes is found again by its ticket, and only by that', () => {

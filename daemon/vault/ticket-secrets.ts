@@ -1,9 +1,10 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Millis } from '../../primitives/brand.ts';
-import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { type Bytes, constantTimeEqual } from '../../primitives/bytes.ts';
 import type { Clock } from '../../primitives/clock.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
+import { SECRET_NAME_LENGTH } from '../../protocol/offer.ts';
 import type { Transcript } from '../../protocol/transcript.ts';
 import { type OfferFields, seedTranscript, type TicketFields, ticketTranscript } from '../../protocol/transcripts.ts';
 
@@ -11,6 +12,8 @@ import { type OfferFields, seedTranscript, type TicketFields, ticketTranscript }
 export const SECRET_LIFE: Millis = 60 * 60 * 1000;
 
 interface TicketSecret {
+  /** Random, and no secret. */
+  readonly name: Bytes;
   /** 32 bytes. */
   readonly bytes: SecretBytes;
   /** Of the monotonic clock: when the last ticket is made with it. */
@@ -42,23 +45,35 @@ export class TicketSecrets {
   }
 
   /**
-   * The seed of an offer that has this tag, which the caller wipes. Throws TICKET_REFUSED where this replica made none such since it
-   * started, or so long ago that its ticket has expired.
+   * The seed of an offer that has this tag, which the caller wipes, and the name of the secret that it was made with. Throws TICKET_REFUSED
+   * where this replica made none such since it started, or so long ago that its ticket has expired.
    */
-  seedOf(offer: OfferFields, tag: Uint8Array): SecretBytes {
+  seedOf(offer: OfferFields, tag: Uint8Array): { readonly seed: SecretBytes; readonly madeWith: Bytes } {
     this.turn();
-    for (const { bytes } of this.#secrets) {
+    for (const { name, bytes } of this.#secrets) {
       const seed = mac(bytes, seedTranscript(offer));
       const expected = mac(seed, ticketTranscript(offer));
       const isIt = constantTimeEqual(expected.expose(), tag);
       expected.wipe();
-      if (isIt) return seed;
+      if (isIt) return { seed, madeWith: name };
       seed.wipe();
     }
     throw new VaultError(
       'TICKET_REFUSED',
       'The ticket is not of this replica since it started, or not for these values; begin the enrolment again with a fresh g.',
     );
+  }
+
+  /** The name of the newest secret: once that is wiped, no seed of an earlier offer can be made again. */
+  newest(): Bytes {
+    this.turn();
+    return this.#secrets[0]?.name ?? new Uint8Array(SECRET_NAME_LENGTH);
+  }
+
+  /** Whether seeds that were made with it can be made again. */
+  keeps(name: Uint8Array): boolean {
+    this.turn();
+    return this.#secrets.some((secret) => constantTimeEqual(secret.name, name));
   }
 
   /** Does what is due, and says how long nothing will be. To be called again then, whether tickets are asked for or not. */
@@ -84,7 +99,7 @@ export class TicketSecrets {
     const random = randomBytes(32);
     const bytes = new SecretBytes(random);
     random.fill(0);
-    return { bytes, usedUntil: this.#clock.monotonic() + SECRET_LIFE };
+    return { name: new Uint8Array(randomBytes(SECRET_NAME_LENGTH)), bytes, usedUntil: this.#clock.monotonic() + SECRET_LIFE };
   }
 }
 

@@ -23,4 +23,6 @@ export interface Vault {
   readonly clock: Clock;
   readonly bounds: { readonly limitMost: number; readonly coolDownLeast: Millis };
   readonly ticketLife: Millis;
+  /** How long an exhausted record is kept. */
+  readonly eraseGrace: Millis;
 }

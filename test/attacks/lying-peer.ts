@@ -28,7 +28,8 @@ const inventing = (index: number): Answers => ({
   vote: async () => ({ vote: { index, signature: signature() } }),
   evaluate: async () => ({ evaluation: { index, evaluated: x(), enrolledAtMs: 1n, signature: signature() } }),
   release: async () => ({ release: { index, released: x(), signature: signature() } }),
-  forget: async () => ({}),
+  spent: async () => ({ spent: { index, signature: signature() } }),
+  forget: async () => ({ erased: { index, signature: signature() } }),
   recall: async () => ({}),
 });
 
@@ -40,7 +41,7 @@ export const lies: readonly Lie[] = [
   {
     name: 'says nothing',
     answers: () => ({
-      ...{ offer: nothing, prepare: nothing, promote: nothing, vote: nothing },
+      ...{ offer: nothing, prepare: nothing, promote: nothing, vote: nothing, spent: nothing },
       ...{ evaluate: nothing, release: nothing, forget: nothing, recall: nothing },
     }),
   },

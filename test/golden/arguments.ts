@@ -70,6 +70,8 @@ export const goldenArguments: { [Name in keyof typeof transcripts]: Parameters<(
   payloadTranscript: [view.rid, view.g],
   ownerTranscript: [view.rid],
   rehearsalTranscript: [view.rid],
+  spentTranscript: [view],
+  erasedTranscript: [view],
   preparedTranscript: [view, bytesFor('previous', 16), bodyHash],
   subRecordTranscript: [{ ...lasting, bodyHash, seed, enrolledAtMs: 1_700_000_000_000n }],
   replaceTranscript: [name, bytesFor('previous', 16), bodyHash],

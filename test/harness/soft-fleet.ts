@@ -186,7 +186,10 @@ export class SoftFleet implements VaultTransport {
     return this.#serve('eraseRecord', pb.EraseRecordRequestSchema, request, () => {
       const record = this.#recordFor(request.recordId, request.g);
       record.erased = true;
-      return create(pb.EraseRecordResponseSchema, { forgotten: this.#holdersOf(record).map(({ index }) => index) });
+      const { rid, g } = record.body;
+      return create(pb.EraseRecordResponseSchema, {
+        erased: this.#holdersOf(record).map((replica) => replica.erased(this.statement, rid, g)),
+      });
     });
   }
 

@@ -3,7 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { p256 } from '@noble/curves/nist.js';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import { type Ticket, TicketSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { SignedSchema, type Ticket, TicketSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import {
   EnrolledSchema,
   type Evaluation,
@@ -20,6 +20,7 @@ import type { Statement, StatementDocument } from '../../protocol/statement.ts';
 import type { Transcript } from '../../protocol/transcript.ts';
 import {
   enrolledTranscript,
+  erasedTranscript,
   finishTranscript,
   type OfferFields,
   offerTranscript,
@@ -188,6 +189,11 @@ export class SoftReplica {
     const { attempt, point, blindedBase } = request;
     const transcript = releasedTranscript({ fleet, epoch, index, rid, g, attempt, point, blindedBase, released, bodyHash });
     return create(ReleaseSchema, { index, released, signature: this.sign(transcript) });
+  }
+
+  erased({ fleet, epoch }: Statement, rid: Uint8Array, g: Uint8Array) {
+    const { index } = this;
+    return create(SignedSchema, { index, signature: this.sign(erasedTranscript({ fleet, epoch, index, rid, g })) });
   }
 
   #seeded(g: Uint8Array): Seeded {

@@ -167,7 +167,7 @@ test('a guard that is lost together with etcd is rebuilt in one go', async () =>
   await own.fleet.replica(3).process.start();
   const { vault, world } = await device();
   // The others may take a second to connect to it again.
-  expect(await eventually('1,2,3', async () => (await vault.erase('new')).join())).toBe('1,2,3');
+  expect(await eventually('1,2,3', async () => (await vault.erase('new')).pending.join())).toBe('1,2,3');
   world.close();
   await stopAll();
   rmSync(own.fleet.replica(2).guardDirectory, { recursive: true });

@@ -101,7 +101,7 @@ describe('the same bytes at any later time', () => {
     const device = world.device(lossy.transport);
     await device.enroll({ recordId: 'erased-again', code: CODE, backupKey: backupKey(), policy });
     lossy.lose('eraseRecord');
-    expect(await device.erase('erased-again')).toEqual([1, 2, 3]);
+    expect((await device.erase('erased-again')).pending).toEqual([1, 2, 3]);
     await device.enroll({ recordId: 'erased-again', code: CODE, backupKey: backupKey(), policy });
     const [late] = lossy.requests<never>('eraseRecord');
     expect(await refusalOf(world.transport().eraseRecord(late as never))).toBe('GENERATION_UNKNOWN');

@@ -1,12 +1,14 @@
+import { create } from '@bufbuild/protobuf';
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { publicKeyOf, randomScalar } from '../../client/curve.ts';
 import { connectPeer } from '../../daemon/replica/peer.ts';
 import { concat } from '../../primitives/bytes.ts';
+import { ForgetRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { ORDER } from '../../protocol/scalar.ts';
 import { pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import { evaluateRequest, type Guess, guess, proofBy, releaseRequest, voteRequest, votes } from './support/attempt.ts';
-import { CODE, type Draft, draftEnrolment, enrolled, prepareRequest } from './support/draft.ts';
+import { CODE, type Draft, draftEnrolment, enrolled, erasure, prepareRequest } from './support/draft.ts';
 import { refusalOf } from './support/refusals.ts';
 import { openStolenToken } from './support/stolen-token.ts';
 import { type Vote, World } from './support/world.ts';
@@ -195,8 +197,23 @@ test('a coordinator prepares and promotes nothing that was not granted and commi
 });
 
 test('a coordinator cannot have a live record forgotten', async () => {
-  const { rid } = await enrolled(world, 'kept');
-  expect(await refusalOf(world.peer(1).calls.forget({ $typeName: 'backupvault.v1.ForgetRequest', rid }))).toBe('GENERATION_CONFLICT');
+  const kept = await enrolled(world, 'kept');
+  const other = await enrolled(world, 'kept-2');
+  const { rid, g } = kept;
+  const shown = await erasure(world, kept);
+  const forged = [1, 2, 3].map((index) => ({ index, signature: new Uint8Array(64).fill(index) }));
+  for (const [wrong, code] of [
+    [undefined, 'ERASURE_REFUSED'],
+    [{}, 'ERASURE_REFUSED'],
+    [{ spent: forged, erased: forged }, 'ERASURE_REFUSED'],
+    [await erasure(world, other), 'GRANT_REFUSED'],
+    [{ ...shown, grant: (await erasure(world, other)).grant }, 'GRANT_REFUSED'],
+    [{ ...shown, tenant: 'nobody' }, 'FOREIGN_TENANT'],
+  ] as const)
+    expect(await refusalOf(world.peer(1).calls.forget(create(ForgetRequestSchema, { rid, g, ...(wrong && { erasure: wrong }) })))).toBe(
+      code,
+    );
+  expect(await refusalOf(world.device().recover({ recordId: 'kept', code: CODE, renew: false }))).toBe('ACCEPTED');
 });
 
 describe('certificates', () => {

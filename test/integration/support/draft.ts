@@ -7,12 +7,18 @@ import { type Blinded, blind } from '../../../client/oprf.ts';
 import type { ClientFile } from '../../../fleet/client-file.ts';
 import type { Bytes } from '../../../primitives/bytes.ts';
 import { SecretBytes } from '../../../primitives/secret-bytes.ts';
-import type { Body } from '../../../proto/gen/backupvault/v1/record_pb.ts';
+import { type Body, type Erasure, ErasureSchema } from '../../../proto/gen/backupvault/v1/record_pb.ts';
 import { type PrepareRequest, PrepareRequestSchema } from '../../../proto/gen/backupvault/v1/replica_pb.ts';
 import { type FinishEnrollmentRequest, FinishEnrollmentRequestSchema, type Offer } from '../../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { HashedBody } from '../../../protocol/body.ts';
 import type { Ticket } from '../../../protocol/offer.ts';
-import { beginEnrolmentTranscript, bodyTranscript, finishTranscript, replaceTranscript } from '../../../protocol/transcripts.ts';
+import {
+  beginEnrolmentTranscript,
+  bodyTranscript,
+  eraseTranscript,
+  finishTranscript,
+  replaceTranscript,
+} from '../../../protocol/transcripts.ts';
 import { quickHash } from '../../harness/soft-client.ts';
 import type { World } from './world.ts';
 
@@ -136,6 +142,12 @@ async function handover(world: World, draft: Draft) {
   const { blinded, body, bodyHash, tickets, ownerSignature } = draft;
   const signature = finishSignature(world, draft, bodyHash, tickets);
   return { point: blinded.point, body, signature, grant: await grantFor(world, draft, body), ownerSignature };
+}
+
+/** What shows that its tenant wants it erased. */
+export async function erasure(world: World, { file, recordId, rid, g }: Draft): Promise<Erasure> {
+  const grant = await world.grant({ operation: 'erase', recordId, g, authorises: eraseTranscript(rid, g).digest }, file);
+  return create(ErasureSchema, { tenant: file.tenant, recordId, grant });
 }
 
 /** A record that is live on every replica. */
