@@ -13,6 +13,8 @@ export interface RecoverInput {
   readonly renew?: boolean;
   readonly allowFewerHolders?: boolean;
   /** As EnrolInput has it, for the record that is enrolled again. */
+  readonly holdersLeast?: number;
+  /** As EnrolInput has it, for the record that is enrolled again. */
   readonly rehearsal?: boolean;
   readonly progress?: Progress;
 }
@@ -90,6 +92,7 @@ export class Recoveries {
       current: isMoving ? undefined : ({ state: 'live', g, holders: shares.map(({ index }) => index) } as const),
       moved: isMoving ? g : undefined,
       allowFewerHolders: options.allowFewerHolders ?? false,
+      holdersLeast: options.holdersLeast,
       rehearsal: options.rehearsal ?? false,
     };
     return renew(this.#vault, plan, progress);
