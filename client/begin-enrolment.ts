@@ -6,7 +6,7 @@ import { BeginEnrollmentRequestSchema, FinishEnrollmentRequestSchema } from '../
 import { G_LENGTH } from '../protocol/body.ts';
 import { finishTranscript, replaceTranscript } from '../protocol/transcripts.ts';
 import { ownerKey, proofKey, rehearsalTag, signWithProofKey } from './derive.ts';
-import type { Description } from './describe.ts';
+import type { Described } from './describe.ts';
 import { type Begun, Enrolment } from './enrolment.ts';
 import { type GenerationInput, makeGeneration, type RecordPolicy } from './generation.ts';
 import { gatherOffers } from './offers.ts';
@@ -23,7 +23,7 @@ export interface EnrolmentPlan {
   readonly replaces: SecretBytes;
   readonly policy: RecordPolicy;
   /** What is there now and will be replaced; undefined for a record that never was. */
-  readonly current: Pick<Description, 'state' | 'g' | 'holders'> | undefined;
+  readonly current: Pick<Described, 'state' | 'g' | 'holders'> | undefined;
   /** g in a fleet that is being replaced, from which the record moves. */
   readonly moved: Uint8Array | undefined;
   /** A re-enrolment while replicas are down would lower what the record survives. */
@@ -55,8 +55,10 @@ export async function beginEnrolment(vault: Vault, plan: EnrolmentPlan, progress
     },
   };
   try {
-    const rehearsal = plan.rehearsal ? rehearsalTag(plan.backupKey, plan.input, ridOf(vault, plan.recordId)) : undefined;
-    return new Enrolment(vault, await beginning.begin(), beginning, { rehearsal, moved: plan.moved });
+    const rid = ridOf(vault, plan.recordId);
+    const rehearsal = plan.rehearsal ? rehearsalTag(plan.backupKey, plan.input, rid) : undefined;
+    const ownerKeys = [backupKey, replaces].map((key) => ownerKey(key, rid).publicKey);
+    return new Enrolment(vault, await beginning.begin(), beginning, { rehearsal, ownerKeys, moved: plan.moved });
   } catch (error) {
     beginning.wipe();
     throw error;

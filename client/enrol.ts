@@ -40,7 +40,7 @@ export async function prepareEnrolment(vault: Vault, enrol: EnrolInput): Promise
   for (const key of [backupKey, replaces]) exactly(BACKUP_KEY_LENGTH, key.expose(), 'the backup key');
   progress('describing');
   const current = await describeIfKnown(vault, recordId);
-  const moved = current ? undefined : await toBeMoved(vault, recordId, replaces);
+  const moved = current && current.state !== 'erased' ? undefined : await toBeMoved(vault, recordId, replaces);
   const input = codeInput(code, vault.fleet.name, ridOf(vault, recordId));
   try {
     return await beginEnrolment(

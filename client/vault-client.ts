@@ -1,10 +1,10 @@
 import { type Clock, systemClock } from '../primitives/clock.ts';
 import { parseRecordId } from '../protocol/record-id.ts';
-import type { Description } from './describe.ts';
-import { type DrainingFleet, eraseEverywhere, locate, trustReplaced } from './draining.ts';
+import { type DrainingFleet, eraseEverywhere, eraseGeneration, trustReplaced } from './draining.ts';
 import { type EnrolInput, prepareEnrolment } from './enrol.ts';
 import type { Enrolment, EnrolmentResult } from './enrolment.ts';
 import { Fleet } from './fleet.ts';
+import { type Description, locate, type Side } from './locate.ts';
 import { MadeAttempts } from './made-attempts.ts';
 import { type RecoverInput, Recoveries, type RecoveryResult } from './recover.ts';
 import { type RehearsalInput, rehearse } from './rehearsal.ts';
@@ -54,9 +54,12 @@ export class VaultClient {
     this.#recoveries = new Recoveries(this.#vault);
   }
 
-  /** State of a record. Costs nothing. Throws RECORD_UNKNOWN. */
-  async describe(recordId: string): Promise<Description> {
-    return (await locate(this.#vault, parseRecordId(recordId))).current;
+  /**
+   * State of the record that `recover` would try, or of that of one fleet: while one replaces another, both may have one, and `rival` tells.
+   * Costs nothing. Throws RECORD_UNKNOWN.
+   */
+  async describe(recordId: string, from?: Side): Promise<Description> {
+    return (await locate(this.#vault, parseRecordId(recordId), from)).current;
   }
 
   /**
@@ -79,7 +82,8 @@ export class VaultClient {
   /**
    * Spends an attempt and gives the backup key back. After an error that leaves open whether the code was right, the same code
    * again continues and spends nothing. Throws CODE_REJECTED (nothing was sent), WRONG_CODE (details: attempts), COOLING_DOWN
-   * (details: notBefore), RECORD_UNKNOWN, EXHAUSTED, ERASED, FLEET_UNTRUSTED, REPLY_UNTRUSTED, and what `insist` gives up on.
+   * (details: notBefore), RECORD_UNKNOWN, EXHAUSTED, ERASED, FLEET_UNTRUSTED, REPLY_UNTRUSTED, and what `insist` gives up on. Where the
+   * details have a `rival`, the other one of two fleets has a record, too, or may have: the same code may be tried there, by `from`.
    */
   recover(input: RecoverInput): Promise<RecoveryResult> {
     return this.#recoveries.recover(input);
@@ -91,8 +95,14 @@ export class VaultClient {
     return rehearse(this.#vault, input);
   }
 
-  /** Replaces the record by a tombstone. Returns the replicas that dropped it at once; the others do when they are back. */
-  async erase(recordId: string): Promise<readonly number[]> {
-    return eraseEverywhere(this.#vault, parseRecordId(recordId));
+  /**
+   * Replaces the record by a tombstone: while one fleet replaces another, in both, or in the one that is named, as where somebody else's
+   * record stands in the way. Returns the replicas that dropped it at once; the others do when they are back. Throws RECORD_UNKNOWN.
+   */
+  async erase(recordId: string, from?: Side): Promise<readonly number[]> {
+    const parsed = parseRecordId(recordId);
+    if (from === undefined) return eraseEverywhere(this.#vault, parsed);
+    const { vault, current } = await locate(this.#vault, parsed, from);
+    return eraseGeneration(vault, parsed, current.g);
   }
 }
