@@ -65,8 +65,9 @@ export class VaultClient {
   /**
    * Puts a backup key into the vault under a new code, and replaces what is there if that was enrolled with the same backup key. Of a
    * record that only the draining fleet has, this is the way to the new one for a device that holds the backup key; `drained` tells.
-   * Throws CODE_REJECTED (nothing was sent), OWNER_REFUSED (another backup key: recover or erase first), OUTCOME_UNKNOWN (it may
-   * be called again), GENERATION_CONFLICT (another device was faster), FLEET_UNTRUSTED, REPLY_UNTRUSTED.
+   * Throws CODE_REJECTED (nothing was sent), NOT_ENOUGH_REPLICAS (fewer holders than now, or than the app asks for: nothing was stored),
+   * OWNER_REFUSED (another backup key: recover or erase first), OUTCOME_UNKNOWN (it may be called again), GENERATION_CONFLICT (another
+   * device was faster), FLEET_UNTRUSTED, REPLY_UNTRUSTED.
    */
   async enroll(input: EnrolInput): Promise<EnrolmentResult> {
     const enrolment = await this.beginEnrolment(input);
