@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { Description } from '../client/describe.ts';
+import type { Described } from '../client/describe.ts';
 import { toHex } from '../primitives/bytes.ts';
 import { withVault } from './open-vault.ts';
 import { attempts, type Output } from './output.ts';
@@ -10,11 +10,11 @@ export const describeCommand = (output: Output): Command =>
     .argument('<record>', "the account's pseudonym at its backup service")
     .action(async (recordId: string, _options: unknown, command: Command) => {
       output.step('asking for the record');
-      const { g, ownerKey: _unused, ...record } = await withVault(command, (vault) => vault.describe(recordId));
+      const { g, ownerKey: _unused, fleet: _only, rival: _none, ...record } = await withVault(command, (vault) => vault.describe(recordId));
       output.result({ record: recordId, generation: toHex(g), ...record }, inWords(recordId, record));
     });
 
-function inWords(recordId: string, record: Omit<Description, 'g' | 'ownerKey'>): string {
+function inWords(recordId: string, record: Omit<Described, 'g' | 'ownerKey'>): string {
   const { state, attemptsUsed, attemptsLimit, notBefore, holders, threshold, replicas } = record;
   if (state === 'erased') return `${recordId} was erased.`;
   const lines = [

@@ -6,11 +6,10 @@ import { BeginEnrollmentRequestSchema, FinishEnrollmentRequestSchema } from '../
 import { G_LENGTH } from '../protocol/body.ts';
 import { finishTranscript, replaceTranscript } from '../protocol/transcripts.ts';
 import { ownerKey, proofKey, rehearsalTag, signWithProofKey } from './derive.ts';
-import type { Description } from './describe.ts';
+import type { Described } from './describe.ts';
 import { type Begun, Enrolment } from './enrolment.ts';
 import { type GenerationInput, makeGeneration, type RecordPolicy } from './generation.ts';
-import { insist } from './insist.ts';
-import { verifyOffers } from './offers.ts';
+import { gatherOffers } from './offers.ts';
 import { blind } from './oprf.ts';
 import { randomSecret } from './random-secret.ts';
 import { type Progress, ridOf, type Vault } from './vault.ts';
@@ -24,11 +23,13 @@ export interface EnrolmentPlan {
   readonly replaces: SecretBytes;
   readonly policy: RecordPolicy;
   /** What is there now and will be replaced; undefined for a record that never was. */
-  readonly current: Pick<Description, 'state' | 'g' | 'holders'> | undefined;
+  readonly current: Pick<Described, 'state' | 'g' | 'holders'> | undefined;
   /** g in a fleet that is being replaced, from which the record moves. */
   readonly moved: Uint8Array | undefined;
   /** A re-enrolment while replicas are down would lower what the record survives. */
   readonly allowFewerHolders: boolean;
+  /** Undefined: t. */
+  readonly holdersLeast: number | undefined;
   /** Whether the app wants to rehearse the code on the device. */
   readonly rehearsal: boolean;
 }
@@ -54,8 +55,10 @@ export async function beginEnrolment(vault: Vault, plan: EnrolmentPlan, progress
     },
   };
   try {
-    const rehearsal = plan.rehearsal ? rehearsalTag(plan.backupKey, plan.input, ridOf(vault, plan.recordId)) : undefined;
-    return new Enrolment(vault, await beginning.begin(), beginning, { rehearsal, moved: plan.moved });
+    const rid = ridOf(vault, plan.recordId);
+    const rehearsal = plan.rehearsal ? rehearsalTag(plan.backupKey, plan.input, rid) : undefined;
+    const ownerKeys = [backupKey, replaces].map((key) => ownerKey(key, rid).publicKey);
+    return new Enrolment(vault, await beginning.begin(), beginning, { rehearsal, ownerKeys, moved: plan.moved });
   } catch (error) {
     beginning.wipe();
     throw error;
@@ -81,15 +84,14 @@ async function askAndMake(
 ): Promise<Begun> {
   const { recordId, current } = plan;
   const { statement, g, s } = drawn;
+  expectPossible(plan, statement.replicas.length);
   const { point } = drawn.blinded;
   const rid = ridOf(vault, recordId);
   const asked = { g, point, proofKey: proofKey(s.expose(), rid, g) };
   const request = create(BeginEnrollmentRequestSchema, { recordId, ...asked, epoch: BigInt(statement.epoch) });
   progress('asking');
-  const offers = await insist(vault.clock, async () =>
-    verifyOffers((await vault.transport.beginEnrollment(request)).offers, { statement, rid, ...asked }),
-  );
-  expectNoFewerHolders(offers.length, plan);
+  const offers = await gatherOffers(vault, request, { statement, rid, ...asked });
+  expectHolders(offers.length, plan);
 
   const generation = { ...plan, ...drawn, rid, offers, previous: current?.g ?? new Uint8Array(0) };
   progress('stretching');
@@ -102,11 +104,20 @@ async function askAndMake(
   return { statement, body, bodyHash, request: finish };
 }
 
-function expectNoFewerHolders(offered: number, { current, allowFewerHolders }: EnrolmentPlan): void {
-  const before = current?.holders.length ?? 0;
-  if (offered >= before || allowFewerHolders) return;
-  throw new VaultError('NOT_ENOUGH_REPLICAS', 'Fewer replicas than hold the record now would hold it afterwards.', {
-    details: { replicasAnswered: offered, replicasNeeded: before },
+/** Throws MALFORMED. */
+function expectPossible({ holdersLeast = 0 }: EnrolmentPlan, replicas: number): void {
+  if (Number.isInteger(holdersLeast) && holdersLeast <= replicas) return;
+  throw new VaultError('MALFORMED', `holdersLeast must be an integer, and at most ${replicas}: the fleet has no more replicas.`);
+}
+
+/** Throws NOT_ENOUGH_REPLICAS. */
+function expectHolders(offered: number, { current, allowFewerHolders, holdersLeast = 0 }: EnrolmentPlan): void {
+  const before = allowFewerHolders ? 0 : (current?.holders.length ?? 0);
+  const needed = Math.max(before, holdersLeast);
+  if (offered >= needed) return;
+  const why = before < needed ? 'the app asked for' : 'hold the record now';
+  throw new VaultError('NOT_ENOUGH_REPLICAS', `Fewer replicas than ${why} would hold it afterwards.`, {
+    details: { replicasAnswered: offered, replicasNeeded: needed },
   });
 }
 

@@ -10,17 +10,24 @@ export async function verifyEach<Claim, T extends { readonly index: number }>(
   claims: readonly Claim[],
   verify: (claim: Claim) => T | Promise<T>,
 ): Promise<Claims<T>> {
-  const valid = new Map<number, T>();
+  const valid: T[] = [];
   let refused = 0;
   for (const claim of claims)
     try {
-      const verified = await verify(claim);
-      if (!valid.has(verified.index)) valid.set(verified.index, verified);
+      valid.push(await verify(claim));
     } catch (error) {
       if (!isVaultError(error)) throw error;
       refused++; // a hostile replica harms its own claim and no other
     }
-  return { valid: [...valid.values()].sort((a, b) => a.index - b.index), refused };
+  return together([{ valid, refused }]);
+}
+
+/** What came with several replies, in order, the first of each replica. */
+export function together<T extends { readonly index: number }>(replies: readonly Claims<T>[]): Claims<T> {
+  const first = new Map<number, T>();
+  for (const claim of replies.flatMap(({ valid }) => valid)) if (!first.has(claim.index)) first.set(claim.index, claim);
+  const valid = [...first.values()].sort((a, b) => a.index - b.index);
+  return { valid, refused: replies.reduce((sum, { refused }) => sum + refused, 0) };
 }
 
 /** Throws REPLY_UNTRUSTED if claims had to be refused and too few are left, NOT_ENOUGH_REPLICAS if too few came. */

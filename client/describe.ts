@@ -7,8 +7,8 @@ import { G_LENGTH } from '../protocol/body.ts';
 import { insist } from './insist.ts';
 import type { Vault } from './vault.ts';
 
-/** What the vault says of a record. It is a coordinator's word, for display and to name the generation: no safety rests on it. */
-export interface Description {
+/** What one fleet says of a record. It is a coordinator's word, for display and to name the generation: no safety rests on it. */
+export interface Described {
   readonly state: 'live' | 'exhausted' | 'erased';
   readonly g: Uint8Array;
   readonly attemptsUsed: number;
@@ -25,7 +25,7 @@ export interface Description {
 }
 
 /** Throws RECORD_UNKNOWN, FLEET_UNTRUSTED, STATEMENT_MISMATCH if no replica serves under `leastEpoch`, and errors of the transport. */
-export async function describe(vault: Vault, recordId: string, leastEpoch = vault.fleet.knownEpoch): Promise<Description> {
+export async function describe(vault: Vault, recordId: string, leastEpoch = vault.fleet.knownEpoch): Promise<Described> {
   const { fleet, transport, clock } = vault;
   const reply = await insist(clock, () =>
     transport.describeRecord(create(DescribeRecordRequestSchema, { recordId, knownEpoch: fleet.knownEpoch, leastEpoch })),
@@ -35,7 +35,7 @@ export async function describe(vault: Vault, recordId: string, leastEpoch = vaul
 }
 
 /** Undefined for a record that never was. An error brings no statement, so the fleet's present one is asked for. */
-export async function describeIfKnown(vault: Vault, recordId: string): Promise<Description | undefined> {
+export async function describeIfKnown(vault: Vault, recordId: string): Promise<Described | undefined> {
   try {
     return await describe(vault, recordId);
   } catch (error) {
@@ -51,7 +51,7 @@ const states = {
   [RecordState.ERASED]: 'erased',
 } as const;
 
-function parse(reply: DescribeRecordResponse): Omit<Description, 'threshold' | 'replicas'> {
+function parse(reply: DescribeRecordResponse): Omit<Described, 'threshold' | 'replicas'> {
   if (reply.state === RecordState.UNSPECIFIED) throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');
   const state = states[reply.state];
   if (!state || reply.g.length !== G_LENGTH) throw new VaultError('REPLY_UNTRUSTED', 'The description of the record makes no sense.');

@@ -4,7 +4,7 @@ import { isVaultError, VaultError } from '../primitives/errors.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import type { Statement } from '../protocol/statement.ts';
 import { ownerKey } from './derive.ts';
-import { type Description, describe, describeIfKnown } from './describe.ts';
+import { type Described, describe, describeIfKnown } from './describe.ts';
 import { type ErasureResult, eraseGeneration } from './erase.ts';
 import type { Fleet } from './fleet.ts';
 import type { VaultTransport } from './transport.ts';
@@ -58,49 +58,22 @@ function shareKeys(one: Statement, other: Statement): boolean {
 const isMisdirected = (error: unknown): boolean => refusalOf(error) === 'fleet-not-older';
 
 /** What the old fleet has. A fleet that is not older is no old fleet, and has nothing. */
-async function describeLeft({ draining }: Vault, recordId: string): Promise<Located | undefined> {
+export async function describeLeft({ draining }: Vault, recordId: string): Promise<Described | undefined> {
   if (!draining) return undefined;
   try {
-    return await look(draining, recordId);
+    return await describeIfKnown(draining, recordId);
   } catch (error) {
     if (isMisdirected(error)) return undefined;
     throw error;
   }
 }
 
-/** A record, and the fleet that has it. */
-export interface Located {
-  readonly vault: Vault;
-  readonly current: Description;
-}
-
-async function look(vault: Vault, recordId: string): Promise<Located | undefined> {
-  const current = await describeIfKnown(vault, recordId);
-  return current && { vault, current };
-}
-
 /**
- * The new fleet's record wherever it has one, whatever its state: one that was exhausted or erased there must not come back to life with
- * the attempts of the old fleet. Throws RECORD_UNKNOWN.
- */
-export async function locate(vault: Vault, recordId: string): Promise<Located> {
-  if (!vault.draining) return { vault, current: await describe(vault, recordId) };
-  const moved = await look(vault, recordId);
-  if (moved) return moved;
-  const left = await describeLeft(vault, recordId);
-  if (left && left.current.state !== 'erased') return left;
-  const justMoved = await look(vault, recordId); // by another device, between the two looks
-  if (justMoved) return justMoved;
-  if (left) return left;
-  throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');
-}
-
-/**
- * What the old fleet has of a record that will be enrolled at the new one for the first time, to be erased afterwards: its g.
+ * What the old fleet has of a record that will be enrolled at the new one where there is none, to be erased afterwards: its g.
  * Throws OWNER_REFUSED where it was enrolled with another backup key, as the new fleet would.
  */
 export async function toBeMoved(vault: Vault, recordId: string, backupKey: SecretBytes): Promise<Uint8Array | undefined> {
-  const left = (await describeLeft(vault, recordId))?.current;
+  const left = await describeLeft(vault, recordId);
   if (!left || left.state === 'erased') return undefined;
   if (!constantTimeEqual(left.ownerKey, ownerKey(backupKey, ridOf(vault, recordId)).publicKey))
     throw new VaultError(
@@ -115,20 +88,20 @@ interface Served {
   readonly recordId: string;
   /** The generation that was just enrolled. */
   readonly g: Uint8Array;
-  /** Only whoever holds the backup key can have made it. */
-  readonly ownerKey: Uint8Array;
+  /** Of its backup key, and of the one that it took the place of: their holder enrolled it. */
+  readonly ownerKeys: readonly Uint8Array[];
   /** The old fleet's generation that was moved, where that is known: a later one is another enrolment. */
   readonly moved: Uint8Array | undefined;
 }
 
 /** Never throws: the new fleet has the record. */
-export async function drain({ draining }: Vault, { recordId, g, ownerKey, moved }: Served): Promise<Drained> {
+export async function drain({ draining }: Vault, { recordId, g, ownerKeys, moved }: Served): Promise<Drained> {
   if (!draining) return { state: 'nothing' };
   try {
     const left = await describeIfKnown(draining, recordId);
     if (!left || left.state === 'erased' || constantTimeEqual(left.g, g)) return { state: 'nothing' };
-    const isSame = constantTimeEqual(left.ownerKey, ownerKey) && (moved === undefined || constantTimeEqual(left.g, moved));
-    if (!isSame) return { state: 'kept' };
+    const isOwn = ownerKeys.some((ownerKey) => constantTimeEqual(left.ownerKey, ownerKey));
+    if (!isOwn || (moved !== undefined && !constantTimeEqual(left.g, moved))) return { state: 'kept' };
     await eraseGeneration(draining, recordId, left.g);
     return { state: 'erased' };
   } catch (error) {
@@ -136,10 +109,10 @@ export async function drain({ draining }: Vault, { recordId, g, ownerKey, moved 
   }
 }
 
-/** In both fleets, the old one first: else a recovery in between would move it back. Throws RECORD_UNKNOWN if neither has it. */
+/** In both fleets, the old one first: else a recovery in between would move it back. Whoever's they are. Throws RECORD_UNKNOWN if neither has it. */
 export async function eraseEverywhere(vault: Vault, recordId: string): Promise<ErasureResult> {
   const left = await describeLeft(vault, recordId);
-  const erased = left && (await eraseGeneration(left.vault, recordId, left.current.g));
+  const erased = vault.draining && left && (await eraseGeneration(vault.draining, recordId, left.g));
   try {
     const { g } = await describe(vault, recordId);
     return await eraseGeneration(vault, recordId, g);

@@ -21,6 +21,8 @@ export interface EnrolInput {
   readonly policy: RecordPolicy;
   /** Replace a record although fewer replicas than hold it now would hold it afterwards. */
   readonly allowFewerHolders?: boolean;
+  /** How many replicas must offer to hold the record, else NOT_ENOUGH_REPLICAS and nothing is stored: from t, the default, to n. */
+  readonly holdersLeast?: number;
   /**
    * Gives the app what `rehearse` takes. Off by default: beside the backup key, it tells who has the device 10 bits of the code, which
    * its user may use elsewhere.
@@ -31,18 +33,19 @@ export interface EnrolInput {
 
 /** Everything up to the point where something is stored. */
 export async function prepareEnrolment(vault: Vault, enrol: EnrolInput): Promise<Enrolment> {
-  const { code, backupKey, policy, replaces = enrol.backupKey, allowFewerHolders = false, rehearsal = false, progress = () => {} } = enrol;
+  const { code, backupKey, policy, replaces = enrol.backupKey, allowFewerHolders = false, holdersLeast, rehearsal = false } = enrol;
+  const { progress = () => {} } = enrol;
   const recordId = parseRecordId(enrol.recordId);
   checkNewCode(code);
   for (const key of [backupKey, replaces]) exactly(BACKUP_KEY_LENGTH, key.expose(), 'the backup key');
   progress('describing');
   const current = await describeIfKnown(vault, recordId);
-  const moved = current ? undefined : await toBeMoved(vault, recordId, replaces);
+  const moved = current && current.state !== 'erased' ? undefined : await toBeMoved(vault, recordId, replaces);
   const input = codeInput(code, vault.fleet.name, ridOf(vault, recordId));
   try {
     return await beginEnrolment(
       vault,
-      { recordId, input, backupKey, replaces, policy, current, moved, allowFewerHolders, rehearsal },
+      { recordId, input, backupKey, replaces, policy, current, moved, allowFewerHolders, holdersLeast, rehearsal },
       progress,
     );
   } finally {

@@ -40,6 +40,8 @@ export interface Beginning {
 /** What belongs to an enrolment whatever its generation. */
 export interface EnrolmentTerms {
   readonly rehearsal: Bytes | undefined;
+  /** Of the backup key, and of the one that it takes the place of. */
+  readonly ownerKeys: readonly Uint8Array[];
   /** g in a fleet that is being replaced, from which the record moves. */
   readonly moved: Uint8Array | undefined;
 }
@@ -85,9 +87,9 @@ export class Enrolment {
   async #finish(): Promise<EnrolmentResult> {
     const result = await this.#storeOrBeginAgain();
     const { recordId } = this.#begun.request;
-    const { g, ownerKey } = this.#begun.body;
-    const { moved, rehearsal } = this.#terms;
-    return { ...result, rehearsal, drained: await drain(this.#vault, { recordId, g, ownerKey, moved }) };
+    const { g } = this.#begun.body;
+    const { ownerKeys, moved, rehearsal } = this.#terms;
+    return { ...result, rehearsal, drained: await drain(this.#vault, { recordId, g, ownerKeys, moved }) };
   }
 
   /** Each generation is one more evaluation of the code. A vault that kept refusing would get guesses that way, so two are the most. */

@@ -1,13 +1,16 @@
+import { create } from '@bufbuild/protobuf';
 import { toHex } from '../primitives/bytes.ts';
-import { VaultError } from '../primitives/errors.ts';
-import type { Offer } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { isVaultError, VaultError } from '../primitives/errors.ts';
+import { type BeginEnrollmentRequest, BeginEnrollmentRequestSchema, type Offer } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { offerFields, parseTicket, type Ticket } from '../protocol/offer.ts';
 import { expectSigned } from '../protocol/signature.ts';
 import { replicaOf } from '../protocol/statement.ts';
 import { offerTranscript } from '../protocol/transcripts.ts';
-import { expectEnough, verifyEach } from './claims.ts';
+import { type Claims, expectEnough, together, verifyEach } from './claims.ts';
 import { type CurveX, parseCurveX } from './curve.ts';
+import { insist } from './insist.ts';
 import type { TrustedStatement } from './trust.ts';
+import type { Vault } from './vault.ts';
 
 /** What the client asked for, by its own account and not by the reply's. */
 export interface OfferRequest {
@@ -29,10 +32,39 @@ export interface VerifiedOffer {
   readonly ticket: Ticket;
 }
 
-/** At least t offers for exactly this request. Throws REPLY_UNTRUSTED, NOT_ENOUGH_REPLICAS. */
-export async function verifyOffers(offers: readonly Offer[], request: OfferRequest): Promise<readonly VerifiedOffer[]> {
-  const claims = await verifyEach(offers, (offer) => verifyOffer(offer, request));
-  expectEnough(claims, request.statement.threshold, 'offers');
+/**
+ * The offers of all replicas that can be heard, at least t. A coordinator that leaves honest ones out makes a record that survives less, and
+ * nothing shows it. So where some are missing, t−1 others are asked for the same, all at once: of t coordinators one is honest. A replica that
+ * is down costs one round trip more, and no more waiting than that. Each offer has a nonce of its own and stands for itself, so those of
+ * several replies go together. Throws REPLY_UNTRUSTED, NOT_ENOUGH_REPLICAS, and what the first coordinator says.
+ */
+export async function gatherOffers(
+  { transport, clock }: Pick<Vault, 'transport' | 'clock'>,
+  message: BeginEnrollmentRequest,
+  request: OfferRequest,
+): Promise<readonly VerifiedOffer[]> {
+  const { replicas, threshold } = request.statement;
+  const ask = async (turn: number) => {
+    const { offers } = await transport.beginEnrollment(create(BeginEnrollmentRequestSchema, { ...message, turn }));
+    return verifyEach(offers, (offer) => verifyOffer(offer, request));
+  };
+  return insist(clock, async () => {
+    const first = await ask(0);
+    if (first.valid.length === replicas.length) return expectUsable(first, request);
+    const others = Array.from({ length: threshold - 1 }, (_, i) => ask(i + 1).catch(noOffers));
+    return expectUsable(together([first, ...(await Promise.all(others))]), request);
+  });
+}
+
+/** What one coordinator more is asked for is not needed. */
+function noOffers(error: unknown): Claims<VerifiedOffer> {
+  if (!isVaultError(error)) throw error;
+  return { valid: [], refused: 0 };
+}
+
+/** Throws REPLY_UNTRUSTED, NOT_ENOUGH_REPLICAS. */
+function expectUsable(claims: Claims<VerifiedOffer>, { statement }: OfferRequest): readonly VerifiedOffer[] {
+  expectEnough(claims, statement.threshold, 'offers');
   // A replica that passes off another's element as its own would stand for two shares and be counted as one.
   for (const element of ['evaluated', 'releaseElement'] as const)
     if (new Set(claims.valid.map((offer) => toHex(offer[element]))).size !== claims.valid.length)

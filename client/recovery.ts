@@ -5,8 +5,8 @@ import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { type OpenedAttempt, tryPoint } from './attempt.ts';
 import { normaliseCode } from './code.ts';
 import { codeInput } from './derive.ts';
-import { type Description, describe } from './describe.ts';
-import { type Located, locate } from './draining.ts';
+import { type Described, describe } from './describe.ts';
+import { type Description, type Located, locate, type Other, type Side } from './locate.ts';
 import { type Blinded, blind } from './oprf.ts';
 import type { RecoveryRequest } from './receipts.ts';
 import { ReleaseSession } from './release.ts';
@@ -19,8 +19,10 @@ export interface Recovered {
   readonly enrolledAt: Millis;
   /** The OPRF's, for the re-enrolment that follows. */
   readonly input: SecretBytes;
-  /** Where the record was: in a fleet that is being replaced, or here. */
-  readonly isMoving: boolean;
+  /** Where the record was. */
+  readonly fleet: Side;
+  /** What the other fleet has. */
+  readonly other: Other;
 }
 
 /** After these the point is worth nothing: the record is gone or another, or the point was never counted and never will be. */
@@ -34,14 +36,17 @@ export class Recovery {
   readonly #vault: Vault;
   readonly #recordId: string;
   readonly #code: SecretBytes;
+  readonly #from: Side | undefined;
   #begun: { readonly vault: Vault; readonly g: Uint8Array; readonly blinded: Blinded } | undefined;
   #release: { readonly statementHash: Uint8Array; readonly session: ReleaseSession } | undefined;
   #isOver = false;
 
-  constructor(vault: Vault, recordId: string, code: string) {
+  /** `from`: the fleet whose record is meant, where the app says so. */
+  constructor(vault: Vault, recordId: string, code: string, from: Side | undefined) {
     this.#vault = vault;
     this.#recordId = recordId;
     this.#code = new SecretBytes(utf8(normaliseCode(code)));
+    this.#from = from;
   }
 
   /** Nothing is gained by running it again. */
@@ -68,13 +73,13 @@ export class Recovery {
 
   async #run(progress: Progress): Promise<Recovered> {
     progress('describing');
-    const located = await locate(this.#vault, this.#recordId); // brings the fleet's present statement, too
+    const located = await this.#locate(); // brings the fleet's present statement, too
     try {
       return await this.#runAt(located, progress);
     } catch (error) {
       if (isVaultError(error, 'STATEMENT_MISMATCH')) return this.#underNextStatement(located, progress);
       if (located.vault === this.#vault || !isVaultError(error) || !final.has(error.code)) throw error;
-      const again = await locate(this.#vault, this.#recordId);
+      const again = await this.#locate();
       if (again.vault !== this.#vault) throw error;
       return this.#runAt(again, progress); // another device moved it under our hands
     }
@@ -83,10 +88,20 @@ export class Recovery {
   /** Replicas went on to another statement under our hands. The point is the same, and free. */
   async #underNextStatement({ vault }: Located, progress: Progress): Promise<Recovered> {
     await describe(vault, this.#recordId, vault.fleet.knownEpoch + 1n); // for the statement that it brings
-    return this.#runAt(await locate(this.#vault, this.#recordId), progress);
+    return this.#runAt(await this.#locate(), progress);
   }
 
-  async #runAt({ vault, current }: Located, progress: Progress): Promise<Recovered> {
+  #locate = () => locate(this.#vault, this.#recordId, this.#from);
+
+  async #runAt(located: Located, progress: Progress): Promise<Recovered> {
+    try {
+      return await this.#recoverAt(located, progress);
+    } catch (error) {
+      throw beside(located.current, error);
+    }
+  }
+
+  async #recoverAt({ vault, current, other }: Located, progress: Progress): Promise<Recovered> {
     const statement = await vault.fleet.statement();
     if (this.#begun?.vault !== vault) [this.#begun, this.#release] = [undefined, undefined];
     this.#begun ??= this.#begin(vault, current);
@@ -96,11 +111,11 @@ export class Recovery {
     progress('releasing');
     const backupKey = await this.#sessionFor(request, attempt).open(vault);
     const enrolledAt = median(attempt.valid.map((answer) => answer.enrolledAt));
-    return { backupKey, attempt, enrolledAt, input: blinded.input, isMoving: vault !== this.#vault };
+    return { backupKey, attempt, enrolledAt, input: blinded.input, fleet: current.fleet, other };
   }
 
   /** The cool-down is left to the replicas, which refuse before they count: a device's clock may be wrong. */
-  #begin(vault: Vault, { state, g, attemptsUsed, attemptsLimit }: Description) {
+  #begin(vault: Vault, { state, g, attemptsUsed, attemptsLimit }: Described) {
     const details = { attemptsUsed, attemptsLimit };
     if (state === 'erased') throw new VaultError('ERASED', 'The record was erased; enrol again.');
     if (state === 'exhausted') throw new VaultError('EXHAUSTED', 'Every attempt is spent; the record will be erased.', { details });
@@ -115,6 +130,12 @@ export class Recovery {
       this.#release = { statementHash: hash, session: new ReleaseSession(this.#recordId, request, attempt) };
     return this.#release.session;
   }
+}
+
+/** With a word of the other fleet's record: the code may be right there. */
+function beside({ rival }: Description, error: unknown): unknown {
+  if (rival === 'none' || !isVaultError(error)) return error;
+  return new VaultError(error.code, error.message, { cause: error, details: { ...error.details, rival } });
 }
 
 function isFinal(error: unknown): boolean {

@@ -1,11 +1,11 @@
 import { type Clock, systemClock } from '../primitives/clock.ts';
 import { parseRecordId } from '../protocol/record-id.ts';
-import type { Description } from './describe.ts';
-import { type DrainingFleet, eraseEverywhere, locate, trustReplaced } from './draining.ts';
+import { type DrainingFleet, eraseEverywhere, trustReplaced } from './draining.ts';
 import { type EnrolInput, prepareEnrolment } from './enrol.ts';
 import type { Enrolment, EnrolmentResult } from './enrolment.ts';
-import type { ErasureResult } from './erase.ts';
+import { type ErasureResult, eraseGeneration } from './erase.ts';
 import { Fleet } from './fleet.ts';
+import { type Description, locate, type Side } from './locate.ts';
 import { MadeAttempts } from './made-attempts.ts';
 import { type RecoverInput, Recoveries, type RecoveryResult } from './recover.ts';
 import { type RehearsalInput, rehearse } from './rehearsal.ts';
@@ -55,16 +55,20 @@ export class VaultClient {
     this.#recoveries = new Recoveries(this.#vault);
   }
 
-  /** State of a record. Costs nothing. Throws RECORD_UNKNOWN. */
-  async describe(recordId: string): Promise<Description> {
-    return (await locate(this.#vault, parseRecordId(recordId))).current;
+  /**
+   * State of the record that `recover` would try, or of that of one fleet: while one replaces another, both may have one, and `rival` tells.
+   * Costs nothing. Throws RECORD_UNKNOWN.
+   */
+  async describe(recordId: string, from?: Side): Promise<Description> {
+    return (await locate(this.#vault, parseRecordId(recordId), from)).current;
   }
 
   /**
    * Puts a backup key into the vault under a new code, and replaces what is there if that was enrolled with the same backup key. Of a
    * record that only the draining fleet has, this is the way to the new one for a device that holds the backup key; `drained` tells.
-   * Throws CODE_REJECTED (nothing was sent), OWNER_REFUSED (another backup key: recover or erase first), OUTCOME_UNKNOWN (it may
-   * be called again), GENERATION_CONFLICT (another device was faster), FLEET_UNTRUSTED, REPLY_UNTRUSTED.
+   * Throws CODE_REJECTED (nothing was sent), NOT_ENOUGH_REPLICAS (fewer holders than now, or than the app asks for: nothing was stored),
+   * OWNER_REFUSED (another backup key: recover or erase first), OUTCOME_UNKNOWN (it may be called again), GENERATION_CONFLICT (another
+   * device was faster), FLEET_UNTRUSTED, REPLY_UNTRUSTED.
    */
   async enroll(input: EnrolInput): Promise<EnrolmentResult> {
     const enrolment = await this.beginEnrolment(input);
@@ -80,7 +84,8 @@ export class VaultClient {
   /**
    * Spends an attempt and gives the backup key back. After an error that leaves open whether the code was right, the same code
    * again continues and spends nothing. Throws CODE_REJECTED (nothing was sent), WRONG_CODE (details: attempts), COOLING_DOWN
-   * (details: notBefore), RECORD_UNKNOWN, EXHAUSTED, ERASED, FLEET_UNTRUSTED, REPLY_UNTRUSTED, and what `insist` gives up on.
+   * (details: notBefore), RECORD_UNKNOWN, EXHAUSTED, ERASED, FLEET_UNTRUSTED, REPLY_UNTRUSTED, and what `insist` gives up on. Where the
+   * details have a `rival`, the other one of two fleets has a record, too, or may have: the same code may be tried there, by `from`.
    */
   recover(input: RecoverInput): Promise<RecoveryResult> {
     return this.#recoveries.recover(input);
@@ -92,8 +97,14 @@ export class VaultClient {
     return rehearse(this.#vault, input);
   }
 
-  /** Erases the record for good. Replicas that are away do so when they are back; called again, it brings their signatures too. */
-  async erase(recordId: string): Promise<ErasureResult> {
-    return eraseEverywhere(this.#vault, parseRecordId(recordId));
+  /**
+   * Erases the record for good: while one fleet replaces another, in both, or in the one that is named, as where somebody else's record
+   * stands in the way. Replicas that are away do so when they are back; called again, it brings their signatures too. Throws RECORD_UNKNOWN.
+   */
+  async erase(recordId: string, from?: Side): Promise<ErasureResult> {
+    const parsed = parseRecordId(recordId);
+    if (from === undefined) return eraseEverywhere(this.#vault, parsed);
+    const { vault, current } = await locate(this.#vault, parsed, from);
+    return eraseGeneration(vault, parsed, current.g);
   }
 }

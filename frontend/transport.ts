@@ -44,7 +44,7 @@ export function frontendTransport({ connection, signer, fleet, tenant, account }
       expectOwn(request);
       const { g, point, proofKey } = request;
       const signed = await grant('begin-enrolment', g, beginEnrolmentTranscript(point, proofKey).digest);
-      return connection.call((vault, options) => vault.beginEnrollment({ ...request, grant: signed }, options));
+      return connection.call((vault, options) => vault.beginEnrollment({ ...request, grant: signed }, options), request.turn);
     },
 
     async finishEnrollment(request) {

@@ -1,6 +1,14 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { create, toJson } from '@bufbuild/protobuf';
-import { Metadata, Server, ServerCredentials, type StatusObject, status, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  Client as Channel,
+  Metadata,
+  Server,
+  ServerCredentials,
+  type StatusObject,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { decodeJwt } from 'jose';
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { VaultTransport } from '../client/transport.ts';
@@ -169,6 +177,19 @@ describe('one call', () => {
     expect([first, silent, third].map(({ asked }) => asked.length)).toEqual([0, 2, 2]);
   });
 
+  test('does not wait again for a replica that could not be connected to', async () => {
+    const [first, third] = [await answering(), await answering()];
+    const connection = connect(first.address, AWAY, third.address);
+    const connecting = vi.spyOn(Channel.prototype, 'waitForReady');
+    for (const waits of [2, 1]) {
+      connecting.mockClear();
+      await connection.call((vault, options) => vault.getFleet({}, options), 1);
+      expect(connecting).toHaveBeenCalledTimes(waits);
+    }
+    expect([first, third].map(({ asked }) => asked.length)).toEqual([0, 2]);
+    connecting.mockRestore();
+  });
+
   test.each(['TICKET_REFUSED', 'TICKET_EXPIRED'] as const)('is %s where nobody else was asked, or all say so', async (code) => {
     const [first, second] = [await startReplica(() => new VaultError(code, 'restarted')), await answering()];
     await expect(getFleet(connect(first.address, second.address))).rejects.toMatchObject({ code });
@@ -278,6 +299,9 @@ describe('a device’s request', () => {
     });
     for (const turn of [0, 1]) await transport.finishRecovery(create(pb.FinishRecoveryRequestSchema, { recordId, g, turn }));
     expect(replicas.map(({ asked }) => asked)).toMatchObject([[{ turn: 0 }], [{ turn: 1 }]]);
+    const begin = { recordId, g, point, proofKey };
+    for (const turn of [0, 1]) await transport.beginEnrollment(create(pb.BeginEnrollmentRequestSchema, { ...begin, turn }));
+    expect(replicas.map(({ asked }) => asked[1])).toMatchObject([{ turn: 0 }, { turn: 1 }]);
   });
 
   test('without a grant is relayed as it is', async () => {

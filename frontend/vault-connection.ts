@@ -1,4 +1,4 @@
-import { Client as Channel, type ChannelOptions, credentials } from '@grpc/grpc-js';
+import { Client as Channel, type ChannelOptions, connectivityState, credentials } from '@grpc/grpc-js';
 import { type Client, promiseClient } from '../grpc/bridge.ts';
 import { callError } from '../grpc/call-error.ts';
 import type { Millis } from '../primitives/brand.ts';
@@ -78,12 +78,14 @@ export class VaultConnection {
 
   /**
    * Sends one call: to one replica, and to the next when it fails or takes long, until one answers. With each `turn` another replica is
-   * the first; then the order of preference stays as it is, so that in as many turns as there are replicas each is the first once. Throws
+   * the first; then the order of preference stays as it is, so that in as many turns as there are replicas each is the first once, but for
+   * those that cannot be connected to. Throws
    * what a replica said, OUTCOME_UNKNOWN if one may have acted and none said what happened, NOT_ENOUGH_REPLICAS if none could be reached.
    */
   async call<T>(send: Send<T>, turn = 0): Promise<T> {
     const first = turn % this.#replicas.length;
-    const others = [...this.#replicas.slice(first), ...this.#replicas.slice(0, first)];
+    const inTurn = [...this.#replicas.slice(first), ...this.#replicas.slice(0, first)];
+    const others = [...inTurn.filter((replica) => !isAway(replica)), ...inTurn.filter(isAway)];
     const demote = (replica: ReplicaChannel) => turn === 0 && this.#demote(replica);
     const asked = new Map<ReplicaChannel, Promise<Answer<T>>>();
     const failures: VaultError[] = [];
@@ -139,6 +141,10 @@ export class VaultConnection {
     this.#replicas.push(...this.#replicas.splice(i, 1));
   }
 }
+
+/** The last try to connect failed. The channel goes on trying by itself. */
+const isAway = ({ channel }: ReplicaChannel): boolean =>
+  channel.getChannel().getConnectivityState(false) === connectivityState.TRANSIENT_FAILURE;
 
 /** Undefined where none came in time. */
 async function firstOf<T>(answers: Iterable<Promise<T>>, patience: Millis | undefined): Promise<T | undefined> {

@@ -75,6 +75,8 @@ export interface ErrorDetails {
   readonly replicasNeeded?: number;
   /** Which check refused a fleet's statement, bundle or evidence: a code of fleet/verify/check-codes.ts. */
   readonly check?: string;
+  /** What the other one of two fleets has of the same record, where it has one or may have: a Rival of client/locate.ts. */
+  readonly rival?: string;
 }
 
 export class VaultError extends Error {

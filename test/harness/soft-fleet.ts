@@ -41,7 +41,7 @@ export class SoftFleet implements VaultTransport {
   /** Indices of replicas that do not answer. */
   readonly silent = new Set<number>();
   /** Changes a reply on its way: a hostile coordinator, or a hostile replica that signs again. */
-  readonly tamper: { [M in Method]?: (reply: Reply<M>) => void } = {};
+  readonly tamper: { [M in Method]?: (reply: Reply<M>, request: Parameters<VaultTransport[M]>[0]) => void } = {};
   readonly #received = new Map<Method, Uint8Array[]>();
   readonly #records = new Map<string, SoftRecord>();
   readonly #failures = new Map<Method, ErrorCode[]>();
@@ -206,7 +206,7 @@ export class SoftFleet implements VaultTransport {
     const own = BigInt(this.statement.epoch);
     if ((epoch !== 0n && epoch !== own) || leastEpoch > own) throw new VaultError('STATEMENT_MISMATCH', 'another epoch');
     const reply = overTheWire(method, await answer());
-    this.tamper[method]?.(reply);
+    this.tamper[method]?.(reply, request as unknown as Parameters<VaultTransport[M]>[0]);
     const losses = this.#losses.get(method) ?? 0;
     this.#losses.set(method, losses - 1);
     if (losses > 0) throw new Error('connection reset');

@@ -103,6 +103,26 @@ test('a move that stops between enrolment and erasure is finished by the next re
   expect([await stateAt(old, 'carol'), await stateAt(fresh, 'carol')]).toEqual([RecordState.ERASED, RecordState.LIVE]);
 });
 
+test('a record that somebody else enrolled at the new fleet first keeps nobody from theirs, and gives its place back', async () => {
+  await enrolAtOld('frank');
+  const { fleet, tenant } = old.client;
+  const policy = { limit: 5, coolDownMs: 0 };
+  const squatter = { recordId: 'frank', code: WRONG, backupKey: new SecretBytes(randomBytes(32)), policy };
+  const signedIn = { transport: fresh.open().transport, policy: notary.policy({ epochLeast: 2 }) };
+  await new VaultClient({ ...signedIn, fleet, tenant, argon2id: quickHash }).enroll(squatter);
+
+  const { backupKey, ...result } = await device().recover({ recordId: 'frank', code: CODE });
+  expect(backupKey.expose()).toEqual(keys.get('frank')?.expose());
+  expect(result).toMatchObject({ fleet: 'old', rival: 'contested', renewal: { state: 'failed', error: { code: 'OWNER_REFUSED' } } });
+  expect([await stateAt(old, 'frank'), await stateAt(fresh, 'frank')]).toEqual([RecordState.LIVE, RecordState.LIVE]);
+
+  const own = { recordId: 'frank', code: CODE, backupKey, policy };
+  await expect(device().enroll(own)).rejects.toMatchObject({ code: 'OWNER_REFUSED' });
+  await device().erase('frank', 'new');
+  expect(await device().enroll(own)).toMatchObject({ epoch: 2, drained: { state: 'erased' } });
+  expect(await device().recover({ recordId: 'frank', code: CODE })).toMatchObject({ fleet: 'new', rival: 'none' });
+});
+
 test('the old fleet’s limit holds for the old generation', async () => {
   for (const attemptsUsed of [1, 2])
     await expect(device().recover({ recordId: 'dave', code: WRONG })).rejects.toMatchObject({

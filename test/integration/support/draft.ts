@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { randomBytes } from '@noble/hashes/utils.js';
 import { codeInput, ownerKey, proofKey, signWithProofKey } from '../../../client/derive.ts';
 import { makeGeneration } from '../../../client/generation.ts';
-import { type VerifiedOffer, verifyOffers } from '../../../client/offers.ts';
+import { type VerifiedOffer, verifyOffer } from '../../../client/offers.ts';
 import { type Blinded, blind } from '../../../client/oprf.ts';
 import type { ClientFile } from '../../../fleet/client-file.ts';
 import type { Bytes } from '../../../primitives/bytes.ts';
@@ -65,7 +65,7 @@ export async function draftEnrolment(world: World, recordId: string, options: Dr
   const asked = { g, point: blinded.point, proofKey: proofKey(s.expose(), rid, g) };
   const { statement } = world;
   const offered = (await begin(world, { file, recordId, ...asked })).filter(({ ticket }) => among.includes(ticket?.index ?? 0));
-  const offers = await verifyOffers(offered, { statement, rid, ...asked });
+  const offers = offered.map((offer) => verifyOffer(offer, { statement, rid, ...asked }));
   const backupKey = replaces?.backupKey ?? new SecretBytes(randomBytes(32));
   const previous = options.previous ?? replaces?.g ?? new Uint8Array(0);
   const hashed = await makeGeneration({
