@@ -5,10 +5,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Statement } from '../../protocol/statement.ts';
-import { softCheckpoint, softKey } from '../../test/harness/test-log.ts';
+import { softCheckpoint, softKey, softPolicy } from '../../test/harness/test-log.ts';
 import { StandingClock, softSigner, softStatement } from '../../test/harness/test-witness.ts';
 import { formatNote, parseNote } from '../log/note.ts';
-import { verifyCheckpoint } from '../log/policy.ts';
+import { parseLogTrust, verifyCheckpoint } from '../log/policy.ts';
 import { parseProof, provesEntry } from '../log/proof.ts';
 import { parseEntries } from '../log/tile.ts';
 import { leafHash } from '../log/tree.ts';
@@ -30,7 +30,7 @@ const publicFile = (name: string) => join(directory, 'public', name);
 const checkpoint = () =>
   verifyCheckpoint(
     parseNote(readFileSync(publicFile('checkpoint'))),
-    { logKey: openLog().key, cosigners: [], cosignaturesLeast: 0, checkpointAgeMost: 1000 },
+    { ...parseLogTrust(utf8(softPolicy(softKey(NAME)))), checkpointAgeMost: 1000 },
     clock.now(),
   );
 

@@ -3,7 +3,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { ml_dsa44 } from '@noble/post-quantum/ml-dsa.js';
 import { formatCheckpoint } from '../../fleet/log/checkpoint.ts';
 import type { Note } from '../../fleet/log/note.ts';
-import { asCosigner, type NoteKey, noteKey } from '../../fleet/log/note-key.ts';
+import { asCosigner, formatNoteKey, type NoteKey, noteKey } from '../../fleet/log/note-key.ts';
 import { cosign, type Sign, signText } from '../../fleet/log/note-signature.ts';
 import { type TreeHash, treeHash } from '../../fleet/log/tree.ts';
 import type { Millis } from '../../primitives/brand.ts';
@@ -37,6 +37,14 @@ export function softMlDsaKey(name: string): SoftCosigner {
   const { publicKey, secretKey } = ml_dsa44.keygen(sha256(utf8(name)));
   const key = noteKey(name, 6, publicKey);
   return { key, cosigner: key, publicKey: key.publicKey, sign: (message) => ml_dsa44.sign(message, secretKey) as Bytes };
+}
+
+/** A trust policy (c2sp.org/tlog-policy): so many of these cosigners. */
+export function softPolicy(log: SoftKey, cosigners: readonly SoftCosigner[] = [], least = 0): string {
+  const witnesses = cosigners.map(({ cosigner }, i) => `witness w${i} ${formatNoteKey(cosigner)}`);
+  const group = `group enough ${least} ${cosigners.map((_, i) => `w${i}`).join(' ')}`;
+  const quorum = least === 0 ? ['quorum none'] : [group, 'quorum enough'];
+  return [`log ${formatNoteKey(log.key)}`, ...witnesses, ...quorum].map((line) => `${line}\n`).join('');
 }
 
 /** A checkpoint as a log publishes it: signed, cosigned by itself, and by `others`. */

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkExitCodes } from '../../cli/check-exit-codes.ts';
 import { readLeafHashes } from '../../cli/leaf-hashes.ts';
 import { trustIn } from '../../client/trust.ts';
-import { parseNoteKey } from '../../fleet/log/note-key.ts';
+import { formatNoteKey } from '../../fleet/log/note-key.ts';
+import { parseLogTrust } from '../../fleet/log/policy.ts';
 import { type LogProof, parseProof } from '../../fleet/log/proof.ts';
 import { leafHash, makeConsistencyProof } from '../../fleet/log/tree.ts';
 import { type CheckCode, checkCodes } from '../../fleet/verify/check-codes.ts';
@@ -79,7 +80,7 @@ describe('what was tampered with fails, in the step that it breaks', () => {
   };
 
   test.each<[string, string, (directory: string) => void]>([
-    ['What you need 1', 'another anchor', replace('anchors/log.vkey', /\+\w{8}\+/, '+00000000+')],
+    ['What you need 1', 'another anchor', replace('anchors/log-policy.txt', /\+\w{8}\+/, '+00000000+')],
     ['The two signatures 1', 'the statement', replace('statement.json', '"threshold":2', '"threshold":3')],
     ['The two signatures 1', 'the bundle', replace('validation-bundle.txt', /\n[\w+/]{11}/, another)],
     ['The two signatures 2', 'the bundle’s headers', replace('validation-bundle.txt', 'Content-Type', 'Content-Tope')],
@@ -129,17 +130,15 @@ test('Go’s own libraries accept checkpoint, inclusion and consistency of the l
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
   const leaves = [1, 2].map((epoch) => leafHash(read(`epoch-${epoch}`, 'statement.json')));
   const [first, second] = [1, 2].map((epoch) => parseProof(read(`epoch-${epoch}`, 'log-proof.txt'))) as [LogProof, LogProof];
+  const { logKey, cosigners } = parseLogTrust(read('anchors/log-policy.txt'));
   const document = {
-    Vkey: read('anchors/log.vkey').toString().trim(),
+    Vkey: formatNoteKey(logKey),
     Checkpoint: read('witness/public/checkpoint').toString(),
     Inclusions: [{ Index: second.index, Entry: base64(read('epoch-2/statement.json')), Proof: second.hashes.map(base64) }],
     Consistency: [
       { OldSize: first.checkpoint.size, OldRoot: base64(first.checkpoint.root), Proof: makeConsistencyProof(1, leaves).map(base64) },
     ],
-    Cosigners: ['log.vkey', 'cosigners.vkey'].map((file) => {
-      const { name, publicKey } = parseNoteKey(read('anchors', file).toString().trim());
-      return { Name: name, PublicKey: base64(publicKey) };
-    }),
+    Cosigners: [logKey, ...cosigners].map(({ name, publicKey }) => ({ Name: name, PublicKey: base64(publicKey) })),
   };
   expect(spawnSync(judge, { input: JSON.stringify(document), encoding: 'utf8' }).stdout).toBe('ok\n');
   const forked = { ...document, Consistency: [{ ...document.Consistency[0], OldRoot: base64(new Uint8Array(32)) }] };
@@ -153,9 +152,8 @@ test('an app that trusts the demo’s witness goes from its first epoch to its s
     kind: 'witnessed',
     operatorCa: text('anchors/operator-ca.pem'),
     witnessCa: text('anchors/witness-ca.pem'),
-    logKey: text('anchors/log.vkey').trim(),
-    cosigners: text('anchors/cosigners.vkey').split('\n').filter(Boolean),
-    ...{ cosignaturesLeast: 1, epochLeast: 1, checkpointAgeMost: 3600 * 1000, memory: new SoftMemory() },
+    logPolicy: text('anchors/log-policy.txt'),
+    ...{ epochLeast: 1, checkpointAgeMost: 3600 * 1000, memory: new SoftMemory() },
   });
   for (const epoch of [1, 2]) {
     const of = (name: string) => read(`epoch-${epoch}/${name}`);
