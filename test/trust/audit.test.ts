@@ -9,14 +9,16 @@ import { readLeafHashes } from '../../cli/leaf-hashes.ts';
 import { trustIn } from '../../client/trust.ts';
 import { formatNoteKey } from '../../fleet/log/note-key.ts';
 import { parseLogTrust } from '../../fleet/log/policy.ts';
-import { type LogProof, parseProof } from '../../fleet/log/proof.ts';
+import { formatProof, type LogProof, parseProof } from '../../fleet/log/proof.ts';
 import { leafHash, makeConsistencyProof } from '../../fleet/log/tree.ts';
 import { type CheckCode, checkCodes } from '../../fleet/verify/check-codes.ts';
 import { encodePublished, parsePublished } from '../../fleet/verify/published-bundle.ts';
+import { utf8 } from '../../primitives/bytes.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { PublishedBundleSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { ValidationBundleSchema } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { SoftMemory } from '../harness/soft-notary.ts';
+import { type SoftCosigner, softCheckpoint, softKey, softMlDsaKey, softPolicy } from '../harness/test-log.ts';
 
 // `make trust-demo`, and every command of docs/AUDIT.md over what it leaves: with nothing of ours.
 
@@ -40,10 +42,10 @@ beforeAll(() => {
 
 afterAll(() => rmSync(scratch, { recursive: true }));
 
-function audit(name: string, directory: string) {
+function audit(name: string, directory: string, known = anchors) {
   const script = blocks.get(name);
   expect(script, name).toBeDefined();
-  return spawnSync('bash', ['-euo', 'pipefail', '-c', script as string], { cwd: directory, env: { ...process.env, ANCHORS: anchors } });
+  return spawnSync('bash', ['-euo', 'pipefail', '-c', script as string], { cwd: directory, env: { ...process.env, ANCHORS: known } });
 }
 
 test('the demo’s last line says how to check it, and that holds', () => {
@@ -120,6 +122,32 @@ describe('what was tampered with fails, in the step that it breaks', () => {
     expect(audit(name, directory).status).not.toBe(0);
   });
 });
+
+const [, major, minor] = /^OpenSSL (\d+)\.(\d+)/.exec(String(spawnSync('openssl', ['version']).stdout)) ?? [];
+
+test.skipIf(Number(major) < 3 || (major === '3' && Number(minor) < 5))(
+  'a witness that signs with ML-DSA-44 is verified, and needed',
+  () => {
+    const directory = mkdtempSync(join(scratch, 'ml-dsa-'));
+    const [log, mlDsa] = [softKey('log.example/a'), softMlDsaKey('witness.example/w')];
+    const write = (cosigners: readonly SoftCosigner[]) =>
+      writeFileSync(
+        join(directory, 'log-proof.txt'),
+        formatProof({ index: 0, hashes: [], note: softCheckpoint(log, [leafHash(utf8('entry'))], Date.now(), cosigners) }),
+      );
+    writeFileSync(join(directory, 'log-policy.txt'), softPolicy(log, [mlDsa], 1));
+    write([mlDsa]);
+    const { status, stdout, stderr } = audit('The log 2', directory, directory);
+    expect({ status, stdout: String(stdout) }, String(stderr)).toEqual({
+      status: 0,
+      stdout: expect.stringContaining('witness.example/w at '),
+    });
+    write([]);
+    expect(audit('The log 2', directory, directory).status).not.toBe(0);
+    write([{ ...mlDsa, sign: softMlDsaKey('another').sign }]);
+    expect(audit('The log 2', directory, directory).status).not.toBe(0);
+  },
+);
 
 test('Go’s own libraries accept checkpoint, inclusion and consistency of the log', () => {
   const judge = join(scratch, 'judge');
