@@ -20,9 +20,9 @@ export const bundleVerifyCommand = (output: Output): Command =>
       .description('verify a validation bundle and its proof from the log as an app does; asks nobody')
       .argument('<file>', 'validation-bundle.txt')
       .requiredOption('--proof <file>', 'log-proof.txt')
-      .requiredOption('--anchors <directory>', 'operator-ca.pem, witness-ca.pem, log.vkey and cosigners.vkey as known from elsewhere')
+      .requiredOption('--anchors <directory>', 'operator-ca.pem, witness-ca.pem and log-policy.txt as known from elsewhere')
       .option('--epoch-least <epoch>', 'the lowest epoch that is accepted', integer, 1),
-    { days: 7 },
+    7,
   ).action((file: string, options: Options) => verify(file, options, output));
 
 function verify(file: string, options: Options, output: Output): void {

@@ -24,9 +24,9 @@ export const ceremonySealCommand = (output: Output): Command =>
         .requiredOption('--witnessed <file>', 'the statement as the witness signed it: S/MIME')
         .requiredOption('--proof <file>', "the proof from the witness's log")
         .requiredOption('--certificate <file>', "the operator's certificate for the key")
-        .requiredOption('--anchors <directory>', 'operator-ca.pem, witness-ca.pem, log.vkey and cosigners.vkey'),
+        .requiredOption('--anchors <directory>', 'operator-ca.pem, witness-ca.pem and log-policy.txt'),
     ),
-    { days: 1, cosignatures: 0 },
+    1,
   ).action((directory: string, options: Options) =>
     withSigner(options, (key) => {
       const { statement } = seal({

@@ -18,11 +18,8 @@ export const evidenceVerifyCommand = (output: Output): Command =>
     new Command('verify')
       .description('verify all that a ceremony left, check by check; asks nobody')
       .argument('<directory>', 'the evidence')
-      .option(
-        '--anchors <directory>',
-        'operator-ca.pem, witness-ca.pem, log.vkey and cosigners.vkey as known from elsewhere; trusted only with it',
-      ),
-    { days: 366, cosignatures: 0 },
+      .option('--anchors <directory>', 'operator-ca.pem, witness-ca.pem and log-policy.txt as known from elsewhere; trusted only with it'),
+    366,
   ).action((directory: string, options: Options) => verify(directory, options, output));
 
 function verify(directory: string, options: Options, output: Output): void {

@@ -3,9 +3,12 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import { utf8 } from '../primitives/bytes.ts';
 import { capture } from '../test/harness/capture.ts';
+import { softPolicy } from '../test/harness/test-log.ts';
 import {
   planDocument,
+  proofOf,
   type SoftEvidence,
   type SoftWorld,
   softCeremony,
@@ -76,10 +79,13 @@ describe('evidence verify', () => {
     expect((await bkvctl('evidence', 'verify', evidence.directory, '--anchors', anchors, ...at)).code).toBe(
       checkExitCodes['certificate-expired'],
     );
-    const many = ['--cosignatures', '3'];
-    expect((await bkvctl('evidence', 'verify', evidence.directory, '--anchors', anchors, ...many)).code).toBe(
-      checkExitCodes['cosignatures-few'],
-    );
+    // The same keys, of which more must have signed.
+    const few = proofOf(world, 0, { cosigners: world.cosigners.slice(1) });
+    const [one, both] = [copy((files) => files.set('log-proof.txt', few)), join(world.directory, 'strict-anchors')];
+    writeFiles(both, new Map([...world.anchors, ['log-policy.txt', utf8(softPolicy(world.log, world.cosigners, 2))]]));
+    expect((await bkvctl('evidence', 'verify', one, '--anchors', anchors)).code).toBe(exitCodes.OK);
+    expect((await bkvctl('evidence', 'verify', evidence.directory, '--anchors', both)).code).toBe(exitCodes.OK);
+    expect((await bkvctl('evidence', 'verify', one, '--anchors', both)).code).toBe(checkExitCodes['cosignatures-few']);
   });
 
   test('anchors that are not all there are a mistake of the command', async () => {
@@ -98,7 +104,6 @@ describe('bundle verify', () => {
       join(directory, 'log-proof.txt'),
       '--anchors',
       anchors,
-      ...(more.includes('--cosignatures') ? [] : ['--cosignatures', '1']),
       ...more,
     );
 
@@ -115,12 +120,6 @@ describe('bundle verify', () => {
     const bare = copy((files) => files.set('validation-bundle.txt', files.get('statement.json') as Uint8Array));
     expect((await verify(bare)).code).toBe(checkExitCodes['signature-missing']);
   });
-});
-
-test('bundle verify has no number of cosignatures of its own', async () => {
-  const { directory } = evidence;
-  const files = [join(directory, 'validation-bundle.txt'), '--proof', join(directory, 'log-proof.txt'), '--anchors', anchors];
-  expect((await bkvctl('bundle', 'verify', ...files)).code).toBe(exitCodes.USAGE);
 });
 
 describe('ceremony', () => {

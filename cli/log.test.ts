@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { formatCheckpoint } from '../fleet/log/checkpoint.ts';
 import { formatNote } from '../fleet/log/note.ts';
-import { formatNoteKey } from '../fleet/log/note-key.ts';
 import { cosign, signText } from '../fleet/log/note-signature.ts';
 import { parseProof, provesEntry } from '../fleet/log/proof.ts';
 import { leafHash } from '../fleet/log/tree.ts';
+import { CosignedCheckpoints } from '../fleet/witness/cosigned-checkpoints.ts';
 import { Cosigner } from '../fleet/witness/cosigner.ts';
 import { CosignerMemory } from '../fleet/witness/memory.ts';
 import { PublishedLog } from '../fleet/witness/published-log.ts';
@@ -17,7 +17,7 @@ import { witnessServer } from '../fleet/witness/server.ts';
 import { systemClock } from '../primitives/clock.ts';
 import type { Statement } from '../protocol/statement.ts';
 import { capture } from '../test/harness/capture.ts';
-import { softCheckpoint, softKey } from '../test/harness/test-log.ts';
+import { type SoftCosigner, softCheckpoint, softKey, softMlDsaKey, softPolicy } from '../test/harness/test-log.ts';
 import { softSigner, softStatement } from '../test/harness/test-witness.ts';
 import { checkExitCodes } from './check-exit-codes.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -26,7 +26,7 @@ import { run } from './program.ts';
 // A witness's log over real HTTP, honest and otherwise.
 
 const NAME = 'witness.example/log';
-const [log, other] = [softKey(NAME), softKey('other.example')];
+const [log, other, third] = [softKey(NAME), softKey('other.example'), softMlDsaKey('third.example')];
 const first = softStatement();
 const second = softStatement(first);
 
@@ -36,10 +36,15 @@ let url: string;
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'bkv-audit-'));
-  writeFileSync(join(directory, 'log.vkey'), `${formatNoteKey(log.key)}\n`);
-  writeFileSync(join(directory, 'other.vkey'), `${formatNoteKey(other.key)}\n`);
-  writeFileSync(join(directory, 'cosigners.vkey'), `${formatNoteKey(other.cosigner)}\n\n`);
-  const cosigner = new Cosigner({ key: log.key, sign: log.sign, memory: new CosignerMemory(directory), clock: systemClock });
+  const policies = {
+    'log-policy': softPolicy(log),
+    'other-policy': softPolicy(other),
+    'cosigned-policy': softPolicy(log, [other], 1),
+    'strict-policy': softPolicy(log, [other, third], 2),
+  };
+  for (const [name, text] of Object.entries(policies)) writeFileSync(join(directory, name), text);
+  const [memory, checkpoints] = [new CosignerMemory(directory), new CosignedCheckpoints(directory)];
+  const cosigner = new Cosigner({ key: log.key, sign: log.sign, memory, checkpoints, clock: systemClock });
   server = witnessServer({ directory: join(directory, 'log/public'), cosigner, onFault: () => {} });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -55,28 +60,30 @@ beforeEach(() => publish([first, second]));
 afterEach(() => rmSync(join(directory, 'log'), { recursive: true, force: true }));
 
 /** A log that asks nobody what it may hold. */
-function publish(statements: readonly Pick<Statement, 'bytes'>[], at = Date.now()): void {
+function publish(statements: readonly Pick<Statement, 'bytes'>[], at = Date.now(), cosigners: readonly SoftCosigner[] = [other]): void {
   rmSync(join(directory, 'log'), { recursive: true, force: true });
   const published = new PublishedLog(join(directory, 'log'), NAME, softSigner(NAME));
   published.make(at);
   for (const [index, { bytes }] of statements.entries()) published.append(index, bytes);
   const draft = published.draft(at);
-  published.publish(draft, [cosign(draft.note.text, other.key, Math.floor(at / 1000), other.sign)]);
+  published.publish(
+    draft,
+    cosigners.map(({ key, sign }) => cosign(draft.note.text, key, Math.floor(at / 1000), sign)),
+  );
 }
 
 const file = (name: string) => join(directory, 'log/public', name);
 
 async function bkvctl(command: string, ...more: string[]) {
   const { written, streams } = capture();
-  const options = more.includes('--key') ? [] : ['--key', join(directory, 'log.vkey')];
-  const k = more.includes('--cosignatures') ? [] : ['--cosignatures', '0'];
-  const code = await run(['log', command, '--json', url, ...options, ...k, ...more], streams);
+  const options = more.includes('--policy') ? [] : ['--policy', join(directory, 'log-policy')];
+  const code = await run(['log', command, '--json', url, ...options, ...more], streams);
   const document = JSON.parse(written.stdout) as { checks?: { name: string; ok: boolean; code: string | null }[]; size?: number };
   return { code, document, failed: document.checks?.find((check) => check.code !== null) };
 }
 
 test('an honest log is verified and audited', async () => {
-  const cosigned = ['--cosignatures', '1', '--cosigners', join(directory, 'cosigners.vkey')];
+  const cosigned = ['--policy', join(directory, 'cosigned-policy')];
   expect(await bkvctl('verify', ...cosigned)).toMatchObject({ code: exitCodes.OK, document: { log: NAME, size: 2, ok: true } });
   const { code, document } = await bkvctl('audit', ...cosigned);
   expect({ code, document }).toMatchObject({ code: exitCodes.OK, document: { size: 2, statements: [{ epoch: 1 }, { epoch: 2 }] } });
@@ -93,7 +100,7 @@ test('an empty log is a log', async () => {
 test('people read one line for each check, and the reason', async () => {
   const { written, streams } = capture();
   writeFileSync(file('tile/0/000.p/2'), Buffer.alloc(64));
-  await run(['log', 'audit', url, '--key', join(directory, 'log.vkey'), '--cosignatures', '0'], streams);
+  await run(['log', 'audit', url, '--policy', join(directory, 'log-policy')], streams);
   expect(written.stdout).toMatch(/^ok {6}The log answers a checkpoint\. witness\.example\/log, 2 entries\.$/m);
   expect(written.stdout).toMatch(/^FAILED {2}Its tiles are those of this tree\./m);
   expect(written.stderr).toContain('tree-mismatch');
@@ -106,7 +113,7 @@ describe('a log is refused', () => {
   };
 
   test('when its checkpoint is another’s', async () => {
-    await refused('verify', 'checkpoint-signature', 'signed', '--key', join(directory, 'other.vkey'));
+    await refused('verify', 'checkpoint-signature', 'signed', '--policy', join(directory, 'other-policy'));
     const text = readFileSync(file('checkpoint'), 'utf8');
     writeFileSync(file('checkpoint'), text.replace('\n2\n', '\n1\n'));
     await refused('audit', 'checkpoint-signature', 'signed');
@@ -158,8 +165,10 @@ describe('a log is refused', () => {
   });
 
   test('when too few others cosigned', async () => {
-    await refused('verify', 'cosignatures-few', 'signed', '--cosignatures', '1');
-    await refused('audit', 'cosignatures-few', 'signed', '--cosignatures', '2', '--cosigners', join(directory, 'cosigners.vkey'));
+    await refused('verify', 'cosignatures-few', 'signed', '--policy', join(directory, 'strict-policy'));
+    await refused('audit', 'cosignatures-few', 'signed', '--policy', join(directory, 'strict-policy'));
+    publish([first, second], Date.now(), [other, third]); // of which the third signs with ML-DSA-44
+    expect((await bkvctl('audit', '--policy', join(directory, 'strict-policy'))).code).toBe(exitCodes.OK);
   });
 
   test('when an entry or a tile is not what it signed, or is not there', async () => {
@@ -223,15 +232,18 @@ test('a log that does not answer is no verdict', async () => {
   rmSync(file('checkpoint'));
   expect((await bkvctl('verify')).code).toBe(exitCodes.UNAVAILABLE);
   const { streams } = capture();
-  const nobody = ['log', 'audit', 'http://127.0.0.1:1', '--key', join(directory, 'log.vkey'), '--cosignatures', '0'];
+  const nobody = ['log', 'audit', 'http://127.0.0.1:1', '--policy', join(directory, 'log-policy')];
   expect(await run(nobody, streams)).toBe(exitCodes.UNAVAILABLE);
 });
 
 test('wrong keys and files are named before anybody is asked', async () => {
   const configuration = { code: exitCodes.CONFIGURATION };
-  expect(await bkvctl('verify', '--key', join(directory, 'nowhere'))).toMatchObject(configuration);
-  expect(await bkvctl('verify', '--key', join(directory, 'cosigners.vkey'))).toMatchObject(configuration);
-  expect(await bkvctl('audit', '--since', join(directory, 'log.vkey'))).toMatchObject(configuration);
+  expect(await bkvctl('verify', '--policy', join(directory, 'nowhere'))).toMatchObject(configuration);
+  writeFileSync(join(directory, 'wrong-policy'), softPolicy(log).replace('quorum none', 'quorum many'));
+  const wrong = await bkvctl('verify', '--policy', join(directory, 'wrong-policy'));
+  expect(wrong).toMatchObject(configuration);
+  expect(JSON.stringify(wrong.document)).toMatch(/wrong-policy: .*line 2: no line before it defines many/);
+  expect(await bkvctl('audit', '--since', join(directory, 'log-policy'))).toMatchObject(configuration);
   const strange = join(directory, 'strange');
   writeFileSync(strange, formatNote(softCheckpoint(other, [leafHash(first.bytes)], Date.now())));
   expect(await bkvctl('audit', '--since', strange)).toMatchObject(configuration);

@@ -1,9 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { parseCheckpoint } from '../fleet/log/checkpoint.ts';
 import { parseNote } from '../fleet/log/note.ts';
-import { type NoteKey, parseNoteKey } from '../fleet/log/note-key.ts';
 import { isSigned } from '../fleet/log/note-signature.ts';
-import type { LogPolicy, TrustedCheckpoint } from '../fleet/log/policy.ts';
+import { type LogPolicy, parseLogTrust, type TrustedCheckpoint } from '../fleet/log/policy.ts';
 import { formatProof } from '../fleet/log/proof.ts';
 import { entryBundlesOf, tilePath, tilesOf } from '../fleet/log/tile.ts';
 import { makeInclusionProof } from '../fleet/log/tree.ts';
@@ -20,9 +19,7 @@ import { fetchFile, fetchFiles } from './log-files.ts';
 import type { Output } from './output.ts';
 
 interface LogOptions {
-  readonly key: string;
-  readonly cosigners?: string;
-  readonly cosignatures: number;
+  readonly policy: string;
   readonly ageMost: number;
 }
 
@@ -32,9 +29,7 @@ const HOUR: Millis = 3600 * 1000;
 const logCommand = (name: string): Command =>
   new Command(name)
     .argument('<url>', 'where the log is served', url)
-    .requiredOption('--key <file>', "the log's key (vkey), known from elsewhere")
-    .requiredOption('--cosignatures <k>', 'how many other witnesses must have cosigned; 0 for none', integer)
-    .option('--cosigners <file>', 'their keys, a vkey on each line')
+    .requiredOption('--policy <file>', 'log-policy.txt, known from elsewhere: the log, other witnesses, and which must have cosigned')
     .option('--age-most <hours>', 'how old the checkpoint, and each cosignature that counts, may be', integer, 24 * 7);
 
 export const logVerifyCommand = (output: Output): Command =>
@@ -112,27 +107,12 @@ async function askForCheckpoint(url: string, policy: LogPolicy, output: Output):
   return { list, bytes, checkpoint: checkCheckpoint(list, bytes, policy, Date.now()) };
 }
 
-function policyOf({ key, cosigners, cosignatures, ageMost }: LogOptions): LogPolicy {
-  const [logKey, ...more] = readKeys(key);
-  if (logKey?.type !== 1 || more.length > 0) throw new VaultError('CONFIG_INVALID', `${key} does not hold the one key of a log (type 1).`);
-  return {
-    logKey,
-    cosigners: cosigners === undefined ? [] : readKeys(cosigners),
-    cosignaturesLeast: cosignatures,
-    checkpointAgeMost: ageMost * HOUR,
-  };
-}
-
-/** A vkey on each line. Throws CONFIG_INVALID naming the file. */
-function readKeys(file: string): NoteKey[] {
-  const lines = readInput(file)
-    .toString('utf8')
-    .split('\n')
-    .map((line) => line.trim());
+function policyOf({ policy, ageMost }: LogOptions): LogPolicy {
+  const bytes = readInput(policy);
   try {
-    return lines.filter((line) => line !== '').map(parseNoteKey);
+    return { ...parseLogTrust(bytes), checkpointAgeMost: ageMost * HOUR };
   } catch (cause) {
-    throw isVaultError(cause) ? new VaultError('CONFIG_INVALID', `${file}: ${cause.message}`, { cause }) : cause;
+    throw isVaultError(cause) ? new VaultError('CONFIG_INVALID', `${policy}: ${cause.message}`, { cause }) : cause;
   }
 }
 

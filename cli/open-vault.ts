@@ -65,13 +65,12 @@ export function policyOf({ fleet, trust, statement_hashes }: ClientFile): TrustP
     kind: 'witnessed',
     operatorCa: readNamed(trust.operator_ca),
     witnessCa: readNamed(trust.witness_ca),
-    logKey: readNamed(trust.log_key).trim(),
-    cosigners: readNamed(trust.cosigners).split('\n').filter(Boolean),
-    cosignaturesLeast: trust.cosignatures_least,
+    logPolicy: readFileNamed(trust.log_policy),
     epochLeast: trust.epoch_least,
     checkpointAgeMost: trust.checkpoint_age_most_ms,
     memory: fileMemory(trust.memory, fleet),
   };
 }
 
-const readNamed = (file: string): string => readInput(file, '', ', which the client file names').toString('utf8');
+const readFileNamed = (file: string): Buffer => readInput(file, '', ', which the client file names');
+const readNamed = (file: string): string => readFileNamed(file).toString('utf8');

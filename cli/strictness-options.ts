@@ -8,22 +8,17 @@ const DAY = 24 * 3600 * 1000;
 
 /** How strict a verification is about the log, and at which time it asks. */
 export interface StrictnessOptions {
-  readonly cosignatures: number;
   readonly checkpointAge: number;
   readonly at?: Date;
 }
 
-/** `cosignatures` is the number without the option; where there is none, the option must be given. */
-export const withStrictness = (command: Command, { days, cosignatures }: { days: number; cosignatures?: number }): Command =>
-  (cosignatures === undefined
-    ? command.requiredOption('--cosignatures <k>', 'how many other witnesses must have signed the checkpoint; 0 for none', integer)
-    : command.option('--cosignatures <k>', 'how many other witnesses must have signed the checkpoint', integer, cosignatures)
-  )
+/** `days` is how old the checkpoint may be without the option. */
+export const withStrictness = (command: Command, days: number): Command =>
+  command
     .option('--checkpoint-age <days>', 'how old the checkpoint may be', integer, days)
     .option('--at <time>', 'judge as of then instead of now (ISO 8601)', instant);
 
-export const strictnessOf = ({ cosignatures, checkpointAge }: StrictnessOptions): Strictness => ({
-  cosignaturesLeast: cosignatures,
+export const strictnessOf = ({ checkpointAge }: StrictnessOptions): Strictness => ({
   checkpointAgeMost: checkpointAge * DAY,
 });
 

@@ -18,12 +18,8 @@ export interface WitnessedPolicy {
   /** Certificate authorities, PEM or DER. */
   readonly operatorCa: string | Uint8Array;
   readonly witnessCa: string | Uint8Array;
-  /** The log's key, as a vkey of c2sp.org/signed-note. */
-  readonly logKey: string;
-  /** Other parties that cosign the log's checkpoints, as vkeys of c2sp.org/tlog-cosignature. */
-  readonly cosigners: readonly string[];
-  /** How many of them must have. */
-  readonly cosignaturesLeast: number;
+  /** The log's key, other parties that cosign its checkpoints, and which of them must have: a file of c2sp.org/tlog-policy, of one log. */
+  readonly logPolicy: string | Uint8Array;
   /** Statements of older epochs are refused, also by a device that remembers nothing. */
   readonly epochLeast: number;
   /** How old what the log says may be. */
@@ -48,9 +44,7 @@ export interface Remembered {
 }
 
 /** Numbers that are missing or none would compare as if all were well. Throws MALFORMED. */
-export function expectStrict({ cosignaturesLeast, epochLeast, checkpointAgeMost, cosigners }: WitnessedPolicy): void {
-  if (!Number.isSafeInteger(cosignaturesLeast) || cosignaturesLeast < 0 || cosignaturesLeast > cosigners.length)
-    throw malformed(`cosignaturesLeast must be a whole number up to that of the cosigners, ${cosigners.length}`);
+export function expectStrict({ epochLeast, checkpointAgeMost }: WitnessedPolicy): void {
   expectEpoch(epochLeast);
   if (!Number.isFinite(checkpointAgeMost) || checkpointAgeMost <= 0) throw malformed('checkpointAgeMost must be a span of time');
 }

@@ -1,12 +1,11 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { formatNoteKey } from '../fleet/log/note-key.ts';
 import type { CheckCode } from '../fleet/verify/check-codes.ts';
 import { utf8 } from '../primitives/bytes.ts';
 import { encodeStatement, parseStatement } from '../protocol/statement.ts';
 import { InstantClock } from '../test/harness/soft-client.ts';
 import { SoftFleet } from '../test/harness/soft-fleet.ts';
 import { DAY, SoftMemory, SoftNotary } from '../test/harness/soft-notary.ts';
-import { softKey } from '../test/harness/test-log.ts';
+import { softKey, softPolicy } from '../test/harness/test-log.ts';
 import { Fleet } from './fleet.ts';
 import { trustIn, trustInDraining } from './trust.ts';
 import type { WitnessedPolicy } from './trust-policy.ts';
@@ -120,7 +119,7 @@ describe('refused is', () => {
     ['an epoch below one that was seen', 'statement-older', () => remember(1, notary.leaves[0] as Uint8Array, 2)],
     ['too few cosigners', 'cosignatures-few', () => hand(notary.publish(vault.statement.bytes, now, []))],
     ['a stale checkpoint', 'checkpoint-stale', () => publish(now - 8 * DAY)],
-    ['another log', 'checkpoint-signature', () => ({ logKey: formatNoteKey(softKey('other.example').key) })],
+    ['another log', 'checkpoint-signature', () => ({ logPolicy: softPolicy(softKey('other.example')) })],
     ['a fork of the same size', 'log-forked', () => remember(1, notary.fork([utf8('another')]).leaves[0] as Uint8Array)],
     [
       'a fork that went on',
@@ -143,6 +142,18 @@ describe('refused is', () => {
         };
       },
     ],
+    [
+      'a consistency proof whose hash is not 32 bytes',
+      'proof-malformed',
+      () => {
+        remember(1, notary.leaves[0] as Uint8Array);
+        notary.append(utf8('next'));
+        publish();
+        vault.tamper.getFleet = (reply) => {
+          reply.consistency = reply.consistency.map((hash) => Uint8Array.of(...hash, 0));
+        };
+      },
+    ],
     ['a log that shrank', 'log-shrank', () => remember(2, notary.leaves[0] as Uint8Array)],
   ])('%s', async (_what, check, change) => {
     begin();
@@ -160,12 +171,11 @@ describe('refused is', () => {
   });
 
   test.each<[string, Partial<WitnessedPolicy>]>([
-    ['more cosignatures than cosigners', { cosignaturesLeast: 3 }],
-    ['no number of cosignatures', { cosignaturesLeast: undefined as unknown as number }],
     ['no epoch', { epochLeast: undefined as unknown as number }],
     ['an epoch that is none', { epochLeast: 0 }],
     ['no age', { checkpointAgeMost: Number.NaN }],
-    ['a log key that is none', { logKey: 'witness' }],
+    ['a policy of the log that is none', { logPolicy: 'log witness\nquorum none\n' }],
+    ['a policy of no log', { logPolicy: utf8('quorum none\n') }],
   ])('a policy with %s', (_what, changes) => {
     begin();
     expect(() => device(changes)).toThrow(expect.objectContaining({ code: 'MALFORMED' }));

@@ -1,12 +1,11 @@
 import { Mutex } from 'async-mutex';
-import { parseNoteKey } from '../fleet/log/note-key.ts';
-import type { TrustedCheckpoint } from '../fleet/log/policy.ts';
+import { parseLogTrust, type TrustedCheckpoint } from '../fleet/log/policy.ts';
 import { parseProof } from '../fleet/log/proof.ts';
-import type { TreeHash } from '../fleet/log/tree.ts';
 import { type BundlePolicy, verifyBundle } from '../fleet/verify/bundle.ts';
 import { parseCertificate } from '../fleet/verify/certificate.ts';
 import { refuse } from '../fleet/verify/checks.ts';
 import type { Brand, Millis } from '../primitives/brand.ts';
+import { utf8 } from '../primitives/bytes.ts';
 import type { ValidationBundle } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Statement } from '../protocol/statement.ts';
 import { trustPinned } from './trust-pinned.ts';
@@ -74,11 +73,11 @@ class WitnessedTrust implements Trust {
 
   constructor(policy: WitnessedPolicy, drainingFrom: number | undefined) {
     expectStrict(policy);
-    const { operatorCa, witnessCa, logKey, cosigners, cosignaturesLeast, checkpointAgeMost, memory } = policy;
+    const { operatorCa, witnessCa, logPolicy, checkpointAgeMost, memory } = policy;
     this.#policy = policy;
     this.#anchors = {
       authorities: { operator: parseCertificate(operatorCa), witness: parseCertificate(witnessCa) },
-      log: { logKey: parseNoteKey(logKey), cosigners: cosigners.map(parseNoteKey), cosignaturesLeast, checkpointAgeMost },
+      log: { ...parseLogTrust(typeof logPolicy === 'string' ? utf8(logPolicy) : logPolicy), checkpointAgeMost },
     };
     this.#drainingFrom = drainingFrom;
     this.#lock = locks.get(memory) ?? new Mutex();
@@ -98,7 +97,7 @@ class WitnessedTrust implements Trust {
     if (!bundle) throw refuse('signature-missing', 'The vault gives a bare statement, which nobody signed.');
     // The list of checks is fleet/verify/bundle.ts, the same for everybody who verifies.
     const { statement, checkpoint } = verifyBundle(
-      { ...bundle, consistency: consistency as readonly TreeHash[] | undefined },
+      { ...bundle, consistency },
       { ...this.#anchors, epochLeast: this.#epochLeast(remembered), remembered: remembered?.checkpoint },
       now,
     );

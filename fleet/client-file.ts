@@ -25,11 +25,8 @@ const schemaOf = (file: z.ZodType<string>) =>
         /** PEM files. */
         operator_ca: file,
         witness_ca: file,
-        /** A file with the log's vkey. */
-        log_key: file,
-        /** A file with a vkey of another witness on each line. */
-        cosigners: file,
-        cosignatures_least: z.int().min(0),
+        /** The log's key, other witnesses, and which of them must have cosigned: a file of c2sp.org/tlog-policy. */
+        log_policy: file,
         epoch_least: z.int().min(1),
         checkpoint_age_most_ms: z.int().min(1),
         /** A file that is written: the highest epoch and the last checkpoint seen. */

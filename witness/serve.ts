@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import type { Output } from '../cli/output.ts';
 import { parseNoteKey } from '../fleet/log/note-key.ts';
 import { loadWitnessConfig } from '../fleet/witness/config.ts';
+import { CosignedCheckpoints } from '../fleet/witness/cosigned-checkpoints.ts';
 import { Cosigner } from '../fleet/witness/cosigner.ts';
 import { CosignerMemory } from '../fleet/witness/memory.ts';
 import { witnessServer } from '../fleet/witness/server.ts';
@@ -28,7 +29,7 @@ export const followCommand = (output: Output): Command =>
     .argument('<vkey>', "the log's key, as its witness says it")
     .action((vkey: string, _options: unknown, command: Command) => {
       const key = parseNoteKey(vkey);
-      if (key.type !== 1) throw new VaultError('MALFORMED', 'This is the key of a cosigner (type 4); a log has one of type 1.');
+      if (key.type !== 1) throw new VaultError('MALFORMED', 'This is the key of a cosigner; a log has one of type 1.');
       const directory = directoryOf(command);
       loadWitnessConfig(directory); // a witness's, and not just any directory
       new CosignerMemory(directory).follow(key);
@@ -47,6 +48,7 @@ export const serveCommand = (output: Output): Command =>
           key: log.key,
           sign: (message) => logSigner.sign(message),
           memory: new CosignerMemory(directory),
+          checkpoints: new CosignedCheckpoints(directory),
           clock,
         });
         const server = witnessServer({ directory: join(directory, 'public'), cosigner, onFault: tell });

@@ -47,7 +47,7 @@ async function main(): Promise<void> {
   const anchors = relative(process.cwd(), at('anchors'));
   const evidence = relative(process.cwd(), at('epoch-2'));
   narrator.say(`Look at ${evidence}/index.html in a browser; docs/AUDIT.md has the commands for openssl, sha256sum and jq.`);
-  console.log(`Check it: node dist/cli/main.js evidence verify ${evidence} --anchors ${anchors} --cosignatures 1`);
+  console.log(`Check it: node dist/cli/main.js evidence verify ${evidence} --anchors ${anchors}`);
 }
 
 async function makeParticipants(): Promise<ReadonlyMap<Name, TokenPlace>> {
@@ -92,8 +92,9 @@ function makeAnchors(): void {
   const keep = (from: string, name: string) => writeNew(at('anchors', name), text(from), PUBLIC);
   keep(at('tokens', 'operator', 'key', 'ca.pem'), 'operator-ca.pem');
   keep(at('witness', 'witness-ca.pem'), 'witness-ca.pem');
-  keep(at('witness', 'log.vkey'), 'log.vkey');
-  keep(at('second-witness', 'cosigner.vkey'), 'cosigners.vkey');
+  const vkey = (...names: string[]) => text(at(...names)).trim();
+  const policy = [`log ${vkey('witness', 'log.vkey')}`, `witness second ${vkey('second-witness', 'cosigner.vkey')}`, 'quorum second'];
+  writeNew(at('anchors', 'log-policy.txt'), `${policy.join('\n')}\n`, PUBLIC);
 }
 
 async function epoch(
@@ -128,12 +129,12 @@ async function epoch(
     'bkvctl',
     [
       ...['ceremony', 'seal', evidence, '--witnessed', join(out, 'witnessed.txt'), '--proof', join(out, 'log-proof.txt')],
-      ...['--certificate', join(operator.directory, 'key/bundle.crt'), '--anchors', at('anchors'), '--cosignatures', '1'],
+      ...['--certificate', join(operator.directory, 'key/bundle.crt'), '--anchors', at('anchors')],
       ...['--token', 'operator', '--pin-file', operator.pinFile],
     ],
     operator.environment,
   );
-  const { verdict } = await run('bkvctl', ['evidence', 'verify', evidence, '--anchors', at('anchors'), '--cosignatures', '1']);
+  const { verdict } = await run('bkvctl', ['evidence', 'verify', evidence, '--anchors', at('anchors')]);
   if (verdict !== 'trusted') throw new Error(`The evidence of epoch ${number} is ${verdict}.`);
   narrator.say(`Epoch ${number}: the operator signed over it. The evidence is complete, and trusted.`);
 }

@@ -16,7 +16,7 @@ export interface Sealing extends Strictness {
   readonly witnessed: string;
   readonly logProof: Uint8Array;
   readonly operator: BundleSigner;
-  /** operator-ca.pem, witness-ca.pem, log.vkey, cosigners.vkey, from where they are known. */
+  /** operator-ca.pem, witness-ca.pem, log-policy.txt, from where they are known. */
   readonly anchors: EvidenceFiles;
   /** The page without evidence. */
   readonly template: string;

@@ -5,8 +5,13 @@ import { VaultError } from '../../primitives/errors.ts';
 
 // Keys of signed notes (c2sp.org/signed-note): `name+id+base64(type ‖ public key)`, as Go's sumdb/note writes them.
 
-/** 0x01 signs a note's text; 0x04 cosigns a checkpoint, with the time (c2sp.org/tlog-cosignature). Both are Ed25519. */
-export type NoteKeyType = 1 | 4;
+/**
+ * 0x01 signs a note's text, with Ed25519. 0x04 and 0x06 cosign a checkpoint, with the time (c2sp.org/tlog-cosignature): with Ed25519 and
+ * with ML-DSA-44 (FIPS 204).
+ */
+export type NoteKeyType = 1 | 4 | 6;
+
+const PUBLIC_KEY_LENGTH: Record<NoteKeyType, number> = { 1: 32, 4: 32, 6: 1312 };
 
 export interface NoteKey {
   readonly name: string;
@@ -23,13 +28,13 @@ export const isKeyName = (name: string): boolean => /^[^+\s\u0085\u0000-\u001f\u
 /** Throws MALFORMED for a name or a public key that no note can carry. */
 export function noteKey(name: string, type: NoteKeyType, publicKey: Uint8Array): NoteKey {
   if (!isKeyName(name)) throw new VaultError('MALFORMED', 'The name of a note’s key is not empty and has no plus and no white space.');
-  exactly(32, publicKey, 'the public key of a note');
+  exactly(PUBLIC_KEY_LENGTH[type], publicKey, 'the public key of a note');
   const id = toHex(sha256(concat(utf8(`${name}\n`), Uint8Array.of(type), publicKey)).subarray(0, 4));
   return { name, type, publicKey: publicKey as Bytes, id };
 }
 
-/** The same key under the other type: whoever signs checkpoints as a log cosigns them under the same name. */
-export const asCosigner = ({ name, publicKey }: NoteKey): NoteKey => noteKey(name, 4, publicKey);
+/** The key under which its holder cosigns: a log's under the other type of Ed25519, with the same name; a cosigner's as it is. */
+export const asCosigner = (key: NoteKey): NoteKey => (key.type === 1 ? noteKey(key.name, 4, key.publicKey) : key);
 
 export const formatNoteKey = ({ name, type, publicKey, id }: NoteKey): string =>
   `${name}+${id}+${toBase64(concat(Uint8Array.of(type), publicKey))}`;
@@ -40,7 +45,7 @@ export function parseNoteKey(text: string): NoteKey {
   if (name === undefined || encoded === undefined) throw malformed('it does not read name+id+key');
   const bytes = fromBase64(encoded, 'The key of a vkey');
   const type = bytes[0];
-  if (type !== 1 && type !== 4) throw malformed('its type is neither Ed25519 (1) nor cosignature (4)');
+  if (type !== 1 && type !== 4 && type !== 6) throw malformed('its type is neither signature (1) nor cosignature (4, 6)');
   const key = noteKey(name, type, bytes.slice(1));
   if (key.id !== id) throw malformed('its id is not that of its name and key');
   return key;

@@ -1,8 +1,9 @@
 import { createPublicKey, verify } from 'node:crypto';
+import { ml_dsa44 } from '@noble/post-quantum/ml-dsa.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
-import { softKey } from '../../test/harness/test-log.ts';
+import { softKey, softMlDsaKey } from '../../test/harness/test-log.ts';
 import { formatNote, parseNote } from './note.ts';
 import { formatNoteKey, noteKey, parseNoteKey } from './note-key.ts';
 import { cosign, cosignedAt, isSigned, signText } from './note-signature.ts';
@@ -123,5 +124,74 @@ describe('a cosignature', () => {
     expect(cosignedAt(cosigned, log.cosigner)).toBeUndefined();
     expect(cosignedAt(cosigned, witness.key)).toBeUndefined();
     expect(isSigned(cosigned, witness.cosigner)).toBe(false);
+  });
+});
+
+describe('a cosignature with ML-DSA-44', () => {
+  const mlDsa = softMlDsaKey('witness.example/w2');
+  const root = Uint8Array.from({ length: 32 }, (_, i) => i);
+  const body = `log.example/a\n258\n${Buffer.from(root).toString('base64')}\n`;
+  const signature = cosign(body, mlDsa.key, 1679315147, mlDsa.sign);
+  const cosigned = { text: body, signatures: [signText(body, log.key, log.sign), signature] };
+  const signed = (message: Uint8Array, time: number) => {
+    const bytes = new Uint8Array(8 + 2420);
+    new DataView(bytes.buffer).setBigUint64(0, BigInt(time));
+    bytes.set(mlDsa.sign(message), 8);
+    return { ...cosigned, signatures: [{ ...signature, signature: bytes }] };
+  };
+  /** The structure of the specification, byte by byte. */
+  const message = Uint8Array.of(
+    ...[0x73, 0x75, 0x62, 0x74, 0x72, 0x65, 0x65, 0x2f, 0x76, 0x31, 0x0a, 0x00],
+    ...[18, ...utf8('witness.example/w2')],
+    ...[0, 0, 0, 0, 0x64, 0x18, 0x50, 0xcb],
+    ...[13, ...utf8('log.example/a')],
+    ...[0, 0, 0, 0, 0, 0, 0, 0],
+    ...[0, 0, 0, 0, 0, 0, 1, 2],
+    ...root,
+  );
+
+  test('says when, also in a note that was written and read', () => {
+    expect(cosignedAt(parseNote(formatNote(cosigned)), mlDsa.key)).toBe(1679315147);
+    expect(parseNoteKey(formatNoteKey(mlDsa.key))).toEqual(mlDsa.key);
+  });
+
+  test('signs the structure of c2sp.org/tlog-cosignature', () => {
+    expect(ml_dsa44.verify(signature.signature.subarray(8), message, mlDsa.publicKey)).toBe(true);
+    expect(cosignedAt(signed(message, 1679315147), mlDsa.key)).toBe(1679315147);
+  });
+
+  test('leaves the extension lines to the log', () => {
+    expect(cosignedAt({ ...cosigned, text: `${body}more\n` }, mlDsa.key)).toBe(1679315147);
+  });
+
+  test.each<[string, () => typeof cosigned]>([
+    ['another time', () => signed(message, 1679315148)],
+    ['another tree', () => ({ ...cosigned, text: body.replace('\n258\n', '\n259\n') })],
+    ['another log', () => ({ ...cosigned, text: body.replace('/a\n', '/b\n') })],
+    ['a text that is no checkpoint', () => ({ ...cosigned, text: 'log.example/a\n' })],
+    ['an origin that has no length of a byte', () => ({ ...cosigned, text: body.replace('/a\n', `/${'a'.repeat(256)}\n`) })],
+    ['the message that Ed25519 signs', () => signed(utf8(`cosignature/v1\ntime 1679315147\n${body}`), 1679315147)],
+    ['a subtree that does not begin at 0', () => signed(message.with(message.length - 41, 1), 1679315147)],
+    ['a byte more', () => ({ ...cosigned, signatures: [{ ...signature, signature: Uint8Array.of(...signature.signature, 0) }] })],
+    ['a right one beside a wrong one', () => ({ ...cosigned, signatures: [signature, ...signed(message, 1).signatures] })],
+  ])('is worth nothing for %s', (_what, make) => {
+    expect(cosignedAt(make(), mlDsa.key)).toBeUndefined();
+  });
+
+  test('says no time where the time is 0', () => {
+    const timeless = Uint8Array.from(message);
+    timeless.fill(0, 12 + 19, 12 + 19 + 8);
+    expect(ml_dsa44.verify(mlDsa.sign(timeless), timeless, mlDsa.publicKey)).toBe(true);
+    expect(cosignedAt(signed(timeless, 0), mlDsa.key)).toBeUndefined();
+  });
+
+  test('is made for no name that does not fit', () => {
+    const long = noteKey('w'.repeat(256), 6, mlDsa.publicKey);
+    expect(() => cosign(body, long, 1, mlDsa.sign)).toThrow(malformed);
+  });
+
+  test('has a key of 1312 bytes', () => {
+    for (const length of [32, 1311, 1313]) expect(() => noteKey('w', 6, new Uint8Array(length))).toThrow(malformed);
+    expect(() => noteKey('w', 4, mlDsa.publicKey)).toThrow(malformed);
   });
 });

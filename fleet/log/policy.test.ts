@@ -1,23 +1,24 @@
 import { expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
-import { softCheckpoint, softKey } from '../../test/harness/test-log.ts';
-import { asCosigner, noteKey } from './note-key.ts';
+import { type SoftCosigner, softCheckpoint, softKey, softMlDsaKey, softPolicy } from '../../test/harness/test-log.ts';
+import { formatNoteKey } from './note-key.ts';
 import { cosign, signText } from './note-signature.ts';
-import { type LogPolicy, verifyCheckpoint } from './policy.ts';
+import { type LogPolicy, parseLogTrust, verifyCheckpoint } from './policy.ts';
 import { leafHash } from './tree.ts';
 
 const DAY = 24 * 3600 * 1000;
 const NOW = 1_800_000_000_000;
 const leaves = [leafHash(utf8('entry'))];
 const log = softKey('log.example/a');
-const [one, two, stranger] = [softKey('one.example'), softKey('two.example'), softKey('stranger.example')];
-const policy: LogPolicy = { logKey: log.key, cosigners: [one.cosigner, two.cosigner], cosignaturesLeast: 0, checkpointAgeMost: 7 * DAY };
+const [one, two, stranger] = [softKey('one.example'), softMlDsaKey('two.example'), softKey('stranger.example')];
+const policyOf = (text: string): LogPolicy => ({ ...parseLogTrust(utf8(text)), checkpointAgeMost: 7 * DAY });
+const policy = policyOf(softPolicy(log));
 
 const refused = (check: string) => expect.objectContaining({ code: 'FLEET_UNTRUSTED', details: { check } });
 
 test('a fresh checkpoint of the log is trusted', () => {
   const note = softCheckpoint(log, leaves, NOW - DAY, [one]);
-  expect(verifyCheckpoint(note, { ...policy, cosignaturesLeast: 1 }, NOW)).toMatchObject({
+  expect(verifyCheckpoint(note, policyOf(softPolicy(log, [one, two], 1)), NOW)).toMatchObject({
     origin: 'log.example/a',
     size: 1,
     signedAt: NOW - DAY,
@@ -56,7 +57,7 @@ test('an old one is not, nor one from the future', () => {
 
 test('as many others as wanted must have signed, in time, each once', () => {
   const few = refused('cosignatures-few');
-  const two_needed = { ...policy, cosignaturesLeast: 2 };
+  const two_needed = policyOf(softPolicy(log, [one, two], 2));
   const fresh = (others: Parameters<typeof softCheckpoint>[3]) => softCheckpoint(log, leaves, NOW, others);
   expect(() => verifyCheckpoint(fresh([one, two]), two_needed, NOW)).not.toThrow();
   expect(() => verifyCheckpoint(fresh([one]), two_needed, NOW)).toThrow(few);
@@ -68,13 +69,30 @@ test('as many others as wanted must have signed, in time, each once', () => {
   expect(() => verifyCheckpoint({ ...note, signatures: [...note.signatures, ...late] }, two_needed, NOW)).toThrow(few);
 });
 
-test('the log’s own key is no other witness, nor is one key under two names', () => {
+test('groups of groups are counted as the policy says', () => {
   const few = refused('cosignatures-few');
-  const note = softCheckpoint(log, leaves, NOW, [one]);
-  const own = { ...policy, cosigners: [one.cosigner, asCosigner(log.key)], cosignaturesLeast: 2 };
-  expect(() => verifyCheckpoint(note, own, NOW)).toThrow(few);
+  const [x1, x2, x3] = ['x1', 'x2', 'x3'].map((name) => softKey(`${name}.example`)) as [SoftCosigner, SoftCosigner, SoftCosigner];
+  const [y1, y2] = ['y1', 'y2'].map((name) => softMlDsaKey(`${name}.example`)) as [SoftCosigner, SoftCosigner];
+  const witness = (name: string, { cosigner }: SoftCosigner) => `witness ${name} ${formatNoteKey(cosigner)}`;
+  const groups = policyOf(
+    [
+      `log ${formatNoteKey(log.key)}`,
+      ...[witness('X1', x1), witness('X2', x2), witness('X3', x3), 'group X 2 X1 X2 X3'],
+      ...[witness('Y1', y1), witness('Y2', y2), 'group Y any Y1 Y2'],
+      ...['group both all X Y', 'quorum both', ''],
+    ].join('\n'),
+  );
+  const by = (...others: SoftCosigner[]) => verifyCheckpoint(softCheckpoint(log, leaves, NOW, others), groups, NOW);
+  expect(by(x1, x3, y2).cosigners).toEqual(['x1.example', 'x3.example', 'y2.example']);
+  expect(by(x1, x2, x3, y1, y2).cosigners).toHaveLength(5);
+  for (const others of [[], [x1, x2, x3], [y1, y2], [x1, y1, y2], [x1, x1, y1]]) expect(() => by(...others)).toThrow(few);
+  expect(() => by(x1)).toThrow('x1.example signed the checkpoint in time; needed: 2 of (2 of (x1.example, x2.example, x3.example), 1 of (');
+});
 
-  const alias = { ...one, key: noteKey('alias.example', 1, one.publicKey) };
-  const twice = { ...policy, cosigners: [one.cosigner, asCosigner(alias.key)], cosignaturesLeast: 2 };
-  expect(() => verifyCheckpoint(softCheckpoint(log, leaves, NOW, [one, alias]), twice, NOW)).toThrow(few);
+test.each([
+  ['no log', 'quorum none\n'],
+  ['two logs', `log ${formatNoteKey(stranger.key)}\n${softPolicy(log)}`],
+  ['the log’s own key as a witness', softPolicy(log, [log], 1)],
+])('a policy with %s is not that of a fleet’s log', (_what, text) => {
+  expect(() => parseLogTrust(utf8(text))).toThrow(expect.objectContaining({ code: 'MALFORMED' }));
 });

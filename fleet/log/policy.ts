@@ -4,16 +4,36 @@ import { type Checkpoint, parseCheckpoint } from './checkpoint.ts';
 import type { Note } from './note.ts';
 import { asCosigner, type NoteKey } from './note-key.ts';
 import { cosignedAt, isSigned } from './note-signature.ts';
+import { describeQuorum, isMet, type Quorum } from './quorum.ts';
+import { parseTlogPolicy } from './tlog-policy.ts';
 
-/** What makes a checkpoint one to rely on. */
-export interface LogPolicy {
+/** Whose word a log is taken at, known from elsewhere. */
+export interface LogTrust {
   /** Type 0x01. Its name is the log's name, too. */
   readonly logKey: NoteKey;
-  /** Of other parties, type 0x04. The log's own does not count, nor does one key under two names. */
+  /** Of other parties, type 0x04 or 0x06. */
   readonly cosigners: readonly NoteKey[];
-  readonly cosignaturesLeast: number;
+  /** Which of them must have cosigned. */
+  readonly quorum: Quorum;
+}
+
+/** What makes a checkpoint one to rely on. */
+export interface LogPolicy extends LogTrust {
   /** Counted from the log's own cosignature, and from each of those that are counted. */
   readonly checkpointAgeMost: Millis;
+}
+
+/**
+ * Reads a trust policy (c2sp.org/tlog-policy) that is for one log. Throws MALFORMED for one that is not, and for one that names the log's own
+ * key as a witness.
+ */
+export function parseLogTrust(bytes: Uint8Array): LogTrust {
+  const { logs, witnesses: cosigners, quorum } = parseTlogPolicy(bytes);
+  const [logKey, ...more] = logs;
+  if (!logKey || more.length > 0) throw new VaultError('MALFORMED', `The trust policy is of ${logs.length} logs; a fleet has one.`);
+  if (cosigners.some(({ publicKey }) => String(publicKey) === String(logKey.publicKey)))
+    throw new VaultError('MALFORMED', 'The trust policy names the log’s own key as a witness: it must be another party’s.');
+  return { logKey, cosigners, quorum };
 }
 
 /** Clocks differ: this much of the future is taken for now. */
@@ -28,7 +48,7 @@ export interface TrustedCheckpoint extends Checkpoint {
 
 /** Throws FLEET_UNTRUSTED with the check that fails in its details: checkpoint-signature, checkpoint-stale or cosignatures-few. */
 export function verifyCheckpoint(note: Note, policy: LogPolicy, now: Millis): TrustedCheckpoint {
-  const { logKey, cosignaturesLeast } = policy;
+  const { logKey, quorum } = policy;
   const checkpoint = parseCheckpoint(note.text);
   if (checkpoint.origin !== logKey.name)
     throw untrusted('checkpoint-signature', `The checkpoint is of the log ${checkpoint.origin}, and not of ${logKey.name}.`);
@@ -43,23 +63,20 @@ export function verifyCheckpoint(note: Note, policy: LogPolicy, now: Millis): Tr
       `The checkpoint is ${age < 0 ? 'from the future' : 'too old'}: ${new Date(signedAt).toISOString()}.`,
     );
   const cosigners = freshCosigners(note, policy, now);
-  if (cosigners.length < cosignaturesLeast)
+  const names = cosigners.map(({ name }) => name);
+  if (!isMet(quorum, new Set(cosigners)))
     throw untrusted(
       'cosignatures-few',
-      `${cosigners.length} other witnesses signed the checkpoint in time; ${cosignaturesLeast} are needed.`,
+      `Of other witnesses, ${names.join(', ') || 'none'} signed the checkpoint in time; needed: ${describeQuorum(quorum)}.`,
     );
-  return { ...checkpoint, signedAt, cosigners };
+  return { ...checkpoint, signedAt, cosigners: names };
 }
 
-function freshCosigners(note: Note, policy: LogPolicy, now: Millis): string[] {
-  const counted = new Map<string, string>(); // by public key
-  for (const key of policy.cosigners) {
+const freshCosigners = (note: Note, policy: LogPolicy, now: Millis): NoteKey[] =>
+  policy.cosigners.filter((key) => {
     const time = timeOf(note, key);
-    if (time !== undefined && isFresh(time, policy, now)) counted.set(String(key.publicKey), key.name);
-  }
-  counted.delete(String(policy.logKey.publicKey));
-  return [...counted.values()];
-}
+    return time !== undefined && isFresh(time, policy, now);
+  });
 
 const isFresh = (time: Millis, { checkpointAgeMost }: LogPolicy, now: Millis): boolean =>
   now - time <= checkpointAgeMost && time - now <= CLOCKS_DIFFER_MOST;

@@ -43,10 +43,23 @@ test('a log of one entry needs no hashes', () => {
   expect(provesEntry(parseProof(bytes), entry)).toBe(true);
 });
 
+test('may carry extra data, on which nothing rests', () => {
+  const bytes = utf8(text.replace('index', 'extra YWdl\nindex'));
+  const proof = parseProof(bytes);
+  expect(proof.extra).toEqual(utf8('age'));
+  expect(formatProof(proof)).toEqual(bytes);
+  expect(provesEntry(proof, entries[2] as Uint8Array)).toBe(true);
+  expect(parseProof(proofOf(2))).not.toHaveProperty('extra');
+});
+
 test.each([
   ['nothing', ''],
   ['another version', text.replace('@v1', '@v2')],
-  ['extra data', text.replace('index', 'extra AAAA\nindex')],
+  ['extra data that is empty', text.replace('index', 'extra \nindex')],
+  ['extra data in two lines', text.replace('index', 'extra AAAA\nextra AAAA\nindex')],
+  ['extra data after the index', text.replace('index 2\n', 'index 2\nextra AAAA\n')],
+  ['extra data that is not base64', text.replace('index', 'extra AAA\nindex')],
+  ['extra data with loose bits', text.replace('index', 'extra AB==\nindex')],
   ['no index', text.replace('index 2\n', '')],
   ['a leading zero', text.replace('index 2', 'index 02')],
   ['a short hash', text.replace(/^[\w+/]{43}=$/m, 'AAAA')],

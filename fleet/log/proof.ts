@@ -1,5 +1,5 @@
-import { toBase64 } from '../../primitives/base64.ts';
-import { type Bytes, constantTimeEqual, fromUtf8, utf8 } from '../../primitives/bytes.ts';
+import { fromBase64, toBase64 } from '../../primitives/base64.ts';
+import { type Bytes, concat, constantTimeEqual, fromUtf8, utf8 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { type Checkpoint, parseCheckpoint, parseDecimal, parseHash } from './checkpoint.ts';
 import { formatNote, type Note, parseNote } from './note.ts';
@@ -10,6 +10,8 @@ import { leafHash, type TreeHash, verifyInclusion } from './tree.ts';
 const HEADER = 'c2sp.org/tlog-proof@v1';
 
 export interface LogProof {
+  /** What whoever made the proof added: not empty, and signed by nobody. Nothing here rests on it. */
+  readonly extra?: Bytes | undefined;
   readonly index: number;
   /** From the leaf's sibling up. */
   readonly hashes: readonly TreeHash[];
@@ -19,17 +21,22 @@ export interface LogProof {
   readonly checkpoint: Checkpoint;
 }
 
-export const formatProof = ({ index, hashes, note }: Omit<LogProof, 'checkpoint'>): Bytes =>
-  utf8(`${HEADER}\nindex ${index}\n${hashes.map((hash) => `${toBase64(hash)}\n`).join('')}\n${new TextDecoder().decode(formatNote(note))}`);
+export function formatProof({ extra, index, hashes, note }: Omit<LogProof, 'checkpoint'>): Bytes {
+  const head = [HEADER, ...(extra ? [`extra ${toBase64(extra)}`] : []), `index ${index}`, ...hashes.map(toBase64)];
+  return concat(utf8(`${head.join('\n')}\n\n`), formatNote(note));
+}
 
-/** Takes no `extra` line: our proofs need none, and nobody signs it. Throws MALFORMED for anything formatProof would write differently. */
+/** Throws MALFORMED for anything formatProof would write differently. */
 export function parseProof(bytes: Uint8Array): LogProof {
   const text = fromUtf8(bytes, 'The proof from the log');
   const end = text.indexOf('\n\n');
-  const [header, index, ...hashes] = text.slice(0, Math.max(0, end)).split('\n');
+  const [header, ...lines] = text.slice(0, Math.max(0, end)).split('\n');
+  const extra = lines[0]?.startsWith('extra ') ? parseExtra(lines.shift() as string) : undefined;
+  const [index, ...hashes] = lines;
   if (header !== HEADER || !index?.startsWith('index ')) throw malformed('it does not begin with its type and index');
   const note = parseNote(utf8(text.slice(end + 2)));
   const proof = {
+    ...(extra ? { extra } : {}),
     index: parseDecimal(index.slice('index '.length), 'The index of a proof'),
     hashes: hashes.map((hash) => parseHash(hash, 'A hash of the proof')),
     note,
@@ -37,6 +44,13 @@ export function parseProof(bytes: Uint8Array): LogProof {
   };
   if (!constantTimeEqual(formatProof(proof), bytes)) throw malformed('it is not written as proofs are');
   return proof;
+}
+
+/** Without data there is no such line. */
+function parseExtra(line: string): Bytes {
+  const extra = fromBase64(line.slice('extra '.length), 'The extra data of a proof');
+  if (extra.length === 0) throw malformed('its line of extra data is empty');
+  return extra;
 }
 
 /** Does the checkpoint's tree hold this entry at this index? Whether to trust the checkpoint is for policy.ts. */

@@ -6,6 +6,7 @@ import {
   makeConsistencyProof,
   makeInclusionProof,
   nodeHash,
+  parseConsistency,
   type TreeHash,
   treeHash,
   verifyConsistency,
@@ -116,4 +117,14 @@ test('a consistency proof between larger trees proves nothing of smaller ones', 
 test('there is no proof for what was never there', () => {
   expect(() => makeInclusionProof(3, leaves.slice(0, 3))).toThrow(RangeError);
   expect(() => makeConsistencyProof(4, leaves.slice(0, 3))).toThrow(RangeError);
+});
+
+test.each([
+  ['a hash of 31 bytes', [new Uint8Array(32), new Uint8Array(31)], 'must be 32 bytes, got 31'],
+  ['a hash of 33 bytes', [new Uint8Array(33)], 'must be 32 bytes, got 33'],
+  ['an empty hash', [new Uint8Array()], 'must be 32 bytes, got 0'],
+  ['64 hashes', Array.from({ length: 64 }, () => new Uint8Array(32)), '63 hashes at most'],
+])('no consistency proof has %s', (_what, hashes, why) => {
+  expect(() => parseConsistency(hashes)).toThrow(expect.objectContaining({ code: 'MALFORMED', message: expect.stringContaining(why) }));
+  expect(parseConsistency(hashes.slice(0, 63).map(() => leaves[0] as Uint8Array))).toHaveLength(Math.min(hashes.length, 63));
 });

@@ -1,6 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { Brand } from '../../primitives/brand.ts';
-import { type Bytes, concat, constantTimeEqual } from '../../primitives/bytes.ts';
+import { type Bytes, concat, constantTimeEqual, exactly } from '../../primitives/bytes.ts';
+import { VaultError } from '../../primitives/errors.ts';
 
 // Merkle trees of RFC 6962 §2.1 over SHA-256, and their proofs.
 
@@ -50,6 +51,16 @@ function subProof(oldSize: number, leaves: readonly TreeHash[], isWhole: boolean
   const k = leftSize(leaves.length);
   const [left, right] = [leaves.slice(0, k), leaves.slice(k)];
   return oldSize <= k ? [...subProof(oldSize, left, isWhole), treeHash(right)] : [...subProof(oldSize - k, right, false), treeHash(left)];
+}
+
+/** Of a tree with fewer than 2⁶³ leaves; c2sp.org/tlog-witness takes no more. */
+const CONSISTENCY_MOST = 63;
+
+/** A consistency proof from outside. Throws MALFORMED unless it is 63 hashes at most, of 32 bytes each: with others, one proof would read as two. */
+export function parseConsistency(hashes: readonly Uint8Array[]): readonly TreeHash[] {
+  if (hashes.length > CONSISTENCY_MOST)
+    throw new VaultError('MALFORMED', `A consistency proof has ${CONSISTENCY_MOST} hashes at most; this one has ${hashes.length}.`);
+  return hashes.map((hash) => exactly(HASH_LENGTH, hash, 'a hash of a consistency proof') as TreeHash);
 }
 
 /** A tree as its checkpoint names it, and the hashes that are to show something of it. */

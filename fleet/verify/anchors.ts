@@ -1,5 +1,5 @@
-import { formatNoteKey, parseNoteKey } from '../log/note-key.ts';
-import type { LogPolicy } from '../log/policy.ts';
+import { formatNoteKey } from '../log/note-key.ts';
+import { type LogPolicy, type LogTrust, parseLogTrust } from '../log/policy.ts';
 import { parseCertificate } from './certificate.ts';
 import { refuse, refusingMalformed } from './checks.ts';
 import { decodeText, type EvidenceFiles, hexHash, need } from './files.ts';
@@ -8,24 +8,21 @@ import type { Authorities } from './layers.ts';
 /** What a verifier knows of operator, witness and log from elsewhere: the files of a directory of anchors. */
 export interface Anchors {
   readonly authorities: Authorities;
-  readonly log: Pick<LogPolicy, 'logKey' | 'cosigners'>;
+  readonly log: LogTrust;
 }
 
 /** How strict the verifier is about the log. */
-export type Strictness = Omit<LogPolicy, 'logKey' | 'cosigners'>;
+export type Strictness = Omit<LogPolicy, keyof LogTrust>;
 
-export const anchorFiles = ['operator-ca.pem', 'witness-ca.pem', 'log.vkey', 'cosigners.vkey'] as const;
+export const anchorFiles = ['operator-ca.pem', 'witness-ca.pem', 'log-policy.txt'] as const;
 
 /** Reads anchors from files named as in `anchors/` of evidence. Throws anchors-differ naming the file that is wrong. */
 export function readAnchors(files: EvidenceFiles, folder: string): Anchors {
-  const text = (name: (typeof anchorFiles)[number]) => decodeText(need(files, `${folder}${name}`), 'anchors-differ', `The file ${name}`);
-  const vkey = (line: string) => refusingMalformed('anchors-differ', () => parseNoteKey(line), 'A key of the log is wrong: ');
+  const file = (name: (typeof anchorFiles)[number]) => need(files, `${folder}${name}`);
+  const text = (name: (typeof anchorFiles)[number]) => decodeText(file(name), 'anchors-differ', `The file ${name}`);
   return {
     authorities: { operator: parseCertificate(text('operator-ca.pem')), witness: parseCertificate(text('witness-ca.pem')) },
-    log: {
-      logKey: vkey(text('log.vkey').trim()),
-      cosigners: text('cosigners.vkey').split('\n').filter(Boolean).map(vkey),
-    },
+    log: refusingMalformed('anchors-differ', () => parseLogTrust(file('log-policy.txt'))),
   };
 }
 
@@ -39,13 +36,13 @@ export function fingerprints({ authorities, log }: Anchors): { readonly name: st
   ];
 }
 
-/** Throws anchors-differ. */
+/** The same keys; which of them must have signed is for each to say. Throws anchors-differ. */
 export function expectSameAnchors(own: Anchors, known: Anchors): string {
   const same = (a: Uint8Array, b: Uint8Array) => hexHash(a) === hexHash(b);
   if (!same(own.authorities.operator.der, known.authorities.operator.der)) throw differ('operator’s authority');
   if (!same(own.authorities.witness.der, known.authorities.witness.der)) throw differ('witness’s authority');
   if (formatNoteKey(own.log.logKey) !== formatNoteKey(known.log.logKey)) throw differ('log’s key');
-  const cosigners = ({ log }: Anchors) => [...new Set(log.cosigners.map(formatNoteKey))].sort().join('\n');
+  const cosigners = ({ log }: Anchors) => log.cosigners.map(formatNoteKey).sort().join('\n');
   if (cosigners(own) !== cosigners(known))
     throw refuse('anchors-differ', 'The cosigners in the evidence are not those known from elsewhere.');
   return 'Authorities, log key and cosigners are those known from elsewhere.';

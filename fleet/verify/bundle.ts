@@ -2,7 +2,8 @@ import type { Millis } from '../../primitives/brand.ts';
 import { parseStatement, type Statement } from '../../protocol/statement.ts';
 import { type LogPolicy, type TrustedCheckpoint, verifyCheckpoint } from '../log/policy.ts';
 import { parseProof, provesEntry } from '../log/proof.ts';
-import { type TreeHash, verifyConsistency } from '../log/tree.ts';
+import { describeQuorum, isMet } from '../log/quorum.ts';
+import { parseConsistency, type TreeHash, verifyConsistency } from '../log/tree.ts';
 import { Checklist, refuse, refusingMalformed } from './checks.ts';
 import type { SignedContent } from './cms.ts';
 import { type Authorities, openLayers, statementBytes, verifyOperator, verifyWitness } from './layers.ts';
@@ -14,7 +15,7 @@ export interface Bundle {
   /** log-proof.txt: c2sp.org/tlog-proof@v1. */
   readonly logProof: Uint8Array;
   /** From the checkpoint that the verifier remembers to the one in the proof, where the verifier asked for it. */
-  readonly consistency?: readonly TreeHash[] | undefined;
+  readonly consistency?: readonly Uint8Array[] | undefined;
 }
 
 /** The last checkpoint that a verifier believed. */
@@ -84,14 +85,14 @@ export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolic
   });
   const checkpoint = list.run(
     'checkpoint',
-    `The log signed its checkpoint lately, and ${log.cosignaturesLeast > 0 ? 'enough others did' : 'others may have'}`,
+    `The log signed its checkpoint lately, and ${isMet(log.quorum, new Set()) ? 'others may have' : 'enough others did'}`,
     [proof],
     (one) => {
       const trusted = verifyCheckpoint(one.note, log, now);
       const others = trusted.cosigners.length > 0 ? ` and ${trusted.cosigners.join(', ')}` : '';
       return [
         trusted,
-        `Signed by ${log.logKey.name}${others}, ${utc(trusted.signedAt)}. Of others’ signatures ${log.cosignaturesLeast} demanded, ${trusted.cosigners.length} found.`,
+        `Signed by ${log.logKey.name}${others}, ${utc(trusted.signedAt)}. Of others’ signatures demanded: ${describeQuorum(log.quorum)}; found: ${trusted.cosigners.length}.`,
       ];
     },
   );
@@ -132,9 +133,10 @@ function expectEpoch({ epoch }: Statement, least: number): string {
 function expectContinues(
   checkpoint: TrustedCheckpoint,
   before: RememberedCheckpoint | undefined,
-  proof: readonly TreeHash[] | undefined,
+  consistency: readonly Uint8Array[] | undefined,
 ): string {
   if (!before) return 'No checkpoint was seen before.';
+  const proof = consistency && refusingMalformed('proof-malformed', () => parseConsistency(consistency));
   const { origin, size, root } = checkpoint;
   if (origin !== before.origin) throw refuse('log-forked', `The log is called ${origin}, and was ${before.origin}.`);
   if (size < before.size) throw refuse('log-shrank', `The log shows ${size} entries; ${before.size} were seen already.`);

@@ -18,7 +18,7 @@ export const checkCodes = {
   'certificate-expired': 'A certificate is not valid at this time.',
   'certificate-untrusted': 'A certificate does not come from the authority that it should.',
   // The log
-  'proof-malformed': 'The proof from the log is not a tlog-proof.',
+  'proof-malformed': 'A proof from the log does not have the form that it should.',
   'checkpoint-signature': 'The log did not sign the checkpoint.',
   'checkpoint-stale': 'The checkpoint is too old, or from the future.',
   'log-shrank': 'The log shows fewer entries than before.',

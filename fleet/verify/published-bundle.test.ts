@@ -2,7 +2,9 @@ import { create } from '@bufbuild/protobuf';
 import { beforeAll, expect, test } from 'vitest';
 import { type Bytes, utf8 } from '../../primitives/bytes.ts';
 import { type PublishedBundle, PublishedBundleSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { MAX_REPLY_LENGTH } from '../../protocol/message.ts';
 import { SoftNotary } from '../../test/harness/soft-notary.ts';
+import { softMlDsaKey } from '../../test/harness/test-log.ts';
 import { formatProof, parseProof } from '../log/proof.ts';
 import { type TreeHash, treeHash, verifyConsistency } from '../log/tree.ts';
 import { encodePublished, PUBLISHED_MOST, parsePublished } from './published-bundle.ts';
@@ -54,4 +56,13 @@ function elsewhere(): Uint8Array {
 test('what is no message, or larger than one may be, is refused before it is read', () => {
   expect(() => parsePublished(utf8('\xff\xff'), statements[1])).toThrow(expect.objectContaining({ code: 'MALFORMED' }));
   expect(() => parsePublished(new Uint8Array(PUBLISHED_MOST + 1), statements[1])).toThrow(expect.objectContaining({ code: 'TOO_LARGE' }));
+});
+
+test('the largest statement, whose checkpoint 32 witnesses cosigned with ML-DSA-44, fits into a reply', () => {
+  const statement = utf8(JSON.stringify({ statement: 'x'.repeat(22 * 1024) })); // of nine replicas: protocol/message.ts
+  const larger = notary.fork([statement]);
+  const cosigners = Array.from({ length: 32 }, (_, i) => softMlDsaKey(`witness-${i}.example/backup-key-vault`));
+  const { smime, logProof } = parsePublished(encodePublished(larger.publish(statement, now, cosigners)), statement);
+  expect(parseProof(logProof).note.signatures).toHaveLength(34);
+  expect(statement.length + smime.length + logProof.length + 63 * 34).toBeLessThan(MAX_REPLY_LENGTH);
 });

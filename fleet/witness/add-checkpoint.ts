@@ -1,9 +1,9 @@
-import { toBase64 } from '../../primitives/base64.ts';
+import { fromBase64, toBase64 } from '../../primitives/base64.ts';
 import { concat, utf8 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import { type Checkpoint, parseCheckpoint, parseDecimal, parseHash } from '../log/checkpoint.ts';
+import { type Checkpoint, parseCheckpoint, parseDecimal } from '../log/checkpoint.ts';
 import { formatNote, type Note, parseNote } from '../log/note.ts';
-import type { TreeHash } from '../log/tree.ts';
+import { parseConsistency, type TreeHash } from '../log/tree.ts';
 
 // The body of `POST /add-checkpoint` (c2sp.org/tlog-witness): the size last cosigned, a consistency proof, an empty line, a checkpoint.
 
@@ -15,8 +15,6 @@ export interface AddCheckpoint {
   readonly checkpoint: Checkpoint;
 }
 
-const PROOF_MOST = 63;
-
 export const formatAddCheckpoint = ({ oldSize, proof, note }: Omit<AddCheckpoint, 'checkpoint'>): Uint8Array =>
   concat(utf8(`old ${oldSize}\n${proof.map((hash) => `${toBase64(hash)}\n`).join('')}\n`), formatNote(note));
 
@@ -26,11 +24,10 @@ export function parseAddCheckpoint(bytes: Uint8Array): AddCheckpoint {
   const end = text.indexOf('\n\n');
   const [old, ...proof] = text.slice(0, Math.max(0, end)).split('\n');
   if (!old?.startsWith('old ')) throw malformed('it does not begin with the old size');
-  if (proof.length > PROOF_MOST) throw malformed(`it has more than ${PROOF_MOST} lines of proof`);
   const note = parseNote(bytes.subarray(end + 2));
   return {
     oldSize: parseDecimal(old.slice('old '.length), 'The old size'),
-    proof: proof.map((hash) => parseHash(hash, 'A hash of the proof')),
+    proof: parseConsistency(proof.map((hash) => fromBase64(hash, 'A hash of the proof'))),
     note,
     checkpoint: parseCheckpoint(note.text),
   };

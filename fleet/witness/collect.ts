@@ -11,7 +11,7 @@ import type { Draft } from './published-log.ts';
 
 /** Another witness, that cosigns our checkpoints. */
 export interface CosignerPlace {
-  /** Type 0x04. */
+  /** Type 0x04 or 0x06. */
   readonly key: NoteKey;
   /** Where its `add-checkpoint` is. */
   readonly url: string;
@@ -24,8 +24,8 @@ export interface Collected {
 }
 
 const DEADLINE: Millis = 10_000;
-/** Of an answer. A cosignature takes some two hundred. */
-const BYTES_MOST = 4096;
+/** Of an answer. A cosignature with ML-DSA-44 takes some 3300, and there may be several. */
+const BYTES_MOST = 64 * 1024;
 
 /**
  * Asks every cosigner at once. One that does not answer is missing, and that is all. One that knows another tree is an alarm: throws

@@ -47,8 +47,8 @@ export function parseWitnessConfig(value: unknown, name: string): WitnessConfig 
   const parsed = schema.safeParse(value);
   if (!parsed.success) throw new VaultError('CONFIG_INVALID', `${name} is wrong:\n${z.prettifyError(parsed.error)}`);
   for (const { vkey } of parsed.data.cosigners)
-    if (parseNoteKey(vkey).type !== 4)
-      throw new VaultError('CONFIG_INVALID', `${name} is wrong: ${vkey} is not the key of a cosigner (type 4).`);
+    if (parseNoteKey(vkey).type === 1)
+      throw new VaultError('CONFIG_INVALID', `${name} is wrong: ${vkey} is not the key of a cosigner (type 4 or 6).`);
   return parsed.data;
 }
 

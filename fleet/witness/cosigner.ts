@@ -1,10 +1,11 @@
 import type { Clock } from '../../primitives/clock.ts';
 import { isVaultError } from '../../primitives/errors.ts';
-import { formatSignature } from '../log/note.ts';
+import { formatSignature, signaturesOf } from '../log/note.ts';
 import type { NoteKey } from '../log/note-key.ts';
 import { cosign, isSigned, type Sign } from '../log/note-signature.ts';
 import { verifyConsistency } from '../log/tree.ts';
 import { type AddCheckpoint, parseAddCheckpoint } from './add-checkpoint.ts';
+import type { CosignedCheckpoints } from './cosigned-checkpoints.ts';
 import type { CosignerMemory } from './memory.ts';
 
 export interface Answer {
@@ -14,10 +15,11 @@ export interface Answer {
 }
 
 export interface CosignerOptions {
-  /** Cosigns under this name, as type 0x04. */
+  /** Cosigns under this name: as type 0x04, unless it is one of type 0x06. */
   readonly key: NoteKey;
   readonly sign: Sign;
   readonly memory: CosignerMemory;
+  readonly checkpoints: CosignedCheckpoints;
   readonly clock: Pick<Clock, 'now'>;
 }
 
@@ -45,7 +47,7 @@ export class Cosigner {
   }
 
   #try({ oldSize, proof, note, checkpoint }: AddCheckpoint): Answer | 'again' {
-    const { key, sign, memory, clock } = this.#options;
+    const { key, sign, memory, checkpoints, clock } = this.#options;
     const before = memory.read(checkpoint.origin);
     if (before === undefined) return text(404, `The log ${checkpoint.origin} is not followed here.`);
     if (!isSigned(note, before.logKey)) return text(403, 'The checkpoint is not signed by the log’s key.');
@@ -57,7 +59,11 @@ export class Cosigner {
       return text(422, 'The tree does not continue the last one.');
     // Before the signature exists; whoever lost the race looks again at what the other remembered.
     if (size > before.size && !memory.raise(before, size, root)) return 'again';
-    return text(200, formatSignature(cosign(note.text, key, Math.floor(clock.now() / 1000), sign)));
+    const cosignature = cosign(note.text, key, Math.floor(clock.now() / 1000), sign);
+    // Not in the place of a larger tree that another process cosigned meanwhile.
+    if (memory.read(checkpoint.origin)?.size === size)
+      checkpoints.show({ text: note.text, signatures: [...signaturesOf(note, before.logKey), cosignature] });
+    return text(200, formatSignature(cosignature));
   }
 }
 

@@ -56,13 +56,16 @@ export class CosignerMemory {
 
   // A log's name may hold anything; a hash of it is a name for a directory.
   #place(origin: string): string {
-    return join(this.#directory, createHash('sha256').update(origin).digest('hex'));
+    return join(this.#directory, originHash(origin));
   }
 
   #files(origin: string): NumberedFiles {
     return new NumberedFiles(this.#place(origin));
   }
 }
+
+/** Hexadecimal SHA-256 of a log's origin. */
+export const originHash = (origin: string): string => createHash('sha256').update(origin).digest('hex');
 
 const encode = (logKey: NoteKey, size: number, root: TreeHash): Uint8Array =>
   utf8(`${JSON.stringify({ log: formatNoteKey(logKey), size, root: toBase64(root) } satisfies z.infer<typeof recordSchema>)}\n`);

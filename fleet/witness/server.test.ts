@@ -5,15 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
-import { type SoftKey, softCheckpoint, softKey } from '../../test/harness/test-log.ts';
+import { type SoftKey, softCheckpoint, softKey, softMlDsaKey } from '../../test/harness/test-log.ts';
 import { StandingClock, softSigner, softStatement } from '../../test/harness/test-witness.ts';
-import { formatNote, formatSignature, type Note, parseNote, parseSignatures } from '../log/note.ts';
+import { formatNote, formatSignature, type Note, parseNote, parseSignatures, signaturesOf } from '../log/note.ts';
 import { formatNoteKey } from '../log/note-key.ts';
-import { cosign, cosignedAt } from '../log/note-signature.ts';
+import { cosign, cosignedAt, isSigned, signText } from '../log/note-signature.ts';
 import { leafHash, makeConsistencyProof, type TreeHash } from '../log/tree.ts';
 import { formatAddCheckpoint, parseAddCheckpoint } from './add-checkpoint.ts';
+import { CosignedCheckpoints } from './cosigned-checkpoints.ts';
 import { Cosigner } from './cosigner.ts';
-import { CosignerMemory } from './memory.ts';
+import { CosignerMemory, originHash } from './memory.ts';
 import { PublishedLog } from './published-log.ts';
 import { witnessServer } from './server.ts';
 import { refresh, submit } from './witness.ts';
@@ -49,7 +50,14 @@ afterEach(() => {
 });
 
 async function serve(changes: Partial<ConstructorParameters<typeof Cosigner>[0]> = {}): Promise<string> {
-  const cosigner = new Cosigner({ key: ours.key, sign: ours.sign, memory, clock, ...changes });
+  const cosigner = new Cosigner({
+    key: ours.key,
+    sign: ours.sign,
+    memory,
+    checkpoints: new CosignedCheckpoints(directory),
+    clock,
+    ...changes,
+  });
   const server = witnessServer({ directory: join(directory, 'public'), cosigner, onFault: (error) => faults.push(error) });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   closers.push(
@@ -98,6 +106,14 @@ describe('add-checkpoint', () => {
     expect(await add(0, five)).toMatchObject({ status: 200 });
   });
 
+  test('refuses another root of size zero than that of the empty tree', async () => {
+    const note = noteOf([]);
+    const text = note.text.replace(/[\w+/]{43}=/, Buffer.alloc(32).toString('base64'));
+    const forged = { text, signatures: [signText(text, theirs.key, theirs.sign)] };
+    expect(await post(formatAddCheckpoint({ oldSize: 0, proof: [], note: forged }))).toMatchObject({ status: 422 });
+    expect(await add(0, five, { proof: five.slice(0, 1) })).toMatchObject({ status: 422 });
+  });
+
   test('refuses a fork, of the same size and of a larger one, and remembers what it signed', async () => {
     await add(0, five);
     expect(await add(5, leavesOf(5, 'fork'))).toMatchObject({ status: 422 });
@@ -143,6 +159,8 @@ describe('add-checkpoint', () => {
     ['a leading zero', 'old 00\n\n'],
     ['a line that is no hash', 'old 1\nabc\n\n'],
     ['no checkpoint', 'old 0\n\n'],
+    ['a hash of 31 bytes', `old 5\n${Buffer.alloc(31).toString('base64')}\n\n`],
+    ['a hash of 33 bytes', `old 5\n${Buffer.alloc(33).toString('base64')}\n\n`],
     ['64 lines of proof', `old 5\n${`${Buffer.alloc(32).toString('base64')}\n`.repeat(64)}\n`],
   ])('refuses %s as malformed', async (_what, head) => {
     const tail = head.length > 10 ? new TextDecoder().decode(formatNote(noteOf(eight))) : '';
@@ -150,8 +168,16 @@ describe('add-checkpoint', () => {
   });
 
   test('refuses bodies without end, and other methods', async () => {
-    expect(await post(`old 0\n${'a'.repeat(70_000)}`)).toMatchObject({ status: 413 });
+    expect(await post(`old 0\n${'a'.repeat(600_000)}`)).toMatchObject({ status: 413 });
     expect((await fetch(`${url}/add-checkpoint`)).status).toBe(405);
+  });
+
+  test('takes a checkpoint with a hundred signatures of ML-DSA-44', async () => {
+    const note = noteOf(five);
+    const pq = softMlDsaKey('pq.example');
+    const line = cosign(note.text, pq.key, 1, pq.sign);
+    const signatures = [...note.signatures, ...Array.from({ length: 98 }, () => line)];
+    expect(await post(formatAddCheckpoint({ oldSize: 0, proof: [], note: { ...note, signatures } }))).toMatchObject({ status: 200 });
   });
 
   test('remembers across a restart', async () => {
@@ -205,6 +231,58 @@ describe('add-checkpoint', () => {
 const noteRoot = (leaves: readonly TreeHash[]) =>
   Uint8Array.from(atob(noteOf(leaves).text.split('\n')[2] as string), (c) => c.charCodeAt(0)) as TreeHash;
 
+describe('what was cosigned is shown', () => {
+  const shown = (origin = theirs.key.name, at = url) => fetch(`${at}/${originHash(origin)}/checkpoint`);
+  const noteShown = async () => parseNote(new Uint8Array(await (await shown()).arrayBuffer()));
+
+  test('with the log’s signature and the cosignature, and no other’s', async () => {
+    expect((await shown()).status).toBe(404);
+    const note = noteOf(five);
+    const stranger = softKey('stranger.example');
+    const signatures = [...note.signatures, signText(note.text, stranger.key, stranger.sign)];
+    const { body } = await post(formatAddCheckpoint({ oldSize: 0, proof: [], note: { ...note, signatures } }));
+    const read = await noteShown();
+    expect(read.text).toBe(note.text);
+    expect([isSigned(read, theirs.key), cosignedAt(read, ours.cosigner)]).toEqual([true, clock.now() / 1000]);
+    expect(read.signatures).toEqual([...signaturesOf(note, theirs.key), ...parseSignatures(body)]);
+    const { headers } = await shown();
+    expect([headers.get('content-type'), headers.get('cache-control')]).toEqual(['text/plain; charset=utf-8', 'no-cache']);
+  });
+
+  test('as it was cosigned last', async () => {
+    await add(0, five);
+    clock.pass(1000);
+    await add(5, five);
+    expect(cosignedAt(await noteShown(), ours.cosigner)).toBe(clock.now() / 1000);
+    await add(5, eight);
+    await add(8, leavesOf(8, 'fork'));
+    await add(8, leavesOf(9, 'fork'));
+    expect((await noteShown()).text).toBe(noteOf(eight).text);
+  });
+
+  test('not in the place of a larger tree that another process cosigned', async () => {
+    // Between this one's write to the memory and its signature, another one answers.
+    const sign = (message: Uint8Array) => {
+      const before = memory.read(theirs.key.name);
+      if (before?.size === 5) {
+        memory.raise(before, 8, noteRoot(eight));
+        new CosignedCheckpoints(directory).show(noteOf(eight));
+      }
+      return ours.sign(message);
+    };
+    expect(await add(0, five, {}, await serve({ sign }))).toMatchObject({ status: 200 });
+    expect((await noteShown()).text).toBe(noteOf(eight).text);
+  });
+
+  test('and of logs that are not followed nothing', async () => {
+    await add(0, five);
+    for (const path of [originHash('strange'), originHash(theirs.key.name).toUpperCase(), originHash(theirs.key.name).slice(1)])
+      expect((await fetch(`${url}/${path}/checkpoint`)).status).toBe(404);
+    expect((await fetch(`${url}/${originHash(theirs.key.name)}/`)).status).toBe(404);
+    expect((await fetch(`${url}/${originHash(theirs.key.name)}/checkpoint`, { method: 'POST', body: 'x' })).status).toBe(405);
+  });
+});
+
 test('a log is followed once', () => {
   expect(() => memory.follow(theirs.key)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
 });
@@ -237,6 +315,21 @@ describe('a log that asks cosigners', () => {
     await submit(evidence(), { ...options(), cosigners: [] });
     await submit(evidence(second), { ...options(), cosigners: [] });
     expect(await refresh(options())).toEqual({ size: 2, missing: [] });
+  });
+
+  test('takes the cosignature of one that signs with ML-DSA-44', async () => {
+    const pq = softMlDsaKey('pq.example/w1');
+    const place = { key: pq.key, url: await serve({ key: pq.key, sign: pq.sign }) };
+    expect((await submit(evidence(), { ...options(), cosigners: [place] })).missing).toEqual([]);
+    expect(cosignedAt(log.publishedNote(), pq.key)).toBe(clock.now() / 1000);
+    // Sixteen at once: one is taken.
+    const sixteen = (request: Uint8Array) => {
+      const line = formatSignature(cosign(parseAddCheckpoint(request).note.text, pq.key, clock.now() / 1000, pq.sign));
+      return line.repeat(16);
+    };
+    const { url: at } = await hostile(sixteen);
+    expect((await refresh({ ...options(), cosigners: [{ key: pq.key, url: at }] })).missing).toEqual([]);
+    expect(signaturesOf(log.publishedNote(), pq.key)).toHaveLength(1);
   });
 
   test('takes no signature that is not its cosigner’s', async () => {
@@ -285,7 +378,8 @@ describe('a log that asks cosigners', () => {
     };
     for (const [count, taken] of [
       [2, 1],
-      [99, 0],
+      [99, 1],
+      [101, 0],
     ] as const) {
       const { missing } = await submit(evidence(), options(log, (await hostile(many(count))).url));
       expect(missing).toHaveLength(1 - taken);

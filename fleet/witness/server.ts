@@ -4,20 +4,21 @@ import { join } from 'node:path';
 import type { Cosigner } from './cosigner.ts';
 
 export interface ServerOptions {
-  /** The log's directory for the public: `checkpoint` and `tile/`. */
+  /** The witness's directory for the public: `checkpoint` and `tile/` of its log, and what it cosigned of others (CosignedCheckpoints). */
   readonly directory: string;
   readonly cosigner: Cosigner;
   /** Told what no caller is told. */
   readonly onFault: (error: unknown) => void;
 }
 
-/** Twice what a checkpoint with a hundred signatures and the longest proof takes. */
-const BODY_MOST = 64 * 1024;
+/** A checkpoint with a hundred signatures of ML-DSA-44, 3.3 KiB each in base64, and the longest proof: 340 KiB. */
+const BODY_MOST = 512 * 1024;
 
-// What a log consists of (c2sp.org/tlog-tiles). Anything else is not there: no name reaches the disk that is not of this form.
-const RESOURCE = /^\/(checkpoint|tile\/(?:\d{1,2}|entries)\/(?:x\d{3}\/)*\d{3}(?:\.p\/\d{1,3})?)$/;
+// What a log consists of (c2sp.org/tlog-tiles), and checkpoints that were cosigned (c2sp.org/tlog-witness). Anything else is not there: no
+// name reaches the disk that is not of this form.
+const RESOURCE = /^\/((?:[0-9a-f]{64}\/)?checkpoint|tile\/(?:\d{1,2}|entries)\/(?:x\d{3}\/)*\d{3}(?:\.p\/\d{1,3})?)$/;
 
-/** A log as static files, and `POST /add-checkpoint` for the logs of others. */
+/** A log and what was cosigned of others as static files, and `POST /add-checkpoint` for the logs of others. */
 export function witnessServer(options: ServerOptions): Server {
   return createServer((request, response) => {
     handle(request, response, options).catch((error: unknown) => {
@@ -34,7 +35,7 @@ async function handle(request: IncomingMessage, response: ServerResponse, option
   const name = RESOURCE.exec(request.url ?? '')?.[1];
   const content = name === undefined ? undefined : await readIfThere(join(options.directory, name));
   if (content === undefined) return send(response, 404, 'Not here.\n');
-  const isCheckpoint = name === 'checkpoint';
+  const isCheckpoint = name?.endsWith('checkpoint');
   response.writeHead(200, {
     'Content-Type': isCheckpoint ? 'text/plain; charset=utf-8' : 'application/octet-stream',
     'Cache-Control': isCheckpoint ? 'no-cache' : 'public, max-age=31536000, immutable',

@@ -5,13 +5,15 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Statement } from '../../protocol/statement.ts';
-import { softCheckpoint, softKey } from '../../test/harness/test-log.ts';
+import { softCheckpoint, softKey, softMlDsaKey, softPolicy } from '../../test/harness/test-log.ts';
 import { StandingClock, softSigner, softStatement } from '../../test/harness/test-witness.ts';
 import { formatNote, parseNote } from '../log/note.ts';
-import { verifyCheckpoint } from '../log/policy.ts';
+import { formatNoteKey, type NoteKey } from '../log/note-key.ts';
+import { parseLogTrust, verifyCheckpoint } from '../log/policy.ts';
 import { parseProof, provesEntry } from '../log/proof.ts';
 import { parseEntries } from '../log/tile.ts';
 import { leafHash } from '../log/tree.ts';
+import { parseWitnessConfig } from './config.ts';
 import { PublishedLog } from './published-log.ts';
 import { type Judgement, refresh, submit, type WitnessOptions } from './witness.ts';
 
@@ -30,7 +32,7 @@ const publicFile = (name: string) => join(directory, 'public', name);
 const checkpoint = () =>
   verifyCheckpoint(
     parseNote(readFileSync(publicFile('checkpoint'))),
-    { logKey: openLog().key, cosigners: [], cosignaturesLeast: 0, checkpointAgeMost: 1000 },
+    { ...parseLogTrust(utf8(softPolicy(softKey(NAME)))), checkpointAgeMost: 1000 },
     clock.now(),
   );
 
@@ -203,4 +205,15 @@ test('a process that is late publishes no smaller tree', async () => {
   await submit(evidence(second), options);
   options.log.publish(late, []);
   expect(checkpoint().size).toBe(2);
+});
+
+test('cosigners are asked that sign with Ed25519 or ML-DSA-44, and no log', () => {
+  const config = (key: NoteKey) => ({
+    name: NAME,
+    token: { profile: 'softhsm2', label: 'witness', pin_file: 'pin' },
+    cosigners: [{ vkey: formatNoteKey(key), url: 'https://other.example' }],
+  });
+  const { key, cosigner } = softKey('other.example');
+  for (const good of [cosigner, softMlDsaKey('other.example').key]) expect(parseWitnessConfig(config(good), 'x').cosigners).toHaveLength(1);
+  expect(() => parseWitnessConfig(config(key), 'x')).toThrow(failure('CONFIG_INVALID'));
 });

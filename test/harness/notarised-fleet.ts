@@ -2,13 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { formatNoteKey } from '../../fleet/log/note-key.ts';
 import { tileHashes, tilePath } from '../../fleet/log/tile.ts';
 import { toHex } from '../../primitives/bytes.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { encodeStatement, parseStatement, type Statement } from '../../protocol/statement.ts';
 import type { DevFleet } from './dev-fleet.ts';
 import { DAY, type SoftNotary } from './soft-notary.ts';
+import { softPolicy } from './test-log.ts';
 
 const PATIENCE = 60_000;
 
@@ -57,14 +57,11 @@ export function witnessedClientFile({ directory, client }: DevFleet, notary: Sof
   const path = (name: string) => join(directory, name);
   writeFileSync(path('operator-ca.pem'), notary.operator.ca);
   writeFileSync(path('witness-ca.pem'), notary.witness.ca);
-  writeFileSync(path('log.vkey'), `${formatNoteKey(notary.log.key)}\n`);
-  writeFileSync(path('cosigners.vkey'), notary.cosigners.map(({ cosigner }) => `${formatNoteKey(cosigner)}\n`).join(''));
+  writeFileSync(path('log-policy.txt'), softPolicy(notary.log, notary.cosigners, 2));
   const trust = {
     operator_ca: 'operator-ca.pem',
     witness_ca: 'witness-ca.pem',
-    log_key: 'log.vkey',
-    cosigners: 'cosigners.vkey',
-    cosignatures_least: 2,
+    log_policy: 'log-policy.txt',
     epoch_least: 1,
     checkpoint_age_most_ms: 7 * DAY,
     memory: 'trust-memory.json',

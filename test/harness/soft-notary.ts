@@ -1,6 +1,5 @@
 import { create } from '@bufbuild/protobuf';
 import type { Remembered, TrustMemory, WitnessedPolicy } from '../../client/trust-policy.ts';
-import { formatNoteKey } from '../../fleet/log/note-key.ts';
 import { formatProof } from '../../fleet/log/proof.ts';
 import { leafHash, makeConsistencyProof, makeInclusionProof, type TreeHash } from '../../fleet/log/tree.ts';
 import { validityFrom } from '../../fleet/produce/authority.ts';
@@ -8,16 +7,16 @@ import { countersign, signSmime } from '../../fleet/produce/cms.ts';
 import { type Bytes, constantTimeEqual, utf8 } from '../../primitives/bytes.ts';
 import { type PublishedBundle, PublishedBundleSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { makeParty, type Party } from '../trust/parties.ts';
-import { type SoftKey, softCheckpoint, softKey } from './test-log.ts';
+import { type SoftCosigner, type SoftKey, softCheckpoint, softKey, softMlDsaKey, softPolicy } from './test-log.ts';
 
 export const DAY = 24 * 3600 * 1000;
 
-/** Operator, witness, log and two cosigners with keys in this process: whatever they should sign is signed. */
+/** Operator, witness, log and two cosigners, one of each kind, with keys in this process: whatever they should sign is signed. */
 export class SoftNotary {
   readonly operator: Party;
   readonly witness: Party;
   readonly log: SoftKey = softKey('witness.example/backup-key-vault');
-  readonly cosigners: readonly SoftKey[] = [softKey('one.example'), softKey('two.example')];
+  readonly cosigners: readonly SoftCosigner[] = [softKey('one.example'), softMlDsaKey('two.example')];
   readonly entries: Uint8Array[];
 
   private constructor(operator: Party, witness: Party, entries: readonly Uint8Array[]) {
@@ -45,7 +44,7 @@ export class SoftNotary {
   }
 
   /** What an operator publishes for a statement that is in the log. */
-  publish(statement: Uint8Array, now: number, cosigners: readonly SoftKey[] = this.cosigners): PublishedBundle {
+  publish(statement: Uint8Array, now: number, cosigners: readonly SoftCosigner[] = this.cosigners): PublishedBundle {
     const { leaves } = this;
     const index = this.entries.findIndex((entry) => constantTimeEqual(entry, statement));
     const note = softCheckpoint(this.log, leaves, now, cosigners);
@@ -70,9 +69,7 @@ export class SoftNotary {
       kind: 'witnessed',
       operatorCa: this.operator.ca,
       witnessCa: this.witness.ca,
-      logKey: formatNoteKey(this.log.key),
-      cosigners: this.cosigners.map(({ cosigner }) => formatNoteKey(cosigner)),
-      cosignaturesLeast: 2,
+      logPolicy: softPolicy(this.log, this.cosigners, 2),
       epochLeast: 1,
       checkpointAgeMost: 7 * DAY,
       memory: new SoftMemory(),

@@ -7,15 +7,18 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkExitCodes } from '../../cli/check-exit-codes.ts';
 import { readLeafHashes } from '../../cli/leaf-hashes.ts';
 import { trustIn } from '../../client/trust.ts';
-import { parseNoteKey } from '../../fleet/log/note-key.ts';
-import { type LogProof, parseProof } from '../../fleet/log/proof.ts';
+import { formatNoteKey } from '../../fleet/log/note-key.ts';
+import { parseLogTrust } from '../../fleet/log/policy.ts';
+import { formatProof, type LogProof, parseProof } from '../../fleet/log/proof.ts';
 import { leafHash, makeConsistencyProof } from '../../fleet/log/tree.ts';
 import { type CheckCode, checkCodes } from '../../fleet/verify/check-codes.ts';
 import { encodePublished, parsePublished } from '../../fleet/verify/published-bundle.ts';
+import { utf8 } from '../../primitives/bytes.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { PublishedBundleSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { ValidationBundleSchema } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { SoftMemory } from '../harness/soft-notary.ts';
+import { type SoftCosigner, softCheckpoint, softKey, softMlDsaKey, softPolicy } from '../harness/test-log.ts';
 
 // `make trust-demo`, and every command of docs/AUDIT.md over what it leaves: with nothing of ours.
 
@@ -39,10 +42,10 @@ beforeAll(() => {
 
 afterAll(() => rmSync(scratch, { recursive: true }));
 
-function audit(name: string, directory: string) {
+function audit(name: string, directory: string, known = anchors) {
   const script = blocks.get(name);
   expect(script, name).toBeDefined();
-  return spawnSync('bash', ['-euo', 'pipefail', '-c', script as string], { cwd: directory, env: { ...process.env, ANCHORS: anchors } });
+  return spawnSync('bash', ['-euo', 'pipefail', '-c', script as string], { cwd: directory, env: { ...process.env, ANCHORS: known } });
 }
 
 test('the demo’s last line says how to check it, and that holds', () => {
@@ -79,7 +82,7 @@ describe('what was tampered with fails, in the step that it breaks', () => {
   };
 
   test.each<[string, string, (directory: string) => void]>([
-    ['What you need 1', 'another anchor', replace('anchors/log.vkey', /\+\w{8}\+/, '+00000000+')],
+    ['What you need 1', 'another anchor', replace('anchors/log-policy.txt', /\+\w{8}\+/, '+00000000+')],
     ['The two signatures 1', 'the statement', replace('statement.json', '"threshold":2', '"threshold":3')],
     ['The two signatures 1', 'the bundle', replace('validation-bundle.txt', /\n[\w+/]{11}/, another)],
     ['The two signatures 2', 'the bundle’s headers', replace('validation-bundle.txt', 'Content-Type', 'Content-Tope')],
@@ -120,6 +123,32 @@ describe('what was tampered with fails, in the step that it breaks', () => {
   });
 });
 
+const [, major, minor] = /^OpenSSL (\d+)\.(\d+)/.exec(String(spawnSync('openssl', ['version']).stdout)) ?? [];
+
+test.skipIf(Number(major) < 3 || (major === '3' && Number(minor) < 5))(
+  'a witness that signs with ML-DSA-44 is verified, and needed',
+  () => {
+    const directory = mkdtempSync(join(scratch, 'ml-dsa-'));
+    const [log, mlDsa] = [softKey('log.example/a'), softMlDsaKey('witness.example/w')];
+    const write = (cosigners: readonly SoftCosigner[]) =>
+      writeFileSync(
+        join(directory, 'log-proof.txt'),
+        formatProof({ index: 0, hashes: [], note: softCheckpoint(log, [leafHash(utf8('entry'))], Date.now(), cosigners) }),
+      );
+    writeFileSync(join(directory, 'log-policy.txt'), softPolicy(log, [mlDsa], 1));
+    write([mlDsa]);
+    const { status, stdout, stderr } = audit('The log 2', directory, directory);
+    expect({ status, stdout: String(stdout) }, String(stderr)).toEqual({
+      status: 0,
+      stdout: expect.stringContaining('witness.example/w at '),
+    });
+    write([]);
+    expect(audit('The log 2', directory, directory).status).not.toBe(0);
+    write([{ ...mlDsa, sign: softMlDsaKey('another').sign }]);
+    expect(audit('The log 2', directory, directory).status).not.toBe(0);
+  },
+);
+
 test('Go’s own libraries accept checkpoint, inclusion and consistency of the log', () => {
   const judge = join(scratch, 'judge');
   execFileSync('go', ['build', '-o', judge, join(packageRoot, 'test/trust/log-judge/main.go')], {
@@ -129,17 +158,15 @@ test('Go’s own libraries accept checkpoint, inclusion and consistency of the l
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
   const leaves = [1, 2].map((epoch) => leafHash(read(`epoch-${epoch}`, 'statement.json')));
   const [first, second] = [1, 2].map((epoch) => parseProof(read(`epoch-${epoch}`, 'log-proof.txt'))) as [LogProof, LogProof];
+  const { logKey, cosigners } = parseLogTrust(read('anchors/log-policy.txt'));
   const document = {
-    Vkey: read('anchors/log.vkey').toString().trim(),
+    Vkey: formatNoteKey(logKey),
     Checkpoint: read('witness/public/checkpoint').toString(),
     Inclusions: [{ Index: second.index, Entry: base64(read('epoch-2/statement.json')), Proof: second.hashes.map(base64) }],
     Consistency: [
       { OldSize: first.checkpoint.size, OldRoot: base64(first.checkpoint.root), Proof: makeConsistencyProof(1, leaves).map(base64) },
     ],
-    Cosigners: ['log.vkey', 'cosigners.vkey'].map((file) => {
-      const { name, publicKey } = parseNoteKey(read('anchors', file).toString().trim());
-      return { Name: name, PublicKey: base64(publicKey) };
-    }),
+    Cosigners: [logKey, ...cosigners].map(({ name, publicKey }) => ({ Name: name, PublicKey: base64(publicKey) })),
   };
   expect(spawnSync(judge, { input: JSON.stringify(document), encoding: 'utf8' }).stdout).toBe('ok\n');
   const forked = { ...document, Consistency: [{ ...document.Consistency[0], OldRoot: base64(new Uint8Array(32)) }] };
@@ -153,9 +180,8 @@ test('an app that trusts the demo’s witness goes from its first epoch to its s
     kind: 'witnessed',
     operatorCa: text('anchors/operator-ca.pem'),
     witnessCa: text('anchors/witness-ca.pem'),
-    logKey: text('anchors/log.vkey').trim(),
-    cosigners: text('anchors/cosigners.vkey').split('\n').filter(Boolean),
-    ...{ cosignaturesLeast: 1, epochLeast: 1, checkpointAgeMost: 3600 * 1000, memory: new SoftMemory() },
+    logPolicy: text('anchors/log-policy.txt'),
+    ...{ epochLeast: 1, checkpointAgeMost: 3600 * 1000, memory: new SoftMemory() },
   });
   for (const epoch of [1, 2]) {
     const of = (name: string) => read(`epoch-${epoch}/${name}`);

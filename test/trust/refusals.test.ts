@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readEvidence } from '../../fleet/ceremony/read-evidence.ts';
-import { formatNoteKey } from '../../fleet/log/note-key.ts';
+import { parseLogTrust } from '../../fleet/log/policy.ts';
 import { leafHash, makeConsistencyProof, treeHash } from '../../fleet/log/tree.ts';
 import { validityFrom } from '../../fleet/produce/authority.ts';
 import { bundleSignerSubject } from '../../fleet/produce/certificates.ts';
@@ -17,7 +17,7 @@ import { publicKeysOf } from '../../fleet/verify/replica-files.ts';
 import { utf8 } from '../../primitives/bytes.ts';
 import { isVaultError } from '../../primitives/errors.ts';
 import { encodeStatement, type Statement, type StatementDocument } from '../../protocol/statement.ts';
-import { softKey } from '../harness/test-log.ts';
+import { softKey, softPolicy } from '../harness/test-log.ts';
 import { makeParty } from './parties.ts';
 import { DAY, planDocument, proofOf, type SoftEvidence, type SoftWorld, softCeremony, softEvidence, softWorld } from './soft-evidence.ts';
 
@@ -32,12 +32,14 @@ beforeAll(async () => {
   world = await softWorld();
   first = await softEvidence(world);
   second = await softEvidence(world, next(first.statement, first.directory));
-  const { authorities, log } = world.policy.anchors as Anchors;
-  const strict = { cosignaturesLeast: 2, checkpointAgeMost: 7 * DAY };
-  policy = { authorities, log: { ...log, ...strict }, epochLeast: 1, remembered: undefined };
+  const { authorities } = world.policy.anchors as Anchors;
+  policy = { authorities, log: { ...logTrust(2), checkpointAgeMost: 7 * DAY }, epochLeast: 1, remembered: undefined };
 });
 
 afterAll(() => world.remove());
+
+/** So many of the world's cosigners. */
+const logTrust = (least: number) => parseLogTrust(utf8(softPolicy(world.log, world.cosigners, least)));
 
 const next = (before: Statement, directory: string) => ({
   plan: { epoch: before.epoch + 1, previous: `${directory}/statement.json` },
@@ -147,6 +149,17 @@ describe('a bundle', () => {
         policy: { remembered: { origin: world.log.key.name, size: 1, root: treeHash(world.entries.slice(0, 1).map(leafHash)) } },
       }),
     ],
+    ...[31, 33].map((length): [string, CheckCode, () => { bundle: Bundle; policy: Partial<BundlePolicy> }] => [
+      `a hash of ${length} bytes in the proof that the history is one`,
+      'proof-malformed',
+      () => {
+        const consistency = makeConsistencyProof(1, world.entries.map(leafHash)).map((hash) =>
+          Uint8Array.from({ length }, (_, i) => hash[i] ?? 0),
+        );
+        const root = treeHash(world.entries.slice(0, 1).map(leafHash));
+        return { bundle: { ...bundleOf(second), consistency }, policy: { remembered: { origin: world.log.key.name, size: 1, root } } };
+      },
+    ]),
     [
       'a checkpoint smaller than one seen before',
       'log-shrank',
@@ -227,11 +240,11 @@ describe('a bundle', () => {
   });
 
   test.each([
-    [0, 'The log signed its checkpoint lately, and others may have', '0 demanded, 2 found.'],
-    [2, 'The log signed its checkpoint lately, and enough others did', '2 demanded, 2 found.'],
-  ])('says how many cosignatures were demanded and found: %i', (cosignaturesLeast, title, numbers) => {
+    [0, 'The log signed its checkpoint lately, and others may have', 'demanded: none; found: 2.'],
+    [2, 'The log signed its checkpoint lately, and enough others did', 'demanded: 2 of (one.example, two.example); found: 2.'],
+  ])('says how many cosignatures were demanded and found: %i', (least, title, numbers) => {
     const list = new Checklist();
-    checkBundle(list, bundleOf(first), { ...policy, log: { ...policy.log, cosignaturesLeast } }, world.now);
+    checkBundle(list, bundleOf(first), { ...policy, log: { ...policy.log, ...logTrust(least) } }, world.now);
     const check = list.checks.find(({ name }) => name === 'checkpoint');
     expect(check).toMatchObject({ title, detail: expect.stringContaining(numbers) });
   });
@@ -591,7 +604,7 @@ describe('evidence', () => {
       for (const share of [0.05, 0.4, 0.8]) {
         const at = Math.floor(share * bytes.length);
         const changed = bytes.map((byte, i) => (i === at ? byte ^ 1 : byte));
-        const everySignature = { ...world.policy, cosignaturesLeast: 2 };
+        const everySignature = { ...world.policy, anchors: { ...(world.policy.anchors as Anchors), log: logTrust(2) } };
         const report = verifyEvidence(new Map([...first.files, [name, changed]]), everySignature, world.now);
         expect(report.verdict, `${name}, byte ${at}`).toBe('refused');
       }
@@ -628,16 +641,13 @@ describe('evidence', () => {
       'another log key',
       'anchors-differ',
       `The log’s key ${DIFFERS}`,
-      (files) => files.set('anchors/log.vkey', utf8(`${formatNoteKey(softKey('other.example').key)}\n`)),
+      (files) => files.set('anchors/log-policy.txt', utf8(softPolicy(softKey('other.example'), world.cosigners, 1))),
     ],
     [
       'a cosigner more',
       'anchors-differ',
       'The cosigners in the evidence are not those known from elsewhere.',
-      (files) => {
-        const before = new TextDecoder().decode(files.get('anchors/cosigners.vkey'));
-        files.set('anchors/cosigners.vkey', utf8(`${before}${formatNoteKey(softKey('three.example').cosigner)}\n`));
-      },
+      (files) => files.set('anchors/log-policy.txt', utf8(softPolicy(world.log, [...world.cosigners, softKey('three.example')], 1))),
     ],
     [
       'another token',

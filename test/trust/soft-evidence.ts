@@ -9,7 +9,6 @@ import { loadPlan } from '../../fleet/ceremony/load-plan.ts';
 import { participate } from '../../fleet/ceremony/participate.ts';
 import { readEvidence } from '../../fleet/ceremony/read-evidence.ts';
 import { seal } from '../../fleet/ceremony/seal.ts';
-import { formatNoteKey } from '../../fleet/log/note-key.ts';
 import { formatProof } from '../../fleet/log/proof.ts';
 import { leafHash, makeInclusionProof } from '../../fleet/log/tree.ts';
 import { validityFrom } from '../../fleet/produce/authority.ts';
@@ -22,7 +21,7 @@ import type { CeremonyPlan } from '../../fleet/verify/plan.ts';
 import { toHex, utf8 } from '../../primitives/bytes.ts';
 import { keyRules } from '../../protocol/key-rules.ts';
 import type { Statement } from '../../protocol/statement.ts';
-import { type SoftKey, softCheckpoint, softKey } from '../harness/test-log.ts';
+import { type SoftCosigner, type SoftKey, softCheckpoint, softKey, softMlDsaKey, softPolicy } from '../harness/test-log.ts';
 import { makeParty, type Party, softSigner } from './parties.ts';
 
 // Whole evidence as a ceremony leaves it, with keys in this process in place of tokens, a witness and a log.
@@ -35,7 +34,7 @@ export interface SoftWorld {
   readonly operator: Party;
   readonly witness: Party;
   readonly log: SoftKey;
-  readonly cosigners: readonly SoftKey[];
+  readonly cosigners: readonly SoftCosigner[];
   readonly participants: ReadonlyMap<string, ReturnType<typeof softSigner>>;
   /** Statements logged so far. */
   readonly entries: Uint8Array[];
@@ -50,18 +49,17 @@ export async function softWorld(now = Date.now()): Promise<SoftWorld> {
   const directory = mkdtempSync(join(tmpdir(), 'bkv-evidence-'));
   const validity = validityFrom(now);
   const [operator, witness] = [await makeParty('operator', validity), await makeParty('witness', validity)];
-  const [log, cosigners] = [softKey('witness.example/backup-key-vault'), [softKey('one.example'), softKey('two.example')]];
+  const [log, cosigners] = [softKey('witness.example/backup-key-vault'), [softKey('one.example'), softMlDsaKey('two.example')]];
   const anchors = new Map([
     ['operator-ca.pem', utf8(operator.ca)],
     ['witness-ca.pem', utf8(witness.ca)],
-    ['log.vkey', utf8(`${formatNoteKey(log.key)}\n`)],
-    ['cosigners.vkey', utf8(cosigners.map(({ cosigner }) => `${formatNoteKey(cosigner)}\n`).join(''))],
+    ['log-policy.txt', utf8(softPolicy(log, cosigners, 1))],
   ]);
   return {
     ...{ now, operator, witness, log, cosigners, anchors, directory },
     participants: new Map(['operator', 'custodian-1', 'custodian-2', 'witness'].map((name) => [name, softSigner()])),
     entries: [],
-    policy: { anchors: readAnchors(anchors, ''), cosignaturesLeast: 1, checkpointAgeMost: 30 * DAY },
+    policy: { anchors: readAnchors(anchors, ''), checkpointAgeMost: 30 * DAY },
     remove: () => rmSync(directory, { recursive: true }),
   };
 }
@@ -104,7 +102,7 @@ export async function softEvidence(world: SoftWorld, variation: Variation = {}):
   const { directory, statement } = await softCeremony(world, variation);
   world.entries.push(statement.bytes);
   seal({
-    ...{ directory, template: TEMPLATE, now: world.now, cosignaturesLeast: 1, checkpointAgeMost: DAY },
+    ...{ directory, template: TEMPLATE, now: world.now, checkpointAgeMost: DAY },
     witnessed: signSmime(statement.bytes, world.witness.signer, world.now),
     logProof: proofOf(world, world.entries.length - 1),
     operator: world.operator.signer,
@@ -115,7 +113,7 @@ export async function softEvidence(world: SoftWorld, variation: Variation = {}):
 
 export interface ProofChanges {
   readonly at?: number;
-  readonly cosigners?: readonly SoftKey[];
+  readonly cosigners?: readonly SoftCosigner[];
   readonly log?: SoftKey;
   readonly entries?: readonly Uint8Array[];
 }

@@ -7,7 +7,8 @@ import { exitCodes } from '../../cli/exit-codes.ts';
 import { run as runBkvctl } from '../../cli/program.ts';
 import { makeSoftHsmDirectory } from '../../daemon/token/softhsm-directory.ts';
 import { parseProof, provesEntry } from '../../fleet/log/proof.ts';
-import { toHex } from '../../primitives/bytes.ts';
+import { hexHash } from '../../fleet/verify/files.ts';
+import { toHex, utf8 } from '../../primitives/bytes.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { run } from '../../witness/program.ts';
 import { capture } from '../harness/capture.ts';
@@ -223,9 +224,12 @@ describe('two witnesses, each served by a process of its own', () => {
 
     const log = await serve(dir);
     const { written, streams } = capture();
-    const keys = ['--key', at(`${dir}/log.vkey`), '--cosigners', at(`${other}/cosigner.vkey`), '--cosignatures', '1'];
-    expect(await runBkvctl(['log', 'audit', log.url, ...keys], streams)).toBe(exitCodes.OK);
+    const policy = `log ${made.document.log_key}\nwitness other ${document.cosigner_key}\nquorum other\n`;
+    writeFileSync(at('log-policy.txt'), policy);
+    expect(await runBkvctl(['log', 'audit', log.url, '--policy', at('log-policy.txt')], streams)).toBe(exitCodes.OK);
     expect(written.stdout).toContain('cosigned by other.example/log');
+    const shown = await fetch(`${cosigner.url}/${hexHash(utf8(NAME))}/checkpoint`);
+    expect(await shown.text()).toMatch(/^witness\.example\/backup-key-vault\n1\n.*\n\n(?:— .*\n)*— other\.example\/log /);
     await log.process.stop();
     expect(log.process.log()).toBe(`Serves ${NAME} at ${log.url}\n`);
   });

@@ -10,7 +10,7 @@ import { renderVerdict } from './verdict.ts';
 // The page as a whole. It holds the evidence, verifies it with the code that the apps and bkvctl use, and asks no network.
 
 // Evidence is a record that is read for as long as the statement is in force. Apps, which meet the log all the time, are stricter.
-const STRICTNESS = { cosignaturesLeast: 0, checkpointAgeMost: 366 * 24 * 3600 * 1000 };
+const STRICTNESS = { checkpointAgeMost: 366 * 24 * 3600 * 1000 };
 
 const page = document.getElementById('page') as HTMLElement;
 const files = embeddedFiles();
@@ -72,7 +72,7 @@ function footer(): HTMLElement {
     element(
       'p',
       {},
-      'Do not take this page’s word for it: whoever can change the evidence can change the page. It verified what is embedded in it, and not the files beside it. The same checks with tools of others, in the directory that this page came in, with $ANCHORS naming a directory of keys that you know from elsewhere (docs/AUDIT.md says which), and as many cosignatures as you demand:',
+      'Do not take this page’s word for it: whoever can change the evidence can change the page. It verified what is embedded in it, and not the files beside it. The same checks with tools of others, in the directory that this page came in, with $ANCHORS naming a directory of keys that you know from elsewhere (docs/AUDIT.md says which):',
     ),
     element(
       'pre',
@@ -82,7 +82,7 @@ function footer(): HTMLElement {
         'openssl cms -verify -binary -no-CApath -no-CAstore -CAfile "$ANCHORS/operator-ca.pem" -in validation-bundle.txt |',
         '  openssl cms -verify -binary -no-CApath -no-CAstore -CAfile "$ANCHORS/witness-ca.pem" | cmp - statement.json',
         'sha256sum statement.json manifest.json',
-        'bkvctl evidence verify . --anchors "$ANCHORS" --cosignatures 1',
+        'bkvctl evidence verify . --anchors "$ANCHORS"',
       ].join('\n'),
     ),
     element(
