@@ -103,7 +103,7 @@ describe('a record that somebody enrolled at the new fleet under another backup 
     const one = device();
     await one.recover(recovery);
     await expect(one.enroll(owner)).rejects.toMatchObject({ code: 'OWNER_REFUSED' });
-    expect(await one.erase(RECORD, 'new')).toEqual([1, 2, 3]);
+    expect((await one.erase(RECORD, 'new')).erased).toEqual([1, 2, 3]);
     expect(await stateAt(old)).toBe('live');
     expect(await one.enroll(owner)).toMatchObject({ epoch: 2, drained: { state: 'erased' } });
     expect(await one.recover(recovery)).toMatchObject({ fleet: 'new', rival: 'none', renewal: { state: 'renewed' } });
