@@ -61,7 +61,7 @@ export const offlineChecks: readonly OfflineCheck[] = [
     flaw: () => {
       let output: Uint8Array;
       const maskKey: typeof real.maskKey = (y, name, hash) => {
-        if (name.index === 1) output = y;
+        if (name.index === 1) output = y.slice(); // the client wipes its own
         return real.maskKey(y, name, hash);
       };
       return { maskKey, ...nonce(() => sha256(output)) };
@@ -83,7 +83,7 @@ export const offlineChecks: readonly OfflineCheck[] = [
     flaw: () => {
       let output: Uint8Array;
       const maskKey: typeof real.maskKey = (y, name, hash) => {
-        if (name.index === 1) output = y;
+        if (name.index === 1) output = y.slice(); // the client wipes its own
         return real.maskKey(y, name, hash);
       };
       return { maskKey, ...nonce(({ rid, g }) => hkdf(output, payloadTranscript(rid, g).digest)) };

@@ -16,6 +16,7 @@ vi.mock('../../client/oprf.ts', exchangeable);
 vi.mock('../../client/payload.ts', exchangeable);
 vi.mock('../../client/random-secret.ts', exchangeable);
 vi.mock('../../client/shares.ts', exchangeable);
+vi.mock('../../client/stretch.ts', exchangeable);
 
 // P1 against whoever has the record and all traffic, and one of two things: the use of t - 1 tokens with all that disks and etcd hold, every
 // seed among it; or the use of every token, when the seeds of n - t + 1 replicas are forgotten and so are the ticket secrets. In two ways.
