@@ -11,7 +11,7 @@ const alone = [
   'test/fault/faults.test.ts',
   'test/bench/bench.test.ts',
   'test/harness/**/*.test.ts',
-  'test/token-suite/{heals-itself,heals-in-time,scales-with-sessions}.test.ts',
+  'test/token-suite/{heals-itself,heals-in-few-calls,scales-with-sessions}.test.ts',
   'test/integration/heals-its-token.test.ts',
 ];
 
