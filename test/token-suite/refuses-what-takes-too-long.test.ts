@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { type OpenToken, openToken } from '../../daemon/token/open-token.ts';
 import { behindShim, compileFaultShim, Faults } from '../harness/fault-shim.ts';
 import { PATIENCE } from '../harness/patience.ts';
@@ -17,6 +17,8 @@ let token: OpenToken;
 beforeAll(async () => {
   token = await openToken({ ...location, module, pin: storedPin, checkEvery: 3_600_000 });
 });
+
+afterEach(() => faults.none());
 
 afterAll(() => token?.close());
 
