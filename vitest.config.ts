@@ -6,7 +6,7 @@ const PATIENCE = 600_000;
 
 const shared = { pool: 'forks' as const, exclude: [...configDefaults.exclude, 'dist/**', 'build/**'] };
 
-// They measure time, or take the whole machine.
+// They load the whole machine.
 const alone = [
   'test/fault/faults.test.ts',
   'test/bench/bench.test.ts',
