@@ -58,16 +58,19 @@ describe('an open token', () => {
 
   const isServed = () => vi.waitFor(() => expect(token.fault()).toBeUndefined(), PATIENCE);
 
-  it.each(['log-out', 'close-sessions', 'vanish'])('%s: all sessions are back after one opening and a short self-test', async (directive) => {
-    if (directive === 'vanish') await vanish();
-    const before = { all: faults.calls(), logins: faults.calls('C_Login') };
-    faults.set(...(directive === 'vanish' ? [] : [directive]));
-    await isServed();
-    await token.mac(randomBytes(32));
-    expect(faults.calls('C_Login') - before.logins).toBe(1);
-    expect(faults.calls() - before.all).toBeGreaterThan(SESSIONS * (OPENING / 2)); // it was opened anew
-    expect(faults.calls() - before.all).toBeLessThan(SESSIONS * OPENING + SHORT_TEST); // with the whole self-test, 1500 more
-  });
+  it.each(['log-out', 'close-sessions', 'vanish'])(
+    '%s: all sessions are back after one opening and a short self-test',
+    async (directive) => {
+      if (directive === 'vanish') await vanish();
+      const before = { all: faults.calls(), logins: faults.calls('C_Login') };
+      faults.set(...(directive === 'vanish' ? [] : [directive]));
+      await isServed();
+      await token.mac(randomBytes(32));
+      expect(faults.calls('C_Login') - before.logins).toBe(1);
+      expect(faults.calls() - before.all).toBeGreaterThan(SESSIONS * (OPENING / 2)); // it was opened anew
+      expect(faults.calls() - before.all).toBeLessThan(SESSIONS * OPENING + SHORT_TEST); // with the whole self-test, 1500 more
+    },
+  );
 
   it('its sessions are opened at once, and it is tested meanwhile', async () => {
     await vanish();
