@@ -6,12 +6,12 @@ const PATIENCE = 600_000;
 
 const shared = { pool: 'forks' as const, exclude: [...configDefaults.exclude, 'dist/**', 'build/**'] };
 
-// They measure time, or take the whole machine.
+// They load the whole machine.
 const alone = [
   'test/fault/faults.test.ts',
   'test/bench/bench.test.ts',
   'test/harness/**/*.test.ts',
-  'test/token-suite/{heals-itself,heals-in-time,scales-with-sessions}.test.ts',
+  'test/token-suite/{heals-itself,heals-in-few-calls,scales-with-sessions}.test.ts',
   'test/integration/heals-its-token.test.ts',
 ];
 

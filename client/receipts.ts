@@ -1,12 +1,12 @@
 import type { Millis } from '../primitives/brand.ts';
-import { constantTimeEqual } from '../primitives/bytes.ts';
+import { constantTimeEqual, exactly } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import type { BeginRecoveryResponse, Evaluation } from '../proto/gen/backupvault/v1/vault_pb.ts';
-import { type Body, type HashedBody, parseBody, shareOf } from '../protocol/body.ts';
+import { type Body, HASH_LENGTH, type HashedBody, parseBody, shareOf } from '../protocol/body.ts';
 import { type Receipt, receiptOf } from '../protocol/receipt.ts';
 import { expectSigned } from '../protocol/signature.ts';
 import { replicaOf } from '../protocol/statement.ts';
-import { receiptTranscript } from '../protocol/transcripts.ts';
+import { conflictTranscript, pointTranscript, receiptTranscript } from '../protocol/transcripts.ts';
 import { expectEnough, verifyEach } from './claims.ts';
 import { type CurveX, parseCurveX } from './curve.ts';
 import type { TrustedStatement } from './trust.ts';
@@ -37,8 +37,24 @@ export interface Answers extends HashedBody {
   readonly silent: readonly number[];
 }
 
-/** A body that at least t replicas vouch for, and their answers. Throws REPLY_UNTRUSTED, NOT_ENOUGH_REPLICAS. */
+/** Throws POINT_DEAD where n−t+1 replicas signed that they counted another point as this attempt: fewer than t are left that could vote. */
+async function expectAlive(reply: BeginRecoveryResponse, { statement, rid, g, point }: RecoveryRequest): Promise<void> {
+  const { attempt, bodyHash } = reply;
+  const { fleet, epoch, threshold, replicas } = statement;
+  const name = { fleet, epoch, rid, g, bodyHash, attempt, pointHash: pointTranscript(point).digest };
+  const { valid } = await verifyEach(reply.conflicts, ({ index, other, signature }) => {
+    exactly(HASH_LENGTH, other, 'conflict.other');
+    if (constantTimeEqual(other, name.pointHash)) throw untrusted('a point is in conflict with itself');
+    expectSigned(replicaOf(statement, index), conflictTranscript(index, name, other), signature, 'The conflict');
+    return { index };
+  });
+  if (valid.length > replicas.length - threshold)
+    throw new VaultError('POINT_DEAD', `The replicas counted another attempt as attempt ${attempt}: this one is worth nothing.`);
+}
+
+/** A body that at least t replicas vouch for, and their answers. Throws POINT_DEAD, REPLY_UNTRUSTED, NOT_ENOUGH_REPLICAS. */
 export async function verifyAnswers(reply: BeginRecoveryResponse, request: RecoveryRequest): Promise<Answers> {
+  await expectAlive(reply, request);
   const hashed = parseReplyBody(reply);
   expectFits(hashed.body, request);
   const { attempt, silent } = reply;

@@ -7,7 +7,7 @@ import { normaliseCode } from './code.ts';
 import { codeInput } from './derive.ts';
 import { type Described, describe } from './describe.ts';
 import { type Description, type Located, locate, type Other, type Side } from './locate.ts';
-import { type Blinded, blind } from './oprf.ts';
+import type { Blinded } from './oprf.ts';
 import type { RecoveryRequest } from './receipts.ts';
 import { ReleaseSession } from './release.ts';
 import { type Progress, ridOf, type Vault } from './vault.ts';
@@ -25,8 +25,17 @@ export interface Recovered {
   readonly other: Other;
 }
 
-/** After these the point is worth nothing: the record is gone or another, or the point was never counted and never will be. */
+/**
+ * After these this entry of the code is over: the record is gone or another. Nobody signed that, so the blind is kept (client/blinds.ts): where
+ * it was not so, the same code is the same point.
+ */
 const final: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['GENERATION_UNKNOWN', 'RECORD_UNKNOWN', 'EXHAUSTED', 'ERASED']);
+
+interface Begun {
+  readonly vault: Vault;
+  readonly g: Uint8Array;
+  readonly blinded: Blinded;
+}
 
 /**
  * One entry of a code. It keeps its blind until the code is known to be right or wrong, so that `run` can always be called again
@@ -37,7 +46,7 @@ export class Recovery {
   readonly #recordId: string;
   readonly #code: SecretBytes;
   readonly #from: Side | undefined;
-  #begun: { readonly vault: Vault; readonly g: Uint8Array; readonly blinded: Blinded } | undefined;
+  #begun: Begun | undefined;
   #release: { readonly statementHash: Uint8Array; readonly session: ReleaseSession } | undefined;
   #isOver = false;
 
@@ -77,6 +86,10 @@ export class Recovery {
     try {
       return await this.#runAt(located, progress);
     } catch (error) {
+      if (isVaultError(error, 'POINT_DEAD') && this.#begun) {
+        await this.#beginAgain(this.#begun);
+        return this.#runAt(located, progress);
+      }
       if (isVaultError(error, 'STATEMENT_MISMATCH')) return this.#underNextStatement(located, progress);
       if (located.vault === this.#vault || !isVaultError(error) || !final.has(error.code)) throw error;
       const again = await this.#locate();
@@ -104,23 +117,36 @@ export class Recovery {
   async #recoverAt({ vault, current, other }: Located, progress: Progress): Promise<Recovered> {
     const statement = await vault.fleet.statement();
     if (this.#begun?.vault !== vault) [this.#begun, this.#release] = [undefined, undefined];
-    this.#begun ??= this.#begin(vault, current);
+    this.#begun ??= await this.#begin(vault, current);
     const { g, blinded } = this.#begun;
     const request: RecoveryRequest = { statement, rid: ridOf(vault, this.#recordId), g, point: blinded.point };
     const attempt = await tryPoint(vault, this.#recordId, request, blinded, progress);
     progress('releasing');
     const backupKey = await this.#sessionFor(request, attempt).open(vault);
+    await vault.blinds.drop(request.rid, g);
     const enrolledAt = median(attempt.valid.map((answer) => answer.enrolledAt));
     return { backupKey, attempt, enrolledAt, input: blinded.input, fleet: current.fleet, other };
   }
 
-  /** The cool-down is left to the replicas, which refuse before they count: a device's clock may be wrong. */
-  #begin(vault: Vault, { state, g, attemptsUsed, attemptsLimit }: Described) {
+  /**
+   * The cool-down is left to the replicas, which refuse before they count: a device's clock may be wrong. So is the limit where this device
+   * tried a code before: its point may be one that was paid for.
+   */
+  async #begin(vault: Vault, { state, g, attemptsUsed, attemptsLimit }: Described) {
+    const rid = ridOf(vault, this.#recordId);
     const details = { attemptsUsed, attemptsLimit };
     if (state === 'erased') throw new VaultError('ERASED', 'The record was erased; enrol again.');
-    if (state === 'exhausted') throw new VaultError('EXHAUSTED', 'Every attempt is spent; the record will be erased.', { details });
+    if (state === 'exhausted' && !(await vault.blinds.knows(rid, g)))
+      throw new VaultError('EXHAUSTED', 'Every attempt is spent; the record will be erased.', { details });
     const code = new TextDecoder().decode(this.#code.expose());
-    return { vault, g, blinded: blind(codeInput(code, vault.fleet.name, ridOf(vault, this.#recordId))) };
+    return { vault, g, blinded: await vault.blinds.blind(rid, g, codeInput(code, vault.fleet.name, rid)) };
+  }
+
+  /** The point is worth nothing, as the replicas signed. A fresh one costs an attempt. */
+  async #beginAgain({ vault, g, blinded }: Begun): Promise<void> {
+    blinded.blind.wipe();
+    await vault.blinds.drop(ridOf(vault, this.#recordId), g);
+    this.#begun = undefined;
   }
 
   /** The same for as long as the fleet's statement, whose epoch the proof names, is the same. */

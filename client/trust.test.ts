@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { CheckCode } from '../fleet/verify/check-codes.ts';
 import { utf8 } from '../primitives/bytes.ts';
@@ -96,17 +97,26 @@ describe('a device that trusts a witness', () => {
     vault.restate();
     publish();
     const { getFleet } = vault;
-    vault.getFleet = async (request) => {
-      vault.getFleet = getFleet;
-      const reply = await getFleet.call(vault, request);
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      return reply;
-    };
+    let arrive = () => {};
+    const isSent = new Promise<void>((sent) => {
+      vault.getFleet = async (request) => {
+        vault.getFleet = getFleet;
+        const reply = await getFleet.call(vault, request);
+        sent();
+        await new Promise<void>((resolve) => {
+          arrive = resolve;
+        });
+        return reply;
+      };
+    });
     const slow = device().statement();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await isSent;
     vault.restate();
     publish();
-    const [before, after] = await Promise.all([slow, device().statement()]);
+    const other = device().statement();
+    await setImmediate(); // were it not held up, it would be done by now
+    arrive();
+    const [before, after] = await Promise.all([slow, other]);
     expect([before.epoch, after.epoch]).toEqual([2, 3]);
     expect(memory.remembered).toMatchObject({ epochLeast: 3, checkpoint: { size: 3 } });
   });

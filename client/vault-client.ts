@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../primitives/clock.ts';
 import { parseRecordId } from '../protocol/record-id.ts';
+import { type BlindStore, Blinds, memoryBlindStore } from './blinds.ts';
 import { type DrainingFleet, eraseEverywhere, trustReplaced } from './draining.ts';
 import { type EnrolInput, prepareEnrolment } from './enrol.ts';
 import type { Enrolment, EnrolmentResult } from './enrolment.ts';
@@ -25,6 +26,8 @@ export interface VaultClientOptions {
   readonly argon2id?: Argon2id;
   /** For an app that keeps receipts, as evidence of how many attempts were counted. */
   readonly onReceipts?: ReceiptListener;
+  /** Where blinds outlive the process. In memory alone unless told. */
+  readonly blinds?: BlindStore;
   /** The fleet that this one replaces: its records move over as they are recovered or enrolled again. */
   readonly draining?: DrainingFleet;
 }
@@ -42,9 +45,10 @@ export class VaultClient {
     clock = systemClock,
     argon2id = wasmArgon2id,
     onReceipts = () => {},
+    blinds = memoryBlindStore(),
     draining,
   }: VaultClientOptions) {
-    const common = { tenant, argon2id, made: new MadeAttempts(), clock, onReceipts };
+    const common = { tenant, argon2id, made: new MadeAttempts(), blinds: new Blinds(blinds), clock, onReceipts };
     const vaultAt = (to: VaultTransport, trust: Trust): Vault => {
       const typed = withTypedErrors(to);
       return { ...common, transport: typed, fleet: new Fleet(fleet, trust, typed, clock), draining: undefined };

@@ -3,6 +3,7 @@ import type { Clock } from '../primitives/clock.ts';
 import type { Receipt } from '../protocol/receipt.ts';
 import type { Statement } from '../protocol/statement.ts';
 import { recordTranscript } from '../protocol/transcripts.ts';
+import type { Blinds } from './blinds.ts';
 import type { Fleet } from './fleet.ts';
 import type { MadeAttempts } from './made-attempts.ts';
 import type { Argon2id } from './stretch.ts';
@@ -16,6 +17,7 @@ export interface Vault {
   readonly tenant: string;
   readonly argon2id: Argon2id;
   readonly made: MadeAttempts;
+  readonly blinds: Blinds;
   readonly clock: Clock;
   /** The fleet that this one replaces, while it does. */
   readonly draining: Vault | undefined;

@@ -57,6 +57,7 @@ export const errorCodes = {
   LOG_UNAVAILABLE: 'the log or a witness does not answer: try again later',
   // The client
   WRONG_CODE: 'the code is wrong: ask again, attempts left are given',
+  POINT_DEAD: 'another attempt took the place of this one, as the replicas signed: enter the code again, which costs an attempt',
   CODE_REJECTED: 'the code has a typing error or is too weak: nothing was sent',
   FLEET_UNTRUSTED: 'the fleet’s keys are not what the policy trusts: do not go on',
   REPLY_UNTRUSTED: 'replicas’ answers do not verify or do not agree: do not go on',

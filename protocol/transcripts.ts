@@ -110,7 +110,9 @@ export const releaseMaskTranscript = (rid: Uint8Array, g: Uint8Array, index: num
 export const proofKeyTranscript = (rid: Uint8Array, g: Uint8Array) => new Transcript('proof-key', rid, g);
 export const payloadTranscript = (rid: Uint8Array, g: Uint8Array) => new Transcript('payload', rid, g);
 export const ownerTranscript = (rid: Uint8Array) => new Transcript('owner', rid);
-/** Of the client's own: replicas never meet it. */
+/** Of the client's own, as the next: replicas never meet them. HKDF info of the scalar that blinds an input. */
+export const blindTranscript = (rid: Uint8Array, g: Uint8Array, input: Uint8Array) => new Transcript('blind', rid, g, input);
+
 export const rehearsalTranscript = (rid: Uint8Array) => new Transcript('rehearsal', rid);
 
 /** MACed by replica i: what it stores for one generation. */
@@ -143,6 +145,10 @@ export interface AttemptName extends GenerationName {
 /** Signed by V_i once its guard has durably counted the attempt. */
 export const voteTranscript = (index: number, a: AttemptName) =>
   new Transcript('vote', ...view({ ...a, index }), a.bodyHash, a.attempt, a.pointHash);
+
+/** Signed by V_i where its guard counted another point as this attempt: this one will never have its vote. */
+export const conflictTranscript = (index: number, a: AttemptName, other: Uint8Array) =>
+  new Transcript('conflict', ...view({ ...a, index }), a.bodyHash, a.attempt, a.pointHash, other);
 
 /** Signed by V_i with its evaluation: the client's proof of what was counted, under which limit. */
 export const receiptTranscript = (r: ReceiptFields) =>

@@ -83,6 +83,11 @@ describe('SPEND', () => {
     expect(notBefore(ahead, 7_199_000)).toBe(7_201_000); // by a second: clocks differ so much
   });
 
+  it.each([60n, 1000n, 3_600_000n])('never waits for more than twice the cool-down, of %i ms, whatever the clock was', (coolDownMs) => {
+    const ahead = spent(enrolled({ coolDownMs }), 1, 90_000);
+    for (let now = 0; now < 90_000; now += 25) expect(notBefore(ahead, now) - now).toBeLessThanOrEqual(2 * Number(coolDownMs));
+  });
+
   it('refuses what is unknown, replaced or erased', () => {
     expect(code(() => spend(undefined, bytes(1), point(1), 0))).toBe('RECORD_UNKNOWN');
     expect(code(() => spend(enrolled(), bytes(2), point(1), 0))).toBe('GENERATION_UNKNOWN');

@@ -96,9 +96,11 @@ const MOST_SKEW: Millis = 60_000; // between the clocks of replicas, and of one 
 
 /**
  * When a cool-down is over. A time from the future is of a clock that was wrong: taken for now, at each new now, it would lock the
- * record until that time has come. Without it there is no wait here; guards whose clocks were right still wait.
+ * record until that time has come. Without it there is no wait here; guards whose clocks were right still wait. So no wait is longer than
+ * twice the cool-down, whatever the clocks were.
  */
-export const coolDownEnd = (at: Millis, coolDown: Millis, now: Millis): Millis => (at > now + MOST_SKEW ? 0 : at + coolDown);
+export const coolDownEnd = (at: Millis, coolDown: Millis, now: Millis): Millis =>
+  at > now + Math.min(coolDown, MOST_SKEW) ? 0 : at + coolDown;
 
 export const isExhausted = (attempts: Attempts): boolean => attempts.state === LIVE && attempts.points.length >= attempts.limit;
 

@@ -7,6 +7,7 @@ import { toHex } from '../../primitives/bytes.ts';
 import type { VaultError } from '../../primitives/errors.ts';
 import { BodySchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
+import { PATIENCE } from '../../test/harness/patience.ts';
 import { Guard } from './guard.ts';
 import { type GuardIdentity, GuardStore } from './guard-store.ts';
 import type { Generation } from './guarded.ts';
@@ -323,7 +324,7 @@ describe('what is remembered of the disk', () => {
       written = true;
     });
     const counting = guard.count(attempt(live, 1, 1), 0);
-    await vi.waitFor(() => expect(store.putCounted).toHaveBeenCalled());
+    await vi.waitFor(() => expect(store.putCounted).toHaveBeenCalled(), PATIENCE);
     await guard.counted(rid, live.body.g, 1, fill(1, 32));
     expect(written).toBe(true);
     await counting;

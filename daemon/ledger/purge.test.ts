@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { toHex } from '../../primitives/bytes.ts';
 import { BodySchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
+import { PATIENCE } from '../../test/harness/patience.ts';
 import { Guard } from './guard.ts';
 import { GuardStore } from './guard-store.ts';
 import type { Generation } from './guarded.ts';
@@ -215,7 +216,7 @@ describe('after an erasure has answered, the seed is in no file', () => {
 it('the seed of a generation that was replaced is soon in no file, and that of the new one stays', async () => {
   const replaced = await serve(generation(1));
   const live = await serve(generation(2));
-  await vi.waitFor(async () => expect(await isOnDisk(replaced)).toBe(false), 5000);
+  await vi.waitFor(async () => expect(await isOnDisk(replaced)).toBe(false), PATIENCE);
   expect(await isOnDisk(live)).toBe(true);
   await reopen();
   expect(seedOf((await guard.read(rid)).live as Generation)).toBe(seedOf(live));
@@ -224,7 +225,7 @@ it('the seed of a generation that was replaced is soon in no file, and that of t
 it('the seed of a prepared generation that had to go is soon in no file', async () => {
   const generations = Array.from({ length: 9 }, (_, i) => generation(i + 1));
   for (const each of generations) await prepare(each);
-  await vi.waitFor(async () => expect(await isOnDisk(generations[0] as Generation)).toBe(false), 5000);
+  await vi.waitFor(async () => expect(await isOnDisk(generations[0] as Generation)).toBe(false), PATIENCE);
   expect((await guard.read(rid)).prepared).toHaveLength(8);
 });
 

@@ -1,15 +1,16 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
-import { EvaluateRequestSchema, ReleaseRequestSchema, VoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import type { BeginRecoveryRequest, FinishRecoveryRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
+import { VaultError } from '../../primitives/errors.ts';
+import { EvaluateRequestSchema, ReleaseRequestSchema, type Vote, VoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import type { BeginRecoveryRequest, Conflict, FinishRecoveryRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { type HashedBody, shareOf } from '../../protocol/body.ts';
-import { receiptTranscript, releasedTranscript, voteTranscript } from '../../protocol/transcripts.ts';
+import { conflictTranscript, receiptTranscript, releasedTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import type { Account } from '../vault/account.ts';
 import { parseCurveX } from '../vault/p256.ts';
 import { expectGrantedPoint } from '../vault/vote.ts';
 import { bodyWithHash, expectOwn, expectSigned, expectWellFormed } from './believed.ts';
-import { type Answers, askAll, askEnough, expectEnough, isPassing } from './fan-out.ts';
+import { type Answers, askAll, expectEnough, isPassing } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
 import type { Participant } from './participant.ts';
 
@@ -31,11 +32,23 @@ export async function beginRecovery(fleet: Fleet, account: Account, request: Beg
 
   const toVote = create(VoteRequestSchema, { ...paid, epoch: BigInt(statement.epoch) });
   const askForVote = async ({ index, calls }: Participant) => {
-    const vote = expectOwn(fleet, (await calls.vote(toVote)).vote, index);
-    expectSigned(fleet, index, voteTranscript(index, { ...named, pointHash }), vote.signature, 'its vote');
-    return vote;
+    const { vote, conflict } = await calls.vote(toVote);
+    if (conflict) {
+      const { other, signature } = expectOwn(fleet, conflict, index);
+      expectSigned(fleet, index, conflictTranscript(index, { ...named, pointHash }, other), signature, 'a conflict');
+      conflicts.push(conflict);
+      throw new VaultError('ATTEMPT_CONFLICT', `Replica ${index} counted another point as attempt ${attempt}.`);
+    }
+    const { signature } = expectOwn(fleet, vote, index);
+    expectSigned(fleet, index, voteTranscript(index, { ...named, pointHash }), signature, 'its vote');
+    return vote as Vote;
   };
-  const votes = await askEnough(holders, askForVote, { enough, grace: 0, clock });
+  const conflicts: Conflict[] = [];
+  const voted = await askAll(holders, askForVote, { enough, grace: 0, clock });
+  // Fewer than t others are left: whoever sees this knows that the point is worth nothing, and that nobody just says so.
+  if (voted.answers.size < enough && conflicts.length > participants.length - enough)
+    return { attempt, conflicts, bodyHash, evaluations: [], silent: [] };
+  const votes = expectEnough(voted, enough, holders.length);
 
   const toEvaluate = create(EvaluateRequestSchema, { ...paid, votes });
   const { limit } = body.policy;

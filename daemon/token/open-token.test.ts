@@ -6,6 +6,7 @@ import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { proofTranscript } from '../../protocol/transcripts.ts';
 import { lift, xOf } from '../../protocol/x-coordinate.ts';
+import { PATIENCE } from '../../test/harness/patience.ts';
 import { makeTestToken, pin, storedPin } from '../../test/harness/test-token.ts';
 import { openToken } from './open-token.ts';
 import { openModule } from './pkcs11/module.ts';
@@ -15,7 +16,7 @@ import { multiple, multiply, signWith } from './reference.ts';
 import { randomScalar, ticketFields } from './software-device.ts';
 
 // The worker is the compiled one: build first.
-const { location, provisioned } = makeTestToken(afterAll, { queueLimit: 50, recycleAfterObjects: 15 });
+const { location, provisioned } = makeTestToken(afterAll, { queueLimit: 50, recycleAfterObjects: 15, callTimeout: PATIENCE.timeout });
 const { profile, module, initParameters, tokenLabel, fleet, index, epoch } = location;
 const options = { profile, module, initParameters, tokenLabel, fleet, index, epoch };
 const { ORDER } = p256.Point.Fn;

@@ -103,20 +103,16 @@ describe('RFC 9497, P256-SHA256, mode OPRF, with a key of sk·t⁻¹ in the toke
     expect(outputOf(bytes, unblinded)).toBe(theirs[0] === 2 ? output : outputOf(bytes, negated));
   });
 
-  it.each([ROUNDS])(
-    'agrees with software for %i random points and tweaks',
-    (rounds) => {
-      const k = Fn.fromBytes(p256.utils.randomSecretKey());
-      const own = withKey(importKey(k));
-      const random = createECDH('prime256v1');
-      for (let i = 0; i < rounds; i++) {
-        const point = generatePoint(random);
-        const e = toInteger(random.getPrivateKey());
-        const { tweak, stored } = generation();
-        const { evaluated } = evaluate(own, { generation: stored, point, attempt: 1, limit: 3 });
-        expect(evaluated).toEqual(xOf(multiple(Fn.mul(Fn.mul(k, tweak), e))));
-      }
-    },
-    300_000,
-  );
+  it.each([ROUNDS])('agrees with software for %i random points and tweaks', (rounds) => {
+    const k = Fn.fromBytes(p256.utils.randomSecretKey());
+    const own = withKey(importKey(k));
+    const random = createECDH('prime256v1');
+    for (let i = 0; i < rounds; i++) {
+      const point = generatePoint(random);
+      const e = toInteger(random.getPrivateKey());
+      const { tweak, stored } = generation();
+      const { evaluated } = evaluate(own, { generation: stored, point, attempt: 1, limit: 3 });
+      expect(evaluated).toEqual(xOf(multiple(Fn.mul(Fn.mul(k, tweak), e))));
+    }
+  });
 });

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
+import { isVaultError } from '../../primitives/errors.ts';
 import {
   type EvaluateRequest,
   type VoteRequest,
@@ -8,20 +9,27 @@ import {
 } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
-import { type AttemptName, pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
+import { type AttemptName, conflictTranscript, pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import { faultPoint } from '../fault-point.ts';
 import { type Account, expectSameEpoch, parseAccount } from './account.ts';
 import { parseCurvePoint } from './p256.ts';
 import { promoteCommitted } from './promote.ts';
 import type { Vault } from './vault.ts';
 
-/** VOTE: counts the attempt in this replica's own guard, durably, and signs that it did. */
+/** VOTE: counts the attempt in this replica's own guard, durably, and signs that it did; or that it counted another point as this attempt. */
 export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResponse> {
   expectSameEpoch(vault, request.epoch);
   const { name } = await parseAttempt(vault, request);
   await promoteIfNotLive(vault, name);
-  await vault.guard.count(name, vault.clock.now());
   const { index } = vault.self;
+  try {
+    await vault.guard.count(name, vault.clock.now());
+  } catch (error) {
+    const other = isVaultError(error, 'ATTEMPT_CONFLICT') && (await countedInstead(vault, name));
+    if (!other) throw error;
+    const signature = await vault.token.sign(conflictTranscript(index, name, other).digest);
+    return create(VoteResponseSchema, { conflict: { index, other, signature } });
+  }
   const signature = await vault.token.sign(voteTranscript(index, name).digest);
   faultPoint('before-vote-reply');
   return create(VoteResponseSchema, { vote: { index, signature } });
@@ -50,6 +58,13 @@ export async function expectGrantedPoint(
   const pointHash = pointTranscript(point).digest;
   await grants.verify(request.grant, { ...account, fleet, operation: 'begin-recovery', g, authorises: pointHash });
   return { g, point, pointHash };
+}
+
+/** The hash of the other point that this guard counted as the attempt. It stays so: what is counted is written once. */
+async function countedInstead({ guard }: Vault, { rid, g, attempt, pointHash }: AttemptName): Promise<Uint8Array | undefined> {
+  const { live, counted } = await guard.read(rid);
+  const entry = counted.get(attempt);
+  return entry && live && constantTimeEqual(live.body.g, g) && !constantTimeEqual(entry.pointHash, pointHash) ? entry.pointHash : undefined;
 }
 
 /** A replica that missed the end of an enrolment makes up for it here. Where it cannot, the guard says what is missing. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, expect, test } from 'vitest';
 import { packageRoot } from '../../primitives/package-root.ts';
+import { PATIENCE } from '../harness/patience.ts';
 import { scratchDirectory } from '../harness/reaper.ts';
 import type { Figure } from './figures.ts';
 import type { Machine } from './machine.ts';
@@ -13,7 +14,7 @@ const directory = scratchDirectory('bench-test');
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 // What the figures are is nobody's promise on a machine that runs tests; that each is there and is one, is.
-test('a quick run prints every figure, writes the same and leaves nothing behind', { timeout: 180_000 }, async () => {
+test('a quick run prints every figure, writes the same and leaves nothing behind', async () => {
   const output = join(directory, 'build', 'results.json');
   const program = join(packageRoot, 'dist/test/bench/main.js');
   const { stdout } = await promisify(execFile)(process.execPath, [program, '--quick', '--output', output], {
@@ -44,5 +45,5 @@ test('a quick run prints every figure, writes the same and leaves nothing behind
     'etcd.bytes',
     'etcd.subrecord',
   ]);
-  await expect.poll(() => readdirSync(directory)).toEqual(['build']);
+  await expect.poll(() => readdirSync(directory), PATIENCE).toEqual(['build']);
 });

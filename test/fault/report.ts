@@ -43,14 +43,16 @@ export function reportOf(
   return `${lines.join('\n')}\n`;
 }
 
-/** What the issue counts. */
+export const ATTEMPTS = 'attempts (codes tried and answered, each once)';
+
+/** How much a run had to do. */
 export function countsOf(events: readonly HistoryEvent[]) {
   const calls = events.filter((event) => event.type === 'call');
   const entries = events.filter((event) => event.type === 'entry');
   const paid = calls.filter(({ method, outcome }) => method === 'beginRecovery' && outcome === 'ok');
   const points = new Set(paid.map(({ g, point }) => `${g} ${point}`));
   return {
-    'attempts (codes tried and answered, each once)': points.size,
+    [ATTEMPTS]: points.size,
     'of them recoveries through the whole SDK': entries.filter(({ outcome, isRight }) => outcome === 'ok' && isRight).length,
     'of them wrong codes through the whole SDK': entries.filter(({ outcome }) => outcome === 'WRONG_CODE').length,
     'the same bytes sent again': calls.filter(({ method }) => method === 'beginRecovery').length - points.size,

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { everyAccount } from '../../cli/every-account.ts';
 import { GrantSigner } from '../../frontend/grant-signer.ts';
 import { frontendTransport } from '../../frontend/transport.ts';
@@ -15,13 +16,15 @@ import { History, type HistoryEvent } from './history.ts';
 import { Injector } from './injector.ts';
 import { Prng } from './prng.ts';
 import { recording } from './recorder.ts';
-import { reportOf } from './report.ts';
+import { ATTEMPTS, countsOf, reportOf } from './report.ts';
 import { TokenWatch } from './token-watch.ts';
 import { Workload } from './workload.ts';
 
 export interface RunOptions {
   readonly seed: number;
   readonly seconds: number;
+  /** The run goes on, without faults, until so many were answered; 0 unless told. */
+  readonly attempts?: number;
   /** For history.jsonl and report.txt; made anew. */
   readonly output: string;
   readonly plan: readonly Fault[];
@@ -35,7 +38,6 @@ export interface RunOptions {
 }
 
 export interface RunResult {
-  readonly events: readonly HistoryEvent[];
   readonly violations: readonly Violation[];
   readonly report: string;
 }
@@ -98,7 +100,8 @@ export async function run(options: RunOptions): Promise<RunResult> {
     const working = workload.run();
     const began = performance.now();
     await injector.run(plan);
-    await new Promise((resolve) => setTimeout(resolve, Math.max(0, seconds * 1000 - (performance.now() - began))));
+    await delay(Math.max(0, seconds * 1000 - (performance.now() - began)));
+    while (countsOf(history.events)[ATTEMPTS] < (options.attempts ?? 0)) await delay(PROGRESS_EVERY); // without faults: a busy machine had too many
     workload.end();
     progress('healing');
     await fleet.heal();
@@ -116,7 +119,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const violations = check(history.events);
   const report = reportOf(history.events, violations, { seed, seconds });
   writeFileSync(join(output, 'report.txt'), report);
-  return { events: history.events, violations, report };
+  return { violations, report };
 }
 
 interface Opening {

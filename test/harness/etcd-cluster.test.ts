@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { Etcd } from '../../daemon/ledger/etcd.ts';
 import { type EtcdCluster, startEtcd } from './etcd-cluster.ts';
+import { PATIENCE } from './patience.ts';
 
 let cluster: EtcdCluster;
 
@@ -24,7 +25,7 @@ test('another member leads when the leader is killed, which starts again on its 
   const leader = await cluster.leader();
   await leader.kill();
   expect(leader.running).toBe(false);
-  await vi.waitFor(async () => expect(await cluster.leader()).not.toBe(leader), { timeout: 60_000 });
+  await vi.waitFor(async () => expect(await cluster.leader()).not.toBe(leader), PATIENCE);
   await leader.start();
   expect(leader.running).toBe(true);
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, test, vi } from 'vitest';
 import { packageRoot } from '../../primitives/package-root.ts';
+import { PATIENCE } from './patience.ts';
 
 const script = `
   const { startEtcd } = await import(${JSON.stringify(join(packageRoot, 'dist/test/harness/etcd-cluster.js'))});
@@ -21,9 +22,10 @@ test('a test that is killed leaves no process and no file behind', async () => {
   expect(isRunning(pid)).toBe(true);
 
   killed.kill('SIGKILL');
-  await vi.waitFor(() => expect({ running: isRunning(pid), files: existsSync(directory) }).toEqual({ running: false, files: false }), {
-    timeout: 60_000,
-  });
+  await vi.waitFor(
+    () => expect({ running: isRunning(pid), files: existsSync(directory) }).toEqual({ running: false, files: false }),
+    PATIENCE,
+  );
 });
 
 function isRunning(pid: number): boolean {

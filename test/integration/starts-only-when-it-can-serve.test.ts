@@ -46,7 +46,7 @@ const portOf = (server: Server) => (server.address() as AddressInfo).port;
 
 /** One sentence of stderr, for a person; the exit code, for a supervisor; and an end without waiting to be killed. */
 function expectRefused({ exitCode, stderr }: Ended, expected: { exit: number; code: string; says: RegExp }): void {
-  expect(stderr).toMatch(new RegExp(`^bkvd: ${expected.code}: `));
+  expect(stderr).toMatch(new RegExp(`^bkvd: ${expected.code}: `, 'm'));
   expect(stderr).toMatch(expected.says);
   expect(stderr).not.toMatch(/\n\s+at /); // no stack
   expect(exitCode).toBe(expected.exit);

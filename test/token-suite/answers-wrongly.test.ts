@@ -5,11 +5,12 @@ import type { TokenPort } from '../../daemon/token/port.ts';
 import { multiple } from '../../daemon/token/reference.ts';
 import { ticketFields } from '../../daemon/token/software-device.ts';
 import { behindShim, compileFaultShim, Faults } from '../harness/fault-shim.ts';
+import { PATIENCE } from '../harness/patience.ts';
 import { makeTestToken, storedPin } from '../harness/test-token.ts';
 
 // A token that gives the x of another point, or 31 bytes: nobody but the client could tell from one answer. The worker is the compiled one.
 
-const { location, directory } = makeTestToken(afterAll);
+const { location, directory } = makeTestToken(afterAll, { callTimeout: PATIENCE.timeout });
 const faults = new Faults(process.env.SOFTHSM2_CONF as string);
 Object.assign(process.env, behindShim(location.module));
 const options = { ...location, module: compileFaultShim(directory), pin: storedPin };
@@ -45,10 +46,10 @@ describe('a token that begins to give the x of another point', () => {
   it('is found by the regular check, though nobody asks it for anything, and serves again when it is well', async () => {
     expect(token.fault()).toBeUndefined();
     faults.set('swap');
-    await vi.waitFor(() => expect(token.fault()).toBe('unfit'), 5000);
+    await vi.waitFor(() => expect(token.fault()).toBe('unfit'), PATIENCE);
     await expect(token.prepare(prepared)).rejects.toEqual(failsWith('TOKEN_UNAVAILABLE'));
     faults.none();
-    await vi.waitFor(() => expect(token.fault()).toBeUndefined(), 5000);
+    await vi.waitFor(() => expect(token.fault()).toBeUndefined(), PATIENCE);
     await expect(token.prepare(prepared)).resolves.toMatchObject({ mac: { length: 32 } });
   });
 });
@@ -61,7 +62,7 @@ describe('a token that begins so between an offer and its preparing', () => {
     faults.set('swap');
     const prepared = token.prepare({ ...asked, previous: new Uint8Array(0), bodyHash: randomBytes(32), enrolledAtMs: 1n, ...offered });
     await expect(prepared).rejects.toEqual(failsWith('TOKEN_FAULT'));
-    await vi.waitFor(() => expect(token.fault()).toBe('unfit'), 5000); // and the self-test says why
+    await vi.waitFor(() => expect(token.fault()).toBe('unfit'), PATIENCE); // and the self-test says why
     faults.none();
     await token.close();
   });

@@ -3,6 +3,7 @@ import pkcs11js from 'pkcs11js';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { SecretBytes } from '../../../primitives/secret-bytes.ts';
 import { behindShim, compileFaultShim, Faults } from '../../../test/harness/fault-shim.ts';
+import { PATIENCE } from '../../../test/harness/patience.ts';
 import { makeTestToken, pin, tokenUnderTest } from '../../../test/harness/test-token.ts';
 import { openReplica } from '../keys/replica.ts';
 import type { Template } from '../pkcs11/attributes.ts';
@@ -27,7 +28,6 @@ const faults = new Faults(join(directory, 'token'));
 afterEach(() => faults.none());
 
 const isNss = tokenUnderTest.startsWith('nss');
-const MINUTE = 60_000;
 const failsWith = (code: string) => expect.objectContaining({ name: 'VaultError', code });
 
 /** The attempts whose names fit, as the probe makes them: once more, logged in and with new keys, where they could not be tried. */
@@ -190,66 +190,46 @@ describe('the PIN', () => {
     return faults.calls('C_Login') - before;
   }
 
-  it(
-    'is tried once where it is wrong',
-    async () => {
-      const probe = () =>
-        expect(probeToken({ module, initParameters, profile, label, pin: wrong() })).rejects.toThrow(failsWith('PIN_REFUSED'));
-      expect(await loginsOf(probe)).toBe(1);
-      const suggest = () =>
-        expect(suggestProfile({ module, directory, label, pin: wrong() }, profiles)).rejects.toThrow(failsWith('PIN_REFUSED'));
-      expect(await loginsOf(suggest)).toBe(1);
-    },
-    MINUTE,
-  );
+  it('is tried once where it is wrong', async () => {
+    const probe = () =>
+      expect(probeToken({ module, initParameters, profile, label, pin: wrong() })).rejects.toThrow(failsWith('PIN_REFUSED'));
+    expect(await loginsOf(probe)).toBe(1);
+    const suggest = () =>
+      expect(suggestProfile({ module, directory, label, pin: wrong() }, profiles)).rejects.toThrow(failsWith('PIN_REFUSED'));
+    expect(await loginsOf(suggest)).toBe(1);
+  });
 
   it.each([
     ['GENERAL_ERROR', 'PIN_REFUSED', 0x5],
     ['a code of the vendor’s own', 'PIN_REFUSED', 0x80000009],
     ['DEVICE_ERROR', 'TOKEN_UNAVAILABLE', 0x30],
-  ])(
-    'is tried once where the token answers %s',
-    async (_, code, value) => {
-      faults.set(`fail ${value} C_Login`);
-      const suggest = () => expect(suggestProfile({ module, directory, label, pin: pin() }, profiles)).rejects.toThrow(failsWith(code));
-      expect(await loginsOf(suggest)).toBe(1);
-    },
-    MINUTE,
-  );
+  ])('is tried once where the token answers %s', async (_, code, value) => {
+    faults.set(`fail ${value} C_Login`);
+    const suggest = () => expect(suggestProfile({ module, directory, label, pin: pin() }, profiles)).rejects.toThrow(failsWith(code));
+    expect(await loginsOf(suggest)).toBe(1);
+  });
 
-  it(
-    'never stands among the arguments, or in the environment, of the probe’s processes',
-    async () => {
-      const child = await import('node:child_process');
-      faults.set('at C_Login 1 hang');
-      const probing = probeToken({ module, initParameters, profile, label, pin: pin(), patience: 5000 }).catch(() => {});
-      await expect.poll(() => faults.calls('C_Login'), { timeout: MINUTE / 2 }).toBeGreaterThan(0);
-      const shown = child.execFileSync('ps', ['axeww', '-o', 'args'], { encoding: 'utf8', maxBuffer: 1 << 26 });
-      expect(shown).toMatch(/probe\/child\.js/);
-      expect(shown.split('\n').filter((line) => line.includes('child.js') && line.includes('user1234'))).toEqual([]);
-      faults.none();
-      await probing;
-    },
-    2 * MINUTE,
-  );
+  it('never stands among the arguments, or in the environment, of the probe’s processes', async () => {
+    const child = await import('node:child_process');
+    faults.set('at C_Login 1 hang');
+    const probing = probeToken({ module, initParameters, profile, label, pin: pin(), patience: PATIENCE.timeout }).catch(() => {});
+    await expect.poll(() => faults.calls('C_Login'), PATIENCE).toBeGreaterThan(0);
+    const shown = child.execFileSync('ps', ['axeww', '-o', 'args'], { encoding: 'utf8', maxBuffer: 1 << 26 });
+    expect(shown).toMatch(/probe\/child\.js/);
+    expect(shown.split('\n').filter((line) => line.includes('child.js') && line.includes('user1234'))).toEqual([]);
+    faults.none();
+    await probing;
+  });
 });
 
-it(
-  'a module that does not initialise is named, with what it answers',
-  async () => {
-    faults.set('fail 0x7 C_Initialize');
-    const answer = expect.objectContaining({ code: 'TOKEN_FAULT', message: expect.stringContaining('C_Initialize answered CKR 0x7') });
-    await expect(probeToken({ module, initParameters, profile, label: tokenLabel, pin: pin() })).rejects.toThrow(answer);
-  },
-  MINUTE,
-);
+it('a module that does not initialise is named, with what it answers', async () => {
+  faults.set('fail 0x7 C_Initialize');
+  const answer = expect.objectContaining({ code: 'TOKEN_FAULT', message: expect.stringContaining('C_Initialize answered CKR 0x7') });
+  await expect(probeToken({ module, initParameters, profile, label: tokenLabel, pin: pin() })).rejects.toThrow(answer);
+});
 
-it(
-  'a module that dies when it is started is named, and so is what it may want',
-  async () => {
-    faults.set('at C_Initialize 0 crash');
-    const answer = expect.objectContaining({ code: 'TOKEN_FAULT', message: expect.stringMatching(/SIGSEGV.*initParameters/) });
-    await expect(probeToken({ module, initParameters, profile, label: tokenLabel, pin: pin() })).rejects.toThrow(answer);
-  },
-  MINUTE,
-);
+it('a module that dies when it is started is named, and so is what it may want', async () => {
+  faults.set('at C_Initialize 0 crash');
+  const answer = expect.objectContaining({ code: 'TOKEN_FAULT', message: expect.stringMatching(/SIGSEGV.*initParameters/) });
+  await expect(probeToken({ module, initParameters, profile, label: tokenLabel, pin: pin() })).rejects.toThrow(answer);
+});
