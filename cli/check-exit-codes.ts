@@ -10,6 +10,7 @@ export const checkExitCodes = {
   'duplicate-serial': 24,
   'statement-not-in-force': 25,
   'statement-older': 26,
+  'operators-few': 29,
   'epoch-gap': 27,
   'previous-mismatch': 28,
   // The bundle

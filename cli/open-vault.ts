@@ -69,6 +69,7 @@ export function policyOf({ fleet, trust, statement_hashes }: ClientFile): TrustP
     cosigners: readNamed(trust.cosigners).split('\n').filter(Boolean),
     cosignaturesLeast: trust.cosignatures_least,
     epochLeast: trust.epoch_least,
+    operatorsLeast: trust.operators_least,
     checkpointAgeMost: trust.checkpoint_age_most_ms,
     memory: fileMemory(trust.memory, fleet),
   };

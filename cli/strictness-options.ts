@@ -6,10 +6,11 @@ import { integer, readInput } from './arguments.ts';
 
 const DAY = 24 * 3600 * 1000;
 
-/** How strict a verification is about the log, and at which time it asks. */
+/** How strict a verification is about log and fleet, and at which time it asks. */
 export interface StrictnessOptions {
   readonly cosignatures: number;
   readonly checkpointAge: number;
+  readonly operatorsLeast: number;
   readonly at?: Date;
 }
 
@@ -20,11 +21,13 @@ export const withStrictness = (command: Command, { days, cosignatures }: { days:
     : command.option('--cosignatures <k>', 'how many other witnesses must have signed the checkpoint', integer, cosignatures)
   )
     .option('--checkpoint-age <days>', 'how old the checkpoint may be', integer, days)
+    .option('--operators-least <k>', 'of how many different operators any t replicas must be', integer, 1)
     .option('--at <time>', 'judge as of then instead of now (ISO 8601)', instant);
 
-export const strictnessOf = ({ cosignatures, checkpointAge }: StrictnessOptions): Strictness => ({
+export const strictnessOf = ({ cosignatures, checkpointAge, operatorsLeast }: StrictnessOptions): Strictness => ({
   cosignaturesLeast: cosignatures,
   checkpointAgeMost: checkpointAge * DAY,
+  operatorsLeast,
 });
 
 export const timeOf = ({ at }: StrictnessOptions): number => (at ? at.getTime() : Date.now());

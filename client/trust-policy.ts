@@ -26,6 +26,8 @@ export interface WitnessedPolicy {
   readonly cosignaturesLeast: number;
   /** Statements of older epochs are refused, also by a device that remembers nothing. */
   readonly epochLeast: number;
+  /** Any t replicas must be of so many different operators, as the statement names them. 1 demands nothing. */
+  readonly operatorsLeast: number;
   /** How old what the log says may be. */
   readonly checkpointAgeMost: Millis;
   /** For one fleet alone. */
@@ -48,10 +50,11 @@ export interface Remembered {
 }
 
 /** Numbers that are missing or none would compare as if all were well. Throws MALFORMED. */
-export function expectStrict({ cosignaturesLeast, epochLeast, checkpointAgeMost, cosigners }: WitnessedPolicy): void {
+export function expectStrict({ cosignaturesLeast, epochLeast, operatorsLeast, checkpointAgeMost, cosigners }: WitnessedPolicy): void {
   if (!Number.isSafeInteger(cosignaturesLeast) || cosignaturesLeast < 0 || cosignaturesLeast > cosigners.length)
     throw malformed(`cosignaturesLeast must be a whole number up to that of the cosigners, ${cosigners.length}`);
   expectEpoch(epochLeast);
+  if (!Number.isSafeInteger(operatorsLeast) || operatorsLeast < 1) throw malformed('operatorsLeast must be a whole number from 1');
   if (!Number.isFinite(checkpointAgeMost) || checkpointAgeMost <= 0) throw malformed('checkpointAgeMost must be a span of time');
 }
 

@@ -29,6 +29,13 @@ function begin(): void {
   publish();
 }
 
+/** Another fleet in its place, whose replicas these operators run. */
+function fleetOf(operators: readonly string[]): void {
+  notary = parties.fork([]);
+  vault = new SoftFleet({ operators });
+  publish();
+}
+
 function publish(at = now): void {
   if (!notary.entries.includes(vault.statement.bytes)) notary.append(vault.statement.bytes);
   vault.published = notary.publish(vault.statement.bytes, at);
@@ -91,6 +98,12 @@ describe('a device that trusts a witness', () => {
     expect((await device().statement()).hash).toEqual(vault.statement.hash);
   });
 
+  test('demands that t keys take two operators, and believes a fleet where they do', async () => {
+    begin();
+    fleetOf(['west', 'east', 'north']);
+    expect(await device({ operatorsLeast: 2 }).statement()).toMatchObject({ epoch: 1 });
+  });
+
   test('lets two learn at once, of which the one that saw less is slower: the later is remembered', async () => {
     begin();
     await device().statement();
@@ -118,6 +131,14 @@ describe('refused is', () => {
     ['a bare statement', 'signature-missing', () => hand(undefined)],
     ['an epoch below the policy’s', 'statement-older', () => ({ epochLeast: 2 })],
     ['an epoch below one that was seen', 'statement-older', () => remember(1, notary.leaves[0] as Uint8Array, 2)],
+    [
+      'a fleet of which one operator has t replicas, where two are demanded',
+      'operators-few',
+      () => {
+        fleetOf(['west', 'west', 'east']);
+        return { operatorsLeast: 2 };
+      },
+    ],
     ['too few cosigners', 'cosignatures-few', () => hand(notary.publish(vault.statement.bytes, now, []))],
     ['a stale checkpoint', 'checkpoint-stale', () => publish(now - 8 * DAY)],
     ['another log', 'checkpoint-signature', () => ({ logKey: formatNoteKey(softKey('other.example').key) })],
@@ -164,6 +185,8 @@ describe('refused is', () => {
     ['no number of cosignatures', { cosignaturesLeast: undefined as unknown as number }],
     ['no epoch', { epochLeast: undefined as unknown as number }],
     ['an epoch that is none', { epochLeast: 0 }],
+    ['no number of operators', { operatorsLeast: undefined as unknown as number }],
+    ['a number of operators that is none', { operatorsLeast: 0 }],
     ['no age', { checkpointAgeMost: Number.NaN }],
     ['a log key that is none', { logKey: 'witness' }],
   ])('a policy with %s', (_what, changes) => {

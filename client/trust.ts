@@ -90,7 +90,7 @@ class WitnessedTrust implements Trust {
   }
 
   async #believe({ fleet, said, ask, now }: Claim): Promise<Believed> {
-    const { memory, checkpointAgeMost } = this.#policy;
+    const { memory, checkpointAgeMost, operatorsLeast } = this.#policy;
     const remembered = expectRemembered(await memory.load());
     const grown = said && growthIn(said, remembered);
     const reply = said && grown === undefined ? said : await ask(remembered?.checkpoint.size ?? 0);
@@ -99,7 +99,7 @@ class WitnessedTrust implements Trust {
     // The list of checks is fleet/verify/bundle.ts, the same for everybody who verifies.
     const { statement, checkpoint } = verifyBundle(
       { ...bundle, consistency: consistency as readonly TreeHash[] | undefined },
-      { ...this.#anchors, epochLeast: this.#epochLeast(remembered), remembered: remembered?.checkpoint },
+      { ...this.#anchors, epochLeast: this.#epochLeast(remembered), operatorsLeast, remembered: remembered?.checkpoint },
       now,
     );
     if (grown !== undefined && checkpoint.size < grown)

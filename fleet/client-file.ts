@@ -31,6 +31,7 @@ const schemaOf = (file: z.ZodType<string>) =>
         cosigners: file,
         cosignatures_least: z.int().min(0),
         epoch_least: z.int().min(1),
+        operators_least: z.int().min(1),
         checkpoint_age_most_ms: z.int().min(1),
         /** A file that is written: the highest epoch and the last checkpoint seen. */
         memory: file,

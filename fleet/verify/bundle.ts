@@ -1,5 +1,5 @@
 import type { Millis } from '../../primitives/brand.ts';
-import { parseStatement, type Statement } from '../../protocol/statement.ts';
+import { operatorsOf, parseStatement, type Statement } from '../../protocol/statement.ts';
 import { type LogPolicy, type TrustedCheckpoint, verifyCheckpoint } from '../log/policy.ts';
 import { parseProof, provesEntry } from '../log/proof.ts';
 import { type TreeHash, verifyConsistency } from '../log/tree.ts';
@@ -30,6 +30,8 @@ export interface BundlePolicy {
   readonly log: LogPolicy;
   /** Epochs below are refused. */
   readonly epochLeast: number;
+  /** Any t replicas must be of so many different operators. 1 demands nothing. */
+  readonly operatorsLeast: number;
   /** Undefined for whoever sees the log for the first time. */
   readonly remembered: RememberedCheckpoint | undefined;
 }
@@ -73,6 +75,10 @@ export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolic
     return [parsed, `Fleet ${parsed.fleet}, epoch ${parsed.epoch}: ${parsed.threshold} of ${n} replicas, all of them different.`];
   });
   const inForce = list.run('in-force', 'The statement is in force', [statement], (one) => [one, expectInForce(one, now)]);
+  const spread = list.run('operators', 'Enough operators must agree to use t keys', [statement], (one) => [
+    one,
+    expectOperators(one, policy.operatorsLeast),
+  ]);
   const recent = list.run('epoch', 'The statement is not of an older epoch', [statement], (one) => [
     one,
     expectEpoch(one, policy.epochLeast),
@@ -105,7 +111,7 @@ export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolic
     expectContinues(one, policy.remembered, bundle.consistency),
   ]);
 
-  if (!operator || !witness || !inForce || !recent || !proof || !checkpoint || !included || !consistent)
+  if (!operator || !witness || !inForce || !spread || !recent || !proof || !checkpoint || !included || !consistent)
     return { verified: undefined, claimed: statement };
   return { verified: { statement: inForce, checkpoint, index: proof.index }, claimed: statement };
 }
@@ -122,6 +128,13 @@ function expectInForce({ document: { not_before, not_after } }: Statement, now: 
   if (now < Date.parse(not_before)) throw refuse('statement-not-in-force', `The statement is valid from ${not_before} only.`);
   if (now >= Date.parse(not_after)) throw refuse('statement-not-in-force', `The statement was valid until ${not_after}.`);
   return `From ${not_before} until ${not_after}.`;
+}
+
+function expectOperators(statement: Statement, least: number): string {
+  const operators = operatorsOf(statement);
+  const found = `${statement.threshold} replicas are of ${operators} operators at least`;
+  if (operators < least) throw refuse('operators-few', `Any ${found}; ${least} are demanded.`);
+  return `Any ${found}; ${least} demanded.`;
 }
 
 function expectEpoch({ epoch }: Statement, least: number): string {

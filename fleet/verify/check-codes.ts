@@ -8,6 +8,7 @@ export const checkCodes = {
   'duplicate-serial': 'Two replicas name the same token.',
   'statement-not-in-force': 'The statement is not valid at this time.',
   'statement-older': 'The statement is of an older epoch than the lowest that is accepted.',
+  'operators-few': 'Fewer operators than are demanded run enough replicas for the threshold.',
   'epoch-gap': 'The epoch does not follow the previous one.',
   'previous-mismatch': 'The statement does not name the previous statement by its hash.',
   // The bundle

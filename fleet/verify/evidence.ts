@@ -44,7 +44,7 @@ function checkSigned(
   list: Checklist,
   files: EvidenceFiles,
   { authorities, log }: Anchors,
-  { cosignaturesLeast, checkpointAgeMost }: Strictness,
+  { cosignaturesLeast, checkpointAgeMost, operatorsLeast }: Strictness,
   { statement }: Deployment,
   now: Millis,
 ): VerifiedBundle | undefined {
@@ -56,7 +56,7 @@ function checkSigned(
   const { verified, claimed } = checkBundle(
     list,
     part,
-    { authorities, log: { ...log, cosignaturesLeast, checkpointAgeMost }, epochLeast: 1, remembered: undefined },
+    { authorities, log: { ...log, cosignaturesLeast, checkpointAgeMost }, epochLeast: 1, operatorsLeast, remembered: undefined },
     now,
   );
   list.run(

@@ -66,6 +66,7 @@ export function witnessedClientFile({ directory, client }: DevFleet, notary: Sof
     cosigners: 'cosigners.vkey',
     cosignatures_least: 2,
     epoch_least: 1,
+    operators_least: 1,
     checkpoint_age_most_ms: 7 * DAY,
     memory: 'trust-memory.json',
   };

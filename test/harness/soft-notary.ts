@@ -74,6 +74,7 @@ export class SoftNotary {
       cosigners: this.cosigners.map(({ cosigner }) => formatNoteKey(cosigner)),
       cosignaturesLeast: 2,
       epochLeast: 1,
+      operatorsLeast: 1,
       checkpointAgeMost: 7 * DAY,
       memory: new SoftMemory(),
       ...changes,

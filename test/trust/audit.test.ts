@@ -155,7 +155,7 @@ test('an app that trusts the demo’s witness goes from its first epoch to its s
     witnessCa: text('anchors/witness-ca.pem'),
     logKey: text('anchors/log.vkey').trim(),
     cosigners: text('anchors/cosigners.vkey').split('\n').filter(Boolean),
-    ...{ cosignaturesLeast: 1, epochLeast: 1, checkpointAgeMost: 3600 * 1000, memory: new SoftMemory() },
+    ...{ cosignaturesLeast: 1, epochLeast: 1, operatorsLeast: 1, checkpointAgeMost: 3600 * 1000, memory: new SoftMemory() },
   });
   for (const epoch of [1, 2]) {
     const of = (name: string) => read(`epoch-${epoch}/${name}`);

@@ -34,7 +34,7 @@ beforeAll(async () => {
   second = await softEvidence(world, next(first.statement, first.directory));
   const { authorities, log } = world.policy.anchors as Anchors;
   const strict = { cosignaturesLeast: 2, checkpointAgeMost: 7 * DAY };
-  policy = { authorities, log: { ...log, ...strict }, epochLeast: 1, remembered: undefined };
+  policy = { authorities, log: { ...log, ...strict }, epochLeast: 1, operatorsLeast: 1, remembered: undefined };
 });
 
 afterAll(() => world.remove());
@@ -98,6 +98,7 @@ describe('a bundle', () => {
       },
     ],
     ['older epoch', 'statement-older', () => ({ policy: { epochLeast: 2 } })],
+    ['fewer operators than demanded', 'operators-few', () => ({ policy: { operatorsLeast: 2 } })],
     [
       'not in force yet',
       'statement-not-in-force',
@@ -360,6 +361,15 @@ describe('evidence', () => {
       (files) => {
         const text = new TextDecoder().decode(files.get('plan.yaml'));
         files.set('plan.yaml', utf8(text.replace('store_incarnation: 1', 'store_incarnation: 2')));
+        refit(files);
+      },
+    ],
+    [
+      'another operator in the plan',
+      'plan-mismatch',
+      (files) => {
+        const text = new TextDecoder().decode(files.get('plan.yaml'));
+        files.set('plan.yaml', utf8(text.replace('- name: replica-2', '- name: replica-2\n    operator: east')));
         refit(files);
       },
     ],

@@ -61,7 +61,7 @@ export async function softWorld(now = Date.now()): Promise<SoftWorld> {
     ...{ now, operator, witness, log, cosigners, anchors, directory },
     participants: new Map(['operator', 'custodian-1', 'custodian-2', 'witness'].map((name) => [name, softSigner()])),
     entries: [],
-    policy: { anchors: readAnchors(anchors, ''), cosignaturesLeast: 1, checkpointAgeMost: 30 * DAY },
+    policy: { anchors: readAnchors(anchors, ''), cosignaturesLeast: 1, checkpointAgeMost: 30 * DAY, operatorsLeast: 1 },
     remove: () => rmSync(directory, { recursive: true }),
   };
 }
@@ -104,7 +104,7 @@ export async function softEvidence(world: SoftWorld, variation: Variation = {}):
   const { directory, statement } = await softCeremony(world, variation);
   world.entries.push(statement.bytes);
   seal({
-    ...{ directory, template: TEMPLATE, now: world.now, cosignaturesLeast: 1, checkpointAgeMost: DAY },
+    ...{ directory, template: TEMPLATE, now: world.now, cosignaturesLeast: 1, checkpointAgeMost: DAY, operatorsLeast: 1 },
     witnessed: signSmime(statement.bytes, world.witness.signer, world.now),
     logProof: proofOf(world, world.entries.length - 1),
     operator: world.operator.signer,

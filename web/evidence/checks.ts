@@ -8,7 +8,7 @@ const parts: readonly { readonly title: string; readonly names: readonly string[
   { title: 'The hardware', names: ['token-keys', 'tokens', 'attributes'] },
   {
     title: 'The signatures',
-    names: ['anchors', 'signed', 'layers', 'operator', 'witness', 'signed-statement', 'in-force', 'epoch', 'same-statement'],
+    names: ['anchors', 'signed', 'layers', 'operator', 'witness', 'signed-statement', 'in-force', 'operators', 'epoch', 'same-statement'],
   },
   { title: 'The public log', names: ['log-proof', 'checkpoint', 'inclusion', 'history'] },
 ];
