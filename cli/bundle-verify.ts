@@ -29,7 +29,7 @@ function verify(file: string, options: Options, output: Output): void {
   const { authorities, log } = readAnchors(anchorsIn(options.anchors), '');
   const { operatorsLeast, ...strict } = strictnessOf(options);
   const { epochLeast } = options;
-  const policy = { authorities, log: { ...log, ...strict }, epochLeast, operatorsLeast, remembered: undefined };
+  const policy = { authorities, log: { ...log, ...strict }, epochLeast, operatorsLeast, draining: false, remembered: undefined };
   const list = new Checklist();
   const { claimed, verified } = checkBundle(list, { smime: readInput(file), logProof: readInput(options.proof) }, policy, timeOf(options));
   const hash = claimed && toHex(claimed.hash);

@@ -36,7 +36,12 @@ export const fleetInitCommand = (output: Output): Command =>
     .option('--etcd <url,...>', 'where etcd serves its clients', urls, ['https://localhost:2379'])
     .option('--base-port <port>', "the first replica's first port; each replica takes three", integer, 7400)
     .option('--profile <name>', 'of the replicas’ tokens: a file of hsm-config/, or a path', 'softhsm2')
-    .option('--replica-operator <i=name>', 'who runs replica i (default: one operator, called as the fleet); may be given again', ofReplica, {})
+    .option(
+      '--replica-operator <i=name>',
+      'who runs replica i (default: one operator, called as the fleet); may be given again',
+      ofReplica,
+      {},
+    )
     .option('--replica-profile <i=name>', 'of replica i alone; may be given again', ofReplica, {})
     .option(
       '--replica-token <i=label>',

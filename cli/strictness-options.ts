@@ -37,7 +37,7 @@ export function anchorsIn(directory: string): EvidenceFiles {
   return new Map(anchorFiles.map((name) => [name, readInput(join(directory, name))]));
 }
 
-function instant(text: string): Date {
+export function instant(text: string): Date {
   const time = new Date(text);
   if (Number.isNaN(time.getTime())) throw new InvalidArgumentError('It must be a time such as 2026-11-21T12:00:00Z.');
   return time;

@@ -264,6 +264,113 @@ test('a draining fleet may be older than what was seen, shares the log’s histo
   await expectRefused(inDraining(1).statement(), 'log-forked');
 });
 
+describe('once a newer epoch is in force', () => {
+  let old: typeof vault.statement;
+
+  /** Epoch 2 is logged, and in force from then on; the vault still hands out epoch 1, with whatever the log says now. */
+  function supersede(from: number): void {
+    begin();
+    old = vault.statement;
+    vault.restate();
+    notary.append(vault.statement.bytes);
+    notary.enforce(vault.statement, from, now);
+    handOld();
+  }
+
+  function handOld(at = now): void {
+    vault.statement = old;
+    vault.published = notary.publish(old.bytes, at);
+  }
+
+  test('the one before is refused, also by a device that saw nothing, and nothing of it is remembered', async () => {
+    supersede(now);
+    await expectRefused(device().statement(), 'statement-superseded');
+    expect(memory.remembered).toBeUndefined();
+    vault.restate();
+    publish();
+    expect(await device().statement()).toMatchObject({ epoch: 2 });
+  });
+
+  test('the one before is believed until the time comes, and then by nobody who knew it either', async () => {
+    supersede(now + DAY);
+    const clock = new InstantClock();
+    const known = device({}, clock);
+    expect(await known.statement()).toMatchObject({ epoch: 1 });
+    clock.slept = DAY - 1;
+    expect(await known.statement()).toMatchObject({ epoch: 1 });
+    expect(vault.received('getFleet')).toHaveLength(1);
+    clock.slept = DAY;
+    await expectRefused(known.statement(), 'statement-superseded');
+  });
+
+  test('the checkpoint’s own time counts where the device’s clock is behind', async () => {
+    supersede(now + 60_000);
+    handOld(now + 60_000);
+    await expectRefused(device().statement(), 'statement-superseded');
+  });
+
+  test('what the log said before is believed for as long as it is fresh, and no longer', async () => {
+    begin();
+    const clock = new InstantClock();
+    const known = device({ checkpointAgeMost: DAY }, clock);
+    await known.statement();
+    old = vault.statement;
+    vault.restate();
+    notary.append(vault.statement.bytes);
+    notary.enforce(vault.statement, now, now);
+    clock.slept = DAY - 1;
+    handOld(clock.now());
+    expect(await known.statement()).toMatchObject({ epoch: 1 });
+    clock.slept++;
+    await expectRefused(known.statement(), 'statement-superseded');
+  });
+
+  test('of three, the oldest is refused although the time of the next has not come', async () => {
+    supersede(now);
+    vault.restate();
+    const second = vault.statement;
+    vault.restate();
+    notary.append(vault.statement.bytes);
+    notary.enforce(vault.statement, now + DAY, now);
+    handOld();
+    await expectRefused(device().statement(), 'statement-superseded');
+    vault.statement = second;
+    publish();
+    expect(await device().statement()).toMatchObject({ epoch: 2 });
+  });
+
+  test('an epoch that is newer than the one in force is believed, and one that is logged and not in force refuses nothing', async () => {
+    begin();
+    notary.enforce(vault.statement, now, now);
+    const first = vault.statement;
+    vault.restate();
+    publish();
+    expect(await device().statement()).toMatchObject({ epoch: 2 });
+    memory = new SoftMemory();
+    vault.statement = first;
+    publish();
+    expect(await device().statement()).toMatchObject({ epoch: 1 });
+  });
+
+  test('another fleet of the same log is not concerned', async () => {
+    begin();
+    const { document } = vault.statement;
+    const other = parseStatement(encodeStatement({ ...document, fleet: 'other', epoch: 9 }));
+    notary.append(other.bytes);
+    notary.enforce(other, now, now);
+    publish();
+    expect(await device().statement()).toMatchObject({ epoch: 1 });
+  });
+
+  test('a fleet that is being replaced is believed down to the epoch that the app names', async () => {
+    supersede(now);
+    const inDraining = (epochLeast: number) =>
+      new Fleet(vault.name, trustInDraining(notary.policy({ memory }), epochLeast), vault, new InstantClock());
+    expect(await inDraining(1).statement()).toMatchObject({ epoch: 1 });
+    await expectRefused(inDraining(2).statement(), 'statement-older');
+  });
+});
+
 const hand = (published: typeof vault.published) => {
   vault.published = published;
 };

@@ -97,16 +97,16 @@ class WitnessedTrust implements Trust {
     const { bundle, consistency } = reply;
     if (!bundle) throw refuse('signature-missing', 'The vault gives a bare statement, which nobody signed.');
     // The list of checks is fleet/verify/bundle.ts, the same for everybody who verifies.
-    const { statement, checkpoint } = verifyBundle(
+    const { statement, checkpoint, supersededFrom } = verifyBundle(
       { ...bundle, consistency: consistency as readonly TreeHash[] | undefined },
-      { ...this.#anchors, epochLeast: this.#epochLeast(remembered), operatorsLeast, remembered: remembered?.checkpoint },
+      { ...this.#anchors, epochLeast: this.#epochLeast(remembered), operatorsLeast, draining: this.#drainingFrom !== undefined, remembered: remembered?.checkpoint },
       now,
     );
     if (grown !== undefined && checkpoint.size < grown)
       throw refuse('log-shrank', `The log shows ${checkpoint.size} entries; a reply just before had ${grown}. Try again in a minute.`);
     const trusted = ofFleet(statement, fleet); // before anything is remembered of it
     await this.#remember(remembered, trusted, checkpoint);
-    return { statement: trusted, freshUntil: checkpoint.signedAt + checkpointAgeMost };
+    return { statement: trusted, freshUntil: Math.min(checkpoint.signedAt + checkpointAgeMost, supersededFrom) };
   }
 
   #epochLeast(remembered: Remembered | undefined): number {

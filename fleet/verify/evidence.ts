@@ -56,7 +56,14 @@ function checkSigned(
   const { verified, claimed } = checkBundle(
     list,
     part,
-    { authorities, log: { ...log, cosignaturesLeast, checkpointAgeMost }, epochLeast: 1, operatorsLeast, remembered: undefined },
+    {
+      authorities,
+      log: { ...log, cosignaturesLeast, checkpointAgeMost },
+      epochLeast: 1,
+      operatorsLeast,
+      draining: false,
+      remembered: undefined,
+    },
     now,
   );
   list.run(

@@ -26,8 +26,14 @@ export function softKey(name: string): SoftKey {
 }
 
 /** A checkpoint as a log publishes it: signed, cosigned by itself, and by `others`. */
-export function softCheckpoint(log: SoftKey, leaves: readonly TreeHash[], at: Millis, others: readonly SoftKey[] = []): Note {
-  const text = formatCheckpoint({ origin: log.key.name, size: leaves.length, root: treeHash(leaves), extensions: [] });
+export function softCheckpoint(
+  log: SoftKey,
+  leaves: readonly TreeHash[],
+  at: Millis,
+  others: readonly SoftKey[] = [],
+  extensions: readonly string[] = [],
+): Note {
+  const text = formatCheckpoint({ origin: log.key.name, size: leaves.length, root: treeHash(leaves), extensions });
   const time = Math.floor(at / 1000);
   return {
     text,

@@ -47,7 +47,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 /** A log of several epochs, as a witness publishes it, and every proof about it. */
 async function publish(): Promise<Given> {
   const clock = new StandingClock();
-  const log = new PublishedLog(join(directory, 'log'), NAME, softSigner(NAME));
+  const log = new PublishedLog(join(directory, 'log'), NAME, softSigner(NAME), () => []);
   log.make(clock.now());
   const judgement = { verifyEvidence: () => {}, signBundle: () => '' };
   const statements: Statement[] = [];

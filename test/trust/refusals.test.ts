@@ -34,7 +34,7 @@ beforeAll(async () => {
   second = await softEvidence(world, next(first.statement, first.directory));
   const { authorities, log } = world.policy.anchors as Anchors;
   const strict = { cosignaturesLeast: 2, checkpointAgeMost: 7 * DAY };
-  policy = { authorities, log: { ...log, ...strict }, epochLeast: 1, operatorsLeast: 1, remembered: undefined };
+  policy = { authorities, log: { ...log, ...strict }, epochLeast: 1, operatorsLeast: 1, draining: false, remembered: undefined };
 });
 
 afterAll(() => world.remove());

@@ -22,6 +22,7 @@ import type { CeremonyPlan } from '../../fleet/verify/plan.ts';
 import { toHex, utf8 } from '../../primitives/bytes.ts';
 import { keyRules } from '../../protocol/key-rules.ts';
 import type { Statement } from '../../protocol/statement.ts';
+import { newestLinesOf } from '../harness/soft-notary.ts';
 import { type SoftKey, softCheckpoint, softKey } from '../harness/test-log.ts';
 import { makeParty, type Party, softSigner } from './parties.ts';
 
@@ -123,7 +124,11 @@ export interface ProofChanges {
 export function proofOf(world: SoftWorld, index: number, changes: ProofChanges = {}): Uint8Array {
   const { at = world.now, cosigners = world.cosigners, log = world.log, entries = world.entries } = changes;
   const leaves = entries.map(leafHash);
-  return formatProof({ index, hashes: makeInclusionProof(index, leaves), note: softCheckpoint(log, leaves, at, cosigners) });
+  return formatProof({
+    index,
+    hashes: makeInclusionProof(index, leaves),
+    note: softCheckpoint(log, leaves, at, cosigners, newestLinesOf(entries)),
+  });
 }
 
 export function planDocument(world: Pick<SoftWorld, 'now' | 'participants'>): CeremonyPlan {
