@@ -99,7 +99,13 @@ class WitnessedTrust implements Trust {
     // The list of checks is fleet/verify/bundle.ts, the same for everybody who verifies.
     const { statement, checkpoint, supersededFrom } = verifyBundle(
       { ...bundle, consistency: consistency as readonly TreeHash[] | undefined },
-      { ...this.#anchors, epochLeast: this.#epochLeast(remembered), operatorsLeast, draining: this.#drainingFrom !== undefined, remembered: remembered?.checkpoint },
+      {
+        ...this.#anchors,
+        epochLeast: this.#epochLeast(remembered),
+        operatorsLeast,
+        draining: this.#drainingFrom !== undefined,
+        remembered: remembered?.checkpoint,
+      },
       now,
     );
     if (grown !== undefined && checkpoint.size < grown)

@@ -4,6 +4,7 @@ import { type Anchors, expectSameAnchors, readAnchors, type Strictness } from '.
 import { checkBundle, type VerifiedBundle } from './bundle.ts';
 import { type Check, Checklist, refuse } from './checks.ts';
 import { checkDeployment, type Deployment } from './deployment.ts';
+import { checkEnforcement } from './enforcement.ts';
 import { type EvidenceFiles, need } from './files.ts';
 
 /**
@@ -53,12 +54,13 @@ function checkSigned(
     'validation-bundle.txt and log-proof.txt.',
   ]);
   if (!part) return undefined;
-  const { verified, claimed } = checkBundle(
+  const policy = { ...log, cosignaturesLeast, checkpointAgeMost };
+  const checked = checkBundle(
     list,
     part,
     {
       authorities,
-      log: { ...log, cosignaturesLeast, checkpointAgeMost },
+      log: policy,
       epochLeast: 1,
       operatorsLeast,
       draining: false,
@@ -69,12 +71,13 @@ function checkSigned(
   list.run(
     'same-statement',
     'What operator and witness signed is the statement in the evidence',
-    [claimed, statement],
+    [checked.claimed, statement],
     (signed, stated) => {
       if (!constantTimeEqual(signed.bytes, stated.bytes))
         throw refuse('evidence-mismatch', 'The bundle is of another statement than the evidence.');
       return [true, 'The same bytes.'];
     },
   );
-  return verified;
+  checkEnforcement(list, files, { authorities, log: policy }, checked, now);
+  return checked.verified;
 }

@@ -77,7 +77,7 @@ describe('refused is', () => {
 
   test('an older epoch than the one in force, and the same with a later time or none earlier', () => {
     const log = [first.bytes, second.bytes, enforced(second)];
-    expect(() => read(...log, enforced(first))).toThrow(refused('in-force-refused', 3));
+    expect(() => read(...log, enforced(first, { from: NOW - DAY }))).toThrow(refused('in-force-refused', 3));
     expect(() => read(...log, enforced(second, { from: NOW + DAY }))).toThrow(refused('in-force-refused', 3));
     expect(() => read(...log, enforced(second))).toThrow(refused('in-force-refused', 3));
   });

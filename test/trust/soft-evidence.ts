@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { p256 } from '@noble/curves/nist.js';
 import { stringify } from 'yaml';
+import { complete } from '../../fleet/ceremony/complete.ts';
+import { enforceEpoch } from '../../fleet/ceremony/enforce.ts';
 import { holdCeremony } from '../../fleet/ceremony/hold.ts';
 import { loadPlan } from '../../fleet/ceremony/load-plan.ts';
 import { participate } from '../../fleet/ceremony/participate.ts';
@@ -19,7 +21,7 @@ import { readAnchors } from '../../fleet/verify/anchors.ts';
 import type { EvidencePolicy } from '../../fleet/verify/evidence.ts';
 import type { EvidenceFiles } from '../../fleet/verify/files.ts';
 import type { CeremonyPlan } from '../../fleet/verify/plan.ts';
-import { toHex, utf8 } from '../../primitives/bytes.ts';
+import { constantTimeEqual, toHex, utf8 } from '../../primitives/bytes.ts';
 import { keyRules } from '../../protocol/key-rules.ts';
 import type { Statement } from '../../protocol/statement.ts';
 import { newestLinesOf } from '../harness/soft-notary.ts';
@@ -114,20 +116,42 @@ export async function softEvidence(world: SoftWorld, variation: Variation = {}):
   return { directory, statement, files: new Map(readEvidence(directory)) };
 }
 
+/** Puts a sealed statement in force, logs that and completes the evidence. */
+export function softEnforced(world: SoftWorld, { directory, statement }: SoftEvidence, refuseOlderFrom = world.now): SoftEvidence {
+  const strictness = { now: world.now, cosignaturesLeast: 1, checkpointAgeMost: DAY, operatorsLeast: 1 };
+  const { signed } = enforceEpoch({
+    ...{ directory, refuseOlderFrom, ...strictness },
+    operator: world.operator.signer,
+    anchors: world.anchors,
+  });
+  const inForce = utf8(signed);
+  world.entries.push(inForce);
+  const index = world.entries.findIndex((entry) => constantTimeEqual(entry, statement.bytes));
+  complete({
+    ...{ directory, template: TEMPLATE, anchors: world.anchors, ...strictness, inForce },
+    inForceProof: proofOf(world, world.entries.length - 1),
+    logProof: proofOf(world, index),
+  });
+  return { directory, statement, files: new Map(readEvidence(directory)) };
+}
+
 export interface ProofChanges {
   readonly at?: number;
   readonly cosigners?: readonly SoftKey[];
   readonly log?: SoftKey;
   readonly entries?: readonly Uint8Array[];
+  /** Lines of the checkpoint that do not follow from the entries. */
+  readonly extensions?: readonly string[];
 }
 
 export function proofOf(world: SoftWorld, index: number, changes: ProofChanges = {}): Uint8Array {
   const { at = world.now, cosigners = world.cosigners, log = world.log, entries = world.entries } = changes;
+  const { extensions = newestLinesOf(entries) } = changes;
   const leaves = entries.map(leafHash);
   return formatProof({
     index,
     hashes: makeInclusionProof(index, leaves),
-    note: softCheckpoint(log, leaves, at, cosigners, newestLinesOf(entries)),
+    note: softCheckpoint(log, leaves, at, cosigners, extensions),
   });
 }
 
