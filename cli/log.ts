@@ -9,6 +9,7 @@ import { entryBundlesOf, tilePath, tilesOf } from '../fleet/log/tile.ts';
 import { makeInclusionProof } from '../fleet/log/tree.ts';
 import type { RememberedCheckpoint } from '../fleet/verify/bundle.ts';
 import { Checklist, refuse } from '../fleet/verify/checks.ts';
+import { operatorAuthorities } from '../fleet/verify/in-force.ts';
 import { checkCheckpoint, checkLog, checkTree } from '../fleet/verify/log-audit.ts';
 import { toSeconds } from '../fleet/verify/newest.ts';
 import { writeDurably } from '../fleet/witness/durable-file.ts';
@@ -18,7 +19,6 @@ import { isVaultError, VaultError } from '../primitives/errors.ts';
 import { integer, readInput } from './arguments.ts';
 import { checkResult } from './check-result.ts';
 import { fetchFile, fetchFiles } from './log-files.ts';
-import { operatorAuthorities } from './operator-authorities.ts';
 import type { Output } from './output.ts';
 
 interface FleetCa {
@@ -70,7 +70,7 @@ export const logAuditCommand = (output: Output): Command =>
     )
     .action(async (url: string, options: LogOptions & { readonly since?: string; readonly operatorCa: FleetCa[] }) => {
       const policy = policyOf(options);
-      const operators = operatorAuthorities(options.operatorCa);
+      const operators = operatorAuthorities(options.operatorCa.map(({ fleet, ca }) => ({ fleet, pem: readInput(ca).toString('utf8') })));
       const remembered = options.since === undefined ? undefined : readRemembered(options.since, policy);
       const { list, checkpoint } = await askForCheckpoint(url, policy, output);
       output.step('asking for every entry');

@@ -1,13 +1,12 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { openProfile, readInput } from '../cli/arguments.ts';
-import { operatorAuthorities } from '../cli/operator-authorities.ts';
 import { parseNoteKey } from '../fleet/log/note-key.ts';
 import type { BundleSigner } from '../fleet/produce/cms.ts';
 import { readPin } from '../fleet/signing-token/pin-file.ts';
 import type { Signer } from '../fleet/signing-token/signer.ts';
 import { SigningToken } from '../fleet/signing-token/signing-token.ts';
-import type { OperatorAuthorities } from '../fleet/verify/in-force.ts';
+import { type OperatorAuthorities, operatorAuthorities } from '../fleet/verify/in-force.ts';
 import { loadWitnessConfig, type WitnessConfig } from '../fleet/witness/config.ts';
 import { PublishedLog } from '../fleet/witness/published-log.ts';
 import { newestLines, type WitnessOptions } from '../fleet/witness/witness.ts';
@@ -52,7 +51,7 @@ export async function withWitness<T>(directory: string, use: (witness: OpenWitne
     const logSigner = token.signer('ed25519', labels.log);
     const certificate = readInput(join(directory, CERTIFICATE_FILE)).toString('utf8');
     const bundleSigner = { certificate, key: token.signer('p256', labels.bundle) };
-    const operators = operatorAuthorities(config.operators);
+    const operators = operatorAuthorities(config.operators.map(({ fleet, ca }) => ({ fleet, pem: readInput(ca).toString('utf8') })));
     const options = {
       log: new PublishedLog(directory, config.name, logSigner, newestLines(operators)),
       cosigners: config.cosigners.map(({ vkey, url }) => ({ key: parseNoteKey(vkey), url })),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Millis } from '../../primitives/brand.ts';
 import { statementSchema } from '../../protocol/statement.ts';
-import { expectIssued, isIssuedBy, type ParsedCertificate } from './certificate.ts';
+import { expectIssued, isIssuedBy, type ParsedCertificate, parseCertificate } from './certificate.ts';
 import { refuse } from './checks.ts';
 import { type ParsedLayer, parseLayer, verifyLayer } from './cms.ts';
 import { parseCanonical } from './files.ts';
@@ -38,6 +38,13 @@ export interface ParsedInForce extends InForce {
 
 /** The authorities of the operator of each fleet in a log. More than one where it was replaced. */
 export type OperatorAuthorities = ReadonlyMap<string, readonly ParsedCertificate[]>;
+
+/** From certificates, PEM. Throws FLEET_UNTRUSTED for one that is none. */
+export function operatorAuthorities(all: readonly { readonly fleet: string; readonly pem: string }[]): OperatorAuthorities {
+  const authorities = new Map<string, ParsedCertificate[]>();
+  for (const { fleet: name, pem } of all) authorities.set(name, [...(authorities.get(name) ?? []), parseCertificate(pem)]);
+  return authorities;
+}
 
 /** A log's entry is a statement, which is JSON, or this. */
 export const isInForce = (entry: Uint8Array): boolean => entry[0] !== 0x7b;
