@@ -292,7 +292,7 @@ describe('a log that asks cosigners', () => {
   const first = softStatement();
   const second = softStatement(first);
   const evidence = (statement = first) => new Map([['statement.json', statement.bytes]]);
-  const logAt = (name: string) => new PublishedLog(join(directory, name), theirs.key.name, softSigner(theirs.key.name));
+  const logAt = (name: string) => new PublishedLog(join(directory, name), theirs.key.name, softSigner(theirs.key.name), () => []);
   let log: PublishedLog;
 
   const options = (at = log, to = url) => ({ log: at, judgement, cosigners: [{ key: ours.cosigner, url: to }], clock });
@@ -423,7 +423,7 @@ describe('a log that asks cosigners', () => {
         return draft;
       }
     }
-    const late = new LateLog(join(directory, 'log'), theirs.key.name, softSigner(theirs.key.name));
+    const late = new LateLog(join(directory, 'log'), theirs.key.name, softSigner(theirs.key.name), () => []);
     // What `submit` does beside: appends, and its cosigner knows before the other asks.
     const raceWith = (now: number) => {
       log.append(1, second.bytes);
@@ -466,7 +466,7 @@ describe('a log that asks cosigners', () => {
 
 describe('the public files', () => {
   beforeEach(async () => {
-    const log = new PublishedLog(directory, ours.key.name, softSigner(ours.key.name));
+    const log = new PublishedLog(directory, ours.key.name, softSigner(ours.key.name), () => []);
     log.make(clock.now());
     await submit(new Map([['statement.json', softStatement().bytes]]), {
       log,
