@@ -235,9 +235,9 @@ describe('what was cosigned is shown', () => {
   const shown = (origin = theirs.key.name, at = url) => fetch(`${at}/${originHash(origin)}/checkpoint`);
   const noteShown = async () => parseNote(new Uint8Array(await (await shown()).arrayBuffer()));
 
-  test('with the log’s signature and the cosignature, and no other’s', async () => {
+  test('with all lines of its text, the log’s signature and the cosignature, and no other’s', async () => {
     expect((await shown()).status).toBe(404);
-    const note = noteOf(five);
+    const note = softCheckpoint(theirs, five, clock.now(), [], ['newest 2']);
     const stranger = softKey('stranger.example');
     const signatures = [...note.signatures, signText(note.text, stranger.key, stranger.sign)];
     const { body } = await post(formatAddCheckpoint({ oldSize: 0, proof: [], note: { ...note, signatures } }));

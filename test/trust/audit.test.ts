@@ -138,11 +138,10 @@ test.skipIf(Number(major) < 3 || (major === '3' && Number(minor) < 5))(
   () => {
     const directory = mkdtempSync(join(scratch, 'ml-dsa-'));
     const [log, mlDsa] = [softKey('log.example/a'), softMlDsaKey('witness.example/w')];
+    const note = (cosigners: readonly SoftCosigner[]) =>
+      softCheckpoint(log, [leafHash(utf8('entry'))], Date.now(), cosigners, ['a line that it does not sign']);
     const write = (cosigners: readonly SoftCosigner[]) =>
-      writeFileSync(
-        join(directory, 'log-proof.txt'),
-        formatProof({ index: 0, hashes: [], note: softCheckpoint(log, [leafHash(utf8('entry'))], Date.now(), cosigners) }),
-      );
+      writeFileSync(join(directory, 'log-proof.txt'), formatProof({ index: 0, hashes: [], note: note(cosigners) }));
     writeFileSync(join(directory, 'log-policy.txt'), softPolicy(log, [mlDsa], 1));
     write([mlDsa]);
     const { status, stdout, stderr } = audit('The log 2', directory, directory);
