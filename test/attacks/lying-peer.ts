@@ -47,15 +47,24 @@ export const lies: readonly Lie[] = [
   },
 ];
 
-/** Listens where replica `index` did. Returns how it ends. */
-export async function lieAs({ replicas }: FleetPlaces, index: number, lie: Lie): Promise<() => void> {
+export interface Liar {
+  /** How often it was asked for anything. */
+  readonly asked: () => number;
+  readonly end: () => void;
+}
+
+/** Listens where replica `index` did. */
+export async function lieAs({ replicas }: FleetPlaces, index: number, lie: Lie): Promise<Liar> {
   const place = replicas[index - 1] as FleetPlaces['replicas'][number];
   const server = new grpc.Server();
   const answers = lie.answers(index);
+  let asked = 0;
   const methods = ReplicaService.methods.map(({ localName }) => [
     localName,
-    (call: grpc.ServerUnaryCall<never, object>, reply: grpc.sendUnaryData<object>) =>
-      answers[localName as keyof Answers](call.request, undefined).then((answer) => reply(null, answer as object), reply),
+    (call: grpc.ServerUnaryCall<never, object>, reply: grpc.sendUnaryData<object>) => {
+      asked++;
+      answers[localName as keyof Answers](call.request, undefined).then((answer) => reply(null, answer as object), reply);
+    },
   ]);
   server.addService(serviceDefinition(ReplicaService), Object.fromEntries(methods) as grpc.UntypedServiceImplementation);
   const pair = { private_key: readFileSync(place.tls.key), cert_chain: readFileSync(place.tls.cert) };
@@ -63,5 +72,5 @@ export async function lieAs({ replicas }: FleetPlaces, index: number, lie: Lie):
   await new Promise<void>((resolve, reject) =>
     server.bindAsync(place.peer.replace('localhost', '127.0.0.1'), credentials, (error) => (error ? reject(error) : resolve())),
   );
-  return () => server.forceShutdown();
+  return { asked: () => asked, end: () => server.forceShutdown() };
 }
