@@ -27,7 +27,9 @@ export const bundleVerifyCommand = (output: Output): Command =>
 
 function verify(file: string, options: Options, output: Output): void {
   const { authorities, log } = readAnchors(anchorsIn(options.anchors), '');
-  const policy = { authorities, log: { ...log, ...strictnessOf(options) }, epochLeast: options.epochLeast, remembered: undefined };
+  const { operatorsLeast, ...strict } = strictnessOf(options);
+  const { epochLeast } = options;
+  const policy = { authorities, log: { ...log, ...strict }, epochLeast, operatorsLeast, draining: false, remembered: undefined };
   const list = new Checklist();
   const { claimed, verified } = checkBundle(list, { smime: readInput(file), logProof: readInput(options.proof) }, policy, timeOf(options));
   const hash = claimed && toHex(claimed.hash);

@@ -10,6 +10,8 @@ export const checkExitCodes = {
   'duplicate-serial': 24,
   'statement-not-in-force': 25,
   'statement-older': 26,
+  'operators-few': 29,
+  'statement-superseded': 65,
   'epoch-gap': 27,
   'previous-mismatch': 28,
   // The bundle
@@ -26,6 +28,8 @@ export const checkExitCodes = {
   'log-shrank': 48,
   'inclusion-proof': 43,
   'log-forked': 44,
+  'newest-mismatch': 49,
+  'in-force-refused': 66,
   'cosignatures-few': 45,
   'checkpoint-malformed': 46,
   'tree-mismatch': 47,

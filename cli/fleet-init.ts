@@ -19,6 +19,7 @@ interface Options {
   readonly etcd: string[];
   readonly basePort: number;
   readonly profile: string;
+  readonly replicaOperator: Record<number, string>;
   readonly replicaProfile: Record<number, string>;
   readonly replicaToken: Record<number, string>;
   readonly replicaPinFile: Record<number, string>;
@@ -35,6 +36,12 @@ export const fleetInitCommand = (output: Output): Command =>
     .option('--etcd <url,...>', 'where etcd serves its clients', urls, ['https://localhost:2379'])
     .option('--base-port <port>', "the first replica's first port; each replica takes three", integer, 7400)
     .option('--profile <name>', 'of the replicas’ tokens: a file of hsm-config/, or a path', 'softhsm2')
+    .option(
+      '--replica-operator <i=name>',
+      'who runs replica i (default: one operator, called as the fleet); may be given again',
+      ofReplica,
+      {},
+    )
     .option('--replica-profile <i=name>', 'of replica i alone; may be given again', ofReplica, {})
     .option(
       '--replica-token <i=label>',
@@ -53,6 +60,7 @@ async function init(options: Options, output: Output): Promise<void> {
     threshold: options.threshold ?? Math.floor(options.replicas / 2) + 1,
     ports: Array.from({ length: options.replicas }, (_, i) => portsFrom(options.basePort + 3 * i)),
     etcdEndpoints: options.etcd,
+    operators: options.replicaOperator,
     profile: asConfigured(options.profile),
     otherProfiles: Object.fromEntries(Object.entries(options.replicaProfile).map(([index, name]) => [index, asConfigured(name)])),
     ownTokens: ownTokens(options),

@@ -9,16 +9,20 @@ import { formatNote } from '../fleet/log/note.ts';
 import { cosign, signText } from '../fleet/log/note-signature.ts';
 import { parseProof, provesEntry } from '../fleet/log/proof.ts';
 import { leafHash } from '../fleet/log/tree.ts';
+import { validityFrom } from '../fleet/produce/authority.ts';
+import { signInForce } from '../fleet/produce/in-force.ts';
 import { CosignedCheckpoints } from '../fleet/witness/cosigned-checkpoints.ts';
 import { Cosigner } from '../fleet/witness/cosigner.ts';
 import { CosignerMemory } from '../fleet/witness/memory.ts';
 import { PublishedLog } from '../fleet/witness/published-log.ts';
 import { witnessServer } from '../fleet/witness/server.ts';
+import { utf8 } from '../primitives/bytes.ts';
 import { systemClock } from '../primitives/clock.ts';
 import type { Statement } from '../protocol/statement.ts';
 import { capture } from '../test/harness/capture.ts';
 import { type SoftCosigner, softCheckpoint, softKey, softMlDsaKey, softPolicy } from '../test/harness/test-log.ts';
 import { softSigner, softStatement } from '../test/harness/test-witness.ts';
+import { makeParty, type Party } from '../test/trust/parties.ts';
 import { checkExitCodes } from './check-exit-codes.ts';
 import { exitCodes } from './exit-codes.ts';
 import { run } from './program.ts';
@@ -30,12 +34,15 @@ const [log, other, third] = [softKey(NAME), softKey('other.example'), softMlDsaK
 const first = softStatement();
 const second = softStatement(first);
 
+let operator: Party;
 let directory: string;
 let server: Server;
 let url: string;
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'bkv-audit-'));
+  operator = await makeParty('operator', validityFrom(Date.now()));
+  writeFileSync(join(directory, 'operator-ca.pem'), operator.ca);
   const policies = {
     'log-policy': softPolicy(log),
     'other-policy': softPolicy(other),
@@ -59,12 +66,21 @@ afterAll(() => {
 beforeEach(() => publish([first, second]));
 afterEach(() => rmSync(join(directory, 'log'), { recursive: true, force: true }));
 
-/** A log that asks nobody what it may hold. */
-function publish(statements: readonly Pick<Statement, 'bytes'>[], at = Date.now(), cosigners: readonly SoftCosigner[] = [other]): void {
+interface Published {
+  readonly at?: number;
+  readonly cosigners?: readonly SoftCosigner[];
+  readonly extensions?: readonly string[];
+}
+
+/** A log that asks nobody what it may hold, or what it may say. */
+function publish(
+  entries: readonly Pick<Statement, 'bytes'>[],
+  { at = Date.now(), cosigners = [other], extensions = [] }: Published = {},
+): void {
   rmSync(join(directory, 'log'), { recursive: true, force: true });
-  const published = new PublishedLog(join(directory, 'log'), NAME, softSigner(NAME));
+  const published = new PublishedLog(join(directory, 'log'), NAME, softSigner(NAME), () => extensions);
   published.make(at);
-  for (const [index, { bytes }] of statements.entries()) published.append(index, bytes);
+  for (const [index, { bytes }] of entries.entries()) published.append(index, bytes);
   const draft = published.draft(at);
   published.publish(
     draft,
@@ -88,8 +104,54 @@ test('an honest log is verified and audited', async () => {
   const { code, document } = await bkvctl('audit', ...cosigned);
   expect({ code, document }).toMatchObject({ code: exitCodes.OK, document: { size: 2, statements: [{ epoch: 1 }, { epoch: 2 }] } });
   expect(document.checks?.map(({ name, ok }) => [name, ok])).toEqual(
-    ['checkpoint', 'signed', 'entries', 'tree', 'tiles', 'continues', 'statements'].map((name) => [name, true]),
+    ['checkpoint', 'signed', 'entries', 'tree', 'tiles', 'continues', 'statements', 'newest'].map((name) => [name, true]),
   );
+});
+
+describe('what operators put in force', () => {
+  const from = Date.UTC(2026, 0, 2);
+  const enforced = (statement: Statement, by = operator) => ({ bytes: utf8(signInForce(statement, from, by.signer, Date.now())) });
+  const line = (epoch: number, least: number) => `backup-key-vault/in-force/v1 test ${epoch} 2026-01-02T00:00:00Z ${least}`;
+  const known = () => ['--operator-ca', `test=${join(directory, 'operator-ca.pem')}`];
+  const log = () => [first, enforced(first), second, enforced(second)];
+
+  test('is held against the lines of the checkpoint', async () => {
+    publish(log(), { extensions: [line(2, 1)] });
+    const { code, document } = await bkvctl('audit', ...known());
+    expect({ code, document }).toMatchObject({
+      code: exitCodes.OK,
+      document: {
+        statements: [{ epoch: 1 }, { epoch: 2 }],
+        newest: [{ fleet: 'test', epoch: 2, refuse_older_from: '2026-01-02T00:00:00Z', least: 1 }],
+      },
+    });
+  });
+
+  test.each([
+    ['no line', []],
+    ['a line of an older epoch', [line(1, 1)]],
+    ['another lowest epoch', [line(2, 2)]],
+    ['another time', [line(2, 1).replace('01-02', '01-03')]],
+    ['a line of another fleet', [line(2, 1), line(1, 1).replace('test', 'west')]],
+    ['a line of another kind', [line(2, 1), 'more']],
+  ])('is refused where the checkpoint has %s', async (_what, extensions) => {
+    publish(log(), { extensions });
+    const { code, failed } = await bkvctl('audit', ...known());
+    expect({ code, failed }).toMatchObject({ code: checkExitCodes['newest-mismatch'], failed: { name: 'newest' } });
+  });
+
+  test('is refused in a log in which nothing is in force', async () => {
+    publish([first], { extensions: [line(1, 1)] });
+    expect((await bkvctl('audit')).code).toBe(checkExitCodes['newest-mismatch']);
+  });
+
+  test('is refused where a stranger signed it, or nobody knows who may', async () => {
+    publish([first, enforced(first, await makeParty('stranger', validityFrom(Date.now())))], { extensions: [line(1, 1)] });
+    expect((await bkvctl('audit', ...known())).code).toBe(checkExitCodes['certificate-untrusted']);
+    publish(log(), { extensions: [line(2, 1)] });
+    expect((await bkvctl('audit')).code).toBe(checkExitCodes['certificate-untrusted']);
+    expect((await bkvctl('audit', '--operator-ca', 'test')).code).toBe(exitCodes.USAGE);
+  });
 });
 
 test('an empty log is a log', async () => {
@@ -159,7 +221,7 @@ describe('a log is refused', () => {
   });
 
   test('when its checkpoint is old', async () => {
-    publish([first], Date.now() - 8 * 24 * 3600_000);
+    publish([first], { at: Date.now() - 8 * 24 * 3600_000 });
     await refused('verify', 'checkpoint-stale', 'signed');
     expect((await bkvctl('verify', '--age-most', '240')).code).toBe(exitCodes.OK);
   });
@@ -167,7 +229,7 @@ describe('a log is refused', () => {
   test('when too few others cosigned', async () => {
     await refused('verify', 'cosignatures-few', 'signed', '--policy', join(directory, 'strict-policy'));
     await refused('audit', 'cosignatures-few', 'signed', '--policy', join(directory, 'strict-policy'));
-    publish([first, second], Date.now(), [other, third]); // of which the third signs with ML-DSA-44
+    publish([first, second], { cosigners: [other, third] }); // of which the third signs with ML-DSA-44
     expect((await bkvctl('audit', '--policy', join(directory, 'strict-policy'))).code).toBe(exitCodes.OK);
   });
 
@@ -223,7 +285,7 @@ test('a fresh proof is made of what the log serves', async () => {
   rmSync(out);
   publish([]);
   expect((await prove()).code).toBe(checkExitCodes['inclusion-proof']);
-  publish([first], Date.now() - 8 * 24 * 3600_000);
+  publish([first], { at: Date.now() - 8 * 24 * 3600_000 });
   expect((await prove()).code).toBe(checkExitCodes['checkpoint-stale']);
   expect(existsSync(out)).toBe(false);
 });

@@ -8,7 +8,9 @@ import { entryBundlesOf, tilePath, tilesOf } from '../fleet/log/tile.ts';
 import { makeInclusionProof } from '../fleet/log/tree.ts';
 import type { RememberedCheckpoint } from '../fleet/verify/bundle.ts';
 import { Checklist, refuse } from '../fleet/verify/checks.ts';
+import { operatorAuthorities } from '../fleet/verify/in-force.ts';
 import { checkCheckpoint, checkLog, checkTree } from '../fleet/verify/log-audit.ts';
+import { toSeconds } from '../fleet/verify/newest.ts';
 import { writeDurably } from '../fleet/witness/durable-file.ts';
 import type { Millis } from '../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../primitives/bytes.ts';
@@ -17,6 +19,11 @@ import { integer, readInput } from './arguments.ts';
 import { checkResult } from './check-result.ts';
 import { fetchFile, fetchFiles } from './log-files.ts';
 import type { Output } from './output.ts';
+
+interface FleetCa {
+  readonly fleet: string;
+  readonly ca: string;
+}
 
 interface LogOptions {
   readonly policy: string;
@@ -50,20 +57,28 @@ export const logAuditCommand = (output: Output): Command =>
   logCommand('audit')
     .description('verify all that a log holds: checkpoint, tree, tiles, and the rules for each statement')
     .option('--since <file>', 'an older checkpoint of the log, which it must continue')
-    .action(async (url: string, options: LogOptions & { readonly since?: string }) => {
+    .option(
+      '--operator-ca <fleet=file>',
+      'the authority of the operator of a fleet that the log puts in force; may be given again',
+      ofFleet,
+      [],
+    )
+    .action(async (url: string, options: LogOptions & { readonly since?: string; readonly operatorCa: FleetCa[] }) => {
       const policy = policyOf(options);
+      const operators = operatorAuthorities(options.operatorCa.map(({ fleet, ca }) => ({ fleet, pem: readInput(ca).toString('utf8') })));
       const remembered = options.since === undefined ? undefined : readRemembered(options.since, policy);
       const { list, checkpoint } = await askForCheckpoint(url, policy, output);
       output.step('asking for every entry');
       const files = checkpoint && (await fetchFiles(url, tilesOf(checkpoint.size).map(tilePath)));
-      const statements = files && checkLog(list, files, checkpoint, remembered);
+      const audited = files && checkLog(list, files, checkpoint, remembered, operators);
       checkResult(
         output,
         list.checks,
         {
           log: policy.logKey.name,
           size: checkpoint?.size ?? null,
-          statements: statements?.map(({ fleet, epoch, hash }) => ({ fleet, epoch, hash: toHex(hash) })) ?? null,
+          statements: audited?.statements.map(({ fleet, epoch, hash }) => ({ fleet, epoch, hash: toHex(hash) })) ?? null,
+          newest: audited?.newest.map(({ refuseOlderFrom, ...one }) => ({ ...one, refuse_older_from: toSeconds(refuseOlderFrom) })) ?? null,
         },
         `The log ${policy.logKey.name} holds what it signed, and nothing else.`,
       );
@@ -125,6 +140,12 @@ function readRemembered(file: string, { logKey }: LogPolicy): RememberedCheckpoi
     throw new VaultError('CONFIG_INVALID', `${file} is no checkpoint: ${(cause as Error).message}`, { cause });
   }
   throw new VaultError('CONFIG_INVALID', `${file} is not signed by ${logKey.name}.`);
+}
+
+function ofFleet(value: string, before: readonly FleetCa[]): FleetCa[] {
+  const [, fleet, ca] = /^([^=]+)=(.+)$/.exec(value) ?? [];
+  if (fleet === undefined || ca === undefined) throw new InvalidArgumentError('It must be fleet=file, as west=operator-ca.pem.');
+  return [...before, { fleet, ca }];
 }
 
 function url(value: string): string {

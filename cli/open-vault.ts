@@ -67,6 +67,7 @@ export function policyOf({ fleet, trust, statement_hashes }: ClientFile): TrustP
     witnessCa: readNamed(trust.witness_ca),
     logPolicy: readFileNamed(trust.log_policy),
     epochLeast: trust.epoch_least,
+    operatorsLeast: trust.operators_least,
     checkpointAgeMost: trust.checkpoint_age_most_ms,
     memory: fileMemory(trust.memory, fleet),
   };

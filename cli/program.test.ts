@@ -50,6 +50,8 @@ test.each([
   'ceremony key',
   'ceremony sign',
   'ceremony seal',
+  'ceremony enforce',
+  'ceremony complete',
   'evidence verify',
   'bundle verify',
   'bundle publish',

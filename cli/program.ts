@@ -2,6 +2,8 @@ import { Command } from 'commander';
 import { version } from '../primitives/package-root.ts';
 import { bundlePublishCommand } from './bundle-publish.ts';
 import { bundleVerifyCommand } from './bundle-verify.ts';
+import { ceremonyCompleteCommand } from './ceremony-complete.ts';
+import { ceremonyEnforceCommand } from './ceremony-enforce.ts';
 import { ceremonyHoldCommand } from './ceremony-hold.ts';
 import { ceremonyKeyCommand } from './ceremony-key.ts';
 import { ceremonySealCommand } from './ceremony-seal.ts';
@@ -54,7 +56,9 @@ function makeProgram(output: Output): Command {
   const ceremony = new Command('ceremony')
     .description('the making of a fleet before witnesses; `ceremony PLAN --out DIRECTORY` holds one')
     .addCommand(ceremonyHoldCommand(output), { isDefault: true });
-  program.addCommand(add(ceremony, ceremonyKeyCommand, ceremonySignCommand, ceremonySealCommand));
+  program.addCommand(
+    add(ceremony, ceremonyKeyCommand, ceremonySignCommand, ceremonySealCommand, ceremonyEnforceCommand, ceremonyCompleteCommand),
+  );
   group('evidence', 'what a ceremony left', evidenceVerifyCommand);
   group('bundle', 'what a vault sends to apps', bundleVerifyCommand, bundlePublishCommand);
   program.addCommand(add(new Command('replica').description('one replica'), replicaProvisionCommand), { hidden: true });

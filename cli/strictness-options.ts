@@ -6,9 +6,10 @@ import { integer, readInput } from './arguments.ts';
 
 const DAY = 24 * 3600 * 1000;
 
-/** How strict a verification is about the log, and at which time it asks. */
+/** How strict a verification is about log and fleet, and at which time it asks. */
 export interface StrictnessOptions {
   readonly checkpointAge: number;
+  readonly operatorsLeast: number;
   readonly at?: Date;
 }
 
@@ -16,10 +17,12 @@ export interface StrictnessOptions {
 export const withStrictness = (command: Command, days: number): Command =>
   command
     .option('--checkpoint-age <days>', 'how old the checkpoint may be', integer, days)
+    .option('--operators-least <k>', 'of how many different operators any t replicas must be', integer, 1)
     .option('--at <time>', 'judge as of then instead of now (ISO 8601)', instant);
 
-export const strictnessOf = ({ checkpointAge }: StrictnessOptions): Strictness => ({
+export const strictnessOf = ({ checkpointAge, operatorsLeast }: StrictnessOptions): Strictness => ({
   checkpointAgeMost: checkpointAge * DAY,
+  operatorsLeast,
 });
 
 export const timeOf = ({ at }: StrictnessOptions): number => (at ? at.getTime() : Date.now());
@@ -29,7 +32,7 @@ export function anchorsIn(directory: string): EvidenceFiles {
   return new Map(anchorFiles.map((name) => [name, readInput(join(directory, name))]));
 }
 
-function instant(text: string): Date {
+export function instant(text: string): Date {
   const time = new Date(text);
   if (Number.isNaN(time.getTime())) throw new InvalidArgumentError('It must be a time such as 2026-11-21T12:00:00Z.');
   return time;

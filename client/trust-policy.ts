@@ -22,6 +22,8 @@ export interface WitnessedPolicy {
   readonly logPolicy: string | Uint8Array;
   /** Statements of older epochs are refused, also by a device that remembers nothing. */
   readonly epochLeast: number;
+  /** Any t replicas must be of so many different operators, as the statement names them. 1 demands nothing. */
+  readonly operatorsLeast: number;
   /** How old what the log says may be. */
   readonly checkpointAgeMost: Millis;
   /** For one fleet alone. */
@@ -44,8 +46,9 @@ export interface Remembered {
 }
 
 /** Numbers that are missing or none would compare as if all were well. Throws MALFORMED. */
-export function expectStrict({ epochLeast, checkpointAgeMost }: WitnessedPolicy): void {
+export function expectStrict({ epochLeast, operatorsLeast, checkpointAgeMost }: WitnessedPolicy): void {
   expectEpoch(epochLeast);
+  if (!Number.isSafeInteger(operatorsLeast) || operatorsLeast < 1) throw malformed('operatorsLeast must be a whole number from 1');
   if (!Number.isFinite(checkpointAgeMost) || checkpointAgeMost <= 0) throw malformed('checkpointAgeMost must be a span of time');
 }
 

@@ -29,6 +29,13 @@ function begin(): void {
   publish();
 }
 
+/** Another fleet in its place, whose replicas these operators run. */
+function fleetOf(operators: readonly string[]): void {
+  notary = parties.fork([]);
+  vault = new SoftFleet({ operators });
+  publish();
+}
+
 function publish(at = now): void {
   if (!notary.entries.includes(vault.statement.bytes)) notary.append(vault.statement.bytes);
   vault.published = notary.publish(vault.statement.bytes, at);
@@ -91,6 +98,12 @@ describe('a device that trusts a witness', () => {
     expect((await device().statement()).hash).toEqual(vault.statement.hash);
   });
 
+  test('demands that t keys take two operators, and believes a fleet where they do', async () => {
+    begin();
+    fleetOf(['west', 'east', 'north']);
+    expect(await device({ operatorsLeast: 2 }).statement()).toMatchObject({ epoch: 1 });
+  });
+
   test('lets two learn at once, of which the one that saw less is slower: the later is remembered', async () => {
     begin();
     await device().statement();
@@ -127,6 +140,14 @@ describe('refused is', () => {
     ['a bare statement', 'signature-missing', () => hand(undefined)],
     ['an epoch below the policy’s', 'statement-older', () => ({ epochLeast: 2 })],
     ['an epoch below one that was seen', 'statement-older', () => remember(1, notary.leaves[0] as Uint8Array, 2)],
+    [
+      'a fleet of which one operator has t replicas, where two are demanded',
+      'operators-few',
+      () => {
+        fleetOf(['west', 'west', 'east']);
+        return { operatorsLeast: 2 };
+      },
+    ],
     ['too few cosigners', 'cosignatures-few', () => hand(notary.publish(vault.statement.bytes, now, []))],
     ['a stale checkpoint', 'checkpoint-stale', () => publish(now - 8 * DAY)],
     ['another log', 'checkpoint-signature', () => ({ logPolicy: softPolicy(softKey('other.example')) })],
@@ -183,6 +204,8 @@ describe('refused is', () => {
   test.each<[string, Partial<WitnessedPolicy>]>([
     ['no epoch', { epochLeast: undefined as unknown as number }],
     ['an epoch that is none', { epochLeast: 0 }],
+    ['no number of operators', { operatorsLeast: undefined as unknown as number }],
+    ['a number of operators that is none', { operatorsLeast: 0 }],
     ['no age', { checkpointAgeMost: Number.NaN }],
     ['a policy of the log that is none', { logPolicy: 'log witness\nquorum none\n' }],
     ['a policy of no log', { logPolicy: utf8('quorum none\n') }],
@@ -259,6 +282,113 @@ test('a draining fleet may be older than what was seen, shares the log’s histo
 
   draining.published = notary.fork([old.bytes, utf8('another')]).publish(old.bytes, now);
   await expectRefused(inDraining(1).statement(), 'log-forked');
+});
+
+describe('once a newer epoch is in force', () => {
+  let old: typeof vault.statement;
+
+  /** Epoch 2 is logged, and in force from then on; the vault still hands out epoch 1, with whatever the log says now. */
+  function supersede(from: number): void {
+    begin();
+    old = vault.statement;
+    vault.restate();
+    notary.append(vault.statement.bytes);
+    notary.enforce(vault.statement, from, now);
+    handOld();
+  }
+
+  function handOld(at = now): void {
+    vault.statement = old;
+    vault.published = notary.publish(old.bytes, at);
+  }
+
+  test('the one before is refused, also by a device that saw nothing, and nothing of it is remembered', async () => {
+    supersede(now);
+    await expectRefused(device().statement(), 'statement-superseded');
+    expect(memory.remembered).toBeUndefined();
+    vault.restate();
+    publish();
+    expect(await device().statement()).toMatchObject({ epoch: 2 });
+  });
+
+  test('the one before is believed until the time comes, and then by nobody who knew it either', async () => {
+    supersede(now + DAY);
+    const clock = new InstantClock();
+    const known = device({}, clock);
+    expect(await known.statement()).toMatchObject({ epoch: 1 });
+    clock.slept = DAY - 1;
+    expect(await known.statement()).toMatchObject({ epoch: 1 });
+    expect(vault.received('getFleet')).toHaveLength(1);
+    clock.slept = DAY;
+    await expectRefused(known.statement(), 'statement-superseded');
+  });
+
+  test('the checkpoint’s own time counts where the device’s clock is behind', async () => {
+    supersede(now + 60_000);
+    handOld(now + 60_000);
+    await expectRefused(device().statement(), 'statement-superseded');
+  });
+
+  test('what the log said before is believed for as long as it is fresh, and no longer', async () => {
+    begin();
+    const clock = new InstantClock();
+    const known = device({ checkpointAgeMost: DAY }, clock);
+    await known.statement();
+    old = vault.statement;
+    vault.restate();
+    notary.append(vault.statement.bytes);
+    notary.enforce(vault.statement, now, now);
+    clock.slept = DAY - 1;
+    handOld(clock.now());
+    expect(await known.statement()).toMatchObject({ epoch: 1 });
+    clock.slept++;
+    await expectRefused(known.statement(), 'statement-superseded');
+  });
+
+  test('of three, the oldest is refused although the time of the next has not come', async () => {
+    supersede(now);
+    vault.restate();
+    const second = vault.statement;
+    vault.restate();
+    notary.append(vault.statement.bytes);
+    notary.enforce(vault.statement, now + DAY, now);
+    handOld();
+    await expectRefused(device().statement(), 'statement-superseded');
+    vault.statement = second;
+    publish();
+    expect(await device().statement()).toMatchObject({ epoch: 2 });
+  });
+
+  test('an epoch that is newer than the one in force is believed, and one that is logged and not in force refuses nothing', async () => {
+    begin();
+    notary.enforce(vault.statement, now, now);
+    const first = vault.statement;
+    vault.restate();
+    publish();
+    expect(await device().statement()).toMatchObject({ epoch: 2 });
+    memory = new SoftMemory();
+    vault.statement = first;
+    publish();
+    expect(await device().statement()).toMatchObject({ epoch: 1 });
+  });
+
+  test('another fleet of the same log is not concerned', async () => {
+    begin();
+    const { document } = vault.statement;
+    const other = parseStatement(encodeStatement({ ...document, fleet: 'other', epoch: 9 }));
+    notary.append(other.bytes);
+    notary.enforce(other, now, now);
+    publish();
+    expect(await device().statement()).toMatchObject({ epoch: 1 });
+  });
+
+  test('a fleet that is being replaced is believed down to the epoch that the app names', async () => {
+    supersede(now);
+    const inDraining = (epochLeast: number) =>
+      new Fleet(vault.name, trustInDraining(notary.policy({ memory }), epochLeast), vault, new InstantClock());
+    expect(await inDraining(1).statement()).toMatchObject({ epoch: 1 });
+    await expectRefused(inDraining(2).statement(), 'statement-older');
+  });
 });
 
 const hand = (published: typeof vault.published) => {

@@ -89,23 +89,29 @@ class WitnessedTrust implements Trust {
   }
 
   async #believe({ fleet, said, ask, now }: Claim): Promise<Believed> {
-    const { memory, checkpointAgeMost } = this.#policy;
+    const { memory, checkpointAgeMost, operatorsLeast } = this.#policy;
     const remembered = expectRemembered(await memory.load());
     const grown = said && growthIn(said, remembered);
     const reply = said && grown === undefined ? said : await ask(remembered?.checkpoint.size ?? 0);
     const { bundle, consistency } = reply;
     if (!bundle) throw refuse('signature-missing', 'The vault gives a bare statement, which nobody signed.');
     // The list of checks is fleet/verify/bundle.ts, the same for everybody who verifies.
-    const { statement, checkpoint } = verifyBundle(
+    const { statement, checkpoint, supersededFrom } = verifyBundle(
       { ...bundle, consistency },
-      { ...this.#anchors, epochLeast: this.#epochLeast(remembered), remembered: remembered?.checkpoint },
+      {
+        ...this.#anchors,
+        epochLeast: this.#epochLeast(remembered),
+        operatorsLeast,
+        draining: this.#drainingFrom !== undefined,
+        remembered: remembered?.checkpoint,
+      },
       now,
     );
     if (grown !== undefined && checkpoint.size < grown)
       throw refuse('log-shrank', `The log shows ${checkpoint.size} entries; a reply just before had ${grown}. Try again in a minute.`);
     const trusted = ofFleet(statement, fleet); // before anything is remembered of it
     await this.#remember(remembered, trusted, checkpoint);
-    return { statement: trusted, freshUntil: checkpoint.signedAt + checkpointAgeMost };
+    return { statement: trusted, freshUntil: Math.min(checkpoint.signedAt + checkpointAgeMost, supersededFrom) };
   }
 
   #epochLeast(remembered: Remembered | undefined): number {

@@ -28,6 +28,7 @@ const schemaOf = (file: z.ZodType<string>) =>
         /** The log's key, other witnesses, and which of them must have cosigned: a file of c2sp.org/tlog-policy. */
         log_policy: file,
         epoch_least: z.int().min(1),
+        operators_least: z.int().min(1),
         checkpoint_age_most_ms: z.int().min(1),
         /** A file that is written: the highest epoch and the last checkpoint seen. */
         memory: file,

@@ -16,6 +16,8 @@ const name = z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/);
 const replicaSchema = z.strictObject({
   index: z.int().min(1).max(MAX_REPLICAS),
   name,
+  /** Who runs it. Replicas of one operator fall together. */
+  operator: name,
   oprf_key: point,
   release_key: point,
   receipt_key: point,
@@ -48,6 +50,7 @@ export type StatementDocument = z.infer<typeof statementSchema>;
 export interface Replica {
   readonly index: number;
   readonly name: string;
+  readonly operator: string;
   /** K */
   readonly oprfKey: CompressedPoint;
   /** R */
@@ -98,6 +101,7 @@ export function parseStatement(bytes: Uint8Array): Statement {
     replicas: replicas.map((r) => ({
       index: r.index,
       name: r.name,
+      operator: r.operator,
       oprfKey: parseKey(r.oprf_key),
       releaseKey: parseKey(r.release_key),
       receiptKey: parseKey(r.receipt_key),
@@ -132,6 +136,16 @@ function parseKey(hex: string): CompressedPoint {
     throw untrusted('a key is not a point of P-256');
   }
   return key;
+}
+
+/** Of how many different operators any t replicas are at least: those who run the most are counted first. */
+export function operatorsOf({ replicas, threshold }: Statement): number {
+  const counts = new Map<string, number>();
+  for (const { operator } of replicas) counts.set(operator, (counts.get(operator) ?? 0) + 1);
+  const most = [...counts.values()].sort((a, b) => b - a);
+  let operators = 0;
+  for (let chosen = 0; chosen < threshold; operators++) chosen += most[operators] as number;
+  return operators;
 }
 
 /** The replica with this index. Throws REPLY_UNTRUSTED. */

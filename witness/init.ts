@@ -49,6 +49,7 @@ async function init(directory: string, options: Options, output: Output): Promis
         label: options.tokenLabel,
         pin_file: resolve(options.pinFile),
       },
+      operators: [],
       cosigners: [],
     },
     'What was given',
@@ -77,7 +78,7 @@ function makeInto(directory: string, config: WitnessConfig): Promise<{ log_key: 
   return withToken(config.token, async (token) => {
     const labels = keyLabels(config.name);
     const now = systemClock.now();
-    const log = new PublishedLog(directory, config.name, token.make('ed25519', labels.log));
+    const log = new PublishedLog(directory, config.name, token.make('ed25519', labels.log), () => []);
     const authority = await Authority.create(`${config.name} authority`, validityFrom(now));
     const { publicKey } = token.make('p256', labels.bundle);
     const write = (name: string, text: string) => writeNew(join(directory, name), text, PUBLIC);

@@ -6,14 +6,17 @@ import type { BundleSigner } from '../fleet/produce/cms.ts';
 import { readPin } from '../fleet/signing-token/pin-file.ts';
 import type { Signer } from '../fleet/signing-token/signer.ts';
 import { SigningToken } from '../fleet/signing-token/signing-token.ts';
+import { type OperatorAuthorities, operatorAuthorities } from '../fleet/verify/in-force.ts';
 import { loadWitnessConfig, type WitnessConfig } from '../fleet/witness/config.ts';
 import { PublishedLog } from '../fleet/witness/published-log.ts';
-import type { WitnessOptions } from '../fleet/witness/witness.ts';
+import { newestLines, type WitnessOptions } from '../fleet/witness/witness.ts';
 import { systemClock } from '../primitives/clock.ts';
 
 /** A witness whose token is open. */
 export interface OpenWitness {
   readonly options: Omit<WitnessOptions, 'judgement'>;
+  /** By fleet. */
+  readonly operators: OperatorAuthorities;
   /** P-256: signs statements. */
   readonly bundleSigner: BundleSigner;
   /** Ed25519: signs notes. */
@@ -48,11 +51,12 @@ export async function withWitness<T>(directory: string, use: (witness: OpenWitne
     const logSigner = token.signer('ed25519', labels.log);
     const certificate = readInput(join(directory, CERTIFICATE_FILE)).toString('utf8');
     const bundleSigner = { certificate, key: token.signer('p256', labels.bundle) };
+    const operators = operatorAuthorities(config.operators.map(({ fleet, ca }) => ({ fleet, pem: readInput(ca).toString('utf8') })));
     const options = {
-      log: new PublishedLog(directory, config.name, logSigner),
+      log: new PublishedLog(directory, config.name, logSigner, newestLines(operators)),
       cosigners: config.cosigners.map(({ vkey, url }) => ({ key: parseNoteKey(vkey), url })),
       clock: systemClock,
     };
-    return use({ options, bundleSigner, logSigner });
+    return use({ options, operators, bundleSigner, logSigner });
   });
 }

@@ -13,7 +13,7 @@ test('--version', async () => {
   expect(await witness('--version')).toEqual({ code: exitCodes.OK, stdout: `${version}\n`, stderr: '' });
 });
 
-test.each(['', 'init', 'submit', 'refresh', 'follow', 'serve'])('bkv-witness %s --help', async (command) => {
+test.each(['', 'init', 'submit', 'enforce', 'refresh', 'follow', 'serve'])('bkv-witness %s --help', async (command) => {
   const { code, stdout, stderr } = await witness(...command.split(' ').filter(Boolean), '--help');
   expect({ code, stderr }).toEqual({ code: exitCodes.OK, stderr: '' });
   expect(stdout).toMatchSnapshot();

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { Output, Streams } from '../cli/output.ts';
 import { runProgram } from '../cli/run-program.ts';
 import { version } from '../primitives/package-root.ts';
+import { enforceCommand } from './enforce.ts';
 import { initCommand } from './init.ts';
 import { followCommand, serveCommand } from './serve.ts';
 import { refreshCommand, submitCommand } from './submit.ts';
@@ -13,7 +14,8 @@ function makeProgram(output: Output): Command {
     .requiredOption('--dir <directory>', "the witness's directory")
     .option('--json', 'one JSON document on standard output instead of sentences')
     .configureHelp({ showGlobalOptions: true });
-  for (const make of [initCommand, submitCommand, refreshCommand, followCommand, serveCommand]) program.addCommand(make(output));
+  for (const make of [initCommand, submitCommand, enforceCommand, refreshCommand, followCommand, serveCommand])
+    program.addCommand(make(output));
   return program;
 }
 

@@ -58,7 +58,7 @@ export const refreshCommand = (output: Output): Command =>
     });
 
 /** Sentences about cosigners that did not sign. The checkpoint is public without them; clients may want more of them. */
-const tellMissing = (missing: Collected['missing']): string[] => missing.map(({ reason }) => `Not cosigned: ${reason}`);
+export const tellMissing = (missing: Collected['missing']): string[] => missing.map(({ reason }) => `Not cosigned: ${reason}`);
 
 /** As people write it down: in groups, or in capitals. */
 function parseStatementHash(text: string): string {

@@ -33,6 +33,7 @@ async function main(): Promise<void> {
   const stop = await makeWitnesses();
   try {
     makeAnchors();
+    tellOperator();
     const replicas = [1, 2, 3].map((i) => makeReplicaPlace(at('tokens', `replica-${i}`), FLEET, i));
     await epoch(1, replicas, ['make', 'make', 'make'], participants);
     copyFileSync(at('epoch-1', 'statement.json'), at('tokens', 'statement.json')); // under which they serve from now on
@@ -97,6 +98,14 @@ function makeAnchors(): void {
   writeNew(at('anchors', 'log-policy.txt'), `${policy.join('\n')}\n`, PUBLIC);
 }
 
+/** Whoever may put epochs of the fleet in force, as the witness knows it. */
+function tellOperator(): void {
+  const file = at('witness', 'witness.yaml');
+  const config = parse(text(file)) as { operators: object[] };
+  config.operators.push({ fleet: FLEET, ca: '../anchors/operator-ca.pem' });
+  writeFileSync(file, stringify(config));
+}
+
 async function epoch(
   number: number,
   replicas: readonly TokenPlace[],
@@ -134,9 +143,25 @@ async function epoch(
     ],
     operator.environment,
   );
+  narrator.say(`Epoch ${number}: the operator signed over it, and the evidence is sealed.`);
+
+  const inForce = join(out, 'in-force.txt');
+  await run(
+    'bkvctl',
+    [
+      ...['ceremony', 'enforce', evidence, '--refuse-older-from', new Date().toISOString(), '--out', inForce],
+      ...['--certificate', join(operator.directory, 'key/bundle.crt'), '--anchors', at('anchors')],
+      ...['--token', 'operator', '--pin-file', operator.pinFile],
+    ],
+    operator.environment,
+  );
+  await run('bkv-witness', ['--dir', at('witness'), 'enforce', inForce, '--out', out], witness);
+  const proofs = ['--in-force', inForce, '--proofs', out, '--anchors', at('anchors')];
+  await run('bkvctl', ['ceremony', 'complete', evidence, ...proofs]);
+  narrator.say(`Epoch ${number}: the operator put it in force, and the witness logged that: its checkpoints name this epoch from now on.`);
   const { verdict } = await run('bkvctl', ['evidence', 'verify', evidence, '--anchors', at('anchors')]);
   if (verdict !== 'trusted') throw new Error(`The evidence of epoch ${number} is ${verdict}.`);
-  narrator.say(`Epoch ${number}: the operator signed over it. The evidence is complete, and trusted.`);
+  narrator.say(`Epoch ${number}: the evidence is complete, and trusted.`);
 }
 
 function planOf(

@@ -125,6 +125,13 @@ test('the plan is held against itself before anything begins', () => {
   expect(() => loadPlan(join(world.directory, 'nowhere.yaml'))).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
 });
 
+test('the statement names who runs each replica, as the plan does', async () => {
+  const [first, ...others] = planDocument(world).replicas;
+  const replicas = [{ ...first, operator: 'east.example' }, ...others] as CeremonyPlan['replicas'];
+  const { statement } = await softCeremony(world, { plan: { replicas } });
+  expect(statement.replicas.map(({ operator }) => operator)).toEqual(['east.example', 'west', 'west']);
+});
+
 test('what is missing is found before anything is made', async () => {
   const { directory, statement } = await softCeremony(world);
   const options: PrecheckOptions = { directory: newDirectory(), now: world.now, checkReplica: () => {} };

@@ -6,7 +6,7 @@ import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement } from 
 import { PUBLIC, writeNew } from '../produce/files.ts';
 import type { TokenReading } from '../produce/token-reading.ts';
 import { encodeCanonical, hexHash } from '../verify/files.ts';
-import type { PlannedReplica } from '../verify/plan.ts';
+import { operatorOf, type PlannedReplica } from '../verify/plan.ts';
 import { parsePublicKey } from '../verify/public-key.ts';
 import { attestationFolder, attributesFile, keyEvents, publicKeysOf, tokenFile, verifyAttributes } from '../verify/replica-files.ts';
 import { EvidenceWriter } from './evidence-writer.ts';
@@ -93,9 +93,10 @@ function describe({ plan, previous }: LoadedPlan, readings: readonly TokenReadin
   const { fleet, epoch, threshold, store_incarnation, not_before, not_after, software } = plan;
   const bytes = encodeStatement({
     ...{ type: STATEMENT_TYPE, fleet, epoch, previous: previous ? toHex(previous.hash) : null, threshold },
-    replicas: plan.replicas.map(({ name, guard_incarnation }, i) => {
+    replicas: plan.replicas.map((replica, i) => {
+      const { name, guard_incarnation } = replica;
       const { mechanisms: _inTokensFile, ...stated } = readings[i] as TokenReading;
-      return { index: i + 1, name, guard_incarnation, ...stated };
+      return { index: i + 1, name, operator: operatorOf(plan, replica), guard_incarnation, ...stated };
     }),
     ...{ store_incarnation, not_before, not_after, evidence },
     software: { version: software.version, digest: software.digest },

@@ -1,5 +1,5 @@
 import { hexHash } from '../verify/files.ts';
-import type { PlannedReplica } from '../verify/plan.ts';
+import { operatorOf, type PlannedReplica } from '../verify/plan.ts';
 import { parsePublicKey } from '../verify/public-key.ts';
 import { hashWords } from '../verify/words.ts';
 import type { LoadedPlan } from './load-plan.ts';
@@ -13,7 +13,7 @@ export function roomScript({ plan, bytes }: LoadedPlan): string {
     'Each participant compares the fingerprint of their own key with the list above.',
     `The operator shows the software’s digest, ${plan.software.digest}, and how it was rebuilt.`,
     'The operator starts the ceremony: bkvctl ceremony PLAN --out DIRECTORY. From here on nothing is typed in.',
-    ...plan.replicas.map(({ name, keys }) => `${name}: ${atTheToken[keys]}`),
+    ...plan.replicas.map((replica) => `${replica.name}, run by ${operatorOf(plan, replica)}: ${atTheToken[replica.keys]}`),
     'The operator reads the words of the statement’s hash and of the transcript’s head aloud; everyone writes them down below.',
     'Each participant checks the evidence on a machine of their own: bkvctl ceremony sign DIRECTORY --as NAME verifies before it signs.',
     'Each participant signs: agrees, or does not agree; exceptions are written in words.',

@@ -10,7 +10,7 @@ export interface Checkpoint {
   readonly origin: string;
   readonly size: number;
   readonly root: TreeHash;
-  /** Our logs write none; cosigners sign those of others with the rest. */
+  /** Ours are those of fleet/verify/newest.ts; cosigners sign whatever another log has, with the rest. */
   readonly extensions: readonly string[];
 }
 

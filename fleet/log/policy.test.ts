@@ -33,6 +33,16 @@ test('one of another log, or not signed by it, is not', () => {
     expect(() => verifyCheckpoint(wrong, policy, NOW)).toThrow(refused('checkpoint-signature'));
 });
 
+test('its lines after the root are the log’s, also where no cosignature covers them', () => {
+  const cosigned = policyOf(softPolicy(log, [two], 1));
+  const note = softCheckpoint(log, leaves, NOW, [two], ['newest 2']);
+  expect(verifyCheckpoint(note, cosigned, NOW).extensions).toEqual(['newest 2']);
+  for (const line of ['newest 1\n', ''])
+    expect(() => verifyCheckpoint({ ...note, text: note.text.replace('newest 2\n', line) }, cosigned, NOW)).toThrow(
+      refused('checkpoint-signature'),
+    );
+});
+
 test('one of another origin is not, though the same key signed it', () => {
   const renamed = softCheckpoint({ ...log, key: { ...log.key, name: 'log.example/b' } }, leaves, NOW);
   const { text } = renamed;

@@ -52,6 +52,8 @@ export interface FleetPlan {
   readonly etcdEndpoints: readonly string[];
   /** The certificates of an etcd that is there already; without it they are made in `directory`/etcd. */
   readonly etcdTls?: EtcdTls;
+  /** By index: who runs the replica. The others are run by one, who is called as the fleet. */
+  readonly operators?: Readonly<Record<number, string>>;
   /** A file of hsm-config/ without its ending, or a path. */
   readonly profile: string;
   /** By index: of replicas whose token is of another kind. */
@@ -71,16 +73,22 @@ export interface FleetPlan {
 }
 
 /** Throws CONFIG_INVALID before anything is made, for what would fail only later and less clearly. */
-export function checkPlan({ fleet, tenant, threshold, ports, otherProfiles = {}, ownTokens = {} }: FleetPlan): void {
+export function checkPlan({ fleet, tenant, threshold, ports, operators = {}, otherProfiles = {}, ownTokens = {} }: FleetPlan): void {
   const n = ports.length;
-  const strangers = Object.keys({ ...otherProfiles, ...ownTokens }).filter((index) => !(Number(index) >= 1 && Number(index) <= n));
+  const strangers = Object.keys({ ...operators, ...otherProfiles, ...ownTokens }).filter(
+    (index) => !(Number(index) >= 1 && Number(index) <= n),
+  );
   // 29: with "-<i>" it is the label of a token, for which PKCS #11 has 32 bytes.
   if (!/^[a-z0-9][a-z0-9-]{0,28}$/.test(fleet)) throw invalid(`the fleet's name "${fleet}" must be 1 to 29 of a-z, 0-9 and -`);
   if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(tenant)) throw invalid(`the tenant's name "${tenant}" must be 1 to 63 of a-z, 0-9 and -`);
   if (n < 3 || n > 9) throw invalid(`a fleet has 3 to 9 replicas, not ${n}`);
   if (threshold <= n / 2 || threshold > n)
     throw invalid(`the threshold of ${n} replicas is ${Math.floor(n / 2) + 1} to ${n}, not ${threshold}`);
-  if (strangers.length > 0) throw invalid(`there is no replica ${strangers.join(', ')} to have a profile or a token of its own`);
+  if (strangers.length > 0)
+    throw invalid(`there is no replica ${strangers.join(', ')} to have an operator, a profile or a token of its own`);
+  for (const operator of Object.values(operators))
+    if (!/^[a-z0-9][a-z0-9.-]{0,62}$/.test(operator))
+      throw invalid(`the operator's name "${operator}" must be 1 to 63 of a-z, 0-9, . and -`);
 }
 
 const invalid = (why: string) => new VaultError('CONFIG_INVALID', `No fleet was made: ${why}.`);

@@ -83,6 +83,14 @@ test('client file and statement fit each other', async () => {
   expect(createPublicKey(privateKey).equals(publicKey)).toBe(true);
 });
 
+test('replicas are run by whom the plan names, the others by one who is called as the fleet', async () => {
+  const { statement } = await produceFleet(plan({ operators: { 2: 'east.example' } }));
+  expect(statement.replicas.map(({ operator }) => operator)).toEqual(['west', 'east.example', 'west']);
+  for (const operators of [{ 4: 'east' }, { 1: 'East' }, { 1: '' }])
+    await expect(produceFleet(plan({ directory: join(parent, 'other'), operators }))).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  expect(existsSync(join(parent, 'other'))).toBe(false);
+});
+
 test('secrets are their owner’s alone', async () => {
   const { directory } = await produceFleet(plan());
   const entries = readdirSync(directory, { recursive: true, withFileTypes: true });

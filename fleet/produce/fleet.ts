@@ -85,10 +85,13 @@ async function writeTenant(directory: string, plan: FleetPlan, authority: Author
 
 /** The fleet's first. Throws FLEET_UNTRUSTED for what no client would accept. */
 function writeStatement(plan: FleetPlan, replicas: readonly Provisioned[], validity: Validity): Statement {
-  const { fleet, threshold, software } = plan;
+  const { fleet, threshold, operators, software } = plan;
   const bytes = encodeStatement({
     ...{ type: STATEMENT_TYPE, fleet, epoch: 1, previous: null, threshold },
-    replicas: replicas.map((replica, i) => ({ index: i + 1, name: `replica-${i + 1}`, guard_incarnation: 1, ...replica })),
+    replicas: replicas.map((replica, i) => ({
+      ...{ index: i + 1, name: `replica-${i + 1}`, operator: operators?.[i + 1] ?? fleet, guard_incarnation: 1 },
+      ...replica,
+    })),
     store_incarnation: 1,
     not_before: validity.notBefore.toISOString(),
     not_after: validity.notAfter.toISOString(),

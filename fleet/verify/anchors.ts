@@ -11,8 +11,11 @@ export interface Anchors {
   readonly log: LogTrust;
 }
 
-/** How strict the verifier is about the log. */
-export type Strictness = Omit<LogPolicy, keyof LogTrust>;
+/** How strict the verifier is about the log and about the fleet. */
+export interface Strictness extends Omit<LogPolicy, keyof LogTrust> {
+  /** Any t replicas must be of so many different operators. 1 demands nothing. */
+  readonly operatorsLeast: number;
+}
 
 export const anchorFiles = ['operator-ca.pem', 'witness-ca.pem', 'log-policy.txt'] as const;
 

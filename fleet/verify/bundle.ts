@@ -1,5 +1,5 @@
 import type { Millis } from '../../primitives/brand.ts';
-import { parseStatement, type Statement } from '../../protocol/statement.ts';
+import { operatorsOf, parseStatement, type Statement } from '../../protocol/statement.ts';
 import { type LogPolicy, type TrustedCheckpoint, verifyCheckpoint } from '../log/policy.ts';
 import { parseProof, provesEntry } from '../log/proof.ts';
 import { describeQuorum, isMet } from '../log/quorum.ts';
@@ -7,6 +7,7 @@ import { parseConsistency, type TreeHash, verifyConsistency } from '../log/tree.
 import { Checklist, refuse, refusingMalformed } from './checks.ts';
 import type { SignedContent } from './cms.ts';
 import { type Authorities, openLayers, statementBytes, verifyOperator, verifyWitness } from './layers.ts';
+import { newestIn, toSeconds } from './newest.ts';
 
 /** What a vault's reply, or an evidence directory, brings. */
 export interface Bundle {
@@ -31,6 +32,10 @@ export interface BundlePolicy {
   readonly log: LogPolicy;
   /** Epochs below are refused. */
   readonly epochLeast: number;
+  /** Any t replicas must be of so many different operators. 1 demands nothing. */
+  readonly operatorsLeast: number;
+  /** The fleet is being replaced: its statements are accepted down to `epochLeast` although a newer epoch is in force. */
+  readonly draining: boolean;
   /** Undefined for whoever sees the log for the first time. */
   readonly remembered: RememberedCheckpoint | undefined;
 }
@@ -40,6 +45,8 @@ export interface VerifiedBundle {
   readonly checkpoint: TrustedCheckpoint;
   /** Where the log holds the statement. */
   readonly index: number;
+  /** From then on it is refused, since a newer epoch is in force; infinity where there is none. */
+  readonly supersededFrom: Millis;
 }
 
 /** Throws FLEET_UNTRUSTED whose details name the first check that fails. */
@@ -74,6 +81,10 @@ export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolic
     return [parsed, `Fleet ${parsed.fleet}, epoch ${parsed.epoch}: ${parsed.threshold} of ${n} replicas, all of them different.`];
   });
   const inForce = list.run('in-force', 'The statement is in force', [statement], (one) => [one, expectInForce(one, now)]);
+  const spread = list.run('operators', 'Enough operators must agree to use t keys', [statement], (one) => [
+    one,
+    expectOperators(one, policy.operatorsLeast),
+  ]);
   const recent = list.run('epoch', 'The statement is not of an older epoch', [statement], (one) => [
     one,
     expectEpoch(one, policy.epochLeast),
@@ -96,6 +107,9 @@ export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolic
       ];
     },
   );
+  const superseded = list.run('newest', 'No newer epoch is in force in its place', [statement, checkpoint], (one, log) =>
+    expectNewest(one, log, policy.draining, now),
+  );
   const included = list.run('inclusion', 'The log holds the statement', [layers, proof], (opened, one) => {
     if (!provesEntry(one, statementBytes(opened)))
       throw refuse('inclusion-proof', 'The proof does not lead from this statement to the log’s root.');
@@ -106,9 +120,9 @@ export function checkBundle(list: Checklist, bundle: Bundle, policy: BundlePolic
     expectContinues(one, policy.remembered, bundle.consistency),
   ]);
 
-  if (!operator || !witness || !inForce || !recent || !proof || !checkpoint || !included || !consistent)
+  if (!operator || !witness || !inForce || !spread || !recent || !proof || !checkpoint || !superseded || !included || !consistent)
     return { verified: undefined, claimed: statement };
-  return { verified: { statement: inForce, checkpoint, index: proof.index }, claimed: statement };
+  return { verified: { statement: inForce, checkpoint, index: proof.index, ...superseded }, claimed: statement };
 }
 
 /** Times of signatures are whole seconds. */
@@ -125,9 +139,35 @@ function expectInForce({ document: { not_before, not_after } }: Statement, now: 
   return `From ${not_before} until ${not_after}.`;
 }
 
+function expectOperators(statement: Statement, least: number): string {
+  const operators = operatorsOf(statement);
+  const found = `${statement.threshold} replicas are of ${operators} operators at least`;
+  if (operators < least) throw refuse('operators-few', `Any ${found}; ${least} are demanded.`);
+  return `Any ${found}; ${least} demanded.`;
+}
+
 function expectEpoch({ epoch }: Statement, least: number): string {
   if (epoch < least) throw refuse('statement-older', `The statement is of epoch ${epoch}; ${least} is the lowest that is accepted.`);
   return `Epoch ${epoch}; the lowest that is accepted is ${least}.`;
+}
+
+/** What a log says of a fleet counts from the time that it names: by the verifier's clock, or the checkpoint's own where that is ahead. */
+function expectNewest(
+  { fleet, epoch }: Statement,
+  checkpoint: TrustedCheckpoint,
+  draining: boolean,
+  now: Millis,
+): [Pick<VerifiedBundle, 'supersededFrom'>, string] {
+  const newest = newestIn(checkpoint.extensions, fleet);
+  const never = { supersededFrom: Number.POSITIVE_INFINITY };
+  if (!newest) return [never, 'The log puts no epoch of this fleet in force.'];
+  if (epoch >= newest.epoch) return [never, `The newest in force is epoch ${newest.epoch}.`];
+  if (draining) return [never, `Epoch ${newest.epoch} is in force; this fleet is being replaced.`];
+  const since = toSeconds(newest.refuseOlderFrom);
+  if (epoch < newest.least) throw refuse('statement-superseded', `Epoch ${newest.epoch} is in force; epoch ${epoch} is refused.`);
+  if (Math.max(now, checkpoint.signedAt) >= newest.refuseOlderFrom)
+    throw refuse('statement-superseded', `Epoch ${newest.epoch} is in force; epoch ${epoch} is refused since ${since}.`);
+  return [{ supersededFrom: newest.refuseOlderFrom }, `Epoch ${newest.epoch} is in force; epoch ${epoch} is accepted until ${since}.`];
 }
 
 function expectContinues(

@@ -8,6 +8,8 @@ export const checkCodes = {
   'duplicate-serial': 'Two replicas name the same token.',
   'statement-not-in-force': 'The statement is not valid at this time.',
   'statement-older': 'The statement is of an older epoch than the lowest that is accepted.',
+  'operators-few': 'Fewer operators than are demanded run enough replicas for the threshold.',
+  'statement-superseded': 'A newer epoch of the fleet is in force in its place.',
   'epoch-gap': 'The epoch does not follow the previous one.',
   'previous-mismatch': 'The statement does not name the previous statement by its hash.',
   // The bundle
@@ -26,6 +28,8 @@ export const checkCodes = {
   'log-forked': 'The log shows another history than before.',
   'checkpoint-malformed': 'What the log answers is not a checkpoint.',
   'tree-mismatch': 'The entries and tiles of the log are not those of the tree that it signed.',
+  'newest-mismatch': 'The checkpoint does not name the epochs that operators put in force.',
+  'in-force-refused': 'What puts an epoch in force names none that it may.',
   'cosignatures-few': 'Too few other witnesses signed the checkpoint.',
   // The evidence
   'evidence-incomplete': 'A file that belongs to the evidence is missing.',

@@ -4,7 +4,7 @@ import { Checklist, refuse, refusing } from './checks.ts';
 import { type EvidenceFiles, encodeCanonical, hexHash, need, sameCanonical } from './files.ts';
 import { verifyManifest } from './manifest.ts';
 import { expectAgreement, type SignedParticipant, verifyParticipants } from './participants.ts';
-import { type CeremonyPlan, parsePlan } from './plan.ts';
+import { type CeremonyPlan, operatorOf, parsePlan } from './plan.ts';
 import { parsePublicKey } from './public-key.ts';
 import { type TokenDescription, verifyAttributes, verifyKeys, verifyToken, verifyTold } from './replica-files.ts';
 import { only, type Transcript, verifyTranscript } from './transcript.ts';
@@ -120,11 +120,14 @@ function expectPlanned({ document }: Statement, plan: CeremonyPlan): string {
   const planned = {
     ...{ fleet, epoch, threshold, store_incarnation, not_before, not_after },
     software: { version: software.version, digest: software.digest },
-    replicas: plan.replicas.map(({ name, guard_incarnation }, i) => ({ index: i + 1, name, guard_incarnation })),
+    replicas: plan.replicas.map((replica, i) => {
+      const { name, guard_incarnation } = replica;
+      return { index: i + 1, name, operator: operatorOf(plan, replica), guard_incarnation };
+    }),
   };
   const stated = {
     ...document,
-    replicas: document.replicas.map(({ index, name, guard_incarnation }) => ({ index, name, guard_incarnation })),
+    replicas: document.replicas.map(({ index, name, operator, guard_incarnation }) => ({ index, name, operator, guard_incarnation })),
   };
   for (const field of Object.keys(planned) as (keyof typeof planned)[])
     if (!sameCanonical(planned[field], stated[field]))

@@ -4,6 +4,7 @@ import { type Anchors, expectSameAnchors, readAnchors, type Strictness } from '.
 import { checkBundle, type VerifiedBundle } from './bundle.ts';
 import { type Check, Checklist, refuse } from './checks.ts';
 import { checkDeployment, type Deployment } from './deployment.ts';
+import { checkEnforcement } from './enforcement.ts';
 import { type EvidenceFiles, need } from './files.ts';
 
 /**
@@ -44,7 +45,7 @@ function checkSigned(
   list: Checklist,
   files: EvidenceFiles,
   { authorities, log }: Anchors,
-  { checkpointAgeMost }: Strictness,
+  { checkpointAgeMost, operatorsLeast }: Strictness,
   { statement }: Deployment,
   now: Millis,
 ): VerifiedBundle | undefined {
@@ -53,21 +54,30 @@ function checkSigned(
     'validation-bundle.txt and log-proof.txt.',
   ]);
   if (!part) return undefined;
-  const { verified, claimed } = checkBundle(
+  const policy = { ...log, checkpointAgeMost };
+  const checked = checkBundle(
     list,
     part,
-    { authorities, log: { ...log, checkpointAgeMost }, epochLeast: 1, remembered: undefined },
+    {
+      authorities,
+      log: policy,
+      epochLeast: 1,
+      operatorsLeast,
+      draining: false,
+      remembered: undefined,
+    },
     now,
   );
   list.run(
     'same-statement',
     'What operator and witness signed is the statement in the evidence',
-    [claimed, statement],
+    [checked.claimed, statement],
     (signed, stated) => {
       if (!constantTimeEqual(signed.bytes, stated.bytes))
         throw refuse('evidence-mismatch', 'The bundle is of another statement than the evidence.');
       return [true, 'The same bytes.'];
     },
   );
-  return verified;
+  checkEnforcement(list, files, { authorities, log: policy }, checked, now);
+  return checked.verified;
 }

@@ -32,11 +32,10 @@ test.each([
 });
 
 test('a history is read up to its first flaw', () => {
-  const read = (...statements: Uint8Array[]) => readHistory(statements);
-  expect(read(first.bytes, other.bytes, second.bytes)).toEqual({ statements: [first, other, second] });
-  expect(read(first.bytes, third.bytes, second.bytes)).toMatchObject({
-    statements: [first],
-    flaw: { index: 1, error: refused('epoch-gap') },
-  });
-  expect(read(first.bytes, Uint8Array.of(1)).flaw).toMatchObject({ index: 1, error: refused('statement-malformed') });
+  const read = (...statements: Uint8Array[]) => readHistory(statements, new Map());
+  expect(read(first.bytes, other.bytes, second.bytes)).toEqual({ statements: [first, other, second], inForce: [] });
+  const flaw = (check: string) => expect.objectContaining({ message: expect.stringMatching(/^Entry 1: /), details: { check } });
+  expect(() => read(first.bytes, third.bytes, second.bytes)).toThrow(flaw('epoch-gap'));
+  expect(() => read(first.bytes, Uint8Array.of(0x7b))).toThrow(flaw('statement-malformed'));
+  expect(() => read(first.bytes, Uint8Array.of(1))).toThrow(flaw('bundle-malformed'));
 });

@@ -1,6 +1,8 @@
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
+import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import { parseStatement, type Statement } from '../../protocol/statement.ts';
 import { refuse } from './checks.ts';
+import { type InForce, isInForce, type OperatorAuthorities, parseInForce, verifyInForce } from './in-force.ts';
 
 /**
  * May this statement follow those before it in a log? Epochs of a fleet go up by one, from 1; each names the one before by its hash;
@@ -28,17 +30,51 @@ export function expectNext(earlier: readonly Statement[], next: Statement): void
     throw refuse('evidence-mismatch', `The evidence of epoch ${epoch} is that of an earlier statement.`);
 }
 
-/** Reads the entries of a log in order, and stops at the first that may not be there. */
-export function readHistory(entries: readonly Uint8Array[]): { statements: Statement[]; flaw?: { index: number; error: unknown } } {
-  const statements: Statement[] = [];
+/** What a log holds, in its order. */
+export interface History {
+  readonly statements: readonly Statement[];
+  readonly inForce: readonly InForce[];
+}
+
+/**
+ * May this be put in force? Its statement is in the log, and what is refused already stays refused: the epoch is newer than the one in
+ * force, or the same with an earlier time. Throws FLEET_UNTRUSTED: in-force-refused.
+ */
+export function expectInForceNext({ statements, inForce }: History, next: InForce): void {
+  const { fleet, epoch, refuseOlderFrom } = next;
+  if (!statements.some((one) => one.fleet === fleet && one.epoch === epoch && toHex(one.hash) === next.statement))
+    throw refuse('in-force-refused', `The log holds no statement ${next.statement} of epoch ${epoch} of ${fleet}.`);
+  const last = inForce.findLast((one) => one.fleet === fleet);
+  if (!last || epoch > last.epoch) return;
+  if (epoch < last.epoch) throw refuse('in-force-refused', `Epoch ${last.epoch} of ${fleet} is in force; epoch ${epoch} is older.`);
+  if (refuseOlderFrom >= last.refuseOlderFrom)
+    throw refuse('in-force-refused', `Epoch ${epoch} of ${fleet} is in force. The same again can only refuse older ones sooner.`);
+}
+
+/** Reads the entries of a log in order. Throws at the first that may not be there, saying which it is. */
+export function readHistory(entries: readonly Uint8Array[], operators: OperatorAuthorities): History {
+  const history = { statements: [] as Statement[], inForce: [] as InForce[] };
   for (const [index, entry] of entries.entries()) {
     try {
-      const statement = parseStatement(entry);
-      expectNext(statements, statement);
-      statements.push(statement);
+      if (isInForce(entry)) {
+        const parsed = parseInForce(entry);
+        verifyInForce(parsed, operators);
+        expectInForceNext(history, parsed);
+        history.inForce.push(parsed);
+      } else {
+        const statement = parseStatement(entry);
+        expectNext(history.statements, statement);
+        history.statements.push(statement);
+      }
     } catch (error) {
-      return { statements, flaw: { index, error } };
+      throw atEntry(index, error);
     }
   }
-  return { statements };
+  return history;
+}
+
+/** The same refusal, saying where. */
+function atEntry(index: number, error: unknown): unknown {
+  if (!isVaultError(error)) return error;
+  return new VaultError(error.code, `Entry ${index}: ${error.message}`, { cause: error, details: error.details });
 }

@@ -1,7 +1,5 @@
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
-import { isVaultError, VaultError } from '../../primitives/errors.ts';
-import type { Statement } from '../../protocol/statement.ts';
 import { parseCheckpoint } from '../log/checkpoint.ts';
 import { parseNote } from '../log/note.ts';
 import { type LogPolicy, type TrustedCheckpoint, verifyCheckpoint } from '../log/policy.ts';
@@ -9,7 +7,9 @@ import { entryBundlesOf, parseEntries, type Tile, tileHashes, tilePath, tilesOf 
 import { leafHash, type TreeHash, treeHash } from '../log/tree.ts';
 import type { RememberedCheckpoint } from './bundle.ts';
 import { type Checklist, refuse, refusingMalformed } from './checks.ts';
-import { readHistory } from './history.ts';
+import { type History, readHistory } from './history.ts';
+import type { OperatorAuthorities } from './in-force.ts';
+import { formatNewest, type Newest, newestOf, toSeconds } from './newest.ts';
 
 /** A log's files by their paths below its URL. */
 export type LogFiles = ReadonlyMap<string, Uint8Array>;
@@ -53,13 +53,22 @@ export function checkTree(list: Checklist, files: LogFiles, checkpoint: TrustedC
   });
 }
 
-/** Everything that a log holds, held against what it signed and against the rules for statements. `remembered`: an older checkpoint. */
+export interface AuditedLog extends History {
+  /** What its checkpoint names. */
+  readonly newest: readonly Newest[];
+}
+
+/**
+ * Everything that a log holds, held against what it signed and against the rules for its entries. `remembered`: an older checkpoint.
+ * `operators`: of every fleet that it puts in force. Undefined where a check fails.
+ */
 export function checkLog(
   list: Checklist,
   files: LogFiles,
   checkpoint: TrustedCheckpoint,
   remembered: RememberedCheckpoint | undefined,
-): readonly Statement[] | undefined {
+  operators: OperatorAuthorities,
+): AuditedLog | undefined {
   const tree = checkTree(list, files, checkpoint);
   list.run('tiles', 'Its tiles are those of this tree', [tree], ({ leaves }) => {
     const tiles = tilesOf(checkpoint.size).filter((tile): tile is Tile & { readonly level: number } => tile.level !== 'entries');
@@ -76,17 +85,29 @@ export function checkLog(
       throw refuse('log-forked', `Its first ${size} entries were others before.`);
     return [true, `Its first ${size} entries are the same.`];
   });
-  return list.run(
+  const history = list.run(
     'statements',
-    'Each statement follows the rules: epochs in order, each naming the one before, nothing twice',
+    'Each entry follows the rules: epochs in order, each naming the one before, nothing twice; operators put in force what is logged',
     [tree],
     ({ entries }) => {
-      const { statements, flaw } = readHistory(entries);
-      if (flaw) throw atEntry(flaw.index, flaw.error);
-      const fleets = new Map(statements.map(({ fleet, epoch }) => [fleet, epoch]));
-      return [statements, [...fleets].map(([fleet, epoch]) => `${fleet}: epoch ${epoch}`).join('; ') || 'None.'];
+      const read = readHistory(entries, operators);
+      const fleets = new Map(read.statements.map(({ fleet, epoch }) => [fleet, epoch]));
+      return [read, [...fleets].map(([fleet, epoch]) => `${fleet}: epoch ${epoch}`).join('; ') || 'None.'];
     },
   );
+  return list.run('newest', 'Its checkpoint names the newest epochs that operators put in force', [history], (read) => {
+    const newest = newestOf(read.inForce);
+    const lines = newest.map(formatNewest);
+    if (lines.join('\n') !== checkpoint.extensions.join('\n'))
+      throw refuse(
+        'newest-mismatch',
+        `The entries put in force “${lines.join('; ')}”; the checkpoint names “${checkpoint.extensions.join('; ')}”.`,
+      );
+    const told = newest.map(
+      ({ fleet, epoch, refuseOlderFrom }) => `${fleet}: epoch ${epoch}, older ones refused from ${toSeconds(refuseOlderFrom)}`,
+    );
+    return [{ ...read, newest }, told.join('; ') || 'None.'];
+  });
 }
 
 const readBundle = (files: LogFiles, tile: Tile): Uint8Array[] =>
@@ -96,10 +117,4 @@ function fileOf(files: LogFiles, tile: Tile): Uint8Array {
   const file = files.get(tilePath(tile));
   if (!file) throw refuse('tree-mismatch', `${tilePath(tile)} is not there.`);
   return file;
-}
-
-/** The same refusal, saying where. */
-function atEntry(index: number, error: unknown): unknown {
-  if (!isVaultError(error)) return error;
-  return new VaultError(error.code, `Entry ${index}: ${error.message}`, { cause: error, details: error.details });
 }

@@ -13,7 +13,8 @@ const schema = z.strictObject({
 export type Manifest = z.infer<typeof schema>;
 
 // Files that come after the manifest, and that other checks vouch for or that nothing rests on.
-const LATER = /^(manifest\.json|statement\.json|validation-bundle\.txt|log-proof\.txt|index\.html|participants\/[^/]+|anchors\/[^/]+)$/;
+const LATER =
+  /^(manifest\.json|statement\.json|validation-bundle\.txt|log-proof\.txt|in-force\.txt|in-force-proof\.txt|index\.html|participants\/[^/]+|anchors\/[^/]+)$/;
 
 /** Whether the manifest is to name this file. */
 const isManifested = (name: string): boolean => !LATER.test(name);

@@ -12,6 +12,8 @@ const seconds = z.iso.datetime({ precision: 0 });
 
 const replica = z.strictObject({
   name,
+  /** Who runs it. Without it the fleet is run by one, who is called as the fleet. */
+  operator: name.optional(),
   /**
    * `make`: new keys in a token that has none of this replica. For another epoch of the same fleet: `keep`, the keys that are there, or
    * `rotate`, a new OPRF key, release key and MAC key beside them.
@@ -64,6 +66,9 @@ const schema = z.strictObject({
 export type CeremonyPlan = z.infer<typeof schema>;
 export type PlannedParticipant = CeremonyPlan['participants'][number];
 export type PlannedReplica = CeremonyPlan['replicas'][number];
+
+/** Who runs the replica, as its statement names them. */
+export const operatorOf = ({ fleet }: Pick<CeremonyPlan, 'fleet'>, { operator }: PlannedReplica): string => operator ?? fleet;
 
 /** The plan of a ceremony. Throws plan-mismatch naming what is wrong. */
 export function parsePlan(bytes: Uint8Array): CeremonyPlan {

@@ -17,6 +17,8 @@ const schema = z.strictObject({
     label: z.string(),
     pin_file: z.string(),
   }),
+  /** Authorities (PEM) of the operators that put epochs of a fleet in force. A fleet has a second one where its first was replaced. */
+  operators: z.array(z.strictObject({ fleet: z.string(), ca: z.string() })),
   /** Other witnesses, that are asked to cosign each checkpoint. */
   cosigners: z.array(z.strictObject({ vkey: z.string(), url: z.url({ protocol: /^https?$/ }) })),
 });
@@ -35,10 +37,11 @@ export function loadWitnessConfig(directory: string): WitnessConfig {
     throw new VaultError('CONFIG_INVALID', `Cannot read ${file}: is this the directory of a witness?`, { cause });
   }
   const config = parseWitnessConfig(parse(text), file);
-  const { token } = config;
+  const { token, operators } = config;
   const path = (name: string) => resolve(directory, name);
   return {
     ...config,
+    operators: operators.map(({ fleet, ca }) => ({ fleet, ca: path(ca) })),
     token: { ...token, profile: token.profile.includes('/') ? path(token.profile) : token.profile, pin_file: path(token.pin_file) },
   };
 }

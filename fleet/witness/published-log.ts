@@ -14,6 +14,9 @@ import type { Signer } from '../signing-token/signer.ts';
 import { makeDirectoryDurably, writeDurably } from './durable-file.ts';
 import { NumberedFiles } from './numbered-files.ts';
 
+/** The extension lines of a checkpoint: they follow from the entries alone. What it throws keeps the log from signing. */
+export type ExtensionsOf = (entries: readonly Uint8Array[]) => readonly string[];
+
 /** A checkpoint that is signed and not yet public, and what a cosigner needs to agree to it. */
 export interface Draft {
   readonly checkpoint: Checkpoint;
@@ -32,12 +35,14 @@ export interface Draft {
 export class PublishedLog {
   readonly key: NoteKey;
   readonly #signer: Signer;
+  readonly #extensionsOf: ExtensionsOf;
   readonly #entries: NumberedFiles;
   readonly #public: string;
 
-  constructor(directory: string, name: string, signer: Signer) {
+  constructor(directory: string, name: string, signer: Signer, extensionsOf: ExtensionsOf) {
     this.key = noteKey(name, 1, signer.publicKey);
     this.#signer = signer;
+    this.#extensionsOf = extensionsOf;
     this.#entries = new NumberedFiles(join(directory, 'entries'));
     this.#public = join(directory, 'public');
   }
@@ -46,7 +51,7 @@ export class PublishedLog {
   make(now: Millis): void {
     this.#entries.make();
     makeDirectoryDurably(this.#public);
-    writeDurably(this.#checkpointFile, formatNote(this.#sign([], now)));
+    writeDurably(this.#checkpointFile, formatNote(this.#sign([], [], now)));
   }
 
   /** Throws LOG_MISSING, and LOG_CORRUPT when the last checkpoint says something else than they do. */
@@ -90,7 +95,7 @@ export class PublishedLog {
     const published = this.published();
     const leaves = entries.map(leafHash);
     for (const tile of tilesOf(entries.length)) this.#writeTile(tile, entries, leaves);
-    const note = this.#sign(leaves, now);
+    const note = this.#sign(entries, leaves, now);
     return { checkpoint: parseCheckpoint(note.text), note, leaves, published };
   }
 
@@ -115,8 +120,9 @@ export class PublishedLog {
     return join(this.#public, 'checkpoint');
   }
 
-  #sign(leaves: readonly TreeHash[], now: Millis): Note {
-    const text = formatCheckpoint({ origin: this.key.name, size: leaves.length, root: treeHash(leaves), extensions: [] });
+  #sign(entries: readonly Uint8Array[], leaves: readonly TreeHash[], now: Millis): Note {
+    const extensions = this.#extensionsOf(entries);
+    const text = formatCheckpoint({ origin: this.key.name, size: leaves.length, root: treeHash(leaves), extensions });
     const sign = (message: Uint8Array) => this.#signer.sign(message);
     return { text, signatures: [signText(text, this.key, sign), cosign(text, this.key, Math.floor(now / 1000), sign)] };
   }

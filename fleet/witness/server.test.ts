@@ -235,9 +235,9 @@ describe('what was cosigned is shown', () => {
   const shown = (origin = theirs.key.name, at = url) => fetch(`${at}/${originHash(origin)}/checkpoint`);
   const noteShown = async () => parseNote(new Uint8Array(await (await shown()).arrayBuffer()));
 
-  test('with the log’s signature and the cosignature, and no other’s', async () => {
+  test('with all lines of its text, the log’s signature and the cosignature, and no other’s', async () => {
     expect((await shown()).status).toBe(404);
-    const note = noteOf(five);
+    const note = softCheckpoint(theirs, five, clock.now(), [], ['newest 2']);
     const stranger = softKey('stranger.example');
     const signatures = [...note.signatures, signText(note.text, stranger.key, stranger.sign)];
     const { body } = await post(formatAddCheckpoint({ oldSize: 0, proof: [], note: { ...note, signatures } }));
@@ -292,7 +292,7 @@ describe('a log that asks cosigners', () => {
   const first = softStatement();
   const second = softStatement(first);
   const evidence = (statement = first) => new Map([['statement.json', statement.bytes]]);
-  const logAt = (name: string) => new PublishedLog(join(directory, name), theirs.key.name, softSigner(theirs.key.name));
+  const logAt = (name: string) => new PublishedLog(join(directory, name), theirs.key.name, softSigner(theirs.key.name), () => []);
   let log: PublishedLog;
 
   const options = (at = log, to = url) => ({ log: at, judgement, cosigners: [{ key: ours.cosigner, url: to }], clock });
@@ -423,7 +423,7 @@ describe('a log that asks cosigners', () => {
         return draft;
       }
     }
-    const late = new LateLog(join(directory, 'log'), theirs.key.name, softSigner(theirs.key.name));
+    const late = new LateLog(join(directory, 'log'), theirs.key.name, softSigner(theirs.key.name), () => []);
     // What `submit` does beside: appends, and its cosigner knows before the other asks.
     const raceWith = (now: number) => {
       log.append(1, second.bytes);
@@ -466,7 +466,7 @@ describe('a log that asks cosigners', () => {
 
 describe('the public files', () => {
   beforeEach(async () => {
-    const log = new PublishedLog(directory, ours.key.name, softSigner(ours.key.name));
+    const log = new PublishedLog(directory, ours.key.name, softSigner(ours.key.name), () => []);
     log.make(clock.now());
     await submit(new Map([['statement.json', softStatement().bytes]]), {
       log,

@@ -1,32 +1,38 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { utf8 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Statement } from '../../protocol/statement.ts';
 import { softCheckpoint, softKey, softMlDsaKey, softPolicy } from '../../test/harness/test-log.ts';
 import { StandingClock, softSigner, softStatement } from '../../test/harness/test-witness.ts';
+import { makeParty, type Party } from '../../test/trust/parties.ts';
 import { formatNote, parseNote } from '../log/note.ts';
 import { formatNoteKey, type NoteKey } from '../log/note-key.ts';
 import { parseLogTrust, verifyCheckpoint } from '../log/policy.ts';
 import { parseProof, provesEntry } from '../log/proof.ts';
 import { parseEntries } from '../log/tile.ts';
 import { leafHash } from '../log/tree.ts';
+import { signInForce } from '../produce/in-force.ts';
+import { parseCertificate } from '../verify/certificate.ts';
+import type { OperatorAuthorities } from '../verify/in-force.ts';
 import { parseWitnessConfig } from './config.ts';
 import { PublishedLog } from './published-log.ts';
-import { type Judgement, refresh, submit, type WitnessOptions } from './witness.ts';
+import { enforce, type Judgement, newestLines, refresh, submit, type WitnessOptions } from './witness.ts';
 
 const NAME = 'witness.example/log';
 const first = softStatement();
 const second = softStatement(first);
 
+let operator: Party;
+let operators: OperatorAuthorities = new Map();
 let directory: string;
 let clock: StandingClock;
 let options: WitnessOptions;
 
 const judgement: Judgement = { verifyEvidence: () => {}, signBundle: (statement) => `signed ${statement.length}` };
-const openLog = () => new PublishedLog(directory, NAME, softSigner(NAME));
+const openLog = () => new PublishedLog(directory, NAME, softSigner(NAME), newestLines(operators));
 const evidence = (statement: Statement) => new Map([['statement.json', statement.bytes]]);
 const publicFile = (name: string) => join(directory, 'public', name);
 const checkpoint = () =>
@@ -39,7 +45,13 @@ const checkpoint = () =>
 const refused = (check: string) => expect.objectContaining({ code: 'FLEET_UNTRUSTED', details: { check } });
 const failure = (code: string) => expect.objectContaining({ code });
 
+beforeAll(async () => {
+  const now = new StandingClock().now();
+  operator = await makeParty('operator', { notBefore: new Date(now - 3600_000), notAfter: new Date(now + 365 * 24 * 3600_000) });
+});
+
 beforeEach(() => {
+  operators = new Map([['test', [parseCertificate(operator.ca)]]]);
   directory = mkdtempSync(join(tmpdir(), 'bkv-log-'));
   clock = new StandingClock();
   const log = openLog();
@@ -95,6 +107,70 @@ describe('a submission', () => {
   test('that needs no log but statement.json says so', async () => {
     await expect(submit(new Map(), options)).rejects.toThrow(failure('CONFIG_INVALID'));
     await expect(submit(new Map([['statement.json', utf8('{}')]]), options)).rejects.toThrow(refused('statement-malformed'));
+  });
+});
+
+describe('what the operator puts in force', () => {
+  const signed = (statement: Statement, from = clock.now()) => utf8(signInForce(statement, from, operator.signer, clock.now()));
+  const line = (epoch: number, least: number) => `backup-key-vault/in-force/v1 test ${epoch} 2026-01-01T00:00:00Z ${least}`;
+
+  test('is logged, proven together with its statement, and named by every checkpoint from then on', async () => {
+    await submit(evidence(first), options);
+    expect(checkpoint().extensions).toEqual([]);
+    const entry = signed(first);
+    const { inForce, index, isNew, size, proof, statementProof } = await enforce(entry, operators, options);
+    expect({ inForce, index, isNew, size }).toMatchObject({ inForce: { epoch: 1 }, index: 1, isNew: true, size: 2 });
+    for (const [bytes, held] of [
+      [proof, entry],
+      [statementProof, first.bytes],
+    ] as const) {
+      const read = parseProof(bytes);
+      expect(provesEntry(read, held)).toBe(true);
+      expect(read.checkpoint.extensions).toEqual([line(1, 1)]);
+    }
+    await submit(evidence(second), options);
+    expect(checkpoint()).toMatchObject({ size: 3, extensions: [line(1, 1)] }); // nobody put the second in force
+    await enforce(signed(second), operators, options);
+    clock.pass(3600_000);
+    await refresh(options);
+    expect(checkpoint()).toMatchObject({ size: 4, extensions: [line(2, 1)] });
+  });
+
+  test('is completed by the same again after a crash, and is no second entry', async () => {
+    await submit(evidence(first), options);
+    const entry = signed(first);
+    expect(options.log.append(1, entry)).toBe(true); // and here the power fails
+    expect(await enforce(entry, operators, options)).toMatchObject({ index: 1, isNew: false, size: 2 });
+    expect(checkpoint().extensions).toEqual([line(1, 1)]);
+    expect(await enforce(entry, operators, options)).toMatchObject({ isNew: false, size: 2 });
+  });
+
+  test('does not keep the next statement out', async () => {
+    await submit(evidence(first), options);
+    await enforce(signed(first), operators, options);
+    expect(await submit(evidence(first), options)).toMatchObject({ index: 0, isNew: false });
+    expect(await submit(evidence(second), options)).toMatchObject({ index: 2, isNew: true });
+  });
+
+  test('is not logged where the rules or the signature forbid it', async () => {
+    await submit(evidence(first), options);
+    await expect(enforce(signed(second), operators, options)).rejects.toThrow(refused('in-force-refused'));
+    await expect(enforce(signed(first), new Map(), options)).rejects.toThrow(refused('certificate-untrusted'));
+    const stranger = await makeParty('stranger', { notBefore: new Date(0), notAfter: new Date(clock.now() + 3600_000) });
+    const forged = utf8(signInForce(first, clock.now(), stranger.signer, clock.now()));
+    await expect(enforce(forged, operators, options)).rejects.toThrow(refused('certificate-untrusted'));
+    await expect(enforce(first.bytes, operators, options)).rejects.toThrow(refused('bundle-malformed'));
+    expect(openLog().entries()).toEqual([first.bytes]);
+  });
+
+  test('stops the log where nobody knows its operator any more: a line that was there does not go', async () => {
+    await submit(evidence(first), options);
+    await enforce(signed(first), operators, options);
+    const before = readFileSync(publicFile('checkpoint'));
+    operators = new Map();
+    const forgetful = { ...options, log: openLog() };
+    await expect(refresh(forgetful)).rejects.toMatchObject({ code: 'FLEET_UNTRUSTED', details: { check: 'certificate-untrusted' } });
+    expect(readFileSync(publicFile('checkpoint'))).toEqual(before);
   });
 });
 
@@ -211,6 +287,7 @@ test('cosigners are asked that sign with Ed25519 or ML-DSA-44, and no log', () =
   const config = (key: NoteKey) => ({
     name: NAME,
     token: { profile: 'softhsm2', label: 'witness', pin_file: 'pin' },
+    operators: [],
     cosigners: [{ vkey: formatNoteKey(key), url: 'https://other.example' }],
   });
   const { key, cosigner } = softKey('other.example');

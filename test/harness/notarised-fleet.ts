@@ -63,6 +63,7 @@ export function witnessedClientFile({ directory, client }: DevFleet, notary: Sof
     witness_ca: 'witness-ca.pem',
     log_policy: 'log-policy.txt',
     epoch_least: 1,
+    operators_least: 1,
     checkpoint_age_most_ms: 7 * DAY,
     memory: 'trust-memory.json',
   };

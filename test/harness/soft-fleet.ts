@@ -28,6 +28,8 @@ export interface SoftFleetOptions {
   readonly replicas?: number;
   readonly threshold?: number;
   readonly epoch?: number;
+  /** Of each replica, in order; one for all unless told. */
+  readonly operators?: readonly string[];
 }
 
 export class SoftFleet implements VaultTransport {
@@ -47,8 +49,8 @@ export class SoftFleet implements VaultTransport {
   readonly #failures = new Map<Method, ErrorCode[]>();
   readonly #losses = new Map<Method, number>();
 
-  constructor({ replicas = 3, threshold = Math.floor(replicas / 2) + 1, epoch = 1 }: SoftFleetOptions = {}) {
-    this.replicas = Array.from({ length: replicas }, (_, i) => new SoftReplica(i + 1));
+  constructor({ replicas = 3, threshold = Math.floor(replicas / 2) + 1, epoch = 1, operators = [] }: SoftFleetOptions = {}) {
+    this.replicas = Array.from({ length: replicas }, (_, i) => new SoftReplica(i + 1, operators[i] ?? this.name));
     this.statement = parseStatement(encodeStatement(this.#document(threshold, epoch)));
     this.policy = { kind: 'pinned', statementHashes: [this.statement.hash] };
   }

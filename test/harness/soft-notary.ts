@@ -4,8 +4,12 @@ import { formatProof } from '../../fleet/log/proof.ts';
 import { leafHash, makeConsistencyProof, makeInclusionProof, type TreeHash } from '../../fleet/log/tree.ts';
 import { validityFrom } from '../../fleet/produce/authority.ts';
 import { countersign, signSmime } from '../../fleet/produce/cms.ts';
+import { signInForce } from '../../fleet/produce/in-force.ts';
+import { isInForce, parseInForce } from '../../fleet/verify/in-force.ts';
+import { formatNewest, newestOf } from '../../fleet/verify/newest.ts';
 import { type Bytes, constantTimeEqual, utf8 } from '../../primitives/bytes.ts';
 import { type PublishedBundle, PublishedBundleSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import type { Statement } from '../../protocol/statement.ts';
 import { makeParty, type Party } from '../trust/parties.ts';
 import { type SoftCosigner, type SoftKey, softCheckpoint, softKey, softMlDsaKey, softPolicy } from './test-log.ts';
 
@@ -43,11 +47,16 @@ export class SoftNotary {
     this.entries.push(...statements);
   }
 
+  /** The operator puts it in force, and the log holds that. */
+  enforce(statement: Statement, refuseOlderFrom: number, now: number): void {
+    this.append(utf8(signInForce(statement, refuseOlderFrom, this.operator.signer, now)));
+  }
+
   /** What an operator publishes for a statement that is in the log. */
   publish(statement: Uint8Array, now: number, cosigners: readonly SoftCosigner[] = this.cosigners): PublishedBundle {
     const { leaves } = this;
     const index = this.entries.findIndex((entry) => constantTimeEqual(entry, statement));
-    const note = softCheckpoint(this.log, leaves, now, cosigners);
+    const note = softCheckpoint(this.log, leaves, now, cosigners, newestLinesOf(this.entries));
     return create(PublishedBundleSchema, {
       smime: this.sign(statement, now),
       logProof: formatProof({ index, hashes: makeInclusionProof(index, leaves), note }),
@@ -71,11 +80,19 @@ export class SoftNotary {
       witnessCa: this.witness.ca,
       logPolicy: softPolicy(this.log, this.cosigners, 2),
       epochLeast: 1,
+      operatorsLeast: 1,
       checkpointAgeMost: 7 * DAY,
       memory: new SoftMemory(),
       ...changes,
     };
   }
+}
+
+/** As a witness computes them, without its judgement. Tests append what they like, and some of it is nothing at all. */
+export function newestLinesOf(entries: readonly Uint8Array[]): string[] {
+  const header = utf8('MIME-Version');
+  const signed = entries.filter((entry) => isInForce(entry) && constantTimeEqual(entry.subarray(0, header.length), header));
+  return newestOf(signed.map(parseInForce)).map(formatNewest);
 }
 
 /** Remembers for as long as the test runs. */

@@ -69,17 +69,20 @@ export class SoftReplica {
   readonly #r = randomScalar();
   readonly #mac = randomBytes(32);
   readonly #receipt = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  readonly #operator: string;
   #ticketSecret = randomBytes(32);
   readonly #held = new Map<string, { readonly bodyHash: Uint8Array; readonly seeded: Seeded }>();
 
-  constructor(index: number) {
+  constructor(index: number, operator: string) {
     this.index = index;
+    this.#operator = operator;
   }
 
   entry(): StatementDocument['replicas'][number] {
     return {
       index: this.index,
       name: `replica-${this.index}`,
+      operator: this.#operator,
       oprf_key: Point.BASE.multiply(this.#k).toHex(),
       release_key: Point.BASE.multiply(this.#r).toHex(),
       receipt_key: toHex(compressed(this.#receipt.publicKey)),

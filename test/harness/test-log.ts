@@ -48,8 +48,14 @@ export function softPolicy(log: SoftKey, cosigners: readonly SoftCosigner[] = []
 }
 
 /** A checkpoint as a log publishes it: signed, cosigned by itself, and by `others`. */
-export function softCheckpoint(log: SoftKey, leaves: readonly TreeHash[], at: Millis, others: readonly SoftCosigner[] = []): Note {
-  const text = formatCheckpoint({ origin: log.key.name, size: leaves.length, root: treeHash(leaves), extensions: [] });
+export function softCheckpoint(
+  log: SoftKey,
+  leaves: readonly TreeHash[],
+  at: Millis,
+  others: readonly SoftCosigner[] = [],
+  extensions: readonly string[] = [],
+): Note {
+  const text = formatCheckpoint({ origin: log.key.name, size: leaves.length, root: treeHash(leaves), extensions });
   const time = Math.floor(at / 1000);
   return {
     text,

@@ -39,6 +39,7 @@ export function softStatement(previous?: Statement, changes: Partial<StatementDo
     replicas: [1, 2, 3].map((index) => ({
       index,
       name: `replica-${index}`,
+      operator: 'test',
       oprf_key: key(`oprf ${index}`),
       release_key: key(`release ${index}`),
       receipt_key: key(`receipt ${index}`),

@@ -10,7 +10,7 @@ import { trustIn } from '../../client/trust.ts';
 import { formatNoteKey } from '../../fleet/log/note-key.ts';
 import { parseLogTrust } from '../../fleet/log/policy.ts';
 import { formatProof, type LogProof, parseProof } from '../../fleet/log/proof.ts';
-import { leafHash, makeConsistencyProof } from '../../fleet/log/tree.ts';
+import { leafHash, makeConsistencyProof, type TreeHash } from '../../fleet/log/tree.ts';
 import { type CheckCode, checkCodes } from '../../fleet/verify/check-codes.ts';
 import { encodePublished, parsePublished } from '../../fleet/verify/published-bundle.ts';
 import { utf8 } from '../../primitives/bytes.ts';
@@ -88,7 +88,7 @@ describe('what was tampered with fails, in the step that it breaks', () => {
     ['The two signatures 2', 'the bundle’s headers', replace('validation-bundle.txt', 'Content-Type', 'Content-Tope')],
     ['The statement 1', 'its form', replace('statement.json', '{"epoch"', '{ "epoch"')],
     ['The statement 1', 'its threshold', replace('statement.json', '"threshold":2', '"threshold":1')],
-    ['The statement 2', 'its previous statement', replace('previous.json', '"threshold":2', '"threshold":3')],
+    ['The statement 3', 'its previous statement', replace('previous.json', '"threshold":2', '"threshold":3')],
     ['The evidence 1', 'the manifest', replace('manifest.json', /"plan.yaml":"./, '"plan.yaml":"x')],
     ['The evidence 1', 'a file', replace('tokens/replica-1.json', 'SoftHSM', 'HardHSM')],
     ['The evidence 2', 'one file more', (directory) => writeFileSync(join(directory, 'note.txt'), 'trust me')],
@@ -109,10 +109,18 @@ describe('what was tampered with fails, in the step that it breaks', () => {
     ['The participants 1', 'a signature that is not there', (directory) => rmSync(join(directory, 'participants/custodian-1.sig'))],
     ['The participants 1', 'a role in the plan', replace('plan.yaml', 'role: auditor', 'role: observer')],
     ['The log 1', 'the statement', replace('statement.json', '"threshold":2', '"threshold":3')],
-    ['The log 1', 'the index', replace('log-proof.txt', 'index 1', 'index 0')],
-    ['The log 2', 'the checkpoint', replace('log-proof.txt', '\n2\n', '\n3\n')],
+    ['The log 1', 'the index', replace('log-proof.txt', 'index 2', 'index 0')],
+    ['The log 1', 'what was put in force', replace('in-force.txt', /\n[\w+/]{11}/, another)],
+    ['The log 2', 'the checkpoint', replace('log-proof.txt', '\n4\n', '\n3\n')],
+    ['The log 2', 'a line of the checkpoint', replace('in-force-proof.txt', 'in-force/v1 demo 2', 'in-force/v1 demo 1')],
     ['The log 2', 'a cosignature', replace('log-proof.txt', /second\.example\/witness .{31}/, another)],
     ['The log 2', 'a cosigner’s line', replace('log-proof.txt', /\n[^\n]*second\.example\/witness .*/, '')],
+    ['The log 3', 'a newer epoch', replace('log-proof.txt', 'in-force/v1 demo 2', 'in-force/v1 demo 3')],
+    ['The log 4', 'what was put in force', replace('in-force.txt', /\n[\w+/]{11}/, another)],
+    ['The log 4', 'the statement', replace('statement.json', '"threshold":2', '"threshold":3')],
+    ['The log 4', 'a checkpoint that does not name it', replace('in-force-proof.txt', 'in-force/v1 demo 2', 'in-force/v1 demo 1')],
+    ['The log 4', 'a checkpoint that names a later time', replace('in-force-proof.txt', /demo 2 20/, 'demo 2 21')],
+    ['The log 4', 'a checkpoint without a line', replace('in-force-proof.txt', /\nbackup-key-vault.*/, '')],
     ['The software 1', 'its digest', replace('software.json', 'sha256:', 'sha256:0')],
   ])('%s: %s', (name, _what, tamper) => {
     const directory = mkdtempSync(join(scratch, 'evidence-'));
@@ -130,11 +138,10 @@ test.skipIf(Number(major) < 3 || (major === '3' && Number(minor) < 5))(
   () => {
     const directory = mkdtempSync(join(scratch, 'ml-dsa-'));
     const [log, mlDsa] = [softKey('log.example/a'), softMlDsaKey('witness.example/w')];
+    const note = (cosigners: readonly SoftCosigner[]) =>
+      softCheckpoint(log, [leafHash(utf8('entry'))], Date.now(), cosigners, ['a line that it does not sign']);
     const write = (cosigners: readonly SoftCosigner[]) =>
-      writeFileSync(
-        join(directory, 'log-proof.txt'),
-        formatProof({ index: 0, hashes: [], note: softCheckpoint(log, [leafHash(utf8('entry'))], Date.now(), cosigners) }),
-      );
+      writeFileSync(join(directory, 'log-proof.txt'), formatProof({ index: 0, hashes: [], note: note(cosigners) }));
     writeFileSync(join(directory, 'log-policy.txt'), softPolicy(log, [mlDsa], 1));
     write([mlDsa]);
     const { status, stdout, stderr } = audit('The log 2', directory, directory);
@@ -149,22 +156,26 @@ test.skipIf(Number(major) < 3 || (major === '3' && Number(minor) < 5))(
   },
 );
 
-test('Go’s own libraries accept checkpoint, inclusion and consistency of the log', () => {
+test('Go’s own libraries accept checkpoint, inclusion and consistency of the log', async () => {
   const judge = join(scratch, 'judge');
   execFileSync('go', ['build', '-o', judge, join(packageRoot, 'test/trust/log-judge/main.go')], {
     env: { ...process.env, GOPATH: '/usr/share/gocode', GO111MODULE: 'off', GOFLAGS: '' },
   });
   const read = (...names: string[]) => readFileSync(join(demo, ...names));
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
-  const leaves = [1, 2].map((epoch) => leafHash(read(`epoch-${epoch}`, 'statement.json')));
   const [first, second] = [1, 2].map((epoch) => parseProof(read(`epoch-${epoch}`, 'log-proof.txt'))) as [LogProof, LogProof];
   const { logKey, cosigners } = parseLogTrust(read('anchors/log-policy.txt'));
+  const leaves = await readLeafHashes(join(demo, 'witness/public'), second.checkpoint.size);
   const document = {
     Vkey: formatNoteKey(logKey),
     Checkpoint: read('witness/public/checkpoint').toString(),
     Inclusions: [{ Index: second.index, Entry: base64(read('epoch-2/statement.json')), Proof: second.hashes.map(base64) }],
     Consistency: [
-      { OldSize: first.checkpoint.size, OldRoot: base64(first.checkpoint.root), Proof: makeConsistencyProof(1, leaves).map(base64) },
+      {
+        OldSize: first.checkpoint.size,
+        OldRoot: base64(first.checkpoint.root),
+        Proof: makeConsistencyProof(2, leaves as TreeHash[]).map(base64),
+      },
     ],
     Cosigners: [logKey, ...cosigners].map(({ name, publicKey }) => ({ Name: name, PublicKey: base64(publicKey) })),
   };
@@ -181,12 +192,12 @@ test('an app that trusts the demo’s witness goes from its first epoch to its s
     operatorCa: text('anchors/operator-ca.pem'),
     witnessCa: text('anchors/witness-ca.pem'),
     logPolicy: text('anchors/log-policy.txt'),
-    ...{ epochLeast: 1, checkpointAgeMost: 3600 * 1000, memory: new SoftMemory() },
+    ...{ epochLeast: 1, operatorsLeast: 1, checkpointAgeMost: 3600 * 1000, memory: new SoftMemory() },
   });
   for (const epoch of [1, 2]) {
     const of = (name: string) => read(`epoch-${epoch}/${name}`);
     const [statement, smime, logProof] = [of('statement.json'), of('validation-bundle.txt'), of('log-proof.txt')];
-    const leafHashes = await readLeafHashes(join(demo, 'witness/public'), epoch);
+    const leafHashes = await readLeafHashes(join(demo, 'witness/public'), parseProof(logProof).checkpoint.size);
     const published = create(PublishedBundleSchema, { smime, logProof, leafHashes });
     const { consistencyFrom, ...bundle } = parsePublished(encodePublished(published), statement);
     const ask = async (treeSize: number) => ({

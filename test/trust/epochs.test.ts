@@ -139,6 +139,13 @@ test('a fleet that goes back to epoch 1 is refused by whoever saw epoch 2', asyn
   expect(memory.remembered).toMatchObject({ epochLeast: 2 });
 });
 
+test('and by whoever saw nothing, once epoch 2 is in force', async () => {
+  await untilTrusted();
+  notary.enforce(second, Date.now(), Date.now());
+  publishBundle(fleet, notary, first.bytes);
+  await untilRefused('statement-superseded');
+});
+
 test('a replica whose token is not the one in the statement does not start', async () => {
   const replica = fleet.replica(2);
   await replica.process.stop();

@@ -47,7 +47,9 @@ afterAll(() => rmSync(directory, { recursive: true }));
 /** A log of several epochs, as a witness publishes it, and every proof about it. */
 async function publish(): Promise<Given> {
   const clock = new StandingClock();
-  const log = new PublishedLog(join(directory, 'log'), NAME, softSigner(NAME));
+  const log = new PublishedLog(join(directory, 'log'), NAME, softSigner(NAME), () => [
+    'backup-key-vault/in-force/v1 test 1 2026-01-01T00:00:00Z 1',
+  ]);
   log.make(clock.now());
   const judgement = { verifyEvidence: () => {}, signBundle: () => '' };
   const statements: Statement[] = [];

@@ -57,16 +57,32 @@ beforeAll(async () => {
   notary = await SoftNotary.create(Date.now());
   second = await succeed(old.statement, fresh);
   notary.append(old.statement.bytes, second.bytes);
-  publishBundle(old, notary, old.statement.bytes); // first: whoever saw the new fleet's checkpoint takes no smaller one
-  publishBundle(fresh, notary, second.bytes);
+  publishBoth();
   await untilPasses(() => enrolAtOld('alice'));
-  for (const recordId of ['bob', 'carol']) await enrolAtOld(recordId);
+  for (const recordId of ['bob', 'carol', 'frank']) await enrolAtOld(recordId);
   await enrolAtOld('dave', 2);
+  notary.enforce(second, Date.now(), Date.now());
+  publishBoth();
 });
+
+/** The old fleet's first: whoever saw the new fleet's checkpoint takes no smaller one. */
+function publishBoth(): void {
+  publishBundle(old, notary, old.statement.bytes);
+  publishBundle(fresh, notary, second.bytes);
+}
 
 afterAll(async () => {
   await fresh?.stop();
   await old?.stop();
+});
+
+test('a device that knows the old fleet alone refuses it once the new one is in force', async () => {
+  await untilPasses(() =>
+    expect(device({ knows: 'old' }).describe('alice')).rejects.toMatchObject({
+      code: 'FLEET_UNTRUSTED',
+      details: { check: 'statement-superseded' },
+    }),
+  );
 });
 
 test('a recovery moves the record to the new fleet', async () => {
@@ -76,7 +92,7 @@ test('a recovery moves the record to the new fleet', async () => {
   expect(await stateAt(old, 'alice')).toBe(RecordState.ERASED);
   expect(await stateAt(fresh, 'alice')).toBe(RecordState.LIVE);
   expect((await device().recover({ recordId: 'alice', code: CODE })).backupKey.expose()).toEqual(keys.get('alice')?.expose());
-  expect(memory.remembered).toMatchObject({ epochLeast: 2, checkpoint: { size: 2 } });
+  expect(memory.remembered).toMatchObject({ epochLeast: 2, checkpoint: { size: 3 } });
 });
 
 test('so does an enrolment by a device that holds the backup key', async () => {
@@ -104,7 +120,6 @@ test('a move that stops between enrolment and erasure is finished by the next re
 });
 
 test('a record that somebody else enrolled at the new fleet first keeps nobody from theirs, and gives its place back', async () => {
-  await enrolAtOld('frank');
   const { fleet, tenant } = old.client;
   const policy = { limit: 5, coolDownMs: 0 };
   const squatter = { recordId: 'frank', code: WRONG, backupKey: new SecretBytes(randomBytes(32)), policy };

@@ -10,7 +10,7 @@ import { encodeCanonical, hexHash } from '../../fleet/verify/files.ts';
 import { hashWords } from '../../fleet/verify/words.ts';
 import { toHex, utf8 } from '../../primitives/bytes.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
-import { DAY, type SoftEvidence, type SoftWorld, softEvidence, softWorld } from './soft-evidence.ts';
+import { DAY, proofOf, type SoftEvidence, type SoftWorld, softEnforced, softEvidence, softWorld } from './soft-evidence.ts';
 
 // The page in a browser, as a visitor sees it. Screenshots stay in build/screenshots/.
 
@@ -24,6 +24,7 @@ beforeAll(async () => {
   mkdirSync(screenshots, { recursive: true });
   world = await softWorld();
   first = await softEvidence(world, { exceptions: ['The camera was off for a minute, between 10:02 and 10:03.'] });
+  first = softEnforced(world, first);
   second = await softEvidence(world, { plan: { epoch: 2, previous: `${first.directory}/statement.json` } });
   browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
 });
@@ -74,6 +75,8 @@ describe('good evidence', () => {
     const { page, complaints, requests, shoot } = await visit(first.files, name, look);
     expect(await verdictOf(page)).toBe('consistent');
     expect(await failing(page)).toEqual([]);
+    for (const check of ['newest', 'operators', 'put-in-force', 'in-force-logged'])
+      expect(await page.locator(`[data-check="${check}"]`).getAttribute('data-state'), check).toBe('good');
     expect(await page.locator('[data-state="good"]').count()).toBeGreaterThan(22);
     expect(await page.locator('#statement-hash').textContent()).toContain(toHex(first.statement.hash));
     expect((await page.locator('#statement-hash .words li').allTextContents()).join(' ')).toBe(hashWords(first.statement.hash));
@@ -93,7 +96,7 @@ describe('good evidence', () => {
       page.locator('#bundle').setInputFiles({ name, mimeType: 'text/plain', buffer: Buffer.from(bytes) });
     await drop('validation-bundle.txt', first.files.get('validation-bundle.txt') as Uint8Array);
     await page.waitForSelector('[data-comparison="same"]');
-    expect(await page.locator('tr.same').count()).toBe(16);
+    expect(await page.locator('tr.same').count()).toBe(19);
     await shoot();
     await drop('validation-bundle.txt', second.files.get('validation-bundle.txt') as Uint8Array);
     await page.waitForSelector('[data-comparison="differs"]');
@@ -121,6 +124,9 @@ describe('tampering is shown red, with its reason', () => {
   const change = (name: string, from: string, to: string) => (files: Files) =>
     files.set(name, utf8(new TextDecoder().decode(files.get(name)).replace(from, to)));
   const json = (files: Files, name: string) => JSON.parse(new TextDecoder().decode(files.get(name)));
+
+  /** The line of a checkpoint. */
+  const named = (epoch: number) => `backup-key-vault/in-force/v1 west ${epoch} 2026-01-01T00:00:00Z 1`;
 
   /** The point with the other y: a key that is well formed, and another. */
   const otherKey = (files: Files) => {
@@ -160,6 +166,9 @@ describe('tampering is shown red, with its reason', () => {
     ['stray-file', 'manifest-mismatch', (files) => files.set('note.txt', utf8('<img src=x onerror=alert(1)>'))],
     ['markup', 'statement-malformed', change('statement.json', '"fleet":"west"', '"fleet":"<b>west</b>"')],
     ['expired', 'certificate-expired', () => {}, { now: Date.now() + 400 * DAY }],
+    ['superseded', 'statement-superseded', (files) => files.set('log-proof.txt', proofOf(world, 0, { extensions: [named(2)] }))],
+    ['not-named', 'newest-mismatch', (files) => files.set('log-proof.txt', proofOf(world, 0, { extensions: [] }))],
+    ['not-the-operator', 'bundle-malformed', (files) => files.set('in-force.txt', utf8('in force'))],
   ])('%s', async (name, code, tamper, look) => {
     const files = new Map(first.files);
     tamper(files);
@@ -168,7 +177,7 @@ describe('tampering is shown red, with its reason', () => {
     expect(await failing(page)).toContain(code);
     const reason = await page.locator(`[data-code="${code}"] .detail`).first().textContent();
     expect(reason).toMatch(/^\w.{20,}\[/s);
-    expect(await page.locator('h1').textContent()).toMatch(name === 'expired' ? /has run out$/ : /does not hold$/);
+    expect(await page.locator('h1').textContent()).toMatch(['expired', 'superseded'].includes(name) ? /has run out$/ : /does not hold$/);
     expect({ complaints, requests: requests.length }).toEqual({ complaints: [], requests: 1 });
     await shoot();
     await page.close();

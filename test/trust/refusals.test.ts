@@ -1,10 +1,14 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { complete } from '../../fleet/ceremony/complete.ts';
+import { enforceEpoch } from '../../fleet/ceremony/enforce.ts';
 import { readEvidence } from '../../fleet/ceremony/read-evidence.ts';
 import { parseLogTrust } from '../../fleet/log/policy.ts';
 import { leafHash, makeConsistencyProof, treeHash } from '../../fleet/log/tree.ts';
 import { validityFrom } from '../../fleet/produce/authority.ts';
 import { bundleSignerSubject } from '../../fleet/produce/certificates.ts';
 import { countersign, signSmime, toDer } from '../../fleet/produce/cms.ts';
+import { signInForce } from '../../fleet/produce/in-force.ts';
 import type { TokenReading } from '../../fleet/produce/token-reading.ts';
 import type { Anchors } from '../../fleet/verify/anchors.ts';
 import { type Bundle, type BundlePolicy, checkBundle, verifyBundle } from '../../fleet/verify/bundle.ts';
@@ -19,7 +23,18 @@ import { isVaultError } from '../../primitives/errors.ts';
 import { encodeStatement, type Statement, type StatementDocument } from '../../protocol/statement.ts';
 import { softKey, softPolicy } from '../harness/test-log.ts';
 import { makeParty } from './parties.ts';
-import { DAY, planDocument, proofOf, type SoftEvidence, type SoftWorld, softCeremony, softEvidence, softWorld } from './soft-evidence.ts';
+import {
+  DAY,
+  planDocument,
+  proofOf,
+  type SoftEvidence,
+  type SoftWorld,
+  softCeremony,
+  softEnforced,
+  softEvidence,
+  softWorld,
+  writeFiles,
+} from './soft-evidence.ts';
 
 // Each refusal has a code and a sentence of its own.
 
@@ -33,7 +48,8 @@ beforeAll(async () => {
   first = await softEvidence(world);
   second = await softEvidence(world, next(first.statement, first.directory));
   const { authorities } = world.policy.anchors as Anchors;
-  policy = { authorities, log: { ...logTrust(2), checkpointAgeMost: 7 * DAY }, epochLeast: 1, remembered: undefined };
+  const log = { ...logTrust(2), checkpointAgeMost: 7 * DAY };
+  policy = { authorities, log, epochLeast: 1, operatorsLeast: 1, draining: false, remembered: undefined };
 });
 
 afterAll(() => world.remove());
@@ -100,6 +116,7 @@ describe('a bundle', () => {
       },
     ],
     ['older epoch', 'statement-older', () => ({ policy: { epochLeast: 2 } })],
+    ['fewer operators than demanded', 'operators-few', () => ({ policy: { operatorsLeast: 2 } })],
     [
       'not in force yet',
       'statement-not-in-force',
@@ -373,6 +390,15 @@ describe('evidence', () => {
       (files) => {
         const text = new TextDecoder().decode(files.get('plan.yaml'));
         files.set('plan.yaml', utf8(text.replace('store_incarnation: 1', 'store_incarnation: 2')));
+        refit(files);
+      },
+    ],
+    [
+      'another operator in the plan',
+      'plan-mismatch',
+      (files) => {
+        const text = new TextDecoder().decode(files.get('plan.yaml'));
+        files.set('plan.yaml', utf8(text.replace('- name: replica-2', '- name: replica-2\n    operator: east')));
         refit(files);
       },
     ],
@@ -698,6 +724,125 @@ describe('evidence', () => {
 
 /** The point with the other y. */
 const negated = (key: string) => `${key.startsWith('02') ? '03' : '02'}${key.slice(2)}`;
+
+describe('an epoch that is put in force', () => {
+  let alone: SoftWorld;
+  let made: SoftEvidence;
+  let enforced: SoftEvidence;
+
+  beforeAll(async () => {
+    alone = await softWorld();
+    made = await softEvidence(alone);
+    enforced = softEnforced(alone, made);
+  });
+
+  afterAll(() => alone.remove());
+
+  type Files = Map<string, Uint8Array>;
+  const judge = (files: Files) => verifyEvidence(files, alone.policy, alone.now);
+  const failing = (files: Files) => judge(files).checks.flatMap(({ name, code }) => (code ? [[name, code]] : []));
+  const signed = (statement: Pick<Statement, 'fleet' | 'epoch' | 'hash'>, by = alone.operator) =>
+    utf8(signInForce(statement, alone.now, by.signer, alone.now));
+  const NEWEST = 'backup-key-vault/in-force/v1 west';
+
+  test('is in the evidence, and its page', () => {
+    const { checks, verdict } = judge(enforced.files);
+    expect(verdict).toBe('trusted');
+    expect(checks.map(({ name }) => name)).toEqual(expect.arrayContaining(['newest', 'put-in-force', 'in-force-logged']));
+    expect(checks).toHaveLength(judge(made.files).checks.length + 2);
+    expect(new TextDecoder().decode(enforced.files.get('index.html'))).toContain('in-force.txt');
+  });
+
+  test.each<[string, string, CheckCode, (files: Files) => unknown]>([
+    ['by a stranger', 'put-in-force', 'certificate-untrusted', (files) => files.set('in-force.txt', signed(made.statement, alone.witness))],
+    [
+      'for another statement',
+      'put-in-force',
+      'in-force-refused',
+      (files) => files.set('in-force.txt', signed({ fleet: 'west', epoch: 1, hash: leafHash(utf8('another')) })),
+    ],
+    [
+      'for another epoch',
+      'put-in-force',
+      'in-force-refused',
+      (files) => files.set('in-force.txt', signed({ fleet: 'west', epoch: 2, hash: made.statement.hash })),
+    ],
+    ['without what was signed', 'put-in-force', 'evidence-incomplete', (files) => files.delete('in-force.txt')],
+    ['without proof', 'in-force-logged', 'evidence-incomplete', (files) => files.delete('in-force-proof.txt')],
+    [
+      'with the proof of another entry',
+      'in-force-logged',
+      'inclusion-proof',
+      (files) => files.set('in-force-proof.txt', proofOf(alone, 0)),
+    ],
+    ['with no proof', 'in-force-logged', 'proof-malformed', (files) => files.set('in-force-proof.txt', utf8('proof'))],
+    [
+      'with a stale proof',
+      'in-force-logged',
+      'checkpoint-stale',
+      (files) => files.set('in-force-proof.txt', proofOf(alone, 1, { at: alone.now - 31 * DAY })),
+    ],
+    [
+      'by a checkpoint that does not name it',
+      'in-force-logged',
+      'newest-mismatch',
+      (files) => files.set('in-force-proof.txt', proofOf(alone, 1, { extensions: [] })),
+    ],
+    [
+      'by a checkpoint that names a later time',
+      'in-force-logged',
+      'newest-mismatch',
+      (files) => files.set('in-force-proof.txt', proofOf(alone, 1, { extensions: [`${NEWEST} 1 2099-01-01T00:00:00Z 1`] })),
+    ],
+    [
+      'which the statement’s own checkpoint does not name',
+      'in-force-logged',
+      'newest-mismatch',
+      (files) => files.set('log-proof.txt', proofOf(alone, 0, { extensions: [] })),
+    ],
+    [
+      'with a line that is none',
+      'newest',
+      'checkpoint-malformed',
+      (files) => files.set('log-proof.txt', proofOf(alone, 0, { extensions: [`${NEWEST} 1 soon 1`] })),
+    ],
+    [
+      'and replaced since',
+      'newest',
+      'statement-superseded',
+      (files) => files.set('log-proof.txt', proofOf(alone, 0, { extensions: [`${NEWEST} 2 2026-01-01T00:00:00Z 1`] })),
+    ],
+  ])('is refused: %s', (_what, name, code, change) => {
+    const files: Files = new Map(enforced.files);
+    change(files);
+    expect(failing(files)).toContainEqual([name, code]);
+  });
+
+  test('is shown by a checkpoint from before it, and by one that names a newer epoch whose time has not come', () => {
+    const shown = (proof: Uint8Array) => judge(new Map([...enforced.files, ['log-proof.txt', proof]])).verdict;
+    expect(shown(proofOf(alone, 0, { entries: alone.entries.slice(0, 1) }))).toBe('trusted');
+    expect(shown(proofOf(alone, 0, { extensions: [`${NEWEST} 2 2099-01-01T00:00:00Z 1`] }))).toBe('trusted');
+  });
+
+  test('is neither signed nor written where the evidence does not hold, or the key is not the operator’s', () => {
+    const { directory } = made;
+    const strict = { checkpointAgeMost: DAY, operatorsLeast: 1, now: alone.now, anchors: alone.anchors };
+    const sign = (changes: Partial<Parameters<typeof enforceEpoch>[0]>) =>
+      enforceEpoch({ ...strict, directory, refuseOlderFrom: alone.now, operator: alone.operator.signer, ...changes });
+    expectRefusal('certificate-untrusted', () => sign({ operator: alone.witness.signer }));
+    const fewer = proofOf(alone, 0, { cosigners: alone.cosigners.slice(1) });
+    const sparse = writeFiles(join(alone.directory, 'sparse'), new Map([...readEvidence(directory), ['log-proof.txt', fewer]]));
+    expect(sign({ directory: sparse }).statement.epoch).toBe(1);
+    const both = new Map([...alone.anchors, ['log-policy.txt', utf8(softPolicy(alone.log, alone.cosigners, 2))]]);
+    expectRefusal('cosignatures-few', () => sign({ directory: sparse, anchors: both }));
+    const before = readEvidence(directory);
+    const [inForceProof, logProof] = [before.get('in-force-proof.txt'), before.get('log-proof.txt')] as [Uint8Array, Uint8Array];
+    expectRefusal('certificate-untrusted', () =>
+      complete({ ...strict, directory, template: '', inForce: signed(made.statement, alone.witness), inForceProof, logProof }),
+    );
+    expect(readEvidence(directory)).toEqual(before);
+  });
+});
 
 test('every code has a sentence of its own', () => {
   expect(new Set(Object.values(checkCodes)).size).toBe(Object.keys(checkCodes).length);

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { p256 } from '@noble/curves/nist.js';
 import { stringify } from 'yaml';
+import { complete } from '../../fleet/ceremony/complete.ts';
+import { enforceEpoch } from '../../fleet/ceremony/enforce.ts';
 import { holdCeremony } from '../../fleet/ceremony/hold.ts';
 import { loadPlan } from '../../fleet/ceremony/load-plan.ts';
 import { participate } from '../../fleet/ceremony/participate.ts';
@@ -18,9 +20,10 @@ import { readAnchors } from '../../fleet/verify/anchors.ts';
 import type { EvidencePolicy } from '../../fleet/verify/evidence.ts';
 import type { EvidenceFiles } from '../../fleet/verify/files.ts';
 import type { CeremonyPlan } from '../../fleet/verify/plan.ts';
-import { toHex, utf8 } from '../../primitives/bytes.ts';
+import { constantTimeEqual, toHex, utf8 } from '../../primitives/bytes.ts';
 import { keyRules } from '../../protocol/key-rules.ts';
 import type { Statement } from '../../protocol/statement.ts';
+import { newestLinesOf } from '../harness/soft-notary.ts';
 import { type SoftCosigner, type SoftKey, softCheckpoint, softKey, softMlDsaKey, softPolicy } from '../harness/test-log.ts';
 import { makeParty, type Party, softSigner } from './parties.ts';
 
@@ -59,7 +62,7 @@ export async function softWorld(now = Date.now()): Promise<SoftWorld> {
     ...{ now, operator, witness, log, cosigners, anchors, directory },
     participants: new Map(['operator', 'custodian-1', 'custodian-2', 'witness'].map((name) => [name, softSigner()])),
     entries: [],
-    policy: { anchors: readAnchors(anchors, ''), checkpointAgeMost: 30 * DAY },
+    policy: { anchors: readAnchors(anchors, ''), checkpointAgeMost: 30 * DAY, operatorsLeast: 1 },
     remove: () => rmSync(directory, { recursive: true }),
   };
 }
@@ -102,11 +105,30 @@ export async function softEvidence(world: SoftWorld, variation: Variation = {}):
   const { directory, statement } = await softCeremony(world, variation);
   world.entries.push(statement.bytes);
   seal({
-    ...{ directory, template: TEMPLATE, now: world.now, checkpointAgeMost: DAY },
+    ...{ directory, template: TEMPLATE, now: world.now, checkpointAgeMost: DAY, operatorsLeast: 1 },
     witnessed: signSmime(statement.bytes, world.witness.signer, world.now),
     logProof: proofOf(world, world.entries.length - 1),
     operator: world.operator.signer,
     anchors: world.anchors,
+  });
+  return { directory, statement, files: new Map(readEvidence(directory)) };
+}
+
+/** Puts a sealed statement in force, logs that and completes the evidence. */
+export function softEnforced(world: SoftWorld, { directory, statement }: SoftEvidence, refuseOlderFrom = world.now): SoftEvidence {
+  const strictness = { now: world.now, checkpointAgeMost: DAY, operatorsLeast: 1 };
+  const { signed } = enforceEpoch({
+    ...{ directory, refuseOlderFrom, ...strictness },
+    operator: world.operator.signer,
+    anchors: world.anchors,
+  });
+  const inForce = utf8(signed);
+  world.entries.push(inForce);
+  const index = world.entries.findIndex((entry) => constantTimeEqual(entry, statement.bytes));
+  complete({
+    ...{ directory, template: TEMPLATE, anchors: world.anchors, ...strictness, inForce },
+    inForceProof: proofOf(world, world.entries.length - 1),
+    logProof: proofOf(world, index),
   });
   return { directory, statement, files: new Map(readEvidence(directory)) };
 }
@@ -116,12 +138,19 @@ export interface ProofChanges {
   readonly cosigners?: readonly SoftCosigner[];
   readonly log?: SoftKey;
   readonly entries?: readonly Uint8Array[];
+  /** Lines of the checkpoint that do not follow from the entries. */
+  readonly extensions?: readonly string[];
 }
 
 export function proofOf(world: SoftWorld, index: number, changes: ProofChanges = {}): Uint8Array {
   const { at = world.now, cosigners = world.cosigners, log = world.log, entries = world.entries } = changes;
+  const { extensions = newestLinesOf(entries) } = changes;
   const leaves = entries.map(leafHash);
-  return formatProof({ index, hashes: makeInclusionProof(index, leaves), note: softCheckpoint(log, leaves, at, cosigners) });
+  return formatProof({
+    index,
+    hashes: makeInclusionProof(index, leaves),
+    note: softCheckpoint(log, leaves, at, cosigners, extensions),
+  });
 }
 
 export function planDocument(world: Pick<SoftWorld, 'now' | 'participants'>): CeremonyPlan {

@@ -7,6 +7,7 @@ import { exitCodes } from '../../cli/exit-codes.ts';
 import { run as runBkvctl } from '../../cli/program.ts';
 import { makeSoftHsmDirectory } from '../../daemon/token/softhsm-directory.ts';
 import { parseProof, provesEntry } from '../../fleet/log/proof.ts';
+import { signInForce } from '../../fleet/produce/in-force.ts';
 import { hexHash } from '../../fleet/verify/files.ts';
 import { toHex, utf8 } from '../../primitives/bytes.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
@@ -138,6 +139,55 @@ describe('submit', () => {
       document: { error: { check: 'statement-older' } },
     });
     expect(existsSync(at('refused'))).toBe(false);
+  });
+});
+
+describe('enforce', () => {
+  const authority = () => {
+    writeFileSync(at('operator-ca.pem'), world.anchors.get('operator-ca.pem') as Uint8Array);
+    const config = readFileSync(at(`${dir}/witness.yaml`), 'utf8');
+    writeFileSync(
+      at(`${dir}/witness.yaml`),
+      config.replace('operators: []\n', 'operators:\n  - fleet: west\n    ca: ../operator-ca.pem\n'),
+    );
+  };
+  const checkpoint = () => readFileSync(at(`${dir}/public/checkpoint`), 'utf8');
+
+  test('logs what the operator signed, and names the epoch from then on', async () => {
+    authority();
+    const held = await softCeremony(world);
+    await submit(dir, held, 'out');
+    expect(checkpoint()).not.toContain('in-force');
+    const now = Date.now();
+    writeFileSync(at('in-force.txt'), signInForce(held.statement, now, world.operator.signer, now));
+    expect(await witness(dir, 'enforce', at('in-force.txt'), '--out', at('enforced'))).toMatchObject({
+      code: exitCodes.OK,
+      document: { fleet: 'west', epoch: 1, index: 1, new: true, size: 2 },
+    });
+    const line = `\nbackup-key-vault/in-force/v1 west 1 ${new Date(now).toISOString().slice(0, 19)}Z 1\n`;
+    for (const [name, entry] of [
+      ['in-force-proof.txt', readFileSync(at('in-force.txt'))],
+      ['log-proof.txt', held.statement.bytes],
+    ] as const) {
+      const proof = parseProof(readFileSync(at(`enforced/${name}`)));
+      expect(provesEntry(proof, entry)).toBe(true);
+      expect(proof.note.text).toContain(line);
+    }
+    expect((await witness(dir, 'refresh')).code).toBe(exitCodes.OK);
+    expect(checkpoint()).toContain(line);
+  });
+
+  test('takes nothing from whom it does not know', async () => {
+    const held = await softCeremony(world);
+    await submit(dir, held, 'out');
+    writeFileSync(at('in-force.txt'), signInForce(held.statement, Date.now(), world.operator.signer, Date.now()));
+    const unknown = { code: exitCodes.UNTRUSTED, document: { error: { check: 'certificate-untrusted' } } };
+    expect(await witness(dir, 'enforce', at('in-force.txt'), '--out', at('refused'))).toMatchObject(unknown);
+    authority();
+    writeFileSync(at('in-force.txt'), signInForce(held.statement, Date.now(), world.witness.signer, Date.now()));
+    expect(await witness(dir, 'enforce', at('in-force.txt'), '--out', at('refused'))).toMatchObject(unknown);
+    expect(existsSync(at('refused'))).toBe(false);
+    expect(readdirSync(at(`${dir}/entries`))).toHaveLength(1);
   });
 });
 

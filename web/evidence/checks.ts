@@ -8,9 +8,9 @@ const parts: readonly { readonly title: string; readonly names: readonly string[
   { title: 'The hardware', names: ['token-keys', 'tokens', 'attributes'] },
   {
     title: 'The signatures',
-    names: ['anchors', 'signed', 'layers', 'operator', 'witness', 'signed-statement', 'in-force', 'epoch', 'same-statement'],
+    names: ['anchors', 'signed', 'layers', 'operator', 'witness', 'signed-statement', 'in-force', 'operators', 'epoch', 'same-statement'],
   },
-  { title: 'The public log', names: ['log-proof', 'checkpoint', 'inclusion', 'history'] },
+  { title: 'The public log', names: ['log-proof', 'checkpoint', 'newest', 'inclusion', 'history', 'put-in-force', 'in-force-logged'] },
 ];
 
 export function renderChecks(checks: readonly Check[]): HTMLElement {

@@ -54,6 +54,7 @@ function rowsOf(here: Statement, there: Statement): Row[] {
     row('Epoch', here, there, ({ epoch }) => String(epoch)),
     row('Needed of all', here, there, ({ threshold, replicas: all }) => `${threshold} of ${all.length}`),
     ...Array.from({ length: replicas }, (_, i) => [
+      row(`Replica ${i + 1}: operator`, here, there, ({ document }) => document.replicas[i]?.operator),
       row(`Replica ${i + 1}: OPRF key`, here, there, ({ document }) => document.replicas[i]?.oprf_key),
       row(`Replica ${i + 1}: release key`, here, there, ({ document }) => document.replicas[i]?.release_key),
       row(`Replica ${i + 1}: receipt key`, here, there, ({ document }) => document.replicas[i]?.receipt_key),

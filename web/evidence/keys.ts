@@ -41,9 +41,10 @@ export function renderKeys({ statement, tokens, bundle }: EvidenceReport): HTMLE
     element(
       'div',
       { class: 'columns thirds' },
-      ...statement.document.replicas.map(({ name, token, oprf_key, release_key, receipt_key }, i) =>
+      ...statement.document.replicas.map(({ name, operator, token, oprf_key, release_key, receipt_key }, i) =>
         card(
           name,
+          element('p', { class: 'meta' }, `Run by ${operator}`),
           element('p', { class: 'meta' }, `${token.manufacturer} ${token.model}, serial ${token.serial}, firmware ${token.firmware}`),
           hexList({ 'OPRF key': oprf_key, 'Release key': release_key, 'Receipt key': receipt_key }),
           tokens?.[i] && element('p', { class: 'meta' }, `The token lists ${tokens[i].mechanisms.length} mechanisms.`),

@@ -10,7 +10,7 @@ import { renderVerdict } from './verdict.ts';
 // The page as a whole. It holds the evidence, verifies it with the code that the apps and bkvctl use, and asks no network.
 
 // Evidence is a record that is read for as long as the statement is in force. Apps, which meet the log all the time, are stricter.
-const STRICTNESS = { checkpointAgeMost: 366 * 24 * 3600 * 1000 };
+const STRICTNESS = { checkpointAgeMost: 366 * 24 * 3600 * 1000, operatorsLeast: 1 };
 
 const page = document.getElementById('page') as HTMLElement;
 const files = embeddedFiles();

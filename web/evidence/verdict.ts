@@ -1,3 +1,4 @@
+import type { CheckCode } from '../../fleet/verify/check-codes.ts';
 import type { EvidenceReport } from '../../fleet/verify/evidence.ts';
 import type { Statement } from '../../protocol/statement.ts';
 import { day, element, mark } from './element.ts';
@@ -74,12 +75,13 @@ function renderFigures({ checks, participants, transcript }: EvidenceReport, { t
   return element('ul', { class: 'figures' }, ...known.map(([figure, what]) => element('li', {}, element('b', {}, String(figure)), what)));
 }
 
+/** What fails because time went on, and not because anything is wrong with the evidence. */
+const overInTime: readonly CheckCode[] = ['certificate-expired', 'checkpoint-stale', 'statement-not-in-force', 'statement-superseded'];
+
 function headline({ verdict, statement, checks }: EvidenceReport): string {
   const fleet = statement ? `“${statement.fleet}”` : 'this fleet';
   if (verdict !== 'refused') return `The keys of ${fleet} are what its operator and its witness say they are`;
-  const onlyTime = checks.every(
-    ({ code }) => code === null || ['certificate-expired', 'checkpoint-stale', 'statement-not-in-force'].includes(code),
-  );
+  const onlyTime = checks.every(({ code }) => code === null || overInTime.includes(code));
   return onlyTime ? `The evidence for ${fleet} has run out` : `The evidence for ${fleet} does not hold`;
 }
 
