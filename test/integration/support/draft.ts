@@ -65,7 +65,7 @@ export async function draftEnrolment(world: World, recordId: string, options: Dr
   const asked = { g, point: blinded.point, proofKey: proofKey(s.expose(), rid, g) };
   const { statement } = world;
   const offered = (await begin(world, { file, recordId, ...asked })).filter(({ ticket }) => among.includes(ticket?.index ?? 0));
-  const offers = offered.map((offer) => verifyOffer(offer, { statement, rid, ...asked }));
+  const offers = offered.map((offer) => verifyOffer(offer, { statement, rid, ...asked })).sort((a, b) => a.index - b.index);
   const backupKey = replaces?.backupKey ?? new SecretBytes(randomBytes(32));
   const previous = options.previous ?? replaces?.g ?? new Uint8Array(0);
   const hashed = await makeGeneration({
