@@ -1,17 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { probeReplica } from '../../fleet/replica-probe.ts';
-import type { Millis } from '../../primitives/brand.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { guardFault } from '../../protocol/guard-fault.ts';
 import { breakDisk, compileDiskShim, mendDisk } from '../fault/disk.ts';
 import type { ManagedProcess } from '../harness/managed-process.ts';
+import { PATIENCE } from '../harness/patience.ts';
 import { replicaProcess } from '../harness/replica-process.ts';
 import { type OwnFleet, startOwnFleet } from './support/own-fleet.ts';
 
 const CODE = '493817 205514';
 const INDEX = 3;
-const PATIENCE: Millis = 60_000;
 let own: OwnFleet;
 let bad: ManagedProcess;
 let guard: string;

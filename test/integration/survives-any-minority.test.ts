@@ -73,6 +73,8 @@ test('refuses, and spends nothing, without a majority of etcd; afterwards the sa
   for (const member of [first, second]) member?.pause();
   expect(await refusalOf(device.recover({ recordId: 'no-majority', code: CODE, renew: false }))).toBe('STORE_UNAVAILABLE');
   for (const member of [first, second]) member?.resume();
+  // They may take a while to elect a leader.
+  expect(await eventually(0, async () => (await device.describe('no-majority').catch(() => undefined))?.attemptsUsed)).toBe(0);
   const recovered = await device.recover({ recordId: 'no-majority', code: CODE, renew: false });
   expect(recovered.backupKey.expose()).toEqual(backupKey.expose());
   expect(recovered.attempt).toBe(1);
