@@ -10,6 +10,7 @@ import { xOf } from './x-coordinate.ts';
 export const PROTOCOL_VERSION = 1;
 export const MAX_REPLICAS = 9;
 export const MAX_ATTEMPTS = 100;
+const MAX_NUMBER = (1n << 63n) - 1n;
 const MAX_COOL_DOWN_MS = 24n * 60n * 60n * 1000n;
 export const G_LENGTH = 16;
 export const HASH_LENGTH = 32;
@@ -19,6 +20,12 @@ const PAYLOAD_LENGTH = 12 + BACKUP_KEY_LENGTH + 16; // nonce, backup key, tag
 
 /** A body whose every length and range was checked, with its hash. Whether it fits a fleet, a ticket or a record is asked elsewhere. */
 export type Body = Brand<pb.Body & { readonly policy: pb.Policy }, 'Body'>;
+
+/** Of two generations of a record, which is the later one. */
+export type Order = Pick<pb.Body, 'epoch' | 'number'>;
+
+/** After etcd was restored the epoch is a higher one: what was enrolled since then is later than all that etcd may have forgotten. */
+export const isLater = (a: Order, b: Order): boolean => a.epoch > b.epoch || (a.epoch === b.epoch && a.number > b.number);
 
 export interface HashedBody {
   readonly body: Body;
@@ -34,6 +41,7 @@ export function parseBody(body: pb.Body | undefined): HashedBody {
   exactly(G_LENGTH, body.g, 'body.g');
   exactly(32, body.ownerKey, 'body.owner_key');
   if (body.previous.length !== 0) exactly(G_LENGTH, body.previous, 'body.previous');
+  if (body.number < 1n || body.number > MAX_NUMBER) throw malformed('body.number must be 1 or more');
   exactly(PAYLOAD_LENGTH, body.payload, 'body.payload');
   parsePoint(body.proofKey, 'body.proof_key');
   // T = ±G would open what is released: its products with the release keys are in the offers.

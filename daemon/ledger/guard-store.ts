@@ -11,6 +11,7 @@ import {
   decodeDestroyed,
   decodeGeneration,
   type Generation,
+  type GrantedPoint,
   type Guarded,
 } from './guarded.ts';
 import { decodeNumber, NumberedStore, type Operation } from './numbered-store.ts';
@@ -80,19 +81,20 @@ export class GuardStore {
     await this.#store.write([...clear(rid, before, g), ...replaced, await this.#countChange(rid), putLive(generation)]);
   }
 
-  async putCounted(ridBytes: Uint8Array, attempt: number, counted: Counted, isLast: boolean): Promise<void> {
+  /** Attempts from number `first` on. */
+  async putCounted(ridBytes: Uint8Array, first: number, counted: readonly Counted[], isFull: boolean): Promise<void> {
     const rid = toHex(ridBytes);
-    await this.#store.write([putCounted(rid, attempt, counted), ...(isLast ? [putFull(rid)] : [])]);
+    await this.#store.write([...counted.map((each, i) => putCounted(rid, first + i, each)), ...(isFull ? [putFull(rid)] : [])]);
   }
 
   /** A live generation and its attempts, as others remember them, in a guard that knows nothing of the record. */
-  async restore(generation: Generation, points: readonly Uint8Array[], atMs: Millis): Promise<void> {
+  async restore(generation: Generation, points: readonly GrantedPoint[], atMs: Millis): Promise<void> {
     const rid = toHex(generation.body.rid);
     const { limit } = generation.body.policy;
     await this.#store.write([
       putLive(generation),
       await this.#countChange(rid),
-      ...points.map((pointHash, i) => putCounted(rid, i + 1, { pointHash, atMs })),
+      ...points.map((point, i) => putCounted(rid, i + 1, { ...point, atMs })),
       ...(points.length >= limit ? [putFull(rid)] : []),
     ]);
   }

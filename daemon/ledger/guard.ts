@@ -4,16 +4,34 @@ import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Policy } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import type { Signed } from '../../protocol/signature.ts';
 import type { AttemptName } from '../../protocol/transcripts.ts';
 import { coolDownEnd, coolingDown, exhausted } from './attempts.ts';
 import type { GuardStore } from './guard-store.ts';
-import { type Counted, type Destroyed, type Generation, type Guarded, heldBy } from './guarded.ts';
+import { type Counted, type Destroyed, type Generation, type GrantedPoint, type Guarded, heldBy } from './guarded.ts';
 
 const MOST_PREPARED = 8; // enrolments that were begun and never finished, for each record
 const MOST_KNOWN = 1024; // a few KB each; a recovery asks for its record five times within a second
 
-/** The number that etcd committed a generation under, if it did. */
-type CommittedAs = (generation: Generation) => Promise<bigint | undefined>;
+/** `prepared` of t holders or more, of a generation that etcd committed; undefined where it did not, or fewer did. */
+type Committed = (generation: Generation) => Promise<readonly Signed[] | undefined>;
+
+/** What pays for an attempt. */
+export interface Paid {
+  /** It names the attempt's point. */
+  readonly grant: string;
+  /** Points of earlier attempts, whose grants were verified. */
+  readonly shown: readonly GrantedPoint[];
+}
+
+/** An attempt that is counted here. */
+export interface Counting {
+  readonly generation: Generation;
+  /** |H|: attempts that are counted here, all in all. */
+  readonly used: number;
+}
+
+type ExpectMay = (guarded: Guarded, policy: Policy, now: Millis) => void;
 
 /**
  * The white list that decides whether an attempt may happen: a replica serves the generations that its guard holds, counts every
@@ -56,15 +74,15 @@ export class Guard {
     });
   }
 
-  /** Makes a prepared generation live, if `committedAs` gives its number. Returns the live generation with this g. Throws GENERATION_UNKNOWN. */
-  promote(rid: Uint8Array, g: Uint8Array, committedAs: CommittedAs): Promise<Generation> {
+  /** Makes a prepared generation live, if `committed` shows that it may be. Returns the live generation with this g. Throws GENERATION_UNKNOWN. */
+  promote(rid: Uint8Array, g: Uint8Array, committed: Committed): Promise<Generation> {
     return this.#exclusively(rid, async (guarded) => {
       if (guarded.live && constantTimeEqual(guarded.live.body.g, g)) return guarded.live;
-      const prepared = guarded.prepared.find(({ body }) => constantTimeEqual(body.g, g));
+      const own = guarded.prepared.find(({ body }) => constantTimeEqual(body.g, g));
+      if (!own) throw unknownGeneration();
+      const prepared = await committed(own);
       if (!prepared) throw unknownGeneration();
-      const number = await committedAs(prepared);
-      if (number === undefined) throw unknownGeneration();
-      const live = { ...prepared, number };
+      const live = { ...own, prepared };
       this.#known.delete(toHex(rid));
       await this.#store.replaceLive(live, guarded);
       this.#purgeLater();
@@ -73,16 +91,17 @@ export class Guard {
   }
 
   /**
-   * VOTE: durably makes `pointHash` attempt k of the live generation, or finds that it is already.
-   * Throws GENERATION_UNKNOWN, EXHAUSTED (k beyond the limit), ATTEMPT_CONFLICT, COOLING_DOWN.
+   * VOTE: durably makes a point attempt k of the live generation, or finds that it is already. Attempts before it that this guard
+   * missed are counted first, of the points in `shown`, whether it comes to a vote or not.
+   * Throws GENERATION_UNKNOWN, EXHAUSTED (k beyond the limit), ATTEMPT_CONFLICT, ATTEMPT_GAP, COOLING_DOWN.
    */
-  count(name: AttemptName, now: Millis): Promise<Generation> {
-    return this.#count(name, now, expectCooledDown);
+  count(name: AttemptName, paid: Paid, now: Millis): Promise<Counting> {
+    return this.#count(name, paid, now, expectCooledDown);
   }
 
   /** Counts an attempt for which t others voted already. They observed the cool-down; otherwise as `count`. */
-  adopt(name: AttemptName, now: Millis): Promise<Generation> {
-    return this.#count(name, now, () => {});
+  adopt(name: AttemptName, paid: Paid, now: Millis): Promise<Counting> {
+    return this.#count(name, paid, now, () => {});
   }
 
   /** The live generation, if it counted this attempt for this point. Throws GENERATION_UNKNOWN, ATTEMPT_UNKNOWN. */
@@ -104,7 +123,8 @@ export class Guard {
     const destroyed = await this.#exclusively(rid, async (guarded) => {
       if (guarded.destroyed && constantTimeEqual(guarded.destroyed.g, g)) return guarded.destroyed;
       const held = heldBy(guarded).find(({ body }) => constantTimeEqual(body.g, g));
-      const gone = { g, madeWith: held?.madeWith ?? newest };
+      const { epoch, number } = held?.body ?? guarded.destroyed ?? { epoch: 0n, number: 0n };
+      const gone = { g, madeWith: held?.madeWith ?? newest, epoch, number };
       this.#known.delete(toHex(rid));
       await this.#store.destroy(rid, gone, guarded);
       return gone;
@@ -150,20 +170,31 @@ export class Guard {
     return this.#store.close();
   }
 
-  #count(name: AttemptName, now: Millis, expectMay: (guarded: Guarded, policy: Policy, now: Millis) => void): Promise<Generation> {
+  #count(name: AttemptName, { grant, shown }: Paid, now: Millis, expectMay: ExpectMay): Promise<Counting> {
     return this.#exclusively(name.rid, async (guarded) => {
       const live = expectLive(guarded, name);
       const { policy } = live.body;
       if (name.attempt < 1 || name.attempt > policy.limit) throw exhausted(policy);
-      if (isCounted(guarded, name)) return live;
-      expectMay(guarded, policy, now);
-      const isLast = guarded.counted.size + 1 >= policy.limit;
-      const entry: Counted = { pointHash: name.pointHash, atMs: Math.floor(now) };
-      this.#known.delete(toHex(name.rid));
-      await this.#store.putCounted(name.rid, name.attempt, entry, isLast);
-      this.#known.set(toHex(name.rid), { ...guarded, counted: new Map(guarded.counted).set(name.attempt, entry) });
-      return live;
+      if (isCounted(guarded, name)) return { generation: live, used: guarded.counted.size };
+      const caughtUp = await this.#write(name, guarded, policy, missed(guarded, name, shown), now);
+      if (caughtUp.counted.size + 1 < name.attempt) throw gap(caughtUp.counted.size, name);
+      expectMay(caughtUp, policy, now);
+      const { counted } = await this.#write(name, caughtUp, policy, [{ pointHash: name.pointHash, grant }], now);
+      return { generation: live, used: counted.size };
     });
+  }
+
+  /** Counts points under the next numbers. */
+  async #write({ rid }: AttemptName, guarded: Guarded, { limit }: Policy, points: readonly GrantedPoint[], now: Millis): Promise<Guarded> {
+    if (points.length === 0) return guarded;
+    const first = guarded.counted.size + 1;
+    const entries = points.map((point): Counted => ({ ...point, atMs: Math.floor(now) }));
+    const counted = new Map([...guarded.counted, ...entries.map((entry, i): [number, Counted] => [first + i, entry])]);
+    this.#known.delete(toHex(rid));
+    await this.#store.putCounted(rid, first, entries, counted.size >= limit);
+    const after = { ...guarded, counted };
+    this.#known.set(toHex(rid), after);
+    return after;
   }
 
   /** Nobody waits for it. What fails is owed, and housekeeping makes it good. */
@@ -198,6 +229,14 @@ export function expectLive({ live }: Guarded, { g, bodyHash }: AttemptName): Gen
   return live;
 }
 
+/** Points that were shown and are not counted here, as many as are missing below the attempt: each was granted, so each uses up a number. */
+function missed({ counted }: Guarded, { attempt, pointHash }: AttemptName, shown: readonly GrantedPoint[]): GrantedPoint[] {
+  const known = new Set([...counted.values(), { pointHash }].map((each) => toHex(each.pointHash)));
+  const fresh = new Map(shown.map((point) => [toHex(point.pointHash), point]));
+  for (const name of known) fresh.delete(name);
+  return [...fresh.values()].slice(0, Math.max(0, attempt - 1 - counted.size));
+}
+
 function isCounted({ counted }: Guarded, { attempt, pointHash }: AttemptName): boolean {
   const entry = counted.get(attempt);
   if (entry && constantTimeEqual(entry.pointHash, pointHash)) return true;
@@ -213,6 +252,9 @@ function expectCooledDown({ counted }: Guarded, { limit, coolDownMs }: Policy, n
   const wait = Math.max(...[...counted.values()].map(({ atMs }) => coolDownEnd(atMs, Number(coolDownMs), now)));
   if (wait > now) throw coolingDown(wait, counted.size, limit);
 }
+
+const gap = (counted: number, { attempt }: AttemptName) =>
+  new VaultError('ATTEMPT_GAP', `This replica counted ${counted} attempts, and was not shown all of those before attempt ${attempt}.`);
 
 const conflict = (what: string) => new VaultError('ATTEMPT_CONFLICT', `${what}; an operator must reconcile etcd with the guards.`);
 

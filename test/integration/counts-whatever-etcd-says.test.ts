@@ -4,6 +4,7 @@ import { toHex } from '../../primitives/bytes.ts';
 import {
   type Attempts,
   AttemptsSchema,
+  GrantedPointSchema,
   RecordSchema,
   RecordState,
   type Record as StoredRecord,
@@ -51,7 +52,7 @@ test('no rollback of the register lets more distinct points than the limit be ev
   const record = await world.store.record(draft.rid);
   const tokens = world.watchTokens();
   const first = await registerOf(draft);
-  const filler = Array.from({ length: 10 }, (_, i) => pointTranscript(Uint8Array.of(i)).digest);
+  const filler = Array.from({ length: 10 }, (_, i) => create(GrantedPointSchema, { hash: pointTranscript(Uint8Array.of(i)).digest }));
 
   const outcomes: string[] = [];
   // However many attempts etcd pretends were made, and whatever limit, each with another code.

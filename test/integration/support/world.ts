@@ -18,7 +18,7 @@ import { type Bytes, fromHex } from '../../../primitives/bytes.ts';
 import { type Clock, systemClock } from '../../../primitives/clock.ts';
 import { VaultService } from '../../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Grant } from '../../../protocol/grant.ts';
-import { recordTranscript } from '../../../protocol/transcripts.ts';
+import { ridFor } from '../../../protocol/record-id.ts';
 import { quickHash } from '../../harness/soft-client.ts';
 import { StoreView } from '../../harness/store-view.ts';
 import type { FleetPlaces } from './counted-fleet.ts';
@@ -67,7 +67,7 @@ export class World {
   }
 
   rid(recordId: string, { fleet, tenant }: ClientFile = this.client): Bytes {
-    return recordTranscript(fleet, tenant, recordId).digest;
+    return ridFor(fleet, tenant, recordId);
   }
 
   /** What a tenant's frontend signs: anything that it likes. */
@@ -107,7 +107,14 @@ export class World {
   device(transport: VaultTransport = this.transport()): VaultClient {
     const { fleet, tenant, statement_hashes } = this.client;
     const statementHashes = statement_hashes.map((hash) => fromHex(hash, 'hash'));
-    return new VaultClient({ transport, policy: { kind: 'pinned', statementHashes }, fleet, tenant, argon2id: quickHash, clock: this.#clock });
+    return new VaultClient({
+      transport,
+      policy: { kind: 'pinned', statementHashes },
+      fleet,
+      tenant,
+      argon2id: quickHash,
+      clock: this.#clock,
+    });
   }
 
   /** What each token's keys are used on from now on. */
