@@ -263,7 +263,13 @@ async function squatUnder(copied: SecretBytes): Promise<void> {
   const keys = [copied.expose(), squatter.backupKey.expose()];
   const backupKey = Object.assign(new SecretBytes(new Uint8Array(32)), { expose: () => keys.shift() });
   const drawn = { statement, rid: rid(), g, s, blinded, argon2id: quickHash, offers, backupKey };
-  const { body, bodyHash } = await makeGeneration({ ...drawn, policy: squatter.policy, previous: new Uint8Array(0), number: 1n });
+  const { body, bodyHash } = await makeGeneration({
+    ...drawn,
+    policy: squatter.policy,
+    previous: new Uint8Array(0),
+    number: 1n,
+    ownerSigned: false,
+  });
   const tickets = offers.map(({ ticket }) => ticket);
   const name = { fleet: fresh.name, epoch: statement.epoch, rid: rid(), g };
   const tags = tickets.map(({ tag }) => tag);

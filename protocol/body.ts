@@ -1,5 +1,5 @@
 import type { Brand } from '../primitives/brand.ts';
-import { type Bytes, constantTimeEqual, exactly, fromHex } from '../primitives/bytes.ts';
+import { type Bytes, constantTimeEqual, exactly, fromHex, toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import type * as pb from '../proto/gen/backupvault/v1/record_pb.ts';
 import { refuseUnknownFields } from './message.ts';
@@ -21,11 +21,21 @@ const PAYLOAD_LENGTH = 12 + BACKUP_KEY_LENGTH + 16; // nonce, backup key, tag
 /** A body whose every length and range was checked, with its hash. Whether it fits a fleet, a ticket or a record is asked elsewhere. */
 export type Body = Brand<pb.Body & { readonly policy: pb.Policy }, 'Body'>;
 
-/** Of two generations of a record, which is the later one. */
+/** When a generation was enrolled, among those of its record. */
 export type Order = Pick<pb.Body, 'epoch' | 'number'>;
 
 /** After etcd was restored the epoch is a higher one: what was enrolled since then is later than all that etcd may have forgotten. */
 export const isLater = (a: Order, b: Order): boolean => a.epoch > b.epoch || (a.epoch === b.epoch && a.number > b.number);
+
+/**
+ * Of two generations that replace the same one, at most one came into force, and etcd alone says which. Where it lies, one guard must not go one
+ * way and the next the other: the order that they all know is that of the hashes. But only where the owner signed for both: a first enrolment
+ * is anybody's who is signed in, and must take no record away.
+ */
+export function comesAfter(a: HashedBody, b: HashedBody): boolean {
+  const isTie = a.body.epoch === b.body.epoch && a.body.number === b.body.number && a.body.ownerSigned && b.body.ownerSigned;
+  return isTie ? toHex(a.bodyHash) > toHex(b.bodyHash) : isLater(a.body, b.body);
+}
 
 export interface HashedBody {
   readonly body: Body;

@@ -216,12 +216,6 @@ describe('the order of attempts', () => {
     expect((await guard.count(attempt(live, 1, 1), paid, 0)).used).toBe(4);
   });
 
-  it('keeps what it was shown, also where it comes to no vote', async () => {
-    const live = await makeLive(generation(1, { limit: 5 }));
-    expect(await codeOf(guard.count(attempt(live, 4, 4), shown(1, 2), 0))).toBe('ATTEMPT_GAP');
-    expect(await counted()).toEqual([1, 2].map((n) => [n, n]));
-  });
-
   it('is lengthened by no point twice, nor by more points than are missing', async () => {
     const live = await makeLive(generation(1, { limit: 5 }));
     await guard.count(attempt(live, 1, 1), paid, 0);
@@ -234,11 +228,28 @@ describe('the order of attempts', () => {
     ]);
   });
 
-  it('is no way past the cool-down', async () => {
+  it('starts no cool-down with what it was only shown, and votes for that as for any other, once its own is over', async () => {
     const live = await makeLive(generation(1, { limit: 5, coolDownMs: 100n }));
-    expect(await codeOf(guard.count(attempt(live, 2, 2), shown(1), 1000))).toBe('COOLING_DOWN');
+    await guard.count(attempt(live, 2, 2), shown(1), 1000);
+    expect(await codeOf(guard.count(attempt(live, 1, 1), paid, 1050))).toBe('COOLING_DOWN');
+    await guard.count(attempt(live, 1, 1), paid, 1100);
+    expect(await codeOf(guard.count(attempt(live, 3, 3), paid, 1199))).toBe('COOLING_DOWN');
+    expect((await guard.count(attempt(live, 3, 3), paid, 1200)).used).toBe(3);
+  });
+
+  it('uses up nothing where it comes to no vote', async () => {
+    const live = await makeLive(generation(1, { limit: 5, coolDownMs: 100n }));
+    await guard.count(attempt(live, 1, 1), paid, 1000);
+    expect(await codeOf(guard.count(attempt(live, 3, 3), shown(2), 1050))).toBe('COOLING_DOWN');
+    expect(await codeOf(guard.count(attempt(live, 4, 4), shown(2), 1100))).toBe('ATTEMPT_GAP');
     expect(await counted()).toEqual([[1, 1]]);
-    await guard.count(attempt(live, 2, 2), shown(1), 1100);
+  });
+
+  it('adopts what it was only shown once t others voted, whatever its own cool-down', async () => {
+    const live = await makeLive(generation(1, { limit: 5, coolDownMs: 100n }));
+    await guard.count(attempt(live, 2, 2), shown(1), 1000);
+    await guard.adopt(attempt(live, 1, 1), paid, 1050);
+    await guard.count(attempt(live, 1, 1), paid, 1051);
   });
 
   it('survives a restart', async () => {
@@ -301,17 +312,56 @@ describe('prepared generations', () => {
     expect(await namesPrepared()).toEqual([1, 4, 5, 6, 7, 8, 9, 10]);
   });
 
-  it('go when another one is promoted, but not those that replace it', async () => {
-    for (const n of [1, 2, 3]) await guard.prepare(rid, async () => generation(n), notCommitted);
-    await guard.promote(rid, fill(1, 16), async () => signed);
-    expect(await namesPrepared()).toEqual([2]);
+  it('are never made live in place of a later one, whatever etcd shows', async () => {
+    for (const n of [1, 2]) await guard.prepare(rid, async () => generation(n), notCommitted);
+    await guard.promote(rid, fill(2, 16), async () => signed);
+    await guard.prepare(rid, async () => generation(1), notCommitted);
+    expect(await codeOf(guard.promote(rid, fill(1, 16), async () => signed))).toBe('GENERATION_UNKNOWN');
   });
 
-  it('go with what is erased, but not those that replace it', async () => {
+  it('stay while they come after what is promoted: t guards may have them, and etcd may have lied', async () => {
+    for (const n of [1, 2, 3]) await guard.prepare(rid, async () => generation(n), notCommitted);
+    await guard.promote(rid, fill(1, 16), async () => signed);
+    expect(await namesPrepared()).toEqual([2, 3]);
+  });
+
+  describe('of two that replace the same one', () => {
+    const sibling = (n: number, ownerSigned: boolean): Generation => {
+      const { body, ...rest } = generation(2);
+      return { ...rest, ...parseBody(create(BodySchema, { ...body, g: fill(n, 16), ownerSigned })) };
+    };
+    const inOrder = (ownerSigned: boolean) =>
+      [sibling(8, ownerSigned), sibling(9, ownerSigned)].sort((a, b) => (toHex(a.bodyHash) < toHex(b.bodyHash) ? -1 : 1)) as [
+        Generation,
+        Generation,
+      ];
+
+    it.each([
+      ['goes on to that of the higher hash, and never back, where the owner signed both', true],
+      ['keeps the first, where nobody did: a first enrolment takes no record away', false],
+    ])('%s', async (_, ownerSigned) => {
+      const [lower, higher] = inOrder(ownerSigned);
+      const promote = ({ body: { g } }: Generation) => codeOf(guard.promote(rid, g, async () => signed));
+      for (const each of [lower, higher]) await guard.prepare(rid, async () => each, notCommitted);
+      expect(await promote(lower)).toBe('no error');
+      expect(await promote(higher)).toBe(ownerSigned ? 'no error' : 'GENERATION_UNKNOWN');
+      await guard.prepare(rid, async () => lower, notCommitted);
+      expect(await promote(lower)).toBe(ownerSigned ? 'GENERATION_UNKNOWN' : 'no error');
+    });
+  });
+
+  it('go when a later one is promoted', async () => {
+    for (const n of [1, 2, 3]) await guard.prepare(rid, async () => generation(n), notCommitted);
+    await guard.promote(rid, fill(3, 16), async () => signed);
+    expect(await namesPrepared()).toEqual([]);
+  });
+
+  it('go with what is erased, but not those that come after it', async () => {
     await makeLive(generation(1));
-    for (const n of [2, 3]) await guard.prepare(rid, async () => generation(n), notCommitted);
-    await guard.destroy(rid, fill(1, 16), fill(0, 8));
-    expect(await namesPrepared()).toEqual([2]);
+    await makeLive(generation(2));
+    for (const n of [1, 3, 4]) await guard.prepare(rid, async () => generation(n), notCommitted);
+    await guard.destroy(rid, fill(2, 16), fill(0, 8));
+    expect(await namesPrepared()).toEqual([3, 4]);
   });
 });
 
@@ -379,11 +429,11 @@ describe('what is remembered of the disk', () => {
     const reads = vi.spyOn(store, 'read');
     await guard.count(attempt(live, 1, 1), paid, 0);
     await guard.counted(rid, live.body.g, 1, fill(1, 32));
-    expect((await guard.read(rid)).counted.get(1)).toEqual({ pointHash: fill(1, 32), grant: 'granted', atMs: 0 });
+    expect((await guard.read(rid)).counted.get(1)).toEqual({ pointHash: fill(1, 32), grant: 'granted', atMs: 1 });
     expect(reads).toHaveBeenCalledTimes(1);
     await guard.close();
     guard = await open();
-    expect((await guard.read(rid)).counted.get(1)).toMatchObject({ atMs: 0 });
+    expect((await guard.read(rid)).counted.get(1)).toMatchObject({ atMs: 1 });
   });
 
   it('shows nothing that the disk does not have yet', async () => {

@@ -4,6 +4,7 @@ import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Policy } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { comesAfter } from '../../protocol/body.ts';
 import type { Signed } from '../../protocol/signature.ts';
 import type { AttemptName } from '../../protocol/transcripts.ts';
 import { coolDownEnd, coolingDown, exhausted } from './attempts.ts';
@@ -57,7 +58,7 @@ export class Guard {
 
   /**
    * Keeps what `make` returns as a prepared generation. `make` sees what is there and runs alone for this record; undefined keeps
-   * nothing. Beyond MOST_PREPARED the oldest goes, but not what etcd has: nothing that anybody could be served is lost.
+   * nothing. Beyond MOST_PREPARED the earliest goes, but not what etcd has: nothing that anybody could be served is lost.
    */
   prepare(
     rid: Uint8Array,
@@ -67,7 +68,7 @@ export class Guard {
     return this.#exclusively(rid, async (guarded) => {
       const generation = await make(guarded);
       if (!generation) return;
-      const evicted = guarded.prepared.length < MOST_PREPARED ? undefined : oldestBut(await committed(), guarded);
+      const evicted = guarded.prepared.length < MOST_PREPARED ? undefined : earliestBut(await committed(), guarded);
       this.#known.delete(toHex(rid));
       await this.#store.putPrepared(generation, evicted);
       if (evicted) this.#purgeLater();
@@ -80,6 +81,7 @@ export class Guard {
       if (guarded.live && constantTimeEqual(guarded.live.body.g, g)) return guarded.live;
       const own = guarded.prepared.find(({ body }) => constantTimeEqual(body.g, g));
       if (!own) throw unknownGeneration();
+      if (guarded.live && !comesAfter(own, guarded.live)) throw unknownGeneration();
       const prepared = await committed(own);
       if (!prepared) throw unknownGeneration();
       const live = { ...own, prepared };
@@ -91,8 +93,8 @@ export class Guard {
   }
 
   /**
-   * VOTE: durably makes a point attempt k of the live generation, or finds that it is already. Attempts before it that this guard
-   * missed are counted first, of the points in `shown`, whether it comes to a vote or not.
+   * VOTE: durably makes a point attempt k of the live generation, or finds that it is already. Attempts before it that this guard missed are
+   * counted with it, of the points in `shown`. One that was only shown so far is voted for now.
    * Throws GENERATION_UNKNOWN, EXHAUSTED (k beyond the limit), ATTEMPT_CONFLICT, ATTEMPT_GAP, COOLING_DOWN.
    */
   count(name: AttemptName, paid: Paid, now: Millis): Promise<Counting> {
@@ -174,27 +176,21 @@ export class Guard {
     return this.#exclusively(name.rid, async (guarded) => {
       const live = expectLive(guarded, name);
       const { policy } = live.body;
-      if (name.attempt < 1 || name.attempt > policy.limit) throw exhausted(policy);
-      if (isCounted(guarded, name)) return { generation: live, used: guarded.counted.size };
-      const caughtUp = await this.#write(name, guarded, policy, missed(guarded, name, shown), now);
-      if (caughtUp.counted.size + 1 < name.attempt) throw gap(caughtUp.counted.size, name);
-      expectMay(caughtUp, policy, now);
-      const { counted } = await this.#write(name, caughtUp, policy, [{ pointHash: name.pointHash, grant }], now);
+      const { rid, attempt, pointHash } = name;
+      if (attempt < 1 || attempt > policy.limit) throw exhausted(policy);
+      const known = countedAs(guarded, name);
+      if (known && known.atMs > 0) return { generation: live, used: guarded.counted.size };
+      const before = known ? [] : missed(guarded, name, shown);
+      expectMay(guarded, policy, now);
+      const first = guarded.counted.size + 1;
+      const entries = new Map(before.map((point, i): [number, Counted] => [first + i, { ...point, atMs: 0 }]));
+      entries.set(attempt, { pointHash, grant, atMs: Math.max(1, Math.floor(now)) });
+      const counted = new Map([...guarded.counted, ...entries]);
+      this.#known.delete(toHex(rid));
+      await this.#store.putCounted(rid, entries, counted.size >= policy.limit);
+      this.#known.set(toHex(rid), { ...guarded, counted });
       return { generation: live, used: counted.size };
     });
-  }
-
-  /** Counts points under the next numbers. */
-  async #write({ rid }: AttemptName, guarded: Guarded, { limit }: Policy, points: readonly GrantedPoint[], now: Millis): Promise<Guarded> {
-    if (points.length === 0) return guarded;
-    const first = guarded.counted.size + 1;
-    const entries = points.map((point): Counted => ({ ...point, atMs: Math.floor(now) }));
-    const counted = new Map([...guarded.counted, ...entries.map((entry, i): [number, Counted] => [first + i, entry])]);
-    this.#known.delete(toHex(rid));
-    await this.#store.putCounted(rid, first, entries, counted.size >= limit);
-    const after = { ...guarded, counted };
-    this.#known.set(toHex(rid), after);
-    return after;
   }
 
   /** Nobody waits for it. What fails is owed, and housekeeping makes it good. */
@@ -218,9 +214,10 @@ export class Guard {
   }
 }
 
-function oldestBut(committed: Uint8Array | undefined, { prepared }: Guarded): Generation | undefined {
+function earliestBut(committed: Uint8Array | undefined, { prepared }: Guarded): Generation | undefined {
   const others = prepared.filter(({ body }) => !committed || !constantTimeEqual(body.g, committed));
-  return others.sort((a, b) => Number(a.subRecord.enrolledAtMs - b.subRecord.enrolledAtMs))[0];
+  const byTime = (a: Generation, b: Generation) => Number(a.subRecord.enrolledAtMs - b.subRecord.enrolledAtMs);
+  return others.sort((a, b) => (comesAfter(a, b) ? 1 : comesAfter(b, a) ? -1 : byTime(a, b)))[0];
 }
 
 /** Throws GENERATION_UNKNOWN. */
@@ -229,32 +226,39 @@ export function expectLive({ live }: Guarded, { g, bodyHash }: AttemptName): Gen
   return live;
 }
 
-/** Points that were shown and are not counted here, as many as are missing below the attempt: each was granted, so each uses up a number. */
+/**
+ * Points that were shown and are not counted here, as many as are missing below the attempt: each was granted, so each uses up a number.
+ * Throws ATTEMPT_GAP where fewer were shown.
+ */
 function missed({ counted }: Guarded, { attempt, pointHash }: AttemptName, shown: readonly GrantedPoint[]): GrantedPoint[] {
-  const known = new Set([...counted.values(), { pointHash }].map((each) => toHex(each.pointHash)));
   const fresh = new Map(shown.map((point) => [toHex(point.pointHash), point]));
-  for (const name of known) fresh.delete(name);
-  return [...fresh.values()].slice(0, Math.max(0, attempt - 1 - counted.size));
+  for (const known of [...counted.values(), { pointHash }]) fresh.delete(toHex(known.pointHash));
+  const missing = attempt - 1 - counted.size;
+  if (fresh.size < missing)
+    throw new VaultError(
+      'ATTEMPT_GAP',
+      `This replica counted ${counted.size} attempts, and was not shown all of those before attempt ${attempt}.`,
+    );
+  return [...fresh.values()].slice(0, missing);
 }
 
-function isCounted({ counted }: Guarded, { attempt, pointHash }: AttemptName): boolean {
+/** The attempt, where this point was counted as just that. Throws ATTEMPT_CONFLICT. */
+function countedAs({ counted }: Guarded, { attempt, pointHash }: AttemptName): Counted | undefined {
   const entry = counted.get(attempt);
-  if (entry && constantTimeEqual(entry.pointHash, pointHash)) return true;
+  if (entry && constantTimeEqual(entry.pointHash, pointHash)) return entry;
   if (entry) throw conflict(`Attempt ${attempt} was counted for another point`);
   // One grant is for one attempt: a coordinator must not spend all of them with the point of one.
   for (const [other, { pointHash: known }] of counted)
     if (constantTimeEqual(known, pointHash)) throw conflict(`The point of attempt ${attempt} was counted as attempt ${other}`);
-  return false;
+  return undefined;
 }
 
+/** Since this guard voted last. */
 function expectCooledDown({ counted }: Guarded, { limit, coolDownMs }: Policy, now: Millis): void {
-  if (counted.size === 0) return;
-  const wait = Math.max(...[...counted.values()].map(({ atMs }) => coolDownEnd(atMs, Number(coolDownMs), now)));
+  const times = [...counted.values()].map(({ atMs }) => atMs).filter((atMs) => atMs > 0);
+  const wait = Math.max(0, ...times.map((atMs) => coolDownEnd(atMs, Number(coolDownMs), now)));
   if (wait > now) throw coolingDown(wait, counted.size, limit);
 }
-
-const gap = (counted: number, { attempt }: AttemptName) =>
-  new VaultError('ATTEMPT_GAP', `This replica counted ${counted} attempts, and was not shown all of those before attempt ${attempt}.`);
 
 const conflict = (what: string) => new VaultError('ATTEMPT_CONFLICT', `${what}; an operator must reconcile etcd with the guards.`);
 

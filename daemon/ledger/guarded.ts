@@ -27,8 +27,9 @@ export interface GrantedPoint {
   readonly grant: string;
 }
 
-/** An attempt that was counted, and when. */
+/** An attempt that was counted. */
 export interface Counted extends GrantedPoint {
+  /** When it was voted for. 0 where it was only shown, by whoever voted for a later one: it uses up its number, and starts no cool-down. */
   readonly atMs: number;
 }
 

@@ -152,8 +152,8 @@ describe('after an erasure has answered, the seed is in no file', () => {
   });
 
   it('with what was prepared beside it, but not what replaces it', async () => {
-    const erased = await serve(generation(1));
-    const [next, stray] = [generation(2), generation(4)];
+    const erased = await serve(generation(2));
+    const [next, stray] = [generation(3), generation(1)];
     await prepare(next);
     await prepare(stray);
     await forget(erased);

@@ -1,10 +1,10 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
-import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { EvaluateRequestSchema, ReleaseRequestSchema, type Vote, VoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { BeginRecoveryRequest, Conflict, FinishRecoveryRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import { type HashedBody, shareOf } from '../../protocol/body.ts';
+import { G_LENGTH, type HashedBody, shareOf } from '../../protocol/body.ts';
 import { conflictTranscript, receiptTranscript, releasedTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import type { Account } from '../vault/account.ts';
 import { parseCurveX } from '../vault/p256.ts';
@@ -79,7 +79,8 @@ export async function beginRecovery(fleet: Fleet, account: Account, request: Beg
 export async function finishRecovery(fleet: Fleet, account: Account, request: FinishRecoveryRequest) {
   const { vault, events } = fleet;
   const { threshold } = vault.statement;
-  const { g, attempt, point, blindedBase, proof } = request;
+  const { attempt, point, blindedBase, proof } = request;
+  const g = exactly(G_LENGTH, request.g, 'g');
   const { rid } = account;
   const { body, bodyHash } = await generationOf(fleet, rid, g);
   const { fleet: name, epoch } = vault.statement;

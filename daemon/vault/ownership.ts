@@ -20,6 +20,7 @@ export async function expectMayReplace(vault: Vault, guarded: Guarded, next: Has
   const { body } = next;
   const { before, live: replaced } = await replacedGeneration(vault, guarded, next);
   expectNext(guarded, body, before);
+  if (body.ownerSigned !== (replaced !== undefined)) throw conflict();
   if (!replaced) return;
   const transcript = replaceTranscript(
     { fleet: vault.statement.fleet, epoch: vault.statement.epoch, rid: body.rid, g: body.g },

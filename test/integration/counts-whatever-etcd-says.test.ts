@@ -97,7 +97,7 @@ test('no lie about an erasure lets an enrolment that is sent again replace a lat
   const second = await enrolled(world, 'replaced-and-again', { replaces: first });
   const register = await registerOf(second);
   await writeRegister(second.rid, create(AttemptsSchema, { ...register, g: new Uint8Array(0), state: RecordState.ERASED }));
-  expect(await refusalOf(world.frontend().finishEnrollment(finish))).toBe('TICKET_REFUSED');
+  expect(await refusalOf(world.frontend().finishEnrollment(finish))).toBe('GENERATION_CONFLICT');
   await writeRegister(second.rid, register);
   expect(await recover(second, 'a code')).toBe('ACCEPTED');
 });

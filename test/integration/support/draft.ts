@@ -80,6 +80,7 @@ export async function draftEnrolment(world: World, recordId: string, options: Dr
     backupKey,
     previous,
     number: before + 1n,
+    ownerSigned: replaces !== undefined,
     policy: { limit, coolDownMs: 0 },
   });
   const tickets = offers.map(({ ticket }) => ticket);
