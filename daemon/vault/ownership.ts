@@ -20,7 +20,7 @@ export async function expectMayReplace(vault: Vault, guarded: Guarded, next: Has
   const { body } = next;
   const { before, live: replaced } = await replacedGeneration(vault, guarded, next);
   expectNext(guarded, body, before);
-  if (body.ownerSigned !== (replaced !== undefined)) throw conflict();
+  if (!replaced && body.ownerSigned) throw conflict();
   if (!replaced) return;
   const transcript = replaceTranscript(
     { fleet: vault.statement.fleet, epoch: vault.statement.epoch, rid: body.rid, g: body.g },
@@ -35,6 +35,7 @@ export async function expectMayReplace(vault: Vault, guarded: Guarded, next: Has
       'OWNER_REFUSED',
       'A live record is replaced only with its owner key: recover first, or have the frontend erase it.',
     );
+  if (!body.ownerSigned) throw conflict();
 }
 
 /** Generations are numbered, so that of two the later one can be told without etcd. Throws GENERATION_CONFLICT. */
