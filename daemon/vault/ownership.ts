@@ -20,8 +20,10 @@ export async function expectMayReplace(vault: Vault, guarded: Guarded, next: Has
   const { body } = next;
   const { before, live: replaced } = await replacedGeneration(vault, guarded, next);
   expectNext(guarded, body, before);
-  if (!replaced && body.ownerSigned) throw conflict();
-  if (!replaced) return;
+  if (!replaced) {
+    if (body.ownerSigned) throw conflict();
+    return;
+  }
   const transcript = replaceTranscript(
     { fleet: vault.statement.fleet, epoch: vault.statement.epoch, rid: body.rid, g: body.g },
     replaced.body.g,
