@@ -69,7 +69,7 @@ describe('a coordinator that numbers its guesses from the end', () => {
   });
 
   test('nor by showing points that nobody granted for this record and generation', async () => {
-    const other = await enrolled(own.world, 'numbered, too');
+    const other = await enrolled(own.world, 'numbered-too');
     const [elsewhere] = (await guesses(other, 'guess 1')) as [Guess];
     const { g } = other;
     const [ofAnother] = (await guesses({ ...draft, g }, 'guess 1')) as [Guess];
