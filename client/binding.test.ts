@@ -5,8 +5,10 @@ import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { BodySchema } from '../proto/gen/backupvault/v1/record_pb.ts';
 import * as pb from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { type HashedBody, parseBody } from '../protocol/body.ts';
+import { erasureOf, verifyErasure } from '../protocol/receipt.ts';
 import { ridFor } from '../protocol/record-id.ts';
-import { receiptTranscript } from '../protocol/transcripts.ts';
+import type { Statement } from '../protocol/statement.ts';
+import { erasedTranscript, receiptTranscript } from '../protocol/transcripts.ts';
 import { xOf } from '../protocol/x-coordinate.ts';
 import { bytesFor } from '../test/golden/arguments.ts';
 import { flips } from '../test/harness/flips.ts';
@@ -92,6 +94,23 @@ describe('the word that an enrolment is in force', () => {
   });
   test.each([...flips({ bodyHash: hashed.bodyHash })])('is refused for another $path', ({ value }) => {
     expect(() => verifyEnrolled(enrolled, statement, { ...hashed, ...value })).toThrow(refused);
+  });
+});
+
+describe('the word that a record is erased', () => {
+  const signature = fleet.replica(2).sign(erasedTranscript({ ...namesOf(statement), index: 2, rid, g }));
+  const erased = { index: 2, rid, g, signature };
+  const verify = ({ index, rid, g, signature }: typeof erased, under: Pick<Statement, 'fleet' | 'epoch'> = statement) =>
+    verifyErasure({ ...statement, ...under }, erasureOf(index, rid, g, signature));
+
+  test('is accepted as it is', () => {
+    expect(() => verify(erased)).not.toThrow();
+  });
+  test.each([...flips(erased)])('is refused with another $path', ({ value }) => {
+    expect(() => verify(value)).toThrow(refused);
+  });
+  test.each(statements)('is refused for another $path', ({ value }) => {
+    expect(() => verify(erased, value)).toThrow(refused);
   });
 });
 

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import * as grpc from '@grpc/grpc-js';
 import { publicKeyOf, randomScalar } from '../../client/curve.ts';
-import { type Handlers, serviceDefinition } from '../../grpc/bridge.ts';
+import type { Handlers } from '../../grpc/bridge.ts';
 import { ReplicaService } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { FleetPlaces } from '../integration/support/counted-fleet.ts';
+import { impersonate } from './impostor.ts';
 
 export type Answers = Handlers<typeof ReplicaService, undefined>;
 
@@ -55,21 +54,15 @@ export interface Liar {
 /** Listens where replica `index` did. */
 export async function lieAs({ replicas }: FleetPlaces, index: number, lie: Lie): Promise<Liar> {
   const place = replicas[index - 1] as FleetPlaces['replicas'][number];
-  const server = new grpc.Server();
   const answers = lie.answers(index);
   let asked = 0;
-  const methods = ReplicaService.methods.map(({ localName }) => [
+  const counted = ReplicaService.methods.map(({ localName }) => [
     localName,
-    (call: grpc.ServerUnaryCall<never, object>, reply: grpc.sendUnaryData<object>) => {
+    (request: never) => {
       asked++;
-      answers[localName as keyof Answers](call.request, undefined).then((answer) => reply(null, answer as object), reply);
+      return answers[localName as keyof Answers](request, undefined);
     },
   ]);
-  server.addService(serviceDefinition(ReplicaService), Object.fromEntries(methods) as grpc.UntypedServiceImplementation);
-  const pair = { private_key: readFileSync(place.tls.key), cert_chain: readFileSync(place.tls.cert) };
-  const credentials = grpc.ServerCredentials.createSsl(readFileSync(place.tls.ca), [pair], true);
-  await new Promise<void>((resolve, reject) =>
-    server.bindAsync(place.peer.replace('localhost', '127.0.0.1'), credentials, (error) => (error ? reject(error) : resolve())),
-  );
-  return { asked: () => asked, end: () => server.forceShutdown() };
+  const end = await impersonate({ address: place.peer, tls: place.tls }, ReplicaService, Object.fromEntries(counted) as Answers);
+  return { asked: () => asked, end };
 }

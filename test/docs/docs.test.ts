@@ -40,6 +40,11 @@ describe.each(pages)('%s', (page) => {
     }
   });
 
+  it('names tests that are there', () => {
+    for (const [, test] of text.matchAll(/`([\w./-]+\.test\.ts)`/g))
+      if (test?.includes('/')) expect(existsSync(join(packageRoot, test)), test).toBe(true);
+  });
+
   it('names targets that the Makefile has', () => {
     const makefile = read('Makefile');
     for (const [, target] of text.matchAll(/`make ([a-z-]+)/g)) expect(makefile, `make ${target}`).toMatch(new RegExp(`^${target}:`, 'm'));

@@ -6,10 +6,10 @@ import { hashOfPoint } from './point-hash.ts';
 import { xOf } from './records.ts';
 
 const RID = 'aa'.repeat(32);
-const [G1, G2] = ['01'.repeat(16), '02'.repeat(16)];
-const points = Array.from({ length: 5 }, () => Buffer.from(randomPoint()).toString('hex'));
-const [P1, P2, P3, ...enrolledPoints] = points as [string, string, string, string, string];
-const ENROLLED: Record<string, string> = { [G1]: enrolledPoints[0], [G2]: enrolledPoints[1] };
+const [G1, G2, G3] = ['01'.repeat(16), '02'.repeat(16), '03'.repeat(16)];
+const points = Array.from({ length: 6 }, () => Buffer.from(randomPoint()).toString('hex'));
+const [P1, P2, P3, ...enrolledPoints] = points as [string, string, string, string, string, string];
+const ENROLLED: Record<string, string> = { [G1]: enrolledPoints[0], [G2]: enrolledPoints[1], [G3]: enrolledPoints[2] };
 
 const call = (at: number, facts: Partial<Call>): Call =>
   ({ type: 'call', at, until: at + 5, device: 'd', method: 'beginRecovery', rid: RID, outcome: 'ok', ...facts }) as Call;
@@ -45,7 +45,7 @@ const good: HistoryEvent[] = [
 ];
 
 /** Where holders prepared a generation, its tweak is known by the point of its enrolment. */
-const prepared = [G1, G2].flatMap((g) => evaluated(ENROLLED[g] as string, g, [1, 2, 3]));
+const prepared = [G1, G2, G3].flatMap((g) => evaluated(ENROLLED[g] as string, g, [1, 2, 3]));
 
 const kinds = (...events: HistoryEvent[]): ViolationKind[] => [...new Set(check([...prepared, ...events]).map(({ kind }) => kind))];
 
@@ -128,5 +128,22 @@ describe('a violation is', () => {
 
   it('no conflict of a record that etcd lied about', () => {
     expect(kinds(rolledBack, ...good, failed('ATTEMPT_CONFLICT'))).toEqual([]);
+  });
+
+  describe('the tickets of an acknowledged generation that are refused', () => {
+    const wasEnrolled = [enrolment(0, G1), enrolment(10, G2, G1)];
+    const fromBefore = enrolment(30, G3, G1);
+    const refused = enrolment(50, G2, G1, { outcome: 'TICKET_REFUSED', enrolled: [] });
+
+    it('unless etcd went back to the one before, and another was enrolled from there', () => {
+      expect(kinds(rolledBack, ...wasEnrolled, fromBefore, refused)).toEqual([]);
+    });
+    it.each<[string, HistoryEvent[]]>([
+      ['where etcd did not lie', [...wasEnrolled, fromBefore, refused]],
+      ['where nothing else was enrolled, whatever etcd says', [rolledBack, ...wasEnrolled, refused]],
+      ['where that was sent only afterwards', [rolledBack, ...wasEnrolled, refused, enrolment(60, G3, G1)]],
+    ])('%s', (_, events) => {
+      expect(kinds(...events)).toEqual(['lost-generation']);
+    });
   });
 });

@@ -126,14 +126,23 @@ function* checkCall(record: Record, call: Call, say: Say): Generator<Violation> 
     case 'TICKET_REFUSED':
     case 'GENERATION_UNKNOWN': {
       // In order where another one may have come after it, or it may never have been committed.
-      const wasReplaced = [...record.generations.values()].some((other) => other.previous === g && other.sentAt <= until);
-      const wasThere = generation?.acknowledgedAt !== undefined && generation.acknowledgedAt <= at;
-      if (wasThere && !wasReplaced) yield say('lost-generation', told);
+      if (generation?.acknowledgedAt === undefined || generation.acknowledgedAt > at) return;
+      if (!mayBeReplaced(record, generation, until)) yield say('lost-generation', told);
       return;
     }
     default:
       yield say('forbidden-error', told);
   }
+}
+
+/**
+ * By what replaces it. Or, where etcd went back to one before it, by what its owner enrolled from there: then it is gone, and its tickets must
+ * not serve again (docs/adr/0011). Without any such enrolment a lie of etcd's takes no generation away.
+ */
+function mayBeReplaced(record: Record, generation: Generation, until: number): boolean {
+  const lineage = [generation, ...ancestors(record, generation)];
+  const others = [...record.generations.values()].filter(({ sentAt }) => sentAt <= until);
+  return others.some((other) => other.previous === generation.g || (record.isRolledBack && !lineage.includes(other)));
 }
 
 const rollBackMayCause: ReadonlySet<Outcome> = new Set<ErrorCode>([

@@ -89,7 +89,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     closers.push(() => lie.close());
     const injector = new Injector(fleet, history, async () => {
       const told = await lie.tell(workload.active);
-      for (const { isRolledBack, rid } of workload.active) if (isRolledBack) history.add({ type: 'rolled-back', at: history.now(), rid });
+      for (const { isRolledBack, rid } of workload.accounts) if (isRolledBack) history.add({ type: 'rolled-back', at: history.now(), rid });
       return told?.what;
     });
     const timers = [setInterval(lookAtTokens, TOKENS_EVERY), setInterval(() => progress(progressOf(history.events)), PROGRESS_EVERY)];

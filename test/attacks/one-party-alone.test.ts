@@ -1,0 +1,248 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { randomBytes } from '@noble/hashes/utils.js';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { toHex } from '../../primitives/bytes.ts';
+import { type ErrorCode, VaultError } from '../../primitives/errors.ts';
+import { SecretBytes } from '../../primitives/secret-bytes.ts';
+import {
+  AttemptsSchema,
+  ErasureSchema,
+  RecordSchema,
+  RecordState,
+  type Record as StoredRecord,
+  SubRecordSchema,
+} from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { ForgetRequestSchema, PromoteRequestSchema, SpentRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { BeginRecoveryResponseSchema, EraseRecordResponseSchema } from '../../proto/gen/backupvault/v1/vault_pb.ts';
+import { erasedTranscript, spentTranscript } from '../../protocol/transcripts.ts';
+import { guess, voteRequest } from '../integration/support/attempt.ts';
+import { CODE, type Draft, draftEnrolment, enrolled, erasure, prepareRequest } from '../integration/support/draft.ts';
+import { eventually } from '../integration/support/eventually.ts';
+import { type OwnFleet, startOwnFleet } from '../integration/support/own-fleet.ts';
+import { refusalOf } from '../integration/support/refusals.ts';
+import { openStolenToken } from '../integration/support/stolen-token.ts';
+import { coordinateAs, type Lies, type LyingCoordinator } from './lying-coordinator.ts';
+
+// What one hostile party alone destroys, hides, delays and charges, of a fleet that is otherwise honest: the table of docs/THREAT-MODEL.md.
+
+const GRACE = 3_600_000;
+const policy = { limit: 5, coolDownMs: 0 };
+let own: OwnFleet;
+let liar: LyingCoordinator;
+
+beforeAll(async () => {
+  own = await startOwnFleet({ etcdMembers: 1, settings: { erase_grace_ms: GRACE, sweep_interval_ms: 200 } });
+  liar = await coordinateAs(own, 1);
+});
+
+afterAll(async () => {
+  liar?.end();
+  await own?.stop();
+});
+
+beforeEach(() => {
+  liar.lies = {};
+});
+
+/** A device whose frontend asks the liar first, and then these replicas. */
+function device(...others: number[]) {
+  const { world } = own;
+  const addresses = [liar.address, ...others.map((index) => world.client.addresses[index - 1] as string)];
+  return world.device(world.transport({ ...world.client, addresses }));
+}
+
+async function enroll(recordId: string): Promise<Uint8Array> {
+  const backupKey = randomBytes(32);
+  const holders = async () => {
+    const record = { recordId, code: CODE, backupKey: new SecretBytes(backupKey), policy };
+    return (await own.world.device().enroll(record)).holders.join();
+  };
+  expect(await eventually('1,2,3', holders)).toBe('1,2,3');
+  return backupKey;
+}
+
+describe('a coordinator that lies', () => {
+  /** The right code costs what it should have cost all along, and opens the record. */
+  async function expectOneAttempt(vault: ReturnType<typeof device>, recordId: string, backupKey: Uint8Array): Promise<void> {
+    const recovered = await vault.recover({ recordId, code: CODE, renew: false });
+    expect(recovered.backupKey.expose()).toEqual(new Uint8Array(backupKey));
+    expect(recovered.attempt).toBe(1);
+    expect((await own.world.store.attempts(own.world.rid(recordId)))?.points).toHaveLength(1);
+  }
+
+  test.each<ErrorCode>(['GENERATION_UNKNOWN', 'RECORD_UNKNOWN', 'EXHAUSTED', 'ERASED', 'ATTEMPT_CONFLICT'])(
+    'charges one code once, however often it counts it and then says %s',
+    async (code) => {
+      const recordId = `charged-${code}`;
+      const backupKey = await enroll(recordId);
+      const vault = device();
+      liar.lies.beginRecovery = async (truly) => {
+        await truly();
+        throw new VaultError(code, 'So the coordinator says.');
+      };
+      for (let i = 0; i < 3; i++) expect(await refusalOf(vault.recover({ recordId, code: CODE, renew: false }))).toBe(code);
+      liar.lies = {};
+      await expectOneAttempt(vault, recordId, backupKey);
+    },
+  );
+
+  test('has no device give its point up for conflicts that nobody signed', async () => {
+    const backupKey = await enroll('conflicts');
+    const vault = device();
+    liar.lies.beginRecovery = async (truly) => {
+      const { attempt } = await truly();
+      const conflicts = [1, 2, 3].map((index) => ({ index, other: randomBytes(32), signature: randomBytes(64) }));
+      return create(BeginRecoveryResponseSchema, { attempt, conflicts, bodyHash: randomBytes(32) });
+    };
+    expect(await refusalOf(vault.recover({ recordId: 'conflicts', code: CODE, renew: false }))).toBe('REPLY_UNTRUSTED');
+    liar.lies = {};
+    await expectOneAttempt(vault, 'conflicts', backupKey);
+  });
+
+  test('hides no attempt that is paid for by describing them all as spent', async () => {
+    const backupKey = await enroll('described');
+    const vault = device();
+    liar.lies.beginRecovery = async (truly) => {
+      await truly();
+      throw new VaultError('EXHAUSTED', 'So the coordinator says.');
+    };
+    expect(await refusalOf(vault.recover({ recordId: 'described', code: CODE, renew: false }))).toBe('EXHAUSTED');
+    liar.lies = {
+      describeRecord: async (truly) => ({ ...(await truly()), state: RecordState.EXHAUSTED, attemptsUsed: policy.limit }),
+    };
+    await expectOneAttempt(vault, 'described', backupKey);
+  });
+
+  const withoutTheThird: Lies['beginEnrollment'] = async (truly) => {
+    const reply = await truly();
+    return { ...reply, offers: reply.offers.filter(({ ticket }) => ticket?.index !== 3) };
+  };
+
+  test('takes no holder away by leaving its offer out, where another coordinator can be asked', async () => {
+    liar.lies.beginEnrollment = withoutTheThird;
+    const record = { recordId: 'dropped', code: CODE, backupKey: new SecretBytes(randomBytes(32)), policy };
+    expect(await eventually('1,2,3', async () => (await device(2).enroll(record)).holders.join())).toBe('1,2,3');
+  });
+
+  test('stores nothing with fewer holders than the app asks for', async () => {
+    liar.lies.beginEnrollment = withoutTheThird;
+    const record = { recordId: 'fewer', code: CODE, backupKey: new SecretBytes(randomBytes(32)), policy, holdersLeast: 3 };
+    expect(await refusalOf(device().enroll(record))).toBe('NOT_ENOUGH_REPLICAS');
+    expect(await own.world.store.attempts(own.world.rid('fewer'))).toBeUndefined();
+  });
+
+  test('shows no record erased that it left alone', async () => {
+    const backupKey = await enroll('left-alone');
+    liar.lies.eraseRecord = async () =>
+      create(EraseRecordResponseSchema, { erased: [1, 2, 3].map((index) => ({ index, signature: randomBytes(64) })) });
+    expect((await device().erase('left-alone')).erased).toEqual([]);
+    await expectOneAttempt(device(), 'left-alone', backupKey);
+  });
+});
+
+describe('who writes etcd', () => {
+  const put = (key: string, value: Uint8Array) => own.world.etcd.commit({ conditions: [], writes: [{ put: key, value }], otherwise: [] });
+  const stored = async ({ rid }: Draft) => {
+    const [attempts, record] = [await own.world.store.attempts(rid), await own.world.store.record(rid)];
+    if (!attempts || !record) throw new Error('no record');
+    return { attempts, record };
+  };
+  const write = async ({ rid }: Draft, { attempts, record }: Awaited<ReturnType<typeof stored>>) => {
+    await put(`a/${toHex(rid)}`, toBinary(AttemptsSchema, attempts));
+    await put(`r/${toHex(rid)}`, toBinary(RecordSchema, record));
+  };
+  const promote = ({ file, recordId, g }: Draft, index: number) =>
+    refusalOf(own.world.peer(index).calls.promote(create(PromoteRequestSchema, { account: { tenant: file.tenant, recordId }, g })));
+
+  /** Each guard counts a point of its generation, whatever etcd says: so it holds it. */
+  async function expectHeld(draft: Draft): Promise<void> {
+    const request = voteRequest(draft, await guess(own.world, draft, CODE), 1);
+    for (const index of [1, 2, 3]) expect(await refusalOf(own.world.peer(index).calls.vote(request)), `replica ${index}`).toBe('ACCEPTED');
+  }
+
+  /** A sweep of every replica's that began after this was called has ended. */
+  async function sweeps(): Promise<void> {
+    for (const _ of ['one that was under way', 'one that began afterwards']) {
+      const marker = await enrolled(own.world, `sweep-${toHex(randomBytes(4))}`);
+      const { attempts } = await stored(marker);
+      const by = { erasure: await erasure(own.world, marker) };
+      await put(
+        `a/${toHex(marker.rid)}`,
+        toBinary(AttemptsSchema, create(AttemptsSchema, { ...attempts, state: RecordState.ERASED, points: [], ...by })),
+      );
+      const any = voteRequest(marker, await guess(own.world, marker, CODE), 1);
+      for (const index of [1, 2, 3]) {
+        const forgotten = () => refusalOf(own.world.peer(index).calls.vote(any));
+        expect(await eventually('GENERATION_UNKNOWN', forgotten)).toBe('GENERATION_UNKNOWN');
+      }
+    }
+  }
+
+  test('puts nothing that fewer than t prepared in the place of a record', async () => {
+    const live = await enrolled(own.world, 'half-prepared');
+    const before = await stored(live);
+    for (const index of [2, 3]) {
+      const rival = await draftEnrolment(own.world, 'half-prepared', { replaces: live });
+      const { subRecord } = await own.world.peer(index).calls.prepare(await prepareRequest(own.world, rival, index));
+      const prepared = create(SubRecordSchema, subRecord);
+      const inOthersNames = [1, 2, 3].map((other) => (other === index ? prepared : { ...prepared, index: other }));
+      const forged = [1, 2, 3].map((other) => (other === index ? prepared : { ...prepared, index: other, signature: randomBytes(64) }));
+      const { g, bodyHash } = rival;
+      const attempts = create(AttemptsSchema, { ...before.attempts, g, bodyHash, number: before.attempts.number + 1n });
+      for (const subRecords of [[prepared], [prepared, prepared], inOthersNames, forged]) {
+        await write(live, { attempts, record: create(RecordSchema, { body: rival.body, subRecords }) });
+        expect(await promote(rival, index)).toBe('GENERATION_UNKNOWN');
+        const asked = voteRequest(rival, await guess(own.world, rival, CODE), 1);
+        expect(await refusalOf(own.world.peer(index).calls.vote(asked))).toBe('GENERATION_UNKNOWN');
+      }
+    }
+    await sweeps();
+    await write(live, before);
+    await expectHeld(live);
+  });
+
+  test('ends no spent record before its grace is over, by whatever time it writes', async () => {
+    const draft = await enrolled(own.world, 'back-dated', { limit: 1 });
+    const { blinded, grant } = await guess(own.world, draft, CODE);
+    const last = { recordId: draft.recordId, g: draft.g, point: blinded.point, grant };
+    await own.world.frontend().beginRecovery(last);
+    const { attempts, record } = await stored(draft);
+    await write(draft, { attempts: create(AttemptsSchema, { ...attempts, lastAttemptMs: 0n }), record });
+    await put(`x/${toHex(draft.rid)}`, Buffer.from('0'));
+    await sweeps();
+    for (const index of [1, 2, 3]) {
+      const { spent } = await own.world.peer(index).calls.spent(create(SpentRequestSchema, { rid: draft.rid, g: draft.g }));
+      expect(spent).toBeUndefined();
+    }
+    expect((await own.world.device().describe(draft.recordId)).state).toBe('exhausted');
+    expect(await refusalOf(own.world.frontend().beginRecovery(last))).toBe('ACCEPTED');
+  });
+
+  test('with one replica’s token destroys no record either: its word is one of t, however often it is shown', async () => {
+    const draft = await enrolled(own.world, 'one-word');
+    const before = await stored(draft);
+    const { rid, g } = draft;
+    const { fleet, epoch } = own.world.statement;
+    const token = await openStolenToken(own.world, 3);
+    const says = async (transcriptOf: typeof spentTranscript) => {
+      const signature = await token.sign(transcriptOf({ fleet, epoch, index: 3, rid, g }).digest);
+      return [3, 3, 1, 2].map((index) => ({ index, signature }));
+    };
+    const words = [{ spent: await says(spentTranscript) }, { erased: await says(erasedTranscript) }];
+    await token.close();
+    for (const word of words) {
+      const shown = create(ErasureSchema, word);
+      for (const index of [1, 2])
+        expect(await refusalOf(own.world.peer(index).calls.forget(create(ForgetRequestSchema, { rid, g, erasure: shown })))).toBe(
+          'ERASURE_REFUSED',
+        );
+      await write(draft, {
+        attempts: create(AttemptsSchema, { ...before.attempts, state: RecordState.ERASED, erasure: shown }),
+        record: before.record as StoredRecord,
+      });
+      await sweeps();
+    }
+    await write(draft, before);
+    await expectHeld(draft);
+  });
+});
