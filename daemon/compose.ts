@@ -161,18 +161,18 @@ async function openToOutside(
   onLost: (error: VaultError) => void,
   undo: Stop[],
 ): Promise<void> {
-  const { vault, participants, events } = fleet;
-  const { statement, clock, self } = vault;
+  const { vault, events } = fleet;
+  const { statement, clock } = vault;
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
   const context = { health, events, clock };
-  const own = participants[self.index - 1] as (typeof participants)[number];
+  const own = localParticipant(vault);
   const peerServer = await serve(
     {
       address: config.listen.peer,
       tls: config.tls.peer,
       service: ReplicaService,
       handlers: own.calls,
-      identify: (call) => expectReplica(call, statement.fleet, statement.replicas.length),
+      identify: (call) => expectReplica(call, statement),
     },
     context,
   );

@@ -22,7 +22,7 @@ function read(file: string, what: string): Buffer {
 
 export function readStatement(config: Config): { statement: Statement; self: Replica } {
   const statement = parseStatement(read(config.statement, 'the fleet statement'));
-  const self = statement.replicas[config.replica - 1];
+  const self = statement.replicas.find(({ index }) => index === config.replica);
   if (!self) throw new VaultError('CONFIG_INVALID', `The fleet statement has no replica ${config.replica}.`);
   const others = statement.replicas.filter(({ index }) => index !== self.index);
   const missing = others.filter(({ index }) => !config.peers.some((peer) => peer.index === index));
@@ -77,7 +77,7 @@ export function readTenantKeys({ tenants }: Config): TenantKeys {
 
 /** A replica serves only under a statement that names its own token and its public keys. Throws STATEMENT_MISMATCH. */
 export function expectOwnKeys({ document }: Statement, self: Replica, identity: TokenIdentity): void {
-  const stated = document.replicas[self.index - 1]?.token.serial;
+  const stated = document.replicas.find(({ index }) => index === self.index)?.token.serial;
   if (stated !== identity.serial)
     throw new VaultError(
       'STATEMENT_MISMATCH',

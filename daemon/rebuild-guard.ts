@@ -10,15 +10,14 @@ import { rebuildGuard } from './replica/rebuild-guard.ts';
 /** Wires `bkvctl guard rebuild`: the new, empty guard of a replica that does not run, etcd, and the other replicas. */
 export async function rebuildOwnGuard(config: Config): Promise<{ rebuilt: number; left: number }> {
   const { statement, self } = readStatement(config);
-  const { fleet, epoch, threshold, replicas, document } = statement;
+  const { fleet, document } = statement;
   const { guardIncarnation: incarnation, index } = self;
   const store = await GuardStore.open(config.guard, { fleet, replica: index, incarnation });
   const etcd = new Etcd({ ...config.etcd, prefix: `/bkv/${fleet}/` });
   const peers = config.peers.map((peer) => connectPeer({ fleet, ...peer, tls: config.tls.peer }));
   try {
     const register = new Register(etcd, document.store_incarnation, systemClock);
-    const needed = replicas.length - threshold + 1;
-    return await rebuildGuard({ index, epoch: BigInt(epoch), store, register, peers, needed, threshold, clock: systemClock });
+    return await rebuildGuard({ index, statement, store, register, peers, clock: systemClock });
   } finally {
     for (const peer of peers) peer.close();
     etcd.close();

@@ -10,6 +10,7 @@ import {
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
 import { renderSubRecord } from '../../protocol/sub-record.ts';
+import { SoftFleet } from '../../test/harness/soft-fleet.ts';
 import { enrol, erase, isExhausted, spend } from './attempts.ts';
 import type { Generation, Guarded } from './guarded.ts';
 import { reconcile, type Stored } from './reconcile.ts';
@@ -57,7 +58,8 @@ function snapshot(n: number, points: number[], state = RecordState.LIVE): Stored
 const nothing: Stored = { attempts: undefined, record: undefined };
 
 const BEFORE = 1n << 32n; // no number of the first incarnation is above it
-const options = { incarnation: 2, threshold: 2, isComplete: false };
+const { terms } = new SoftFleet().statement;
+const options = { incarnation: 2, terms, isComplete: false };
 const reconciled = (stored: Stored, recalled: Guarded[], isComplete = false) => reconcile(stored, recalled, { ...options, isComplete });
 const pointsOf = (attempts: Attempts | undefined) => attempts?.points.map((p) => p[0]);
 

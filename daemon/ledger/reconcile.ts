@@ -12,6 +12,7 @@ import {
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { HASH_LENGTH } from '../../protocol/body.ts';
 import { renderSubRecord } from '../../protocol/sub-record.ts';
+import type { Terms } from '../../protocol/terms.ts';
 import { live, nextNumber } from './attempts.ts';
 import { type Generation, type Guarded, heldBy } from './guarded.ts';
 
@@ -23,7 +24,8 @@ export interface Stored {
 
 export interface ReconcileOptions {
   readonly incarnation: number;
-  readonly threshold: number;
+  /** As the statement in force has them, by epoch. */
+  readonly terms: ReadonlyMap<number, Terms>;
   /** All n replicas answered. */
   readonly isComplete: boolean;
 }
@@ -86,10 +88,12 @@ const isErased = ({ attempts }: Stored, latest: Generation | undefined): boolean
 function latestHeld(
   served: readonly Generation[],
   recalled: readonly Guarded[],
-  { threshold, isComplete }: ReconcileOptions,
+  { terms, isComplete }: ReconcileOptions,
 ): Generation | undefined {
   for (const generation of served) {
-    if (recalled.filter((guarded) => copyOf(generation, guarded)).length >= threshold) return generation;
+    const { threshold, remaining } = terms.get(Number(generation.body.epoch)) ?? UNSERVED;
+    const copies = recalled.map((guarded) => copyOf(generation, guarded)).filter((copy) => copy && remaining.has(copy.subRecord.index));
+    if (copies.length >= threshold) return generation;
     if (!isComplete)
       throw new VaultError(
         'NOT_ENOUGH_REPLICAS',
@@ -99,6 +103,9 @@ function latestHeld(
   }
   return undefined;
 }
+
+/** Of an epoch that the statement lists no more. */
+const UNSERVED = { threshold: Number.POSITIVE_INFINITY, remaining: new Set<number>() };
 
 /** What a guard has of a generation, served or prepared. */
 const copyOf = (generation: Generation, guarded: Guarded): Generation | undefined =>

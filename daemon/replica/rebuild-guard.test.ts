@@ -3,6 +3,7 @@ import { beforeEach, expect, it, vi } from 'vitest';
 import { systemClock } from '../../primitives/clock.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { RecallResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { SoftFleet } from '../../test/harness/soft-fleet.ts';
 import type { GuardStore } from '../ledger/guard-store.ts';
 import type { Register } from '../ledger/register.ts';
 import type { Participant } from './participant.ts';
@@ -16,15 +17,18 @@ const recall = vi.fn(async () => create(RecallResponseSchema));
 const read = vi.fn();
 const reconcile = vi.fn();
 
-const rebuild = (peers = [1, 3]) =>
+const { statement } = new SoftFleet();
+const silent = async () => {
+  throw new VaultError('OUTCOME_UNKNOWN', 'it does not answer');
+};
+
+const rebuild = (answering = [1, 3]) =>
   rebuildGuard({
     index: 2,
-    epoch: 1n,
+    statement,
     store: {} as GuardStore,
     register: { rids: async () => rids, read, reconcile } as unknown as Register,
-    peers: peers.map((index) => ({ index, calls: { recall } }) as unknown as Participant),
-    needed: 2,
-    threshold: 2,
+    peers: [1, 3].map((index) => ({ index, calls: { recall: answering.includes(index) ? recall : silent } }) as unknown as Participant),
     clock: systemClock,
   });
 
@@ -37,7 +41,10 @@ beforeEach(() => {
 it('reconciles what etcd has from before a restore, and goes on', async () => {
   read.mockRejectedValueOnce(outdated);
   expect(await rebuild()).toEqual({ rebuilt: 0, left: 3 });
-  expect(reconcile).toHaveBeenCalledExactlyOnceWith(rids[0], [expect.anything(), expect.anything()], { threshold: 2, isComplete: false });
+  expect(reconcile).toHaveBeenCalledExactlyOnceWith(rids[0], [expect.anything(), expect.anything()], {
+    terms: statement.terms,
+    isComplete: false,
+  });
   expect(read).toHaveBeenCalledTimes(4);
 });
 

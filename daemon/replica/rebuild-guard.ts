@@ -1,7 +1,9 @@
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import type { Clock } from '../../primitives/clock.ts';
 import { isVaultError } from '../../primitives/errors.ts';
+import type { Statement } from '../../protocol/statement.ts';
 import { parseSubRecord } from '../../protocol/sub-record.ts';
+import { meeting } from '../../protocol/terms.ts';
 import type { GuardStore } from '../ledger/guard-store.ts';
 import { generationsServed, remember, type Stored } from '../ledger/reconcile.ts';
 import { allOf, type Register } from '../ledger/register.ts';
@@ -11,15 +13,12 @@ import { recallFrom } from './reconcile.ts';
 export interface RebuildOptions {
   /** This replica, whose guard was lost. */
   readonly index: number;
-  /** Of the statement that names the new guard. The others must serve under it already. */
-  readonly epoch: bigint;
+  /** The statement that names the new guard. The others must serve under it already. */
+  readonly statement: Pick<Statement, 'epoch' | 'terms'>;
   readonly store: GuardStore;
   readonly register: Register;
   /** The others. */
   readonly peers: readonly Participant[];
-  /** n−t+1: any t guards that counted an attempt have one among so many. */
-  readonly needed: number;
-  readonly threshold: number;
   readonly clock: Clock;
 }
 
@@ -38,32 +37,34 @@ export async function rebuildGuard(options: RebuildOptions): Promise<{ rebuilt: 
 }
 
 async function rebuildRecord(rid: Uint8Array, options: RebuildOptions): Promise<boolean> {
-  const { index, needed, store, peers, clock } = options;
+  const { index, statement, store, peers } = options;
   const { record } = (await readReconciled(rid, options)) ?? {};
   const stored = record?.subRecords.find((each) => each.index === index);
   if (!stored) return false;
   const subRecord = parseSubRecord(stored);
-  const recalled = await recallFrom(peers, { ...options, rid });
+  const recalled = await recallFrom(peers, { ...options, rid, least: 0 });
   const [generation] = generationsServed(recalled);
   if (!generation || !constantTimeEqual(generation.body.g, record?.body?.g ?? new Uint8Array(0))) return false;
+  const terms = statement.terms.get(Number(generation.body.epoch));
+  if (!terms?.remaining.has(index)) return false; // its share is another token's, or the epoch is served no more
   const { servers, points } = remember(generation, recalled);
-  if (servers.length < needed) return false; // another one of them may have lost, with its guard, what this one counted with it
+  if (servers.length < meeting(terms)) return false; // another one of them may have lost, with its guard, what this one counted with it
   const { live } = await store.read(rid);
-  if (!live) await store.restore({ ...generation, subRecord }, points, clock.now()); // else a run was interrupted
+  if (!live) await store.restore({ ...generation, subRecord }, points, options.clock.now()); // else a run was interrupted
   return true;
 }
 
 /** Undefined where all others together cannot tell which enrolment stands. */
 async function readReconciled(rid: Uint8Array, options: RebuildOptions): Promise<Stored | undefined> {
-  const { register, peers, threshold } = options;
+  const { register, peers, statement } = options;
   try {
     return await register.read(rid);
   } catch (error) {
     if (!isVaultError(error, 'RECORD_OUTDATED')) throw error;
   }
-  const recalled = await recallFrom(peers, { ...options, rid });
+  const recalled = await recallFrom(peers, { ...options, rid, least: 0 });
   try {
-    await register.reconcile(rid, recalled, { threshold, isComplete: false }); // the guard that was lost might have said more
+    await register.reconcile(rid, recalled, { terms: statement.terms, isComplete: false }); // the guard that was lost might have said more
   } catch (error) {
     if (isVaultError(error, 'NOT_ENOUGH_REPLICAS') && recalled.length === peers.length) return undefined;
     throw error;

@@ -6,8 +6,10 @@ import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import type { Generation as GenerationMessage } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type Counted as CountedMessage, RecallRequestSchema, type RecallResponse } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { HASH_LENGTH } from '../../protocol/body.ts';
+import type { Statement } from '../../protocol/statement.ts';
+import { meetsEveryEpoch } from '../../protocol/terms.ts';
 import { type Counted, type Generation, type Guarded, parseGeneration } from '../ledger/guarded.ts';
-import { askEnough } from './fan-out.ts';
+import { type Answered, askEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
 import type { Participant } from './participant.ts';
 
@@ -24,27 +26,32 @@ export async function reconciling<T>(fleet: Fleet, rid: Uint8Array, work: () => 
   }
 }
 
-/** Throws NOT_ENOUGH_REPLICAS: fewer than n−t+1 guards could have forgotten what the others acknowledged. */
+/** Throws NOT_ENOUGH_REPLICAS: fewer than n−t+1 guards of an epoch could have forgotten what the others acknowledged. */
 async function reconcileRecord({ vault, participants, events }: Fleet, rid: Uint8Array): Promise<void> {
-  const { threshold, epoch } = vault.statement;
-  const needed = Math.max(participants.length - threshold + 1, threshold); // for an even n fewer could not show t holders
-  const recalled = await recallFrom(participants, { rid, epoch: BigInt(epoch), needed, clock: vault.clock });
-  const changed = await vault.register.reconcile(rid, recalled, { threshold, isComplete: recalled.length === participants.length });
+  const { statement, clock } = vault;
+  const recalled = await recallFrom(participants, { rid, statement, least: statement.threshold, clock }); // for an even n fewer could not show t holders
+  const changed = await vault.register.reconcile(rid, recalled, {
+    terms: statement.terms,
+    isComplete: recalled.length === participants.length,
+  });
   if (changed) events.reconciled(rid, recalled.length);
 }
 
 interface Recalling {
   readonly rid: Uint8Array;
-  readonly epoch: bigint;
-  readonly needed: number;
+  readonly statement: Pick<Statement, 'epoch' | 'terms'>;
+  /** So many in any case. */
+  readonly least: number;
   readonly clock: Clock;
 }
 
-/** What `needed` guards or more remember of a record. Throws NOT_ENOUGH_REPLICAS. */
-export function recallFrom(participants: readonly Participant[], { rid, epoch, needed, clock }: Recalling): Promise<Guarded[]> {
-  const request = create(RecallRequestSchema, { rid, epoch });
+/** What guards remember of a record: of each epoch so many that any t have one among them. Throws NOT_ENOUGH_REPLICAS. */
+export function recallFrom(participants: readonly Participant[], { rid, statement, least, clock }: Recalling): Promise<Guarded[]> {
+  const request = create(RecallRequestSchema, { rid, epoch: BigInt(statement.epoch) });
+  const asked = new Set(participants.map(({ index }) => index));
+  const enough = (answered: Answered) => answered.size >= least && meetsEveryEpoch(statement, answered, asked);
   const ask = async ({ index, calls }: Participant) => parseRecalled(await calls.recall(request), index);
-  return askEnough(participants, ask, { enough: needed, grace: RECALL_GRACE, clock });
+  return askEnough(participants, ask, { enough, grace: RECALL_GRACE, clock });
 }
 
 /** Another replica's guard may say anything; what no guard can hold is refused. Throws MALFORMED. */

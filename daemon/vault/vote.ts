@@ -14,6 +14,7 @@ import { faultPoint } from '../fault-point.ts';
 import { type Account, expectSameEpoch, parseAccount } from './account.ts';
 import { parseCurvePoint } from './p256.ts';
 import { promoteCommitted } from './promote.ts';
+import { expectServed } from './served.ts';
 import type { Vault } from './vault.ts';
 
 /** VOTE: counts the attempt in this replica's own guard, durably, and signs that it did; or that it counted another point as this attempt. */
@@ -21,6 +22,7 @@ export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResp
   expectSameEpoch(vault, request.epoch);
   const { name } = await parseAttempt(vault, request);
   await promoteIfNotLive(vault, name);
+  await expectServed(vault, name.rid, name.g);
   const { index } = vault.self;
   try {
     await vault.guard.count(name, vault.clock.now());

@@ -92,7 +92,7 @@ function writeStatement(plan: FleetPlan, replicas: readonly Provisioned[], valid
       ...{ index: i + 1, name: `replica-${i + 1}`, operator: operators?.[i + 1] ?? fleet, guard_incarnation: 1 },
       ...replica,
     })),
-    store_incarnation: 1,
+    ...{ earlier: [], store_incarnation: 1 },
     not_before: validity.notBefore.toISOString(),
     not_after: validity.notAfter.toISOString(),
     ...{ software, evidence: null },

@@ -9,7 +9,8 @@ import { type PublishedBundle, RecordState, type Ticket } from '../../proto/gen/
 import * as pb from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
 import { parseTicket } from '../../protocol/offer.ts';
-import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement } from '../../protocol/statement.ts';
+import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement, type StatementDocument } from '../../protocol/statement.ts';
+import { earlierAfter } from '../../protocol/terms.ts';
 import { pointTranscript, recordTranscript, replaceTranscript } from '../../protocol/transcripts.ts';
 import { SoftReplica } from './soft-replica.ts';
 
@@ -58,7 +59,8 @@ export class SoftFleet implements VaultTransport {
   /** The same replicas under a statement of the next epoch. */
   restate(): void {
     const { document, epoch, hash } = this.statement;
-    this.statement = parseStatement(encodeStatement({ ...document, epoch: epoch + 1, previous: toHex(hash) }));
+    const earlier = earlierAfter(document, []);
+    this.statement = parseStatement(encodeStatement({ ...document, epoch: epoch + 1, previous: toHex(hash), earlier }));
   }
 
   /** Every replica has another ticket secret, and all that it stored. */
@@ -249,7 +251,7 @@ export class SoftFleet implements VaultTransport {
   #live = () => this.replicas.filter(({ index }) => !this.silent.has(index));
   #rid = (recordId: string) => toHex(recordTranscript(this.name, SoftFleet.tenant, recordId).digest);
 
-  #document(threshold: number, epoch: number) {
+  #document(threshold: number, epoch: number): StatementDocument {
     return {
       type: STATEMENT_TYPE,
       fleet: this.name,
@@ -257,12 +259,13 @@ export class SoftFleet implements VaultTransport {
       previous: null,
       threshold,
       replicas: this.replicas.map((replica) => replica.entry()),
+      earlier: [],
       store_incarnation: 1,
       not_before: '2025-01-01T00:00:00Z',
       not_after: '2035-01-01T00:00:00Z',
       software: { version: '0.0.0', digest: '' },
       evidence: null,
-    } as const;
+    };
   }
 }
 

@@ -158,7 +158,7 @@ export function planDocument(world: Pick<SoftWorld, 'now' | 'participants'>): Ce
   return {
     type: 'backup-key-vault/ceremony-plan/v1',
     purpose: 'rehearsal',
-    ...{ fleet: 'west', epoch: 1, threshold: 2, store_incarnation: 1 },
+    ...{ fleet: 'west', epoch: 1, threshold: 2, epochs_ended: [], store_incarnation: 1 },
     not_before: second(world.now - DAY),
     not_after: second(world.now + 300 * DAY),
     software: { version: '0.1.0', digest: `sha256:${'ab'.repeat(32)}`, rebuild: ['npm ci', 'make build', 'sha256sum dist.tar'] },
