@@ -55,6 +55,7 @@ async function expectAlive(reply: BeginRecoveryResponse, { statement, rid, g, po
   });
   if (valid.length >= meeting(terms))
     throw new VaultError('POINT_DEAD', `The replicas counted another attempt as attempt ${attempt}: this one is worth nothing.`);
+  if (reply.evaluations.length === 0) throw untrusted('it shows neither what the point gives nor that it is worth nothing');
 }
 
 /** A body that at least t replicas vouch for, and their answers. Throws POINT_DEAD, REPLY_UNTRUSTED, NOT_ENOUGH_REPLICAS. */
