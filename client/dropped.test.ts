@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { CODE, enrolInput, InstantClock, quickHash } from '../test/harness/soft-client.ts';
 import { SoftFleet } from '../test/harness/soft-fleet.ts';
+import { SoftReplica } from '../test/harness/soft-replica.ts';
 import { VaultClient } from './vault-client.ts';
 
 // A fleet gets another n and another t, and people's records stay where they are.
@@ -58,14 +59,25 @@ describe('never by a t that the body claims', () => {
     await expect(recover(fleet, 'of-five')).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
   });
 
-  test('a replica that was not there then is believed nothing of it', async () => {
+  test('two receipts are too few for it', async () => {
+    const fleet = new SoftFleet({ replicas: 5 });
+    await enrol(fleet, 'of-five');
+    fleet.restate([1, 2, 3]);
+    fleet.tamper.beginRecovery = (reply) => void reply.evaluations.pop();
+    await expect(recover(fleet, 'of-five')).rejects.toMatchObject({ code: 'NOT_ENOUGH_REPLICAS' });
+  });
+
+  test('nobody is believed who had another receipt key then', async () => {
     const fleet = new SoftFleet();
     await enrol(fleet, 'of-three');
-    fleet.restate([1, 2, 3, 4]);
-    const { bodyHash, body } = fleet.bodyOf('of-three');
-    // Replica 4 lies, beside one that does not: two signatures of the two that a record of three takes.
+    const hashed = fleet.bodyOf('of-three');
+    const renewed = new SoftReplica(3, fleet.name);
+    fleet.replicas.splice(2, 1, renewed);
+    fleet.restate();
+    // It holds nothing, and signs beside one that does: two signatures of the two that a record of three takes.
     fleet.tamper.beginRecovery = (reply, { point }) => {
-      const lie = fleet.replica(4).receipt(fleet.statement, { body, bodyHash }, reply.attempt, point, point.slice(1), body.policy.limit);
+      const { limit } = hashed.body.policy;
+      const lie = renewed.receipt(fleet.statement, hashed, reply.attempt, point, point.slice(1), limit);
       reply.evaluations = [...reply.evaluations.filter(({ index }) => index === 1), lie];
     };
     await expect(recover(fleet, 'of-three')).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });

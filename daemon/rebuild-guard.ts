@@ -9,12 +9,12 @@ import { rebuildGuard } from './replica/rebuild-guard.ts';
 
 /** Wires `bkvctl guard rebuild`: the new, empty guard of a replica that does not run, etcd, and the other replicas. */
 export async function rebuildOwnGuard(config: Config): Promise<{ rebuilt: number; left: number }> {
-  const { statement, self } = readStatement(config);
+  const { statement, self, peers: others } = readStatement(config);
   const { fleet, document } = statement;
   const { guardIncarnation: incarnation, index } = self;
   const store = await GuardStore.open(config.guard, { fleet, replica: index, incarnation });
   const etcd = new Etcd({ ...config.etcd, prefix: `/bkv/${fleet}/` });
-  const peers = config.peers.map((peer) => connectPeer({ fleet, ...peer, tls: config.tls.peer }));
+  const peers = others.map((peer) => connectPeer({ fleet, ...peer, tls: config.tls.peer }));
   try {
     const register = new Register(etcd, document.store_incarnation, systemClock);
     return await rebuildGuard({ index, statement, store, register, peers, clock: systemClock });

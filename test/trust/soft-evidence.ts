@@ -85,7 +85,9 @@ export interface SoftEvidence {
 export async function softCeremony(world: SoftWorld, { plan = {}, reading = (one) => one, disagree, exceptions = [] }: Variation = {}) {
   const directory = join(world.directory, `evidence-${world.entries.length}-${toHex(randomBytes(4))}`);
   const planFile = join(world.directory, `${toHex(randomBytes(4))}.yaml`);
-  writeFileSync(planFile, stringify({ ...planDocument(world), ...plan }));
+  // Unless told otherwise every token gets new keys, so that nothing of before is served.
+  const epochs_ended = Array.from({ length: (plan.epoch ?? 1) - 1 }, (_, i) => i + 1);
+  writeFileSync(planFile, stringify({ ...planDocument(world), epochs_ended, ...plan }));
   const held = await holdCeremony({
     loaded: loadPlan(planFile),
     directory,
