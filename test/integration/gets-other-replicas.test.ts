@@ -45,7 +45,7 @@ const refusal = (recordId: string, code = CODE) => withDevice((vault) => refusal
 const attemptsOf = (recordId: string) => withDevice(async (vault) => (await vault.describe(recordId)).attemptsUsed);
 
 beforeAll(async () => {
-  own = await startOwnFleet({ settings: { erase_grace_ms: 3_600_000 } });
+  own = await startOwnFleet({ settings: { erase_grace_ms: 3_600_000, bounds: { limit_most: 60 } } });
   await enrol('of-three');
 });
 
