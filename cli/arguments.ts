@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 import { loadProfile, type Profile } from '../daemon/token/profile.ts';
+import type { Ports } from '../fleet/produce/fleet-plan.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { profilePath } from '../primitives/package-root.ts';
 
@@ -11,10 +12,13 @@ export function integer(value: string): number {
 
 /** An option that may be given again, as `index=value`. */
 export function ofReplica(value: string, before: Record<number, string>): Record<number, string> {
-  const [, index, given] = /^([1-9])=(.+)$/.exec(value) ?? [];
+  const [, index, given] = /^([1-9]\d?)=(.+)$/.exec(value) ?? [];
   if (index === undefined || given === undefined) throw new InvalidArgumentError('It must be index=value, as 2=nss-softokn.');
   return { ...before, [index]: given };
 }
+
+/** Those of one replica: this one and the two after it. */
+export const portsFrom = (first: number): Ports => ({ frontend: first, peer: first + 1, metrics: first + 2 });
 
 export function urls(value: string): string[] {
   return value.split(',').map((url) => {

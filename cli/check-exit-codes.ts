@@ -5,6 +5,10 @@ export const checkExitCodes = {
   // The statement
   'statement-malformed': 20,
   'threshold-not-majority': 21,
+  'threshold-of-all': 67,
+  'epoch-unservable': 68,
+  'earlier-mismatch': 69,
+  'index-reused': 70,
   'duplicate-name': 22,
   'duplicate-key': 23,
   'duplicate-serial': 24,

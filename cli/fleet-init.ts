@@ -2,11 +2,11 @@ import { join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { loadConfig } from '../daemon/config.ts';
 import { produceFleet } from '../fleet/produce/fleet.ts';
-import type { OwnToken, Ports } from '../fleet/produce/fleet-plan.ts';
+import type { OwnToken } from '../fleet/produce/fleet-plan.ts';
 import { toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { packageRoot, version } from '../primitives/package-root.ts';
-import { integer, ofReplica, urls } from './arguments.ts';
+import { integer, ofReplica, portsFrom, urls } from './arguments.ts';
 import type { Output } from './output.ts';
 import { provisionInChild } from './provision-in-child.ts';
 
@@ -113,5 +113,3 @@ function ownTokens({ replicaToken, replicaPinFile }: Options): Record<number, Ow
 
 /** A path is written into configurations that are read from elsewhere. */
 const asConfigured = (profile: string): string => (profile.includes('/') ? resolve(profile) : profile);
-
-const portsFrom = (first: number): Ports => ({ frontend: first, peer: first + 1, metrics: first + 2 });

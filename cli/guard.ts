@@ -14,7 +14,7 @@ export const guardCreateCommand = (output: Output): Command =>
     .action(async ({ config: file }: { readonly config: string }) => {
       const config = loadConfig(file);
       const statement = parseStatement(readInput(config.statement, 'the fleet statement '));
-      const replica = statement.document.replicas[config.replica - 1];
+      const replica = statement.document.replicas.find(({ index }) => index === config.replica);
       if (!replica) throw new VaultError('CONFIG_INVALID', `The fleet statement has no replica ${config.replica}.`);
       const identity = { fleet: statement.fleet, replica: config.replica, incarnation: replica.guard_incarnation };
       await GuardStore.create(config.guard, identity);

@@ -266,7 +266,7 @@ describe('a log is refused', () => {
     expect((await bkvctl('audit', '--since', seen)).code).toBe(exitCodes.OK);
     publish([first]);
     await refused('audit', 'log-forked', 'continues', '--since', seen);
-    publish([first, softStatement(first, { threshold: 3 })]);
+    publish([first, softStatement(first, { store_incarnation: 2 })]);
     await refused('audit', 'log-forked', 'continues', '--since', seen);
   });
 });

@@ -3,10 +3,11 @@ import { randomBytes } from '@noble/hashes/utils.js';
 import { VaultError } from '../primitives/errors.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { BeginEnrollmentRequestSchema, FinishEnrollmentRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
-import { G_LENGTH } from '../protocol/body.ts';
+import { type Body, G_LENGTH } from '../protocol/body.ts';
 import { finishTranscript, replaceTranscript } from '../protocol/transcripts.ts';
 import { ownerKey, proofKey, rehearsalTag, signWithProofKey } from './derive.ts';
 import type { Described } from './describe.ts';
+import { droppings, expectCanDrop } from './dropped.ts';
 import { type Begun, Enrolment } from './enrolment.ts';
 import { type GenerationInput, makeGeneration, type RecordPolicy } from './generation.ts';
 import { gatherOffers } from './offers.ts';
@@ -23,7 +24,7 @@ export interface EnrolmentPlan {
   readonly replaces: SecretBytes;
   readonly policy: RecordPolicy;
   /** What is there now and will be replaced; undefined for a record that never was. */
-  readonly current: Pick<Described, 'state' | 'g' | 'number' | 'holders'> | undefined;
+  readonly current: (Pick<Described, 'state' | 'g' | 'number' | 'holders'> & { readonly body?: Body }) | undefined;
   /** g in a fleet that is being replaced, from which the record moves. */
   readonly moved: Uint8Array | undefined;
   /** A re-enrolment while replicas are down would lower what the record survives. */
@@ -92,6 +93,11 @@ async function askAndMake(
   progress('asking');
   const offers = await gatherOffers(vault, request, { statement, rid, ...asked });
   expectHolders(offers.length, plan);
+  const dropping = droppings(statement, current);
+  expectCanDrop(
+    dropping,
+    offers.map(({ index }) => index),
+  );
 
   const generation = {
     ...plan,
@@ -109,7 +115,7 @@ async function askAndMake(
   const signature = signWithProofKey(s.expose(), rid, g, finishTranscript(nameOf(generation), bodyHash, tags));
   const ownerSignature = signReplacement(generation, current, bodyHash);
   const finish = create(FinishEnrollmentRequestSchema, { recordId, point, body, tickets, signature, ownerSignature });
-  return { statement, body, bodyHash, request: finish };
+  return { statement, body, bodyHash, dropping, request: finish };
 }
 
 /** Throws MALFORMED. */

@@ -133,7 +133,7 @@ describe('a point that another one took the place of', () => {
         const transcript = conflictTranscript(index, named, counted);
         return create(ConflictSchema, { index, other: counted, signature: fleet.replica(forged ? 1 : index).sign(transcript) });
       });
-      Object.assign(reply, { bodyHash, body: undefined, evaluations: [] });
+      Object.assign(reply, { evaluations: [] });
     };
   }
 

@@ -21,7 +21,7 @@ export interface Described {
   readonly holders: readonly number[];
   /** Ed25519 public key in the record's body; empty once erased. */
   readonly ownerKey: Uint8Array;
-  /** How many of `holders` a recovery needs, and how many replicas the fleet has. */
+  /** How many of `holders` a recovery needs by the statement, if the record is of the epoch that the coordinator says; and how many replicas the fleet has. */
   readonly threshold: number;
   readonly replicas: number;
 }
@@ -32,8 +32,9 @@ export async function describe(vault: Vault, recordId: string, leastEpoch = vaul
   const reply = await insist(clock, () =>
     transport.describeRecord(create(DescribeRecordRequestSchema, { recordId, knownEpoch: fleet.knownEpoch, leastEpoch })),
   );
-  const { threshold, replicas } = reply.statement.length > 0 ? await fleet.learn(reply) : await fleet.statement();
-  return { ...parse(reply), threshold, replicas: replicas.length };
+  const statement = reply.statement.length > 0 ? await fleet.learn(reply) : await fleet.statement();
+  const { threshold } = statement.terms.get(Number(reply.epoch)) ?? statement;
+  return { ...parse(reply), threshold, replicas: statement.replicas.length };
 }
 
 /** Undefined for a record that never was. An error brings no statement, so the fleet's present one is asked for. */

@@ -7,6 +7,7 @@ import { replicaOf } from '../protocol/statement.ts';
 import { enrolledTranscript } from '../protocol/transcripts.ts';
 import { verifyEach } from './claims.ts';
 import { type Drained, drain } from './draining.ts';
+import { type Dropping, isDropped } from './dropped.ts';
 import { insist } from './insist.ts';
 import type { TrustedStatement } from './trust.ts';
 import type { Vault } from './vault.ts';
@@ -28,6 +29,8 @@ export interface EnrolmentResult {
 /** A generation, and the bytes that store it. */
 export interface Begun extends HashedBody {
   readonly statement: TrustedStatement;
+  /** Who must have dropped what it replaces. */
+  readonly dropping: readonly Dropping[];
   readonly request: FinishEnrollmentRequest;
 }
 
@@ -74,8 +77,8 @@ export class Enrolment {
 
   /**
    * Sends the same bytes each time. Replicas that restarted meanwhile know their tickets no more: where that was the only answer so far,
-   * another generation is begun and stored in place of this one, once. Throws OUTCOME_UNKNOWN while fewer than t replicas signed: then the
-   * old code may be in force, or the new one.
+   * another generation is begun and stored in place of this one, once. Throws OUTCOME_UNKNOWN while fewer than t replicas signed, or so few of
+   * those before that t of them may still serve what is replaced: then the old code may be in force, or the new one.
    */
   finish(): Promise<EnrolmentResult> {
     this.#running ??= this.#finish().finally(() => {
@@ -135,14 +138,23 @@ export class Enrolment {
 const isStale = (error: unknown): boolean => isVaultError(error, 'TICKET_REFUSED') || isVaultError(error, 'TICKET_EXPIRED');
 
 /** Throws OUTCOME_UNKNOWN. */
-async function verifyAll(enrolled: readonly Enrolled[], { statement, body, bodyHash }: Begun) {
+async function verifyAll(enrolled: readonly Enrolled[], { statement, body, bodyHash, dropping }: Begun) {
   const { epoch, threshold, replicas } = statement;
   const { valid } = await verifyEach(enrolled, (claim) => verifyEnrolled(claim, statement, { body, bodyHash }));
   if (valid.length < threshold)
     throw new VaultError('OUTCOME_UNKNOWN', 'Too few replicas signed that the enrolment is in force; send the same bytes again.', {
       details: { replicasAnswered: valid.length, replicasNeeded: threshold },
     });
-  return { g: body.g, epoch, holders: valid.map(({ index }) => index), replicas: replicas.length, threshold };
+  const holders = valid.map(({ index }) => index);
+  if (!isDropped(dropping, holders))
+    throw new VaultError(
+      'OUTCOME_UNKNOWN',
+      'Too few of the replicas that may hold what is replaced dropped it; send the same bytes again.',
+      {
+        details: { replicasAnswered: valid.length },
+      },
+    );
+  return { g: body.g, epoch, holders, replicas: replicas.length, threshold };
 }
 
 /** Throws REPLY_UNTRUSTED. */

@@ -6,6 +6,7 @@ import { type Body, HASH_LENGTH, type HashedBody, parseBody, shareOf } from '../
 import { type Receipt, receiptOf } from '../protocol/receipt.ts';
 import { expectSigned } from '../protocol/signature.ts';
 import { replicaOf } from '../protocol/statement.ts';
+import { meeting, type Terms, termsOf } from '../protocol/terms.ts';
 import { conflictTranscript, pointTranscript, receiptTranscript } from '../protocol/transcripts.ts';
 import { expectEnough, verifyEach } from './claims.ts';
 import { type CurveX, parseCurveX } from './curve.ts';
@@ -41,29 +42,34 @@ export interface Answers extends HashedBody {
 
 /** Throws POINT_DEAD where n−t+1 replicas signed that they counted another point as this attempt: fewer than t are left that could vote. */
 async function expectAlive(reply: BeginRecoveryResponse, { statement, rid, g, point }: RecoveryRequest): Promise<void> {
-  const { attempt, bodyHash } = reply;
-  const { fleet, epoch, threshold, replicas } = statement;
+  if (reply.conflicts.length === 0) return;
+  const { attempt } = reply;
+  const { fleet, epoch } = statement;
+  const { body, bodyHash } = parseReplyBody(reply);
+  const terms = termsOf(statement, body.epoch);
   const name = { fleet, epoch, rid, g, bodyHash, attempt, pointHash: pointTranscript(point).digest };
   const { valid } = await verifyEach(reply.conflicts, ({ index, other, signature }) => {
+    if (!terms.remaining.has(index)) throw untrusted(`replica ${index} cannot hold what is of epoch ${terms.epoch}`);
     exactly(HASH_LENGTH, other, 'conflict.other');
     if (constantTimeEqual(other, name.pointHash)) throw untrusted('a point is in conflict with itself');
     expectSigned(replicaOf(statement, index), conflictTranscript(index, name, other), signature, 'The conflict');
     return { index };
   });
-  if (valid.length > replicas.length - threshold)
+  if (valid.length >= meeting(terms))
     throw new VaultError('POINT_DEAD', `The replicas counted another attempt as attempt ${attempt}: this one is worth nothing.`);
+  if (reply.evaluations.length === 0) throw untrusted('it shows neither what the point gives nor that it is worth nothing');
 }
 
 /** A body that at least t replicas vouch for, and their answers. Throws POINT_DEAD, REPLY_UNTRUSTED, NOT_ENOUGH_REPLICAS. */
 export async function verifyAnswers(reply: BeginRecoveryResponse, request: RecoveryRequest): Promise<Answers> {
   await expectAlive(reply, request);
   const hashed = parseReplyBody(reply);
-  expectFits(hashed.body, request);
+  const terms = expectFits(hashed.body, request);
   const { attempt, silent } = reply;
   // One body is hashed and everybody's receipt is held against that hash: a coordinator that bends a mask, to learn from success
   // or failure whether it guessed the code, is refused before the code is tried.
-  const claims = await verifyEach(reply.evaluations, (evaluation) => verifyReceipt(evaluation, attempt, hashed, request));
-  expectEnough(claims, request.statement.threshold, 'receipts');
+  const claims = await verifyEach(reply.evaluations, (evaluation) => verifyReceipt(evaluation, attempt, hashed, terms, request));
+  expectEnough(claims, terms.threshold, 'receipts');
   return { ...hashed, attempt, valid: claims.valid, silent };
 }
 
@@ -72,12 +78,13 @@ function verifyReceipt(
   evaluation: Evaluation,
   attempt: number,
   { body, bodyHash }: HashedBody,
+  { remaining }: Terms,
   { statement, rid, g, point }: RecoveryRequest,
 ): Answer {
   const { index, enrolledAtMs, used } = evaluation;
   const replica = replicaOf(statement, index);
   const { limit } = body.policy;
-  if (!shareOf(body, index)) throw untrusted(`replica ${index} answers, but holds no share`);
+  if (!shareOf(body, index) || !remaining.has(index)) throw untrusted(`replica ${index} answers, but holds no share`);
   if (attempt < 1 || attempt > limit) throw untrusted(`attempt ${attempt} of ${limit} cannot be`);
   if (used < attempt || used > limit) throw untrusted(`replica ${index} has attempt ${attempt} of ${limit}, and counted ${used}`);
   const evaluated = parseCurveX(evaluation.evaluated, 'evaluation.evaluated');
@@ -96,13 +103,18 @@ function parseReplyBody(reply: BeginRecoveryResponse): HashedBody {
   }
 }
 
-/** Replicas vouch for the body, but whether it is the one that was asked for is the client's to see. */
-function expectFits(body: Body, { statement, rid, g }: RecoveryRequest): void {
+/**
+ * Replicas vouch for the body, but whether it is the one that was asked for is the client's to see. The statement says what holds for bodies of
+ * its epoch. Throws REPLY_UNTRUSTED, GENERATION_UNKNOWN for an epoch that is served no more.
+ */
+function expectFits(body: Body, { statement, rid, g }: RecoveryRequest): Terms {
   if (body.fleet !== statement.fleet) throw untrusted('the body is of another fleet');
   if (body.epoch > BigInt(statement.epoch)) throw untrusted('the body is of an epoch to come');
   if (!constantTimeEqual(body.rid, rid) || !constantTimeEqual(body.g, g)) throw untrusted('the body is of another record or generation');
-  if (body.threshold !== statement.threshold) throw untrusted('the body has another threshold than the fleet');
-  if (body.shares.some(({ index }) => index > statement.replicas.length)) throw untrusted('the body names a replica that is not there');
+  const terms = termsOf(statement, body.epoch);
+  if (body.threshold !== terms.threshold) throw untrusted('the body has another threshold than the fleet in its epoch');
+  if (body.shares.some(({ index }) => !terms.indices.has(index))) throw untrusted('the body names a replica that was not there');
+  return terms;
 }
 
 const untrusted = (why: string) => new VaultError('REPLY_UNTRUSTED', `The answer is refused: ${why}.`);

@@ -5,6 +5,7 @@ import { type FinishRecoveryRequest, FinishRecoveryRequestSchema, type Release }
 import { type HashedBody, shareOf } from '../protocol/body.ts';
 import { expectSigned } from '../protocol/signature.ts';
 import { replicaOf } from '../protocol/statement.ts';
+import { termsOf } from '../protocol/terms.ts';
 import { proofTranscript, releasedTranscript } from '../protocol/transcripts.ts';
 import type { OpenedAttempt } from './attempt.ts';
 import { expectEnough, verifyEach } from './claims.ts';
@@ -62,7 +63,7 @@ export class ReleaseSession {
     const { valid, refused } = await verifyEach(releases, (release) => this.#unblind(release));
     for (const released of valid) this.#released.set(released.index, released);
     const all = [...this.#released.values()];
-    expectEnough({ valid: all, refused }, body.threshold, 'releases');
+    expectEnough({ valid: all, refused }, body.threshold, 'releases'); // its epoch's, as the receipts showed
     const backupKey = await openPayload(body, s, all);
     if (!backupKey) throw new VaultError('NOT_ENOUGH_REPLICAS', 'Too few of the holders that answered released truly.');
     this.#blind.wipe();
@@ -100,7 +101,8 @@ export function verifyRelease(release: Release, asked: AskedRelease): { readonly
   const { index, signature } = release;
   const { statement, body, rid, g, attempt, point, blindedBase, bodyHash } = asked;
   const replica = replicaOf(statement, index);
-  if (!shareOf(body, index)) throw new VaultError('REPLY_UNTRUSTED', `Replica ${index} holds no share.`);
+  if (!shareOf(body, index) || !termsOf(statement, body.epoch).remaining.has(index))
+    throw new VaultError('REPLY_UNTRUSTED', `Replica ${index} holds no share.`);
   const released = parseCurveX(release.released, 'release.released');
   const { fleet, epoch } = statement;
   const transcript = releasedTranscript({ fleet, epoch, index, rid, g, attempt, point, blindedBase, released, bodyHash });

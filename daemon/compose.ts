@@ -70,7 +70,7 @@ interface OpenFleet extends Fleet {
 }
 
 async function openFleet(config: Config, events: Events, clock: Clock, undo: Stop[]): Promise<OpenFleet> {
-  const { statement, self } = readStatement(config);
+  const { statement, self, peers: others } = readStatement(config);
   const grants = new GrantVerifier(readTenantKeys(config), clock);
   expectCertificates(config);
   const token = await openOwnToken(config, statement, events, undo);
@@ -103,7 +103,7 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
     ticketLife: config.ticket_life_ms,
     eraseGrace: config.erase_grace_ms,
   };
-  const peers = config.peers.map(({ index, address }) => connectPeer({ fleet: statement.fleet, index, address, tls: config.tls.peer }));
+  const peers = others.map(({ index, address }) => connectPeer({ fleet: statement.fleet, index, address, tls: config.tls.peer }));
   undo.push(async () => {
     for (const peer of peers) peer.close();
   });
@@ -161,18 +161,18 @@ async function openToOutside(
   onLost: (error: VaultError) => void,
   undo: Stop[],
 ): Promise<void> {
-  const { vault, participants, events } = fleet;
-  const { statement, clock, self } = vault;
+  const { vault, events } = fleet;
+  const { statement, clock } = vault;
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
   const context = { health, events, clock };
-  const own = participants[self.index - 1] as (typeof participants)[number];
+  const own = localParticipant(vault);
   const peerServer = await serve(
     {
       address: config.listen.peer,
       tls: config.tls.peer,
       service: ReplicaService,
       handlers: own.calls,
-      identify: (call) => expectReplica(call, statement.fleet, statement.replicas.length),
+      identify: (call) => expectReplica(call, statement),
     },
     context,
   );

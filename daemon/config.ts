@@ -4,7 +4,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { VaultError } from '../primitives/errors.ts';
 import { profilePath } from '../primitives/package-root.ts';
-import { MAX_ATTEMPTS, MAX_REPLICAS } from '../protocol/body.ts';
+import { MAX_ATTEMPTS, MAX_INDEX } from '../protocol/body.ts';
 
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'must be host:port');
 const milliseconds = z.int().min(0);
@@ -16,7 +16,7 @@ function schemaIn(base: string) {
   const tls = z.strictObject({ cert: path, key: path, ca: path });
   return z.strictObject({
     /** This replica's index in the fleet statement. */
-    replica: z.int().min(1).max(MAX_REPLICAS),
+    replica: z.int().min(1).max(MAX_INDEX),
     /** The fleet statement, canonical JSON. */
     statement: path,
     listen: z.strictObject({
@@ -32,7 +32,7 @@ function schemaIn(base: string) {
       peer: tls,
     }),
     /** Where the other replicas listen for peers. */
-    peers: z.array(z.strictObject({ index: z.int().min(1).max(MAX_REPLICAS), address })),
+    peers: z.array(z.strictObject({ index: z.int().min(1).max(MAX_INDEX), address })),
     etcd: z.strictObject({
       endpoints: z.array(z.url({ protocol: /^https$/ })).min(1),
       tls,

@@ -20,18 +20,19 @@ function read(file: string, what: string): Buffer {
   }
 }
 
-export function readStatement(config: Config): { statement: Statement; self: Replica } {
+/** `peers`: the other replicas of the statement. Those that left, or are to come, may be configured as well. */
+export function readStatement(config: Config): { statement: Statement; self: Replica; peers: Config['peers'] } {
   const statement = parseStatement(read(config.statement, 'the fleet statement'));
-  const self = statement.replicas[config.replica - 1];
+  const self = statement.replicas.find(({ index }) => index === config.replica);
   if (!self) throw new VaultError('CONFIG_INVALID', `The fleet statement has no replica ${config.replica}.`);
   const others = statement.replicas.filter(({ index }) => index !== self.index);
-  const missing = others.filter(({ index }) => !config.peers.some((peer) => peer.index === index));
-  if (missing.length > 0 || config.peers.length !== others.length)
+  const peers = config.peers.filter(({ index }) => others.some((other) => other.index === index));
+  if (new Set(peers.map(({ index }) => index)).size !== others.length || peers.length !== others.length)
     throw new VaultError(
       'CONFIG_INVALID',
       `\`peers\` must name each other replica of the statement once: ${others.map((r) => r.index).join(', ')}.`,
     );
-  return { statement, self };
+  return { statement, self, peers };
 }
 
 /** Here, by the name of the setting; else whatever library meets a wrong file first says so in its own way. */
@@ -79,7 +80,7 @@ export function readTenantKeys({ tenants }: Config): TenantKeys {
 
 /** A replica serves only under a statement that names its own token and its public keys. Throws STATEMENT_MISMATCH. */
 export function expectOwnKeys({ document }: Statement, self: Replica, identity: TokenIdentity): void {
-  const stated = document.replicas[self.index - 1]?.token.serial;
+  const stated = document.replicas.find(({ index }) => index === self.index)?.token.serial;
   if (stated !== identity.serial)
     throw new VaultError(
       'STATEMENT_MISMATCH',

@@ -9,6 +9,8 @@ import { xOf } from './x-coordinate.ts';
 
 export const PROTOCOL_VERSION = 1;
 export const MAX_REPLICAS = 9;
+/** Of a replica. Indices are never given again, so they outgrow the number of replicas. */
+export const MAX_INDEX = 99;
 export const MAX_ATTEMPTS = 100;
 const MAX_NUMBER = (1n << 63n) - 1n;
 const MAX_COOL_DOWN_MS = 24n * 60n * 60n * 1000n;
@@ -80,7 +82,7 @@ function parseShares(body: pb.Body): void {
   let last = 0;
   for (const share of shares) {
     refuseUnknownFields(share, 'body.shares');
-    if (share.index <= last || share.index > MAX_REPLICAS) throw malformed('body.shares must be in ascending order of index, each once');
+    if (share.index <= last || share.index > MAX_INDEX) throw malformed('body.shares must be in ascending order of index, each once');
     last = share.index;
     if (share.x < 1 || share.x > 255) throw malformed('body.shares.x must be 1 to 255');
     xs.add(share.x);

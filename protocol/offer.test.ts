@@ -23,7 +23,7 @@ test('what a replica offers is what its ticket says, for what it was asked', () 
 test.each<[string, Ticket | undefined]>([
   ['that is missing', undefined],
   ['of no replica', ticketWith({ index: 0 })],
-  ['of a replica that no fleet has', ticketWith({ index: 10 })],
+  ['of a replica that no fleet has', ticketWith({ index: 100 })],
   ['with a Z of 31 bytes', ticketWith({ evaluated: bytesFor('Z', 31) })],
   ['with a Z with its sign', ticketWith({ evaluated: bytesFor('Z', 33) })],
   ['with an F with its sign', ticketWith({ releaseElement: bytesFor('F', 33) })],

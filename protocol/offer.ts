@@ -2,7 +2,7 @@ import type { Brand } from '../primitives/brand.ts';
 import { exactly } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import type * as pb from '../proto/gen/backupvault/v1/record_pb.ts';
-import { HASH_LENGTH, MAX_REPLICAS } from './body.ts';
+import { HASH_LENGTH, MAX_INDEX } from './body.ts';
 import { refuseUnknownFields } from './message.ts';
 import type { OfferFields, TicketFields } from './transcripts.ts';
 import { parseX, type XCoordinate } from './x-coordinate.ts';
@@ -19,7 +19,7 @@ export function parseTicket(ticket: pb.Ticket | undefined): Ticket {
   if (!ticket) throw new VaultError('MALFORMED', 'A ticket is missing.');
   refuseUnknownFields(ticket, 'ticket');
   const { index } = ticket;
-  if (index < 1 || index > MAX_REPLICAS) throw new VaultError('MALFORMED', `ticket.index must be 1 to ${MAX_REPLICAS}.`);
+  if (index < 1 || index > MAX_INDEX) throw new VaultError('MALFORMED', `ticket.index must be 1 to ${MAX_INDEX}.`);
   parseX(ticket.evaluated, 'ticket.evaluated');
   parseX(ticket.releaseElement, 'ticket.release_element');
   exactly(NONCE_LENGTH, ticket.nonce, 'ticket.nonce');

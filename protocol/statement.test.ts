@@ -7,7 +7,7 @@ test.each<[number, string, number]>([
   [2, 'aaa', 1],
   [2, 'aab', 1],
   [2, 'abc', 2],
-  [3, 'abc', 3],
+  [3, 'abcd', 3],
   [3, 'aabbc', 2],
   [3, 'abcde', 3],
   [3, 'aaabc', 1],

@@ -6,15 +6,15 @@ import { type Bytes, constantTimeEqual, fromHex, utf8 } from '../primitives/byte
 import { VaultError } from '../primitives/errors.ts';
 import { MAX_REPLICAS } from './body.ts';
 import { type CompressedPoint, parsePoint } from './point.ts';
+import { earlierEpochs, index, point, readTerms, type Terms } from './terms.ts';
 
 export const STATEMENT_TYPE = 'backup-key-vault/fleet-statement/v1';
 
-const point = z.string().regex(/^0[23][0-9a-f]{64}$/);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const name = z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/);
 
 const replicaSchema = z.strictObject({
-  index: z.int().min(1).max(MAX_REPLICAS),
+  index,
   name,
   /** Who runs it. Replicas of one operator fall together. */
   operator: name,
@@ -35,7 +35,10 @@ export const statementSchema = z.strictObject({
   /** SHA-256 of the previous epoch's statement; null for the first. */
   previous: hash.nullable(),
   threshold: z.int().min(2),
+  /** In order of index. An index is never given to another replica, so there may be gaps. */
   replicas: z.array(replicaSchema).min(3).max(MAX_REPLICAS),
+  /** Earlier epochs whose records are still served, in order. */
+  earlier: earlierEpochs,
   /** Counts the times etcd was restored. */
   store_incarnation: z.int().min(1),
   not_before: z.iso.datetime(),
@@ -71,15 +74,16 @@ export interface Statement {
   readonly epoch: number;
   readonly threshold: number;
   readonly replicas: readonly Replica[];
+  /** What holds for records of each epoch that is served, this one included: `termsOf`. */
+  readonly terms: ReadonlyMap<number, Terms>;
 }
 
 /** Throws FLEET_UNTRUSTED, naming the rule that fails. */
 export function parseStatement(bytes: Uint8Array): Statement {
   const document = parseDocument(bytes);
   const { replicas, threshold } = document;
-  const n = replicas.length;
-  if (replicas.some((replica, i) => replica.index !== i + 1)) throw untrusted('replicas must be numbered 1 to n, in order');
-  if (threshold <= n / 2 || threshold > n) throw untrusted(`threshold ${threshold} of ${n} is not a majority`, 'threshold-not-majority');
+  const terms = readTerms(document);
+  if ('why' in terms) throw untrusted(terms.why, terms.check);
   for (const [what, check, values] of [
     ['two replicas have the same name', 'duplicate-name', replicas.map((r) => r.name)],
     // By x: the keys of K and −K are as good as one.
@@ -107,6 +111,7 @@ export function parseStatement(bytes: Uint8Array): Statement {
       receiptKey: parseKey(r.receipt_key),
       guardIncarnation: r.guard_incarnation,
     })),
+    terms,
   };
 }
 
@@ -138,8 +143,19 @@ function parseKey(hex: string): CompressedPoint {
   return key;
 }
 
-/** Of how many different operators any t replicas are at least: those who run the most are counted first. */
-export function operatorsOf({ replicas, threshold }: Statement): number {
+/** Of how many different operators any t replicas are at least that serve what one epoch enrolled: of the epoch with the fewest. */
+export const operatorsOf = ({ replicas, terms }: Statement): number =>
+  Math.min(
+    ...[...terms.values()].map(({ remaining, threshold }) =>
+      operatorsAmong(
+        replicas.filter((one) => remaining.has(one.index)),
+        threshold,
+      ),
+    ),
+  );
+
+/** Those who run the most are counted first. */
+function operatorsAmong(replicas: readonly Replica[], threshold: number): number {
   const counts = new Map<string, number>();
   for (const { operator } of replicas) counts.set(operator, (counts.get(operator) ?? 0) + 1);
   const most = [...counts.values()].sort((a, b) => b - a);
@@ -150,7 +166,7 @@ export function operatorsOf({ replicas, threshold }: Statement): number {
 
 /** The replica with this index. Throws REPLY_UNTRUSTED. */
 export function replicaOf(statement: Statement, index: number): Replica {
-  const replica = statement.replicas[index - 1];
+  const replica = statement.replicas.find((one) => one.index === index);
   if (!replica) throw new VaultError('REPLY_UNTRUSTED', `There is no replica ${index} in the fleet statement.`);
   return replica;
 }

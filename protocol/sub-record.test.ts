@@ -45,7 +45,7 @@ describe('is refused', () => {
     ['with 73 bytes', { value: new Uint8Array(73) }],
     ['with none', { value: new Uint8Array(0) }],
     ['of no replica', { index: 0 }],
-    ['of a replica that no fleet has', { index: 10 }],
+    ['of a replica that no fleet has', { index: 100 }],
     ['with a signature of 63 bytes', { signature: signature.slice(1) }],
     ['without a signature', { signature: new Uint8Array(0) }],
   ])('%s', (_, fields) => {

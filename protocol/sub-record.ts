@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { type Bytes, concat, exactly, uint64 } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { type SubRecord as Message, SubRecordSchema } from '../proto/gen/backupvault/v1/record_pb.ts';
-import { MAX_REPLICAS } from './body.ts';
+import { MAX_INDEX } from './body.ts';
 import { refuseUnknownFields } from './message.ts';
 import { SIGNATURE_LENGTH } from './signature.ts';
 
@@ -26,7 +26,7 @@ export function parseSubRecord(message: Message | undefined): SubRecord {
   if (!message) throw new VaultError('MALFORMED', 'A sub-record is missing.');
   refuseUnknownFields(message, 'sub_record');
   const { index } = message;
-  if (index < 1 || index > MAX_REPLICAS) throw new VaultError('MALFORMED', `sub_record.index must be 1 to ${MAX_REPLICAS}.`);
+  if (index < 1 || index > MAX_INDEX) throw new VaultError('MALFORMED', `sub_record.index must be 1 to ${MAX_INDEX}.`);
   const value = exactly(LENGTH, message.value, 'sub_record.value');
   const signature = exactly(SIGNATURE_LENGTH, message.signature, 'sub_record.signature');
   const enrolledAtMs = new DataView(value.buffer, value.byteOffset).getBigUint64(32);

@@ -43,6 +43,11 @@ export interface Guarded {
   readonly destroyed: Destroyed | undefined;
 }
 
+/** The same, as a replica tells others. */
+export interface Recalled extends Guarded {
+  readonly index: number;
+}
+
 export interface Destroyed extends Order {
   readonly g: Uint8Array;
   /** The name of the last ticket secret by which its seed can be made again. */

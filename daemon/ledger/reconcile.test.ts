@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { type Attempts, AttemptsSchema, BodySchema, RecordSchema, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
 import { renderSubRecord } from '../../protocol/sub-record.ts';
+import type { Terms } from '../../protocol/terms.ts';
 import { isExhausted, spend } from './attempts.ts';
-import { type Generation, type Guarded, renderPoint } from './guarded.ts';
+import { type Generation, type Recalled, renderPoint } from './guarded.ts';
 import { reconcile, type Stored } from './reconcile.ts';
 
 const fill = (n: number, length: number) => new Uint8Array(length).fill(n);
@@ -30,13 +31,15 @@ function generation(n: number, index: number, epoch = 1n): Generation {
 const granted = (h: number) => ({ pointHash: hash(h), grant: `granted ${h}` });
 
 /** A guard with generation n live and these points counted, by attempt. */
-const guard = (index: number, n: number, ...points: number[]): Guarded => ({
+const guard = (index: number, n: number, ...points: number[]): Recalled => ({
+  index,
   live: generation(n, index),
   prepared: [],
   destroyed: undefined,
   counted: new Map(points.map((h, i) => [i + 1, { ...granted(h), atMs: h }])),
 });
-const empty: Guarded = { live: undefined, prepared: [], counted: new Map(), destroyed: undefined };
+/** One that holds nothing. */
+const empty = (index: number): Recalled => ({ index, live: undefined, prepared: [], counted: new Map(), destroyed: undefined });
 
 /** What etcd was put back to: generation n with these points. */
 function snapshot(n: number, points: number[], state = RecordState.LIVE, epoch = 1n): Stored {
@@ -52,9 +55,13 @@ function snapshot(n: number, points: number[], state = RecordState.LIVE, epoch =
 }
 const nothing: Stored = { attempts: undefined, record: undefined };
 
-const options = { incarnation: 2, threshold: 2, unheard: 1 };
-const reconciled = (stored: Stored, recalled: Guarded[], unheard = 3 - recalled.length) =>
-  reconcile(stored, recalled, { ...options, unheard });
+/** Of n replicas in epochs 1 and 2. */
+function termsOf(n: number): ReadonlyMap<number, Terms> {
+  const indices = new Set(Array.from({ length: n }, (_, i) => i + 1));
+  return new Map([1, 2].map((epoch) => [epoch, { epoch, threshold: Math.floor(n / 2) + 1, indices, remaining: indices }]));
+}
+const options = { incarnation: 2, terms: termsOf(3) };
+const reconciled = (stored: Stored, recalled: Recalled[]) => reconcile(stored, recalled, options);
 const pointsOf = (attempts: Attempts | undefined) => attempts?.points.map(({ hash: [first] }) => first);
 
 describe('after a restore of etcd', () => {
@@ -101,30 +108,30 @@ describe('after a restore of etcd', () => {
   });
 
   it('what was enrolled after an earlier restore is later than all from before it, whatever the numbers', () => {
-    const anew = (index: number): Guarded => ({ ...guard(index, 2), live: generation(2, index, 2n) });
+    const anew = (index: number): Recalled => ({ ...guard(index, 2), live: generation(2, index, 2n) });
     const { attempts } = reconciled(snapshot(5, []), [guard(1, 5), anew(2), anew(3)]) ?? nothing;
     expect(attempts).toMatchObject({ g: fill(2, 16), number: 2n, epoch: 2n });
   });
 
   it('a record that etcd forgot is rebuilt from the guards, prepared holders included', () => {
-    const late: Guarded = { ...empty, prepared: [generation(1, 2)] };
+    const late = { ...empty(2), prepared: [generation(1, 2)] };
     const { attempts, record } = reconciled(nothing, [guard(1, 1, 1), late]) ?? nothing;
     expect(pointsOf(attempts)).toEqual([1]);
     expect(record?.subRecords.map(({ index }) => index)).toEqual([1, 2]);
   });
 
   it('a record that nobody knows stays unknown', () => {
-    expect(reconciled(nothing, [empty, empty])).toBeUndefined();
+    expect(reconciled(nothing, [empty(1), empty(2)])).toBeUndefined();
   });
 
   it('a record that the guards dropped is erased, not revived', () => {
-    const { attempts, record } = reconciled(snapshot(1, [1, 2, 3]), [empty, empty]) ?? nothing;
+    const { attempts, record } = reconciled(snapshot(1, [1, 2, 3]), [empty(1), empty(2)]) ?? nothing;
     expect(attempts).toMatchObject({ state: RecordState.ERASED, points: [], number: 1n, epoch: 1n });
     expect(record).toBeUndefined();
   });
 
   it('an erased record stays erased where a guard missed it', () => {
-    expect(reconciled(snapshot(1, [], RecordState.ERASED), [guard(1, 1), empty])?.attempts?.state).toBe(RecordState.ERASED);
+    expect(reconciled(snapshot(1, [], RecordState.ERASED), [guard(1, 1), empty(2)])?.attempts?.state).toBe(RecordState.ERASED);
   });
 
   it('a record that was enrolled after its erasure is live', () => {
@@ -133,12 +140,12 @@ describe('after a restore of etcd', () => {
 
   it('where fewer than t of those asked hold the latest, and the others may, they must be asked', () => {
     expect(() => reconciled(snapshot(1, []), [guard(1, 2), guard(2, 1)])).toThrow(expect.objectContaining({ code: 'NOT_ENOUGH_REPLICAS' }));
-    expect(() => reconciled(snapshot(1, []), [guard(1, 1), empty])).toThrow(expect.objectContaining({ code: 'NOT_ENOUGH_REPLICAS' }));
+    expect(() => reconciled(snapshot(1, []), [guard(1, 1), empty(2)])).toThrow(expect.objectContaining({ code: 'NOT_ENOUGH_REPLICAS' }));
   });
 
   it('one that serves what t cannot hold any more holds up nobody, although one of five is away', () => {
     const five = [guard(1, 2), guard(2, 1, 1), guard(3, 1), guard(4, 1)];
-    const { attempts } = reconcile(snapshot(1, []), five, { incarnation: 2, threshold: 3, unheard: 1 }) ?? nothing;
+    const { attempts } = reconcile(snapshot(1, []), five, { ...options, terms: termsOf(5) }) ?? nothing;
     expect(attempts).toMatchObject({ g: fill(1, 16), number: 1n });
   });
 
@@ -150,12 +157,12 @@ describe('after a restore of etcd', () => {
   });
 
   it('a record of which t guards hold no generation is erased: it can never be served', () => {
-    const { attempts } = reconciled(snapshot(1, []), [guard(1, 2), empty, empty]) ?? nothing;
+    const { attempts } = reconciled(snapshot(1, []), [guard(1, 2), empty(2), empty(3)]) ?? nothing;
     expect(attempts).toMatchObject({ state: RecordState.ERASED, g: fill(2, 16), number: 2n });
   });
 
   it('a tombstone of a history that was given up does not outrank what was enrolled after it', () => {
-    const guards = [1, 2].map((index): Guarded => ({ ...guard(index, 1), live: generation(1, index, 2n) }));
+    const guards = [1, 2].map((index): Recalled => ({ ...guard(index, 1), live: generation(1, index, 2n) }));
     const { attempts } = reconciled(snapshot(3, [], RecordState.ERASED), guards) ?? nothing;
     expect(attempts).toMatchObject({ state: RecordState.LIVE, number: 1n, epoch: 2n });
   });

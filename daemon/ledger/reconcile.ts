@@ -12,8 +12,9 @@ import {
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { comesAfter, isLater, type Order } from '../../protocol/body.ts';
 import { renderSubRecord } from '../../protocol/sub-record.ts';
+import type { Terms } from '../../protocol/terms.ts';
 import { live } from './attempts.ts';
-import { type Generation, type GrantedPoint, type Guarded, heldBy } from './guarded.ts';
+import { type Generation, type GrantedPoint, type Guarded, heldBy, type Recalled } from './guarded.ts';
 
 /** What etcd holds of a record, from before it was restored. */
 export interface Stored {
@@ -23,9 +24,8 @@ export interface Stored {
 
 export interface ReconcileOptions {
   readonly incarnation: number;
-  readonly threshold: number;
-  /** Guards that did not answer, and may hold anything. */
-  readonly unheard: number;
+  /** As the statement in force has them, by epoch. */
+  readonly terms: ReadonlyMap<number, Terms>;
 }
 
 /**
@@ -33,7 +33,7 @@ export interface ReconcileOptions {
  * counted an attempt, or acknowledged a generation, have one among them, so that no counter goes down and no older code comes back. Undefined
  * where nobody knows the record. Throws NOT_ENOUGH_REPLICAS where only those that were not asked can tell.
  */
-export function reconcile(stored: Stored, recalled: readonly Guarded[], options: ReconcileOptions): Stored | undefined {
+export function reconcile(stored: Stored, recalled: readonly Recalled[], options: ReconcileOptions): Stored | undefined {
   const served = generationsServed(recalled);
   const generation = latestHeld(
     served.filter(({ body }) => !isErased(stored, body)),
@@ -79,15 +79,13 @@ export function generationsServed(recalled: readonly Guarded[]): Generation[] {
 const isErased = ({ attempts }: Stored, order: Order): boolean => attempts?.state === RecordState.ERASED && !isLater(order, attempts);
 
 /** The latest generation that t guards hold, or may hold: fewer can never serve anybody. Where those not heard decide, they are waited for. */
-function latestHeld(
-  served: readonly Generation[],
-  recalled: readonly Guarded[],
-  { threshold, unheard }: ReconcileOptions,
-): Generation | undefined {
+function latestHeld(served: readonly Generation[], recalled: readonly Recalled[], { terms }: ReconcileOptions): Generation | undefined {
   for (const generation of served) {
-    const holders = recalled.filter((guarded) => copyOf(generation, guarded)).length;
+    const { threshold, remaining } = terms.get(Number(generation.body.epoch)) ?? UNSERVED;
+    const heard = recalled.filter(({ index }) => remaining.has(index));
+    const holders = heard.filter((guarded) => copyOf(generation, guarded)).length;
     if (holders >= threshold) return generation;
-    if (holders + unheard >= threshold)
+    if (holders + remaining.size - heard.length >= threshold)
       throw new VaultError(
         'NOT_ENOUGH_REPLICAS',
         'After the restore of etcd, the replicas that answered cannot tell which enrolment stands; send the same bytes again later.',
@@ -96,6 +94,9 @@ function latestHeld(
   }
   return undefined;
 }
+
+/** Of an epoch that the statement lists no more. */
+const UNSERVED = { threshold: Number.POSITIVE_INFINITY, remaining: new Set<number>() };
 
 /** What a guard has of a generation, served or prepared. */
 const copyOf = (generation: Generation, guarded: Guarded): Generation | undefined =>

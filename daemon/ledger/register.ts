@@ -16,7 +16,7 @@ import { type HashedBody, parseBody } from '../../protocol/body.ts';
 import { renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 import * as attempts from './attempts.ts';
 import type { Etcd, Versioned, Write } from './etcd.ts';
-import type { GrantedPoint, Guarded } from './guarded.ts';
+import type { GrantedPoint, Recalled } from './guarded.ts';
 import { mergeSubRecords, type ReconcileOptions, reconcile, type Stored } from './reconcile.ts';
 import { decode, type StoreMemory, Transactions } from './transactions.ts';
 
@@ -139,7 +139,7 @@ export class Register {
   }
 
   /** RECONCILE with what n−t+1 guards or more remember. Returns whether there was something to write. */
-  async reconcile(rid: Uint8Array, recalled: readonly Guarded[], options: Omit<ReconcileOptions, 'incarnation'>): Promise<boolean> {
+  async reconcile(rid: Uint8Array, recalled: readonly Recalled[], options: Omit<ReconcileOptions, 'incarnation'>): Promise<boolean> {
     const key = toHex(rid);
     const changed = await this.#transactions.updateOutdated(key, [`r/${key}`], (current, [stored]) => {
       const before = { attempts: current, record: decodeRecord(stored) };

@@ -18,6 +18,7 @@ export async function describeRecord({ register, clock }: Vault, { rid }: Accoun
     attemptsLimit: attempts.limit,
     notBeforeMs: earliest > now ? BigInt(Math.ceil(earliest)) : 0n,
     holders: record?.subRecords.map(({ index }) => index) ?? [],
+    epoch: record?.body?.epoch ?? 0n,
     ownerKey: record?.body?.ownerKey ?? new Uint8Array(0),
   };
 }

@@ -2,15 +2,17 @@ import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import { type Erasure, ErasureSchema, type Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type Attempts, type Erasure, ErasureSchema, type Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { ForgetRequestSchema, SpentRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { EraseRecordRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { G_LENGTH } from '../../protocol/body.ts';
+import { leastThreshold } from '../../protocol/terms.ts';
 import { erasedTranscript, spentTranscript } from '../../protocol/transcripts.ts';
 import type { Account } from '../vault/account.ts';
 import { expectErasure } from '../vault/erasure.ts';
+import { isHolder } from '../vault/evidence.ts';
 import { forget } from '../vault/forget.ts';
-import { expectOwn, expectSigned } from './believed.ts';
+import { bodyWithHash, expectOwn, expectSigned } from './believed.ts';
 import { askAll, askEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
 import type { Participant } from './participant.ts';
@@ -39,9 +41,14 @@ export async function eraseRecord(fleet: Fleet, account: Account, request: Erase
 }
 
 /** Erases a record that was spent, once t replicas say that its grace is over. */
-export async function eraseSpent(fleet: Fleet, rid: Uint8Array, g: Uint8Array): Promise<void> {
-  const { vault, participants, events } = fleet;
-  const { threshold, epoch, fleet: name } = vault.statement;
+export async function eraseSpent(fleet: Fleet, rid: Uint8Array, { g, bodyHash }: Pick<Attempts, 'g' | 'bodyHash'>): Promise<void> {
+  const { vault, events } = fleet;
+  const { statement } = vault;
+  const { epoch, fleet: name } = statement;
+  const { body } = await bodyWithHash(fleet, rid, bodyHash);
+  const terms = statement.terms.get(Number(body.epoch));
+  const enough = terms?.threshold ?? leastThreshold(statement);
+  const asked = terms ? fleet.participants.filter(({ index }) => isHolder(statement, body, index)) : fleet.participants;
   const message = create(SpentRequestSchema, { rid, g });
   const ask = async ({ index, calls }: Participant) => {
     const { spent } = await calls.spent(message);
@@ -50,18 +57,17 @@ export async function eraseSpent(fleet: Fleet, rid: Uint8Array, g: Uint8Array): 
     expectSigned(fleet, index, spentTranscript({ fleet: name, epoch, index, rid, g }), signature, 'that the record is spent');
     return spent;
   };
-  const { answers } = await askAll(participants, ask, { enough: threshold, grace: 0, clock: vault.clock });
-  if (answers.size < threshold) return;
+  const { answers } = await askAll(asked, ask, { enough, grace: 0, clock: vault.clock });
+  if (answers.size < enough) return;
   const erasure = create(ErasureSchema, { spent: [...answers.values()] });
   if (!(await reconciling(fleet, rid, () => vault.register.eraseSpent(rid, g, erasure)))) return;
   events.erased(rid, 'exhausted');
   await forgetEverywhere(fleet, rid, g, erasure);
 }
 
-/** For a replica that was not told in time: t others sign that they destroyed it. Throws NOT_ENOUGH_REPLICAS. */
+/** For a replica that was not told in time: others sign that they destroyed it, so many that one tells the truth. Throws NOT_ENOUGH_REPLICAS. */
 export async function eraseAsOthersDid(fleet: Fleet, rid: Uint8Array, g: Uint8Array): Promise<void> {
   const { vault, participants } = fleet;
-  const { threshold } = vault.statement;
   const others = participants.filter(({ index }) => index !== vault.self.index);
   const askToForgetNow = askToForget(fleet, rid, g, undefined);
   const ask = async (participant: Participant) => {
@@ -69,7 +75,7 @@ export async function eraseAsOthersDid(fleet: Fleet, rid: Uint8Array, g: Uint8Ar
     if (!erased) throw new VaultError('NOT_ENOUGH_REPLICAS', `Replica ${participant.index} can still make the seed again; ask later.`);
     return erased;
   };
-  const erased = await askEnough(others, ask, { enough: threshold, grace: 0, clock: vault.clock });
+  const erased = await askEnough(others, ask, { enough: leastThreshold(vault.statement), grace: 0, clock: vault.clock });
   await forget(vault, create(ForgetRequestSchema, { rid, g, erasure: { erased } }));
 }
 

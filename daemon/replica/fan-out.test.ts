@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Clock, systemClock } from '../../primitives/clock.ts';
 import { type ErrorCode, VaultError } from '../../primitives/errors.ts';
-import { askAll, expectEnough } from './fan-out.ts';
+import { type Answered, askAll, askEnough, expectEnough } from './fan-out.ts';
 import type { Participant } from './participant.ts';
 
 const three = [1, 2, 3].map((index) => ({ index }) as Participant);
@@ -39,6 +39,17 @@ describe('asking every replica', () => {
   it('returns at once when all have answered or failed', async () => {
     const { answers, failures } = await ask({ 1: ok, 2: ok, 3: () => fail('BUSY') }, still);
     expect([answers.size, failures.size]).toEqual([2, 1]);
+  });
+
+  it('waits for such answers as are enough, where it matters whose they are', async () => {
+    const late = () => systemClock.sleep(5).then(() => 'late');
+    const enough = (answered: Answered) => answered.has(3);
+    const asking = { enough, grace: 0, clock: systemClock };
+    const askThem = (behaviour: Record<number, () => Promise<string>>) =>
+      askEnough(three, ({ index }) => (behaviour[index] as () => Promise<string>)(), asking);
+    expect(await askThem({ 1: ok, 2: ok, 3: late })).toEqual(['ok', 'ok', 'late']);
+    await expect(askThem({ 1: ok, 2: ok, 3: () => fail('BUSY') })).rejects.toMatchObject({ code: 'NOT_ENOUGH_REPLICAS' });
+    await expect(askThem({ 1: ok, 2: ok, 3: () => fail('MALFORMED') })).rejects.toMatchObject({ code: 'MALFORMED' });
   });
 });
 

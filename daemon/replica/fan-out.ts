@@ -24,23 +24,30 @@ const passing: ReadonlySet<ErrorCode> = new Set([
 
 export const isPassing = (error: VaultError): boolean => passing.has(error.code);
 
+/** Of whom there is an answer. */
+export type Answered = Pick<ReadonlySet<number>, 'has' | 'size'>;
+
 interface Asking {
-  readonly enough: number;
+  /** So many, or such. */
+  readonly enough: number | ((answered: Answered) => boolean);
   readonly grace: Millis;
   readonly clock: Clock;
 }
 
-/** Asks every participant as `askAll` does, and throws as `expectEnough` does where fewer than `enough` answered. */
+/** Asks every participant as `askAll` does, and throws as `expectEnough` does where not enough answered. */
 export async function askEnough<T>(
   participants: readonly Participant[],
   ask: (participant: Participant) => Promise<T>,
   asking: Asking,
 ): Promise<T[]> {
-  return expectEnough(await askAll(participants, ask, asking), asking.enough, participants.length);
+  const { enough } = asking;
+  const all = await askAll(participants, ask, asking);
+  if (typeof enough === 'number') return expectEnough(all, enough, participants.length);
+  return enough(all.answers) ? [...all.answers.values()] : expectEnough(all, all.answers.size + 1, participants.length);
 }
 
 /**
- * Asks every participant at once. Returns when all have answered or failed, or `grace` after the `enough`-th answer: a stopped
+ * Asks every participant at once. Returns when all have answered or failed, or `grace` after enough did: a stopped
  * replica then holds nobody up. Those that come later are let go. Never rejects.
  */
 export function askAll<T>(
@@ -50,6 +57,8 @@ export function askAll<T>(
 ): Promise<Answers<T>> {
   const answers = new Map<number, T>();
   const failures = new Map<number, VaultError>();
+  const isEnough = () => (typeof enough === 'number' ? answers.size >= enough : enough(answers));
+  let wasEnough = false;
   return new Promise((resolve) => {
     const finish = () => resolve({ answers: new Map(answers), failures: new Map(failures) });
     const settled = () => {
@@ -60,7 +69,8 @@ export function askAll<T>(
         (answer) => {
           answers.set(participant.index, answer);
           settled();
-          if (answers.size !== enough) return;
+          if (wasEnough || !isEnough()) return;
+          wasEnough = true;
           if (grace === 0) finish();
           else void clock.sleep(grace).then(finish);
         },

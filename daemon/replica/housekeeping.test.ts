@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../../primitives/clock.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { PATIENCE } from '../../test/harness/patience.ts';
+import { SoftFleet } from '../../test/harness/soft-fleet.ts';
 import type { Fleet } from './fleet.ts';
 import { Housekeeping } from './housekeeping.ts';
 
@@ -11,7 +12,9 @@ const RECORDS = 1000;
 const A_CALL = 5;
 const rids = Array.from({ length: RECORDS }, (_, i) => uint64(i));
 
-const exhausted = { attempts: { state: RecordState.LIVE, g: new Uint8Array(16), points: [new Uint8Array(32)], limit: 1 } };
+const bodyHash = new Uint8Array(32);
+const exhausted = { attempts: { state: RecordState.LIVE, g: new Uint8Array(16), bodyHash, points: [new Uint8Array(32)], limit: 1 } };
+const held = { body: { epoch: 1n, shares: [{ index: 2 }] }, bodyHash };
 
 /** A replica that holds many records, and an etcd that takes its time for each call. */
 function slowFleet(clock: Clock = systemClock) {
@@ -31,7 +34,7 @@ function slowFleet(clock: Clock = systemClock) {
   };
   const events = { settled: vi.fn(), sweepFailed: vi.fn() };
   const guard = {
-    read: async () => ({ live: {} }),
+    read: async () => ({ live: held, prepared: [] }),
     rids: async function* () {
       yield* rids;
     },
@@ -39,7 +42,7 @@ function slowFleet(clock: Clock = systemClock) {
     purge: vi.fn(async () => {}),
   };
   const spent = vi.fn(() => call({})); // nobody says so
-  const statement = { fleet: 'test', epoch: 1, threshold: 2 };
+  const { statement } = new SoftFleet();
   const vault = { register, guard, clock, statement, eraseGrace: 0 };
   const fleet = { vault, events, participants: [{ index: 2, calls: { spent } }] } as unknown as Fleet;
   return { register, guard, events, spent, housekeeping: new Housekeeping(fleet, 1000) };

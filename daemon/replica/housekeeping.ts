@@ -69,7 +69,7 @@ export class Housekeeping extends Rounds {
     const { attempts } = await reconciling(this.#fleet, rid, () => vault.register.read(rid));
     if (!attempts || !isExhausted(attempts)) return;
     const mayBeDue = since + vault.eraseGrace <= vault.clock.now();
-    if (mayBeDue || (await wouldSaySpent(vault, rid, attempts.g))) await eraseSpent(this.#fleet, rid, attempts.g);
+    if (mayBeDue || (await wouldSaySpent(vault, rid, attempts.g))) await eraseSpent(this.#fleet, rid, attempts);
   }
 
   /**

@@ -3,7 +3,7 @@ import { beforeEach, expect, it, vi } from 'vitest';
 import { systemClock } from '../../primitives/clock.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { RecallResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import type { Statement } from '../../protocol/statement.ts';
+import { SoftFleet } from '../../test/harness/soft-fleet.ts';
 import type { GuardStore } from '../ledger/guard-store.ts';
 import type { Register } from '../ledger/register.ts';
 import { GrantVerifier } from '../vault/grants.ts';
@@ -18,16 +18,20 @@ const recall = vi.fn(async () => create(RecallResponseSchema));
 const read = vi.fn();
 const reconcile = vi.fn();
 
-const rebuild = (peers = [1, 3]) =>
+const { statement } = new SoftFleet();
+const silent = async () => {
+  throw new VaultError('OUTCOME_UNKNOWN', 'it does not answer');
+};
+
+const rebuild = (answering = [1, 3]) =>
   rebuildGuard({
     index: 2,
-    statement: { fleet: 'test', epoch: 1, threshold: 2, replicas: [1, 2, 3] } as unknown as Statement,
+    statement,
     receiptKeys: new Map(),
     grants: new GrantVerifier(new Map(), systemClock),
     store: {} as GuardStore,
     register: { rids: async () => rids, read, reconcile } as unknown as Register,
-    peers: peers.map((index) => ({ index, calls: { recall } }) as unknown as Participant),
-    needed: 2,
+    peers: [1, 3].map((index) => ({ index, calls: { recall: answering.includes(index) ? recall : silent } }) as unknown as Participant),
     clock: systemClock,
   });
 
@@ -40,7 +44,7 @@ beforeEach(() => {
 it('reconciles what etcd has from before a restore, and goes on', async () => {
   read.mockRejectedValueOnce(outdated);
   expect(await rebuild()).toEqual({ rebuilt: 0, left: 3 });
-  expect(reconcile).toHaveBeenCalledExactlyOnceWith(rids[0], [expect.anything(), expect.anything()], { threshold: 2, unheard: 1 });
+  expect(reconcile).toHaveBeenCalledExactlyOnceWith(rids[0], [expect.anything(), expect.anything()], { terms: statement.terms });
   expect(read).toHaveBeenCalledTimes(4);
 });
 

@@ -1,13 +1,14 @@
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { isVaultError } from '../../primitives/errors.ts';
 import { parseSubRecord } from '../../protocol/sub-record.ts';
+import { meeting } from '../../protocol/terms.ts';
 import type { GuardStore } from '../ledger/guard-store.ts';
 import { generationsServed, remember, type Stored } from '../ledger/reconcile.ts';
 import { allOf, type Register } from '../ledger/register.ts';
 import type { Participant } from './participant.ts';
 import { type Recalling, recallFrom } from './reconcile.ts';
 
-export interface RebuildOptions extends Recalling {
+export interface RebuildOptions extends Omit<Recalling, 'least'> {
   /** This replica, whose guard was lost. `statement` names the new guard, and the others must serve under it already. */
   readonly index: number;
   readonly store: GuardStore;
@@ -31,18 +32,20 @@ export async function rebuildGuard(options: RebuildOptions): Promise<{ rebuilt: 
 }
 
 async function rebuildRecord(rid: Uint8Array, options: RebuildOptions): Promise<boolean> {
-  const { index, needed, store, peers, clock } = options;
+  const { index, statement, store, peers } = options;
   const { record } = (await readReconciled(rid, options)) ?? {};
   const stored = record?.subRecords.find((each) => each.index === index);
   if (!stored) return false;
   const subRecord = parseSubRecord(stored);
-  const recalled = await recallFrom(peers, rid, options);
+  const recalled = await recallFrom(peers, rid, { ...options, least: 0 });
   const [generation] = generationsServed(recalled);
   if (!generation || !constantTimeEqual(generation.body.g, record?.body?.g ?? new Uint8Array(0))) return false;
+  const terms = statement.terms.get(Number(generation.body.epoch));
+  if (!terms?.remaining.has(index)) return false; // its share is another token's, or the epoch is served no more
   const { servers, points } = remember(generation, recalled);
-  if (servers.length < needed) return false; // another one of them may have lost, with its guard, what this one counted with it
+  if (servers.length < meeting(terms)) return false; // another one of them may have lost, with its guard, what this one counted with it
   const { live } = await store.read(rid);
-  if (!live) await store.restore({ ...generation, subRecord }, points, clock.now()); // else a run was interrupted
+  if (!live) await store.restore({ ...generation, subRecord }, points, options.clock.now()); // else a run was interrupted
   return true;
 }
 
@@ -54,10 +57,9 @@ async function readReconciled(rid: Uint8Array, options: RebuildOptions): Promise
   } catch (error) {
     if (!isVaultError(error, 'RECORD_OUTDATED')) throw error;
   }
-  const recalled = await recallFrom(peers, rid, options);
-  const { threshold, replicas } = statement;
+  const recalled = await recallFrom(peers, rid, { ...options, least: 0 });
   try {
-    await register.reconcile(rid, recalled, { threshold, unheard: replicas.length - recalled.length }); // with the guard that was lost: it might have said more
+    await register.reconcile(rid, recalled, { terms: statement.terms });
   } catch (error) {
     if (isVaultError(error, 'NOT_ENOUGH_REPLICAS') && recalled.length === peers.length) return undefined;
     throw error;

@@ -6,11 +6,20 @@ import type { Generation as GenerationMessage } from '../../proto/gen/backupvaul
 import { type Counted as CountedMessage, RecallRequestSchema, type RecallResponse } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { HashedBody } from '../../protocol/body.ts';
 import type { Signed } from '../../protocol/signature.ts';
-import { type Counted, type Generation, type Guarded, heldBy, parseGeneration, parseGrantedPoint } from '../ledger/guarded.ts';
+import { meetsEveryEpoch } from '../../protocol/terms.ts';
+import {
+  type Counted,
+  type Generation,
+  type Guarded,
+  heldBy,
+  parseGeneration,
+  parseGrantedPoint,
+  type Recalled,
+} from '../ledger/guarded.ts';
 import { isPreparedBy, preparedByEnough } from '../vault/evidence.ts';
 import { shownPoints } from '../vault/shown.ts';
 import type { Vault } from '../vault/vault.ts';
-import { askEnough } from './fan-out.ts';
+import { type Answered, askEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
 import type { Participant } from './participant.ts';
 
@@ -27,27 +36,31 @@ export async function reconciling<T>(fleet: Fleet, rid: Uint8Array, work: () => 
   }
 }
 
-/** Throws NOT_ENOUGH_REPLICAS: fewer than n−t+1 guards could have forgotten what the others acknowledged. */
+/** Throws NOT_ENOUGH_REPLICAS: fewer than n−t+1 guards of an epoch could have forgotten what the others acknowledged. */
 async function reconcileRecord({ vault, participants, events }: Fleet, rid: Uint8Array): Promise<void> {
-  const { threshold } = vault.statement;
-  const needed = Math.max(participants.length - threshold + 1, threshold); // for an even n fewer could not show t holders
-  const recalled = await recallFrom(participants, rid, { ...vault, needed });
-  const changed = await vault.register.reconcile(rid, recalled, { threshold, unheard: participants.length - recalled.length });
+  const { terms, threshold } = vault.statement;
+  const recalled = await recallFrom(participants, rid, { ...vault, least: threshold }); // for an even n fewer could not show t holders
+  const changed = await vault.register.reconcile(rid, recalled, { terms });
   if (changed) events.reconciled(rid, recalled.length);
 }
 
 /** What it takes to ask guards what they remember, and to see what of it they show. */
 export interface Recalling extends Pick<Vault, 'statement' | 'receiptKeys' | 'grants' | 'clock'> {
-  /** How many must answer. */
-  readonly needed: number;
+  /** So many must answer in any case. */
+  readonly least: number;
 }
 
-/** What `needed` guards or more remember of a record, as far as they show it. Throws NOT_ENOUGH_REPLICAS. */
-export async function recallFrom(participants: readonly Participant[], rid: Uint8Array, recalling: Recalling): Promise<Guarded[]> {
-  const { statement, needed, clock } = recalling;
+/**
+ * What guards remember of a record, as far as they show it: of each epoch so many that any t have one among them. Throws
+ * NOT_ENOUGH_REPLICAS.
+ */
+export async function recallFrom(participants: readonly Participant[], rid: Uint8Array, recalling: Recalling): Promise<Recalled[]> {
+  const { statement, least, clock } = recalling;
   const request = create(RecallRequestSchema, { rid, epoch: BigInt(statement.epoch) });
+  const asked = new Set(participants.map(({ index }) => index));
+  const enough = (answered: Answered) => answered.size >= least && meetsEveryEpoch(statement, answered, asked);
   const ask = async ({ index, calls }: Participant) => parseRecalled(await calls.recall(request), index);
-  const recalled = await askEnough(participants, ask, { enough: needed, grace: RECALL_GRACE, clock });
+  const recalled = await askEnough(participants, ask, { enough, grace: RECALL_GRACE, clock });
   const signed = signaturesIn(recalled);
   return Promise.all(recalled.map((guarded) => shownBy(recalling, rid, guarded, signed)));
 }
@@ -66,16 +79,16 @@ function signaturesIn(recalled: readonly Guarded[]): (generation: HashedBody) =>
 async function shownBy(
   recalling: Recalling,
   rid: Uint8Array,
-  { live, prepared, counted, destroyed }: Guarded,
+  { live, prepared, counted, ...guarded }: Recalled,
   signed: (generation: HashedBody) => Signed[],
-): Promise<Guarded> {
+): Promise<Recalled> {
   const isOwn = (generation: Generation) => isPreparedBy(recalling, generation, generation.subRecord);
   const shown = live && isOwn(live) ? preparedByEnough(recalling, live, signed(live)) : undefined;
   return {
+    ...guarded,
     live: live && shown && { ...live, prepared: shown },
     prepared: prepared.filter(isOwn),
     counted: live && shown ? await shownAttempts(recalling, rid, live, counted) : new Map(),
-    destroyed,
   };
 }
 
@@ -90,9 +103,10 @@ async function shownAttempts(
 }
 
 /** Another replica's guard may say anything; what no guard can hold is refused. Throws MALFORMED. */
-export function parseRecalled({ live, prepared, counted }: RecallResponse, index: number): Guarded {
+export function parseRecalled({ live, prepared, counted }: RecallResponse, index: number): Recalled {
   const limit = live?.body?.policy?.limit ?? 0;
   return {
+    index,
     live: live && parseHeld(live, index),
     prepared: prepared.map((generation) => parseHeld(generation, index)),
     counted: new Map(counted.map((each) => parseCounted(each, limit))),

@@ -4,10 +4,13 @@ import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { EvaluateRequestSchema, ReleaseRequestSchema, type Vote, VoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { BeginRecoveryRequest, Conflict, FinishRecoveryRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import { G_LENGTH, type HashedBody, shareOf } from '../../protocol/body.ts';
+import { G_LENGTH, type HashedBody } from '../../protocol/body.ts';
+import { meeting, termsOf } from '../../protocol/terms.ts';
 import { conflictTranscript, receiptTranscript, releasedTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import type { Account } from '../vault/account.ts';
+import { isHolder } from '../vault/evidence.ts';
 import { parseCurveX } from '../vault/p256.ts';
+import { expectServed } from '../vault/served.ts';
 import { expectGrantedPoint } from '../vault/vote.ts';
 import { bodyWithHash, expectOwn, expectSigned, expectWellFormed } from './believed.ts';
 import { type Answers, askAll, expectEnough, isPassing } from './fan-out.ts';
@@ -21,15 +24,17 @@ const RELEASE_GRACE: Millis = 150;
 export async function beginRecovery(fleet: Fleet, account: Account, request: BeginRecoveryRequest) {
   const { vault, participants, events } = fleet;
   const { statement, clock } = vault;
-  const enough = statement.threshold;
   const { g, point, pointHash } = await expectGrantedPoint(vault, account, request);
+  await expectServed(vault, account.rid, g);
   const { grant } = request;
   const { attempt, lower: shown, bodyHash } = await vault.register.spend(account.rid, g, { pointHash, grant });
   const { body } = await bodyWithHash(fleet, account.rid, bodyHash);
+  const terms = termsOf(statement, body.epoch);
+  const { threshold: enough } = terms;
   const { fleet: name, epoch } = statement;
   const named = { fleet: name, epoch, rid: account.rid, g, bodyHash, attempt };
   const paid = { account, g, bodyHash, attempt, point, grant, shown: [...shown] };
-  const holders = participants.filter(({ index }) => shareOf(body, index));
+  const holders = participants.filter(({ index }) => isHolder(statement, body, index));
 
   const toVote = create(VoteRequestSchema, { ...paid, epoch: BigInt(statement.epoch) });
   const askForVote = async ({ index, calls }: Participant) => {
@@ -47,8 +52,7 @@ export async function beginRecovery(fleet: Fleet, account: Account, request: Beg
   const conflicts: Conflict[] = [];
   const voted = await askAll(holders, askForVote, { enough, grace: 0, clock });
   // Fewer than t others are left: whoever sees this knows that the point is worth nothing, and that nobody just says so.
-  if (voted.answers.size < enough && conflicts.length > participants.length - enough)
-    return { attempt, conflicts, bodyHash, evaluations: [], silent: [] };
+  if (voted.answers.size < enough && conflicts.length >= meeting(terms)) return { body, attempt, conflicts, evaluations: [], silent: [] };
   const votes = expectEnough(voted, enough, holders.length);
 
   const toEvaluate = create(EvaluateRequestSchema, { ...paid, votes });
@@ -78,13 +82,14 @@ export async function beginRecovery(fleet: Fleet, account: Account, request: Beg
  */
 export async function finishRecovery(fleet: Fleet, account: Account, request: FinishRecoveryRequest) {
   const { vault, events } = fleet;
-  const { threshold } = vault.statement;
+  const { statement } = vault;
   const { attempt, point, blindedBase, proof } = request;
   const g = exactly(G_LENGTH, request.g, 'g');
   const { rid } = account;
   const { body, bodyHash } = await generationOf(fleet, rid, g);
-  const { fleet: name, epoch } = vault.statement;
-  const asked = fleet.participants.filter(({ index }) => shareOf(body, index));
+  const { threshold } = termsOf(statement, body.epoch);
+  const { fleet: name, epoch } = statement;
+  const asked = fleet.participants.filter(({ index }) => isHolder(statement, body, index));
   const message = create(ReleaseRequestSchema, { account, g, attempt, point, blindedBase, proof });
   const askForRelease = async ({ index, calls }: Participant) => {
     const release = expectOwn(fleet, (await calls.release(message)).release, index);

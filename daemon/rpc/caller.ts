@@ -1,6 +1,7 @@
 import type { ServerUnaryCall } from '@grpc/grpc-js';
 import { VaultError } from '../../primitives/errors.ts';
 import { parseTenantUri, replicaUri } from '../../protocol/names.ts';
+import type { Statement } from '../../protocol/statement.ts';
 
 type Call = ServerUnaryCall<unknown, unknown>;
 
@@ -15,8 +16,8 @@ export function tenantOf(call: Call): string {
 }
 
 /** Makes sure that the caller is a replica of this fleet. Which one does not matter: it is trusted with nothing. Throws CALLER_UNKNOWN. */
-export function expectReplica(call: Call, fleet: string, n: number): void {
-  const known = new Set(Array.from({ length: n }, (_, i) => replicaUri(fleet, i + 1)));
+export function expectReplica(call: Call, { fleet, replicas }: Pick<Statement, 'fleet' | 'replicas'>): void {
+  const known = new Set(replicas.map(({ index }) => replicaUri(fleet, index)));
   if (!urisOf(call).some((uri) => known.has(uri)))
     throw new VaultError('CALLER_UNKNOWN', `The client certificate must name a replica, as the URI ${replicaUri(fleet, 1)}.`);
 }

@@ -1,32 +1,50 @@
-import { type HashedBody, shareOf } from '../../protocol/body.ts';
+import { type Body, type HashedBody, shareOf } from '../../protocol/body.ts';
 import { SIGNATURE_LENGTH, type Signed } from '../../protocol/signature.ts';
+import type { Statement } from '../../protocol/statement.ts';
+import { leastThreshold, termsOf } from '../../protocol/terms.ts';
 import type { Transcript } from '../../protocol/transcript.ts';
 import { preparedTranscript } from '../../protocol/transcripts.ts';
 import { isSigned } from './p256.ts';
 import type { Vault } from './vault.ts';
 
 /**
- * Whether t replicas signed a thing by their keys in force: at most t−1 lie, so one that tells the truth did. Signatures that do not verify are
- * as good as none.
+ * Whether t replicas signed a thing by their keys in force: at most t−1 lie, so one that tells the truth did. t is that of the body's epoch,
+ * and only holders count; without a body, the least t of all epochs and any replica. Signatures that do not verify are as good as none.
  */
-export function isSignedByEnough(vault: Verifier, signed: readonly Signed[], transcriptOf: (index: number) => Transcript): boolean {
-  return signedBy(vault, signed, transcriptOf).length >= vault.statement.threshold;
+export function isSignedByEnough(
+  vault: Verifier,
+  signed: readonly Signed[],
+  transcriptOf: (index: number) => Transcript,
+  body?: Body,
+): boolean {
+  const { statement } = vault;
+  const enough = body ? termsOf(statement, body.epoch).threshold : leastThreshold(statement);
+  const counting = body ? signed.filter(({ index }) => isHolder(statement, body, index)) : signed;
+  return signedBy(vault, counting, transcriptOf).length >= enough;
 }
 
 /**
  * `prepared` of holders of the body, if there are t: only then may it take the place of what it replaces. Undefined where fewer are among
- * `signed`.
+ * `signed`, and for an epoch of which nothing is served.
  */
 export function preparedByEnough(vault: Verifier, hashed: HashedBody, signed: readonly Signed[]): readonly Signed[] | undefined {
-  const holders = signed.filter(({ index }) => shareOf(hashed.body, index));
+  const { statement } = vault;
+  const { body } = hashed;
+  const terms = statement.terms.get(Number(body.epoch));
+  if (!terms) return undefined;
+  const holders = signed.filter(({ index }) => isHolder(statement, body, index));
   const prepared = signedBy(vault, holders, preparedIn(vault, hashed));
-  return prepared.length >= vault.statement.threshold ? prepared : undefined;
+  return prepared.length >= terms.threshold ? prepared : undefined;
 }
 
 /** Whether this replica prepared it. */
 export function isPreparedBy(vault: Verifier, hashed: HashedBody, signed: Signed): boolean {
   return signedBy(vault, [signed], preparedIn(vault, hashed)).length === 1;
 }
+
+/** Whether a replica can hold what the body names it for: by the key that it had when that was enrolled. Throws GENERATION_UNKNOWN. */
+export const isHolder = (statement: Statement, body: Body, index: number): boolean =>
+  shareOf(body, index) !== undefined && termsOf(statement, body.epoch).remaining.has(index);
 
 const preparedIn =
   ({ statement: { fleet } }: Verifier, { body: { epoch, rid, g, previous }, bodyHash }: HashedBody) =>

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { beforeEach, expect, it, vi } from 'vitest';
 import { VaultError } from '../../primitives/errors.ts';
 import { ErasureSchema, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { SoftFleet } from '../../test/harness/soft-fleet.ts';
 import { forgetErased } from './forget.ts';
 import type { Vault } from './vault.ts';
 
@@ -22,13 +23,13 @@ interface Held {
 /** etcd shows generation `second` erased, with nothing that shows it. */
 function holding({ live, prepared, destroyed }: Held, state = RecordState.ERASED): Vault {
   const attempts = { state, g: second, number: 2n, erasure: create(ErasureSchema) };
-  const body = (g: Uint8Array) => ({ body: { g } });
+  const body = (g: Uint8Array) => ({ body: { g, epoch: 1n } });
   const guarded = {
     live: live && body(live),
     prepared: prepared ? [body(prepared)] : [],
     destroyed: destroyed && { g: destroyed, madeWith: first },
   };
-  const statement = { fleet: 'test', epoch: 1, threshold: 2 };
+  const { statement } = new SoftFleet();
   return {
     ...{ statement, receiptKeys: new Map(), tickets: { newest: () => first } },
     ...{ register: { read: async () => ({ attempts }) }, guard: { read: async () => guarded, destroy, expectPurged } },

@@ -3,7 +3,7 @@ import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { isVaultError } from '../../primitives/errors.ts';
 import { type Erasure, RecordState, type Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type ForgetRequest, type ForgetResponse, ForgetResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
+import { type Body, G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
 import { erasedTranscript } from '../../protocol/transcripts.ts';
 import type { Guarded } from '../ledger/guarded.ts';
 import { heldBy } from '../ledger/guarded.ts';
@@ -21,7 +21,8 @@ export async function forget(vault: Vault, request: ForgetRequest): Promise<Forg
 /** Undefined while the seed could still be made again, of a ticket and of a secret in this memory: whoever asks again later gets it. */
 async function destroy(vault: Vault, rid: Uint8Array, g: Uint8Array, erasure: Erasure | undefined): Promise<Signed | undefined> {
   const { statement, self, guard, tickets, token } = vault;
-  if (!isDestroyed(await guard.read(rid), g)) await expectErasure(vault, rid, g, erasure);
+  const guarded = await guard.read(rid);
+  if (!isDestroyed(guarded, g)) await expectErasure(vault, rid, g, erasure, heldAs(guarded, g));
   const { madeWith } = await guard.destroy(rid, g, tickets.newest());
   if (tickets.keeps(madeWith)) return undefined;
   const { fleet, epoch } = statement;
@@ -29,6 +30,9 @@ async function destroy(vault: Vault, rid: Uint8Array, g: Uint8Array, erasure: Er
   const signature = await token.sign(erasedTranscript({ fleet, epoch, index, rid, g }).digest);
   return { $typeName: 'backupvault.v1.Signed', index, signature };
 }
+
+const heldAs = (guarded: Guarded, g: Uint8Array): Body | undefined =>
+  heldBy(guarded).find(({ body }) => constantTimeEqual(body.g, g))?.body;
 
 const isDestroyed = ({ destroyed }: Guarded, g: Uint8Array): boolean => destroyed !== undefined && constantTimeEqual(destroyed.g, g);
 
@@ -45,9 +49,10 @@ export async function forgetErased(vault: Vault, rid: Uint8Array): Promise<Tombs
   if (attempts?.state !== RecordState.ERASED) return { state: 'none' };
   const { g, erasure } = attempts;
   const guarded = await guard.read(rid);
-  if (!isDestroyed(guarded, g) && heldBy(guarded).some(({ body }) => constantTimeEqual(body.g, g))) {
+  const held = heldAs(guarded, g);
+  if (!isDestroyed(guarded, g) && held) {
     try {
-      await expectErasure(vault, rid, g, erasure);
+      await expectErasure(vault, rid, g, erasure, held);
     } catch (error) {
       if (isVaultError(error)) return { state: 'unshown', g };
       throw error;

@@ -85,7 +85,7 @@ function expectFleetPolicy({ statement, bounds }: Vault, { body }: HashedBody): 
       'The body is for an earlier fleet statement. It may have been committed under that one: describe the record, then start again.',
     );
   if (body.threshold !== statement.threshold) throw policy(`the threshold must be the fleet’s, ${statement.threshold}`);
-  if (body.shares.some(({ index }) => index > statement.replicas.length))
+  if (body.shares.some(({ index }) => !statement.replicas.some((replica) => replica.index === index)))
     throw policy('a share is for a replica that the fleet does not have');
   if (body.policy.limit > bounds.limitMost) throw policy(`the limit must be at most ${bounds.limitMost}`);
   if (body.policy.coolDownMs < BigInt(bounds.coolDownLeast)) throw policy(`the cool-down must be at least ${bounds.coolDownLeast} ms`);

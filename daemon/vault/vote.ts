@@ -16,6 +16,7 @@ import { parseGrantedPoint } from '../ledger/guarded.ts';
 import { type Account, expectSameEpoch, parseAccount } from './account.ts';
 import { parseCurvePoint } from './p256.ts';
 import { promoteCommitted } from './promote.ts';
+import { expectServed } from './served.ts';
 import { shownPoints } from './shown.ts';
 import type { Vault } from './vault.ts';
 
@@ -24,6 +25,7 @@ export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResp
   expectSameEpoch(vault, request.epoch);
   const { name } = await parseAttempt(vault, request);
   await promoteIfNotLive(vault, name);
+  await expectServed(vault, name.rid, name.g);
   const { index } = vault.self;
   try {
     await vault.guard.count(name, await paidBy(vault, name, request), vault.clock.now());

@@ -174,7 +174,7 @@ function planOf(
   const second = (time: number) => new Date(time).toISOString().replace(/\.\d+Z$/, 'Z');
   const path = (file: string) => relative(at('plans'), file);
   return {
-    ...{ type: PLAN_TYPE, purpose: 'rehearsal', fleet: FLEET, epoch: number, threshold: 2, store_incarnation: 1 },
+    ...{ type: PLAN_TYPE, purpose: 'rehearsal', fleet: FLEET, epoch: number, threshold: 2, epochs_ended: [], store_incarnation: 1 },
     ...(number > 1 ? { previous: path(at(`epoch-${number - 1}`, 'statement.json')) } : {}),
     not_before: second(now - 3600 * 1000),
     not_after: second(now + 180 * DAY),

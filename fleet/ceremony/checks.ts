@@ -1,7 +1,8 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import type { Millis } from '../../primitives/brand.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import type { PlannedReplica } from '../verify/plan.ts';
+import { earlierAfter } from '../../protocol/terms.ts';
+import { indicesOf, type PlannedReplica } from '../verify/plan.ts';
 import type { LoadedPlan } from './load-plan.ts';
 
 /** One thing that must be so before a ceremony begins. */
@@ -22,6 +23,7 @@ export interface PrecheckOptions {
 /** All of them, whether they hold or not. Makes nothing, and opens no token. */
 export function precheck(loaded: LoadedPlan, { directory, now, checkReplica }: PrecheckOptions): Precheck[] {
   const { plan, previous } = loaded;
+  const indices = indicesOf(plan);
   return [
     look(`The evidence goes to a new directory, ${directory}`, () => {
       if (existsSync(directory)) throw wrong('it exists already, and nothing is overwritten');
@@ -36,11 +38,17 @@ export function precheck(loaded: LoadedPlan, { directory, now, checkReplica }: P
             if (plan.epoch !== previous.epoch + 1) throw wrong(`the plan is for epoch ${plan.epoch}`);
             if (plan.store_incarnation < previous.document.store_incarnation) throw wrong('the store’s incarnation would go back');
           }),
+          look('Of every epoch that it still serves enough replicas are left', () => {
+            const left = indices.filter((_, i) => plan.replicas[i]?.keys !== 'make');
+            for (const { epoch, threshold, replicas } of earlierAfter(previous.document, plan.epochs_ended))
+              if (replicas.filter(({ index }) => left.includes(index)).length < threshold)
+                throw wrong(`fewer than ${threshold} of those of epoch ${epoch} keep their keys: name it in epochs_ended, or keep more`);
+          }),
         ]
       : []),
     ...plan.replicas.map((replica, i) =>
       look(`${replica.name}: its configuration, PINs and attestation are there (keys: ${replica.keys})`, () => {
-        checkReplica(replica, i + 1);
+        checkReplica(replica, indices[i] as number);
         if (replica.initialise && replica.so_pin_file === undefined)
           throw wrong('a blank token is initialised with so_pin_file, which the plan lacks');
         const files = [replica.so_pin_file, replica.module_configuration?.file, ...replica.attestation];

@@ -3,10 +3,11 @@ import { basename, join } from 'node:path';
 import { toHex } from '../../primitives/bytes.ts';
 import type { Clock } from '../../primitives/clock.ts';
 import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement } from '../../protocol/statement.ts';
+import { earlierAfter } from '../../protocol/terms.ts';
 import { PUBLIC, writeNew } from '../produce/files.ts';
 import type { TokenReading } from '../produce/token-reading.ts';
 import { encodeCanonical, hexHash } from '../verify/files.ts';
-import { operatorOf, type PlannedReplica } from '../verify/plan.ts';
+import { indicesOf, operatorOf, type PlannedReplica } from '../verify/plan.ts';
 import { parsePublicKey } from '../verify/public-key.ts';
 import { attestationFolder, attributesFile, keyEvents, publicKeysOf, tokenFile, verifyAttributes } from '../verify/replica-files.ts';
 import { EvidenceWriter } from './evidence-writer.ts';
@@ -39,11 +40,13 @@ export async function holdCeremony(ceremony: Ceremony): Promise<Held> {
   try {
     begin(writer, loaded);
     const readings: TokenReading[] = [];
+    const indices = indicesOf(loaded.plan);
     for (const [i, replica] of loaded.plan.replicas.entries()) {
+      const index = indices[i] as number;
       progress(`${replica.name}: ${replica.keys === 'keep' ? 'reading' : 'making'} keys in its token`);
-      const reading = await ceremony.readToken(replica, i + 1);
+      const reading = await ceremony.readToken(replica, index);
       readings.push(reading);
-      writeReplica(writer, loaded, replica, i + 1, reading);
+      writeReplica(writer, loaded, replica, index, reading);
     }
     progress('writing the statement');
     describe(loaded, readings, NOT_YET); // while what no client would accept can still be told
@@ -91,13 +94,15 @@ function writeReplica(writer: EvidenceWriter, loaded: LoadedPlan, replica: Plann
 
 function describe({ plan, previous }: LoadedPlan, readings: readonly TokenReading[], evidence: string): Statement {
   const { fleet, epoch, threshold, store_incarnation, not_before, not_after, software } = plan;
+  const indices = indicesOf(plan);
   const bytes = encodeStatement({
     ...{ type: STATEMENT_TYPE, fleet, epoch, previous: previous ? toHex(previous.hash) : null, threshold },
     replicas: plan.replicas.map((replica, i) => {
       const { name, guard_incarnation } = replica;
       const { mechanisms: _inTokensFile, ...stated } = readings[i] as TokenReading;
-      return { index: i + 1, name, operator: operatorOf(plan, replica), guard_incarnation, ...stated };
+      return { index: indices[i] as number, name, operator: operatorOf(plan, replica), guard_incarnation, ...stated };
     }),
+    earlier: previous ? earlierAfter(previous.document, plan.epochs_ended) : [],
     ...{ store_incarnation, not_before, not_after, evidence },
     software: { version: software.version, digest: software.digest },
   });

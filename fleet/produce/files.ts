@@ -1,9 +1,10 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Identity } from './authority.ts';
 
-/** Everything that production writes goes through here: nothing is ever overwritten, and a secret is its owner's alone from its first byte. */
+/** Everything that production writes goes through here: nothing is overwritten unasked, and a secret is its owner's alone from its first byte. */
 
 export const SECRET = 0o600;
 export const PUBLIC = 0o644;
@@ -30,6 +31,21 @@ export function writeIdentity(directory: string, name: string, identity: Identit
     cert: writeNew(join(directory, `${name}.crt`), identity.certificate, PUBLIC),
     key: writeNew(join(directory, `${name}.key`), identity.key, SECRET),
   };
+}
+
+/** Of a token to be made. Returns the officer's. */
+export function writePins(directory: string): string {
+  writeNew(join(directory, 'pin'), newPin(), SECRET);
+  return writeNew(join(directory, 'so-pin'), newPin(), SECRET);
+}
+
+/** 128 bits: nobody types a development fleet's PIN. */
+const newPin = () => randomBytes(16).toString('hex');
+
+/** For the few files that change. Whoever reads sees the old file or the new one, whole. */
+export function replace(path: string, data: Uint8Array): void {
+  writeNew(`${path}.new`, data, PUBLIC);
+  renameSync(`${path}.new`, path);
 }
 
 function existsNot(path: string, make: () => string): string {

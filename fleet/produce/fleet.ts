@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { toHex } from '../../primitives/bytes.ts';
@@ -7,7 +6,7 @@ import type { ClientFile } from '../client-file.ts';
 import { Authority, type Validity, validityFrom } from './authority.ts';
 import { frontendSubject, replicaSubject } from './certificates.ts';
 import { type EtcdTls, produceEtcdTls } from './etcd-tls.ts';
-import { makeDirectory, PUBLIC, SECRET, writeIdentity, writeNew } from './files.ts';
+import { makeDirectory, PUBLIC, SECRET, writeIdentity, writeNew, writePins } from './files.ts';
 import { checkPlan, type FleetPlan, placeOf, type ReplicaPlace } from './fleet-plan.ts';
 import { GRANT_KID, newGrantKey } from './grant-key.ts';
 import { connectTo, replicaConfig } from './replica-config.ts';
@@ -69,12 +68,6 @@ async function writeReplica(index: number, plan: FleetPlan, authority: Authority
   return place;
 }
 
-/** Of a token to be made. Returns the officer's. */
-function writePins(directory: string): string {
-  writeNew(join(directory, 'pin'), newPin(), SECRET);
-  return writeNew(join(directory, 'so-pin'), newPin(), SECRET);
-}
-
 async function writeTenant(directory: string, plan: FleetPlan, authority: Authority): Promise<void> {
   makeDirectory(directory);
   writeIdentity(directory, 'frontend', await authority.issue(frontendSubject(plan.tenant)));
@@ -92,7 +85,7 @@ function writeStatement(plan: FleetPlan, replicas: readonly Provisioned[], valid
       ...{ index: i + 1, name: `replica-${i + 1}`, operator: operators?.[i + 1] ?? fleet, guard_incarnation: 1 },
       ...replica,
     })),
-    store_incarnation: 1,
+    ...{ earlier: [], store_incarnation: 1 },
     not_before: validity.notBefore.toISOString(),
     not_after: validity.notAfter.toISOString(),
     ...{ software, evidence: null },
@@ -113,8 +106,5 @@ function writeClientFile(plan: FleetPlan, statement: Statement): string {
   };
   return writeNew(join(plan.directory, 'client.json'), `${JSON.stringify(file, null, 2)}\n`, PUBLIC);
 }
-
-/** 128 bits: nobody types a development fleet's PIN. */
-const newPin = () => randomBytes(16).toString('hex');
 
 const hostOf = (url: string) => new URL(url).hostname;

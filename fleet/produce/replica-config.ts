@@ -2,7 +2,7 @@ import { stringify } from 'yaml';
 import type { FleetPlan, Ports } from './fleet-plan.ts';
 import { GRANT_KID } from './grant-key.ts';
 
-const listenOn = (port: number) => `127.0.0.1:${port}`;
+export const listenOn = (port: number) => `127.0.0.1:${port}`;
 
 /** By name: TLS has no server name for an address (RFC 6066 §3). */
 export const connectTo = (port: number) => `localhost:${port}`;

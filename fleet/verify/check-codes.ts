@@ -3,6 +3,10 @@ export const checkCodes = {
   // The statement
   'statement-malformed': 'The fleet statement is not a statement of this version in canonical form.',
   'threshold-not-majority': 'The threshold is not more than half of the replicas.',
+  'threshold-of-all': 'The threshold is all replicas: none may fail.',
+  'epoch-unservable': 'Of an earlier epoch that is to be served fewer replicas are left than its threshold.',
+  'earlier-mismatch': 'What the statement lists of earlier epochs is not what the statement before it says.',
+  'index-reused': 'A replica has the index of one that left the fleet.',
   'duplicate-name': 'Two replicas have the same name.',
   'duplicate-key': 'Two keys are the same, or differ in their sign alone.',
   'duplicate-serial': 'Two replicas name the same token.',

@@ -1,10 +1,12 @@
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { parseStatement, type Statement } from '../../protocol/statement.ts';
+import { earlierAfter } from '../../protocol/terms.ts';
 import { Checklist, refuse, refusing } from './checks.ts';
 import { type EvidenceFiles, encodeCanonical, hexHash, need, sameCanonical } from './files.ts';
+import { expectContinues } from './history.ts';
 import { verifyManifest } from './manifest.ts';
 import { expectAgreement, type SignedParticipant, verifyParticipants } from './participants.ts';
-import { type CeremonyPlan, operatorOf, parsePlan } from './plan.ts';
+import { type CeremonyPlan, indicesOf, operatorOf, parsePlan } from './plan.ts';
 import { parsePublicKey } from './public-key.ts';
 import { type TokenDescription, verifyAttributes, verifyKeys, verifyToken, verifyTold } from './replica-files.ts';
 import { only, type Transcript, verifyTranscript } from './transcript.ts';
@@ -60,7 +62,7 @@ export function checkDeployment(list: Checklist, files: EvidenceFiles): Deployme
   });
   list.run('as-planned', 'The statement says what was planned', [plan, statement], (planned, one) => [
     true,
-    refusing('plan-mismatch', NO_TEXT, () => expectPlanned(one, planned)),
+    refusing('plan-mismatch', NO_TEXT, () => expectPlanned(one, planned, files)),
   ]);
   const transcript = list.run('transcript', 'The transcript of the ceremony is one unbroken chain', [], () => {
     const verified = verifyTranscript(need(files, 'transcript.jsonl'));
@@ -102,9 +104,11 @@ export function checkDeployment(list: Checklist, files: EvidenceFiles): Deployme
   return { statement, plan, transcript, participants, tokens };
 }
 
-function expectFollows({ document, epoch, fleet }: Statement, files: EvidenceFiles): string {
+function expectFollows(statement: Statement, files: EvidenceFiles): string {
+  const { document, epoch, fleet } = statement;
   if (epoch === 1) {
-    if (document.previous !== null) throw refuse('previous-mismatch', 'The statement of epoch 1 names a previous one.');
+    if (document.previous !== null || document.earlier.length > 0)
+      throw refuse('previous-mismatch', 'The statement of epoch 1 names a previous one.');
     return 'It is the first.';
   }
   const previous = parseStatement(need(files, 'previous.json'));
@@ -112,17 +116,20 @@ function expectFollows({ document, epoch, fleet }: Statement, files: EvidenceFil
     throw refuse('epoch-gap', `The statement is of epoch ${epoch}, the one before of epoch ${previous.epoch}.`);
   if (document.previous !== toHex(previous.hash) || fleet !== previous.fleet)
     throw refuse('previous-mismatch', 'The statement does not name the statement before it by its hash.');
+  expectContinues(previous, statement);
   return `It follows epoch ${previous.epoch}, ${document.previous}.`;
 }
 
-function expectPlanned({ document }: Statement, plan: CeremonyPlan): string {
+function expectPlanned({ document }: Statement, plan: CeremonyPlan, files: EvidenceFiles): string {
   const { fleet, epoch, threshold, store_incarnation, not_before, not_after, software } = plan;
+  const indices = indicesOf(plan);
   const planned = {
     ...{ fleet, epoch, threshold, store_incarnation, not_before, not_after },
+    earlier: epoch === 1 ? [] : earlierAfter(parseStatement(need(files, 'previous.json')).document, plan.epochs_ended),
     software: { version: software.version, digest: software.digest },
     replicas: plan.replicas.map((replica, i) => {
       const { name, guard_incarnation } = replica;
-      return { index: i + 1, name, operator: operatorOf(plan, replica), guard_incarnation };
+      return { index: indices[i] as number, name, operator: operatorOf(plan, replica), guard_incarnation };
     }),
   };
   const stated = {

@@ -1,13 +1,15 @@
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import { parseStatement, type Statement } from '../../protocol/statement.ts';
+import { earlierAfter } from '../../protocol/terms.ts';
 import { refuse } from './checks.ts';
+import { sameCanonical } from './files.ts';
 import { type InForce, isInForce, type OperatorAuthorities, parseInForce, verifyInForce } from './in-force.ts';
 
 /**
  * May this statement follow those before it in a log? Epochs of a fleet go up by one, from 1; each names the one before by its hash;
  * nothing comes twice. A log may hold several fleets. Throws FLEET_UNTRUSTED: statement-older, epoch-gap, previous-mismatch,
- * evidence-mismatch.
+ * earlier-mismatch, index-reused, evidence-mismatch.
  */
 export function expectNext(earlier: readonly Statement[], next: Statement): void {
   const ofFleet = earlier.filter(({ fleet }) => fleet === next.fleet);
@@ -25,9 +27,27 @@ export function expectNext(earlier: readonly Statement[], next: Statement): void
       'previous-mismatch',
       `Epoch ${epoch} names ${document.previous ?? 'no statement'} as the previous one, not ${previous ?? 'none'}.`,
     );
+  if (last) expectContinues(last, next);
+  for (const { index } of next.replicas)
+    if (!last?.replicas.some((one) => one.index === index) && ofFleet.some(({ replicas }) => replicas.some((one) => one.index === index)))
+      throw refuse('index-reused', `Epoch ${epoch} gives the index ${index} to a new replica; it was that of one that left.`);
   if (document.evidence === null) throw refuse('evidence-mismatch', `The statement of epoch ${epoch} names no evidence.`);
   if (earlier.some((statement) => statement.document.evidence === document.evidence))
     throw refuse('evidence-mismatch', `The evidence of epoch ${epoch} is that of an earlier statement.`);
+}
+
+/**
+ * What a statement lists of earlier epochs is what the one before it says of them: none is changed, none comes back. Throws FLEET_UNTRUSTED:
+ * earlier-mismatch.
+ */
+export function expectContinues(last: Statement, next: Statement): void {
+  const listed = next.document.earlier.map(({ epoch }) => epoch);
+  const mayBe = earlierAfter(last.document, []).filter(({ epoch }) => listed.includes(epoch));
+  if (sameCanonical(mayBe, next.document.earlier)) return;
+  throw refuse(
+    'earlier-mismatch',
+    `Epoch ${next.epoch} lists earlier epochs (${listed.join(', ')}) otherwise than the statement of epoch ${last.epoch}.`,
+  );
 }
 
 /** What a log holds, in its order. */

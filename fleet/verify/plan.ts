@@ -1,6 +1,6 @@
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { MAX_REPLICAS } from '../../protocol/body.ts';
+import { MAX_INDEX, MAX_REPLICAS } from '../../protocol/body.ts';
 import { refuse } from './checks.ts';
 import { decodeText } from './files.ts';
 import { parsePublicKey } from './public-key.ts';
@@ -12,6 +12,8 @@ const seconds = z.iso.datetime({ precision: 0 });
 
 const replica = z.strictObject({
   name,
+  /** By which it is known for ever. Without it, that after the one before it in this list, 1 for the first. Never that of one that left. */
+  index: z.int().min(1).max(MAX_INDEX).optional(),
   /** Who runs it. Without it the fleet is run by one, who is called as the fleet. */
   operator: name.optional(),
   /**
@@ -49,6 +51,8 @@ const schema = z.strictObject({
   /** The statement of the epoch before; none for the first. Relative to the plan. */
   previous: z.string().optional(),
   threshold: z.int().min(2),
+  /** Earlier epochs of which nothing is served any more; every other one that the previous statement lists stays served, and its own. */
+  epochs_ended: z.array(z.int().min(1)).default([]),
   store_incarnation: z.int().min(1),
   not_before: seconds,
   not_after: seconds,
@@ -70,6 +74,15 @@ export type PlannedReplica = CeremonyPlan['replicas'][number];
 /** Who runs the replica, as its statement names them. */
 export const operatorOf = ({ fleet }: Pick<CeremonyPlan, 'fleet'>, { operator }: PlannedReplica): string => operator ?? fleet;
 
+/** By which the replicas are known, in order. */
+export function indicesOf({ replicas }: Pick<CeremonyPlan, 'replicas'>): number[] {
+  let last = 0;
+  return replicas.map(({ index }) => {
+    last = index ?? last + 1;
+    return last;
+  });
+}
+
 /** The plan of a ceremony. Throws plan-mismatch naming what is wrong. */
 export function parsePlan(bytes: Uint8Array): CeremonyPlan {
   let document: unknown;
@@ -82,8 +95,11 @@ export function parsePlan(bytes: Uint8Array): CeremonyPlan {
   if (!result.success) throw refuse('plan-mismatch', `The plan is wrong:\n${z.prettifyError(result.error)}`);
   const plan = result.data;
   const n = plan.replicas.length;
-  if (plan.threshold <= n / 2 || plan.threshold > n)
-    throw refuse('threshold-not-majority', `The plan’s threshold ${plan.threshold} of ${n} is not a majority.`);
+  if (plan.threshold <= n / 2) throw refuse('threshold-not-majority', `The plan’s threshold ${plan.threshold} of ${n} is not a majority.`);
+  if (plan.threshold >= n) throw refuse('threshold-of-all', `The plan’s threshold ${plan.threshold} of ${n} leaves none that may fail.`);
+  const indices = indicesOf(plan);
+  if (indices.some((index, i) => index <= (indices[i - 1] ?? 0)))
+    throw refuse('plan-mismatch', 'The plan’s replicas must be in ascending order of index, each once.');
   if (plan.epoch === 1 ? plan.previous !== undefined : plan.previous === undefined)
     throw refuse('epoch-gap', 'The plan must name the previous statement, except for epoch 1.');
   if (plan.epoch === 1 && plan.replicas.some(({ keys }) => keys === 'rotate'))

@@ -437,7 +437,7 @@ describe('a log that asks cosigners', () => {
   });
 
   describe('and was restored from an old copy', () => {
-    const fork = softStatement(undefined, { threshold: 3 });
+    const fork = softStatement(undefined, { store_incarnation: 2 });
     const corrupt = expect.objectContaining({ code: 'LOG_CORRUPT' });
     let copy: PublishedLog;
 

@@ -74,7 +74,7 @@ describe('a submission', () => {
 
   test('is followed by the next, and by nothing else', async () => {
     await submit(evidence(first), options);
-    const fork = softStatement(first, { threshold: 3 });
+    const fork = softStatement(first, { store_incarnation: 2 });
     await submit(evidence(second), options);
     await expect(submit(evidence(fork), options)).rejects.toThrow(refused('statement-older'));
     await expect(submit(evidence(first), options)).rejects.toThrow(refused('statement-older'));
@@ -179,7 +179,7 @@ test('a crash between append and checkpoint loses nothing: the same submission c
   expect(options.log.append(1, second.bytes)).toBe(true); // and here the power fails
   expect(checkpoint().size).toBe(1);
 
-  await expect(submit(evidence(softStatement(first, { threshold: 3 })), options)).rejects.toThrow(refused('statement-older'));
+  await expect(submit(evidence(softStatement(first, { store_incarnation: 2 })), options)).rejects.toThrow(refused('statement-older'));
   const done = await submit(evidence(second), { ...options, log: openLog() });
   expect(done).toMatchObject({ index: 1, isNew: false, size: 2 });
   expect(checkpoint().size).toBe(2);
@@ -193,7 +193,7 @@ test('what a crash left half-written is no entry', async () => {
 });
 
 test('of two submissions for one place, one is in the log', async () => {
-  const fork = softStatement(first, { threshold: 3 });
+  const fork = softStatement(first, { store_incarnation: 2 });
   await submit(evidence(first), options);
   const outcomes = await Promise.allSettled([submit(evidence(second), options), submit(evidence(fork), { ...options, log: openLog() })]);
   expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
@@ -246,7 +246,7 @@ describe('a log signs nothing when', () => {
   });
 
   test('an entry is another', async () => {
-    writeFileSync(join(directory, 'entries', '000001'), softStatement(first, { threshold: 3 }).bytes);
+    writeFileSync(join(directory, 'entries', '000001'), softStatement(first, { store_incarnation: 2 }).bytes);
     await nothing('LOG_CORRUPT');
   });
 

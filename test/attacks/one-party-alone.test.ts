@@ -90,9 +90,9 @@ describe('a coordinator that lies', () => {
     const backupKey = await enroll('conflicts');
     const vault = device();
     liar.lies.beginRecovery = async (truly) => {
-      const { attempt } = await truly();
+      const { attempt, body } = await truly();
       const conflicts = [1, 2, 3].map((index) => ({ index, other: randomBytes(32), signature: randomBytes(64) }));
-      return create(BeginRecoveryResponseSchema, { attempt, conflicts, bodyHash: randomBytes(32) });
+      return create(BeginRecoveryResponseSchema, { attempt, conflicts, ...(body && { body }) });
     };
     expect(await refusalOf(vault.recover({ recordId: 'conflicts', code: CODE, renew: false }))).toBe('REPLY_UNTRUSTED');
     liar.lies = {};

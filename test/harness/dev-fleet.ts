@@ -5,7 +5,8 @@ import { provisionInChild } from '../../cli/provision-in-child.ts';
 import type { GuardIdentity } from '../../daemon/ledger/guard-store.ts';
 import { type ClientFile, loadClientFile } from '../../fleet/client-file.ts';
 import { produceFleet } from '../../fleet/produce/fleet.ts';
-import type { DaemonSettings, Ports, ReplicaPlace } from '../../fleet/produce/fleet-plan.ts';
+import { type DaemonSettings, type Ports, placeOf, type ReplicaPlace } from '../../fleet/produce/fleet-plan.ts';
+import { type Changes, restateFleet } from '../../fleet/produce/restate.ts';
 import type { Bytes } from '../../primitives/bytes.ts';
 import { ridFor } from '../../protocol/record-id.ts';
 import type { Statement } from '../../protocol/statement.ts';
@@ -35,6 +36,9 @@ export interface DevFleetOptions {
   readonly progress?: (step: string) => void;
 }
 
+/** As a fleet's next statement says it. */
+export type Restating = Partial<Omit<Changes, 'joining' | 'provision' | 'now'>> & { readonly joining?: readonly number[] };
+
 export interface DevReplica {
   readonly place: ReplicaPlace;
   readonly process: ManagedProcess;
@@ -47,13 +51,15 @@ export interface DevReplica {
 /** A whole fleet on loopback: real etcd, real daemons, real (software) tokens. */
 export class DevFleet {
   readonly directory: string;
-  readonly statement: Statement;
+  /** That of the last `restate`. */
+  statement: Statement;
   readonly etcd: EtcdCluster;
-  readonly replicas: readonly DevReplica[];
+  /** In order of index. */
+  replicas: readonly DevReplica[];
   readonly store: StoreView;
   /** For `bkvctl --client`. */
   readonly clientFile: string;
-  readonly client: ClientFile;
+  client: ClientFile;
   readonly #opened: OpenVault[] = [];
 
   private constructor(fields: Pick<DevFleet, 'directory' | 'statement' | 'etcd' | 'replicas' | 'clientFile'>) {
@@ -116,9 +122,27 @@ export class DevFleet {
   }
 
   replica(index: number): DevReplica {
-    const replica = this.replicas[index - 1];
+    const replica = this.replicas.find(({ place }) => place.index === index);
     if (!replica) throw new RangeError(`there is no replica ${index}`);
     return replica;
+  }
+
+  /** Stops every replica, makes the next statement, with replicas that join and leave, and starts those of the fleet. */
+  async restate({ joining = [], ...changes }: Restating): Promise<void> {
+    await Promise.all(this.replicas.map(({ process }) => process.stop()));
+    const ports = await portsFor(joining.length);
+    const added = new Map(joining.map((index, i) => [index, ports[i] as Ports]));
+    this.statement = await restateFleet(this.directory, {
+      ...{ storeRestored: false, guardsLost: [], leaving: [], threshold: undefined, ended: [], ...changes },
+      ...{ joining: added, provision: provisionInChild, now: Date.now() },
+    });
+    this.client = loadClientFile(this.clientFile);
+    const { fleet, replicas } = this.statement;
+    const before = new Map(this.replicas.map((replica) => [replica.place.index, replica]));
+    this.replicas = replicas.map(
+      ({ index }) => before.get(index) ?? toReplica(placeOf(this.directory, fleet, index), added.get(index) as Ports, this.clientFile),
+    );
+    await Promise.all(this.replicas.map(({ process }) => process.start()));
   }
 
   /** A device behind its own frontend connection; `addresses` are the replicas it knows, all unless told. Closed with the fleet. */

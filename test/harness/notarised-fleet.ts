@@ -6,6 +6,7 @@ import { tileHashes, tilePath } from '../../fleet/log/tile.ts';
 import { toHex } from '../../primitives/bytes.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { encodeStatement, parseStatement, type Statement } from '../../protocol/statement.ts';
+import { earlierAfter } from '../../protocol/terms.ts';
 import type { DevFleet } from './dev-fleet.ts';
 import { DAY, type SoftNotary } from './soft-notary.ts';
 import { softPolicy } from './test-log.ts';
@@ -14,7 +15,9 @@ const PATIENCE = 60_000;
 
 /** The next statement of the same replicas. */
 export function nextEpoch({ document, hash }: Statement): Statement {
-  return parseStatement(encodeStatement({ ...document, epoch: document.epoch + 1, previous: toHex(hash) }));
+  return parseStatement(
+    encodeStatement({ ...document, epoch: document.epoch + 1, previous: toHex(hash), earlier: earlierAfter(document, []) }),
+  );
 }
 
 /** What replicas read when they start. */

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { loadConfig } from '../../daemon/config.ts';
 import { EXIT } from '../../daemon/exit-codes.ts';
 import { loadClientFile } from '../../fleet/client-file.ts';
 import type { ReplicaPlace } from '../../fleet/produce/fleet-plan.ts';
@@ -15,8 +16,8 @@ export interface Launch {
 
 /** A replica as an operator runs it: the built daemon, in a process of its own, with its own token. Not started yet. */
 export function replicaProcess(place: ReplicaPlace, clientFile: string, launch: Launch = {}): ManagedProcess {
-  const { addresses, tls } = loadClientFile(clientFile);
-  const address = addresses[place.index - 1] as string;
+  const { tls } = loadClientFile(clientFile);
+  const address = loadConfig(place.config).listen.frontend.replace('127.0.0.1', 'localhost');
   return new ManagedProcess({
     name: `replica-${place.index}`,
     program: process.execPath,

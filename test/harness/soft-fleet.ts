@@ -10,7 +10,8 @@ import * as pb from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
 import { parseTicket } from '../../protocol/offer.ts';
 import { ridFor } from '../../protocol/record-id.ts';
-import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement } from '../../protocol/statement.ts';
+import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement, type StatementDocument } from '../../protocol/statement.ts';
+import { earlierAfter, termsOf } from '../../protocol/terms.ts';
 import { pointTranscript, replaceTranscript } from '../../protocol/transcripts.ts';
 import { SoftReplica } from './soft-replica.ts';
 
@@ -56,10 +57,14 @@ export class SoftFleet implements VaultTransport {
     this.policy = { kind: 'pinned', statementHashes: [this.statement.hash] };
   }
 
-  /** The same replicas under a statement of the next epoch. */
-  restate(): void {
+  /** A statement of the next epoch: of the same replicas, or of those with these indices, new ones among them. */
+  restate(indices = this.statement.replicas.map(({ index }) => index), threshold = Math.floor(indices.length / 2) + 1): void {
     const { document, epoch, hash } = this.statement;
-    this.statement = parseStatement(encodeStatement({ ...document, epoch: epoch + 1, previous: toHex(hash) }));
+    for (const index of indices)
+      if (!this.replicas.some((replica) => replica.index === index)) this.replicas.push(new SoftReplica(index, this.name));
+    const replicas = indices.map((index) => this.replica(index).entry());
+    const next = { ...document, epoch: epoch + 1, previous: toHex(hash), threshold, replicas, earlier: earlierAfter(document, []) };
+    this.statement = parseStatement(encodeStatement(next));
   }
 
   /** Every replica has another ticket secret, and all that it stored. */
@@ -68,7 +73,7 @@ export class SoftFleet implements VaultTransport {
   }
 
   replica(index: number): SoftReplica {
-    return this.replicas[index - 1] as SoftReplica;
+    return this.replicas.find((replica) => replica.index === index) as SoftReplica;
   }
 
   /** The next replies of a method are lost after the request was served. */
@@ -165,7 +170,8 @@ export class SoftFleet implements VaultTransport {
       const attempt = record.points.indexOf(h) + 1;
       const holders = this.#holdersOf(record);
       const answering = holders.filter(({ index }) => !this.silent.has(index));
-      if (answering.length < this.statement.threshold) throw new VaultError('NOT_ENOUGH_REPLICAS', 'too few replicas');
+      if (answering.length < termsOf(this.statement, record.body.epoch).threshold)
+        throw new VaultError('NOT_ENOUGH_REPLICAS', 'too few replicas');
       return create(pb.BeginRecoveryResponseSchema, {
         body: record.body,
         attempt,
@@ -229,7 +235,7 @@ export class SoftFleet implements VaultTransport {
     const indices = tickets.map((ticket) => parseTicket(ticket).index);
     if (indices.length !== body.shares.length || body.shares.some(({ index }, i) => index !== indices[i]))
       throw new VaultError('MALFORMED', 'not one ticket for each share');
-    if (indices.some((index) => index > this.replicas.length)) throw new VaultError('POLICY_REFUSED', 'no such replica');
+    if (indices.some((index) => !this.#serves(index))) throw new VaultError('POLICY_REFUSED', 'no such replica');
   }
 
   #expectReplaces(before: SoftRecord | undefined, { body, bodyHash }: HashedBody, signature: Uint8Array): void {
@@ -249,11 +255,13 @@ export class SoftFleet implements VaultTransport {
     return record;
   }
 
-  #holdersOf = ({ body }: HashedBody) => body.shares.map(({ index }) => this.replica(index)).filter((replica) => replica.holds(body.g));
-  #live = () => this.replicas.filter(({ index }) => !this.silent.has(index));
+  #holdersOf = ({ body }: HashedBody) =>
+    body.shares.map(({ index }) => this.replica(index)).filter((replica) => replica.holds(body.g) && this.#serves(replica.index));
+  #live = () => this.replicas.filter(({ index }) => this.#serves(index) && !this.silent.has(index));
+  #serves = (index: number) => this.statement.replicas.some((replica) => replica.index === index);
   #rid = (recordId: string) => toHex(ridFor(this.name, SoftFleet.tenant, recordId));
 
-  #document(threshold: number, epoch: number) {
+  #document(threshold: number, epoch: number): StatementDocument {
     return {
       type: STATEMENT_TYPE,
       fleet: this.name,
@@ -261,12 +269,13 @@ export class SoftFleet implements VaultTransport {
       previous: null,
       threshold,
       replicas: this.replicas.map((replica) => replica.entry()),
+      earlier: [],
       store_incarnation: 1,
       not_before: '2025-01-01T00:00:00Z',
       not_after: '2035-01-01T00:00:00Z',
       software: { version: '0.0.0', digest: '' },
       evidence: null,
-    } as const;
+    };
   }
 }
 

@@ -47,6 +47,7 @@ export function softStatement(previous?: Statement, changes: Partial<StatementDo
       token: { manufacturer: 'SoftHSM project', model: 'SoftHSM v2', serial: `${index}`, firmware: '2.6' },
       key_attributes: {},
     })),
+    earlier: [],
     store_incarnation: 1,
     not_before: '2026-01-01T00:00:00.000Z',
     not_after: '2027-01-01T00:00:00.000Z',

@@ -21,6 +21,7 @@ import { publicKeysOf } from '../../fleet/verify/replica-files.ts';
 import { utf8 } from '../../primitives/bytes.ts';
 import { isVaultError } from '../../primitives/errors.ts';
 import { encodeStatement, type Statement, type StatementDocument } from '../../protocol/statement.ts';
+import { earlierAfter } from '../../protocol/terms.ts';
 import { softKey, softPolicy } from '../harness/test-log.ts';
 import { makeParty } from './parties.ts';
 import {
@@ -237,6 +238,30 @@ describe('a bundle', () => {
         };
         return { bundle: bundleOver(changed(({ replicas }) => ({ replicas: [...replicas, four(replicas)] }))) };
       },
+    ],
+    ['t = n', 'threshold-of-all', () => ({ bundle: bundleOver(changed(() => ({ threshold: 3 }))) })],
+    [
+      'an earlier epoch whose replicas have other keys',
+      'epoch-unservable',
+      () => ({
+        bundle: bundleOver(
+          changed(() => ({ epoch: 2, earlier: earlierAfter(second.statement.document, []).map((one) => ({ ...one, epoch: 1 })) })),
+        ),
+      }),
+    ],
+    [
+      'an index that was another replica’s',
+      'index-reused',
+      () => ({
+        bundle: bundleOver(
+          changed((document) => {
+            const [now] = earlierAfter(document, []) as [StatementDocument['earlier'][number]];
+            const four = { index: 4, receipt_key: second.statement.document.replicas[0]?.receipt_key as string };
+            const left = { ...now, epoch: 2, replicas: [...now.replicas.slice(0, 2), four] };
+            return { epoch: 3, earlier: [now, left] };
+          }),
+        ),
+      }),
     ],
     ['a statement that is none', 'statement-malformed', () => ({ bundle: bundleOver(utf8('{"type":"something else"}')) })],
     [
@@ -545,6 +570,27 @@ describe('evidence', () => {
       expect(failedCheck(files, 'as-told')).toBe('evidence-mismatch');
     },
   );
+
+  test('an earlier epoch that the statement before does not list so', async () => {
+    const { plan } = next(first.statement, first.directory);
+    const replicas = planDocument(world).replicas.map((replica) => ({ ...replica, keys: 'keep' as const }));
+    const reading = (fresh: TokenReading, index: number) => {
+      const kept = first.statement.document.replicas[index - 1] as StatementDocument['replicas'][number];
+      const { oprf_key, release_key, receipt_key, token, key_attributes } = kept;
+      return { ...fresh, oprf_key, release_key, receipt_key, token, key_attributes };
+    };
+    const held = await softCeremony(world, { plan: { ...plan, replicas, epochs_ended: [] }, reading });
+    const files = () => new Map(readEvidence(held.directory));
+    expect(held.statement.document.earlier).toEqual(earlierAfter(first.statement.document, []));
+    for (const check of ['previous', 'as-planned'] as const) expect(failedCheck(files(), check), check).toBeNull();
+    const listing = (earlier: StatementDocument['earlier']) =>
+      files().set('statement.json', encodeStatement({ ...held.statement.document, earlier }));
+    const [one] = held.statement.document.earlier as [StatementDocument['earlier'][number]];
+    const more = { index: 4, receipt_key: second.statement.document.replicas[0]?.receipt_key as string };
+    expect(failedCheck(listing([{ ...one, replicas: [...one.replicas, more], threshold: 3 }]), 'previous')).toBe('earlier-mismatch');
+    expect(failedCheck(listing([]), 'previous')).toBeNull();
+    expect(failedCheck(listing([]), 'as-planned')).toBe('plan-mismatch'); // nobody planned to end it
+  });
 
   test('keys that are said to be rotated, and are the old ones or those of another replica', async () => {
     const rotated = async (reading: (fresh: TokenReading, before: StatementDocument['replicas'][number]) => Partial<TokenReading>) => {

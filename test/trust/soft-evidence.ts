@@ -85,7 +85,9 @@ export interface SoftEvidence {
 export async function softCeremony(world: SoftWorld, { plan = {}, reading = (one) => one, disagree, exceptions = [] }: Variation = {}) {
   const directory = join(world.directory, `evidence-${world.entries.length}-${toHex(randomBytes(4))}`);
   const planFile = join(world.directory, `${toHex(randomBytes(4))}.yaml`);
-  writeFileSync(planFile, stringify({ ...planDocument(world), ...plan }));
+  // Unless told otherwise every token gets new keys, so that nothing of before is served.
+  const epochs_ended = Array.from({ length: (plan.epoch ?? 1) - 1 }, (_, i) => i + 1);
+  writeFileSync(planFile, stringify({ ...planDocument(world), epochs_ended, ...plan }));
   const held = await holdCeremony({
     loaded: loadPlan(planFile),
     directory,
@@ -158,7 +160,7 @@ export function planDocument(world: Pick<SoftWorld, 'now' | 'participants'>): Ce
   return {
     type: 'backup-key-vault/ceremony-plan/v1',
     purpose: 'rehearsal',
-    ...{ fleet: 'west', epoch: 1, threshold: 2, store_incarnation: 1 },
+    ...{ fleet: 'west', epoch: 1, threshold: 2, epochs_ended: [], store_incarnation: 1 },
     not_before: second(world.now - DAY),
     not_after: second(world.now + 300 * DAY),
     software: { version: '0.1.0', digest: `sha256:${'ab'.repeat(32)}`, rebuild: ['npm ci', 'make build', 'sha256sum dist.tar'] },

@@ -132,7 +132,7 @@ describe('submit', () => {
       document: { error: { code: 'FLEET_UNTRUSTED', check: 'participant-disagrees' } },
     });
     const one = await softCeremony(world);
-    const two = await softCeremony(world, { exceptions: ['The room was cold.'], plan: { threshold: 3 } });
+    const two = await softCeremony(world, { exceptions: ['The room was cold.'], plan: { store_incarnation: 2 } });
     expect((await submit(dir, one, 'out')).code).toBe(exitCodes.OK);
     expect(await submit(dir, two, 'refused')).toMatchObject({
       code: exitCodes.UNTRUSTED,
@@ -266,7 +266,7 @@ describe('two witnesses, each served by a process of its own', () => {
     await cosigner.process.kill();
     await cosigner.process.start();
     // Restored from an old copy, the log would sign another first entry: the cosigner knows better.
-    const fork = await softCeremony(world, { plan: { threshold: 3 } });
+    const fork = await softCeremony(world, { plan: { store_incarnation: 2 } });
     expect(await submit('copy', fork, 'refused')).toMatchObject({
       code: exitCodes.UNTRUSTED,
       document: { error: { code: 'LOG_CORRUPT' } },

@@ -2,7 +2,7 @@ import type { Anchors } from '../../fleet/verify/anchors.ts';
 import { type Check, Checklist } from '../../fleet/verify/checks.ts';
 import { type Layers, openLayers, statementBytes, verifyOperator, verifyWitness } from '../../fleet/verify/layers.ts';
 import { toHex } from '../../primitives/bytes.ts';
-import { parseStatement, type Statement } from '../../protocol/statement.ts';
+import { parseStatement, type Statement, type StatementDocument } from '../../protocol/statement.ts';
 
 /** What a dropped file says, held against the evidence. */
 export interface Comparison {
@@ -47,24 +47,31 @@ export function compare(dropped: Uint8Array, here: Statement, anchors: Anchors, 
 }
 
 function rowsOf(here: Statement, there: Statement): Row[] {
-  const replicas = Math.max(here.replicas.length, there.replicas.length);
+  const indices = new Set([...here.replicas, ...there.replicas].map(({ index }) => index));
+  const of = (index: number, { document }: Statement) => document.replicas.find((replica) => replica.index === index);
   return [
     row('Statement', here, there, ({ hash }) => toHex(hash)),
     row('Fleet', here, there, ({ fleet }) => fleet),
     row('Epoch', here, there, ({ epoch }) => String(epoch)),
     row('Needed of all', here, there, ({ threshold, replicas: all }) => `${threshold} of ${all.length}`),
-    ...Array.from({ length: replicas }, (_, i) => [
-      row(`Replica ${i + 1}: operator`, here, there, ({ document }) => document.replicas[i]?.operator),
-      row(`Replica ${i + 1}: OPRF key`, here, there, ({ document }) => document.replicas[i]?.oprf_key),
-      row(`Replica ${i + 1}: release key`, here, there, ({ document }) => document.replicas[i]?.release_key),
-      row(`Replica ${i + 1}: receipt key`, here, there, ({ document }) => document.replicas[i]?.receipt_key),
-      row(`Replica ${i + 1}: token serial`, here, there, ({ document }) => document.replicas[i]?.token.serial),
-    ]).flat(),
+    row('Earlier epochs served', here, there, ({ document }) => document.earlier.map(termsInWords).join('; ')),
+    ...[...indices]
+      .sort((a, b) => a - b)
+      .flatMap((index) => [
+        row(`Replica ${index}: operator`, here, there, (statement) => of(index, statement)?.operator),
+        row(`Replica ${index}: OPRF key`, here, there, (statement) => of(index, statement)?.oprf_key),
+        row(`Replica ${index}: release key`, here, there, (statement) => of(index, statement)?.release_key),
+        row(`Replica ${index}: receipt key`, here, there, (statement) => of(index, statement)?.receipt_key),
+        row(`Replica ${index}: token serial`, here, there, (statement) => of(index, statement)?.token.serial),
+      ]),
   ];
 }
 
+const termsInWords = ({ epoch, threshold, replicas }: StatementDocument['earlier'][number]): string =>
+  `${epoch}: ${threshold} of ${replicas.map(({ index }) => index).join(', ')}`;
+
 const row = (what: string, here: Statement, there: Statement, read: (statement: Statement) => string | undefined): Row => ({
   what,
-  here: read(here) ?? 'none',
-  there: read(there) ?? 'none',
+  here: read(here) || 'none',
+  there: read(there) || 'none',
 });

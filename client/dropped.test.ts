@@ -1,0 +1,136 @@
+import { describe, expect, test } from 'vitest';
+import type { SecretBytes } from '../primitives/secret-bytes.ts';
+import { CODE, enrolInput, InstantClock, quickHash } from '../test/harness/soft-client.ts';
+import { SoftFleet } from '../test/harness/soft-fleet.ts';
+import { SoftReplica } from '../test/harness/soft-replica.ts';
+import { VaultClient } from './vault-client.ts';
+
+// A fleet gets another n and another t, and people's records stay where they are.
+
+/** A device that trusts what the fleet says of itself now. */
+function clientOf(fleet: SoftFleet): VaultClient {
+  const policy = { kind: 'pinned', statementHashes: [fleet.statement.hash] } as const;
+  const clock = new InstantClock();
+  return new VaultClient({ transport: fleet, policy, fleet: fleet.name, tenant: SoftFleet.tenant, clock, argon2id: quickHash });
+}
+
+async function enrol(fleet: SoftFleet, recordId: string): Promise<SecretBytes> {
+  const input = enrolInput({ recordId });
+  await clientOf(fleet).enroll(input);
+  return input.backupKey;
+}
+
+const recover = (fleet: SoftFleet, recordId: string, renew = false) => clientOf(fleet).recover({ recordId, code: CODE, renew });
+
+test('from three replicas to five and back to three, each record opens under every epoch after its own', async () => {
+  const fleet = new SoftFleet();
+  const keys = [await enrol(fleet, 'of-three')];
+  const expectAll = async () => {
+    for (const [i, recordId] of ['of-three', 'of-five', 'of-three-again'].slice(0, keys.length).entries())
+      expect((await recover(fleet, recordId)).backupKey.expose(), recordId).toEqual(keys[i]?.expose());
+  };
+  fleet.restate([1, 2, 3, 4, 5]);
+  await expectAll();
+  keys.push(await enrol(fleet, 'of-five'));
+  fleet.restate([1, 2, 3]);
+  await expectAll();
+  keys.push(await enrol(fleet, 'of-three-again'));
+  fleet.restate([1, 2, 3, 6]);
+  await expectAll();
+});
+
+test('a record of five needs three of them under a statement of three', async () => {
+  const fleet = new SoftFleet({ replicas: 5 });
+  await enrol(fleet, 'of-five');
+  fleet.restate([1, 2, 3]);
+  fleet.silent.add(3);
+  await expect(recover(fleet, 'of-five')).rejects.toMatchObject({ code: 'NOT_ENOUGH_REPLICAS' });
+});
+
+describe('never by a t that the body claims', () => {
+  test.each([
+    ['the t of the statement in force, for a body of before', 2],
+    ['a t that no epoch has', 4],
+  ])('%s: refused', async (_, threshold) => {
+    const fleet = new SoftFleet({ replicas: 5 });
+    await enrol(fleet, 'of-five');
+    fleet.restate([1, 2, 3]);
+    fleet.tamper.beginRecovery = ({ body }) => Object.assign(body ?? {}, { threshold });
+    await expect(recover(fleet, 'of-five')).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
+  });
+
+  test('two receipts are too few for it', async () => {
+    const fleet = new SoftFleet({ replicas: 5 });
+    await enrol(fleet, 'of-five');
+    fleet.restate([1, 2, 3]);
+    fleet.tamper.beginRecovery = (reply) => void reply.evaluations.pop();
+    await expect(recover(fleet, 'of-five')).rejects.toMatchObject({ code: 'NOT_ENOUGH_REPLICAS' });
+  });
+
+  test('nobody is believed who had another receipt key then', async () => {
+    const fleet = new SoftFleet();
+    await enrol(fleet, 'of-three');
+    const hashed = fleet.bodyOf('of-three');
+    const renewed = new SoftReplica(3, fleet.name);
+    fleet.replicas.splice(2, 1, renewed);
+    fleet.restate();
+    // It holds nothing, and signs beside one that does: two signatures of the two that a record of three takes.
+    fleet.tamper.beginRecovery = (reply, { point }) => {
+      const { limit } = hashed.body.policy;
+      const lie = renewed.receipt(fleet.statement, hashed, { attempt: reply.attempt, used: reply.attempt, limit }, point, point.slice(1));
+      reply.evaluations = [...reply.evaluations.filter(({ index }) => index === 1), lie];
+    };
+    await expect(recover(fleet, 'of-three')).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
+  });
+});
+
+describe('a replacement is acknowledged only once fewer than t are left that may serve what it replaces', () => {
+  const grown = async () => {
+    const fleet = new SoftFleet();
+    const backupKey = await enrol(fleet, 'of-three');
+    fleet.restate([1, 2, 3, 4, 5]);
+    return { fleet, backupKey };
+  };
+
+  test('three of five that leave two of three are too few, and nothing is stored', async () => {
+    const { fleet, backupKey } = await grown();
+    fleet.silent.add(1).add(2);
+    const replaced = clientOf(fleet).enroll(enrolInput({ recordId: 'of-three', backupKey }));
+    await expect(replaced).rejects.toMatchObject({ code: 'NOT_ENOUGH_REPLICAS' });
+    expect(fleet.received('finishEnrollment')).toHaveLength(1);
+  });
+
+  test('nor is it acknowledged if they fall silent later, until one of them is back', async () => {
+    const { fleet, backupKey } = await grown();
+    const enrolment = await clientOf(fleet).beginEnrolment(enrolInput({ recordId: 'of-three', backupKey }));
+    fleet.silent.add(1).add(2);
+    await expect(enrolment.finish()).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    fleet.silent.delete(2);
+    expect(await enrolment.finish()).toMatchObject({ holders: [2, 3, 4, 5], threshold: 3 });
+  });
+
+  test('after a recovery the body says who they are: of a record of now, any t are enough', async () => {
+    const { fleet } = await grown();
+    fleet.restate([1, 2, 3]);
+    await enrol(fleet, 'of-three-again');
+    fleet.silent.add(3);
+    expect((await recover(fleet, 'of-three-again', true)).renewal).toMatchObject({ state: 'failed' }); // fewer holders than before
+    const { renewal } = await clientOf(fleet).recover({ recordId: 'of-three-again', code: CODE, allowFewerHolders: true });
+    expect(renewal).toMatchObject({ state: 'renewed', result: { holders: [1, 2] } });
+  });
+
+  test('without one it may be of any epoch, and all three must drop it', async () => {
+    const { fleet } = await grown();
+    fleet.restate([1, 2, 3]);
+    const backupKey = await enrol(fleet, 'of-three-again');
+    fleet.silent.add(3);
+    const replaced = clientOf(fleet).enroll(enrolInput({ recordId: 'of-three-again', backupKey, allowFewerHolders: true }));
+    await expect(replaced).rejects.toMatchObject({ code: 'NOT_ENOUGH_REPLICAS' });
+  });
+
+  test('a first enrolment replaces nothing', async () => {
+    const { fleet } = await grown();
+    fleet.silent.add(1).add(2);
+    await enrol(fleet, 'new');
+  });
+});
