@@ -34,7 +34,7 @@ test('a statement’s bytes, and the terms that follow from it, are frozen', asy
     statement: new TextDecoder().decode(bytes),
     sha256: toHex(statement.hash),
     terms: [...statement.terms.values()].map((of) => ({
-      ...{ epoch: of.epoch, threshold: of.threshold, indices: [...of.indices], remaining: [...of.remaining] },
+      ...{ epoch: of.epoch, threshold: of.threshold, indices: [...of.indices].join(' '), remaining: [...of.remaining].join(' ') },
       meeting: meeting(of),
     })),
   };
