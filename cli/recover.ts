@@ -47,9 +47,9 @@ async function recover(recordId: string, options: Options, command: Command, out
     result.backupKey.wipe();
     return result;
   });
-  const { attempt, limit, attemptsElsewhere, enrolledAt, renewal } = recovered;
+  const { attempt, limit, used, attemptsElsewhere, enrolledAt, renewal } = recovered;
   output.result(
-    { record: recordId, keyFile: options.out, attempt, limit, attemptsElsewhere, enrolledAt, renewal: told(renewal).document },
+    { record: recordId, keyFile: options.out, attempt, limit, used, attemptsElsewhere, enrolledAt, renewal: told(renewal).document },
     inWords(options.out, recovered),
   );
 }
@@ -64,14 +64,15 @@ function keepReceipts(file: string): ReceiptListener {
   };
 }
 
-function inWords(file: string, { attempt, limit, attemptsElsewhere, enrolledAt, renewal }: RecoveryResult): string {
+function inWords(file: string, { attempt, limit, used, attemptsElsewhere, enrolledAt, renewal }: RecoveryResult): string {
   const lines = [
     `The backup key is in ${file}.`,
     `This was attempt ${attempt} of ${limit}. The record was made on ${new Date(enrolledAt).toISOString()}.`,
   ];
   // This command knows of no attempt but its own, so the user has to remember.
   if (attemptsElsewhere > 0)
-    lines.push(`Before it ${attemptsElsewhere} other attempts were made. If they were not yours, somebody tried to guess.`);
+    lines.push(`${attemptsElsewhere} other attempts were made. If they were not yours, somebody tried to guess.`);
+  if (used.unconfirmed !== undefined) lines.push(`Fewer replicas than show it say that ${used.unconfirmed} attempts were made.`);
   return [...lines, told(renewal).words].join('\n');
 }
 

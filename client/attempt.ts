@@ -7,6 +7,7 @@ import { insist } from './insist.ts';
 import { findSecret, unmaskShares } from './open-body.ts';
 import type { Blinded } from './oprf.ts';
 import { type Answers, type RecoveryRequest, verifyAnswers } from './receipts.ts';
+import { usedOf } from './used.ts';
 import type { Progress, Vault } from './vault.ts';
 
 /** Pauses before the holders that did not answer are asked once more, with the same point. */
@@ -78,11 +79,14 @@ function merge(before: Answers | undefined, now: Answers): Answers {
 /** Whether some holder may yet be heard. One that is known to be away is not waited for: the code stays in doubt, and the point free. */
 const isWaiting = ({ silent, valid }: Answers) => silent.some((index) => !valid.some((answer) => answer.index === index));
 
-function wrongCode({ attempt, body, valid }: Answers): VaultError {
+function wrongCode(answers: Answers): VaultError {
+  const { body, valid } = answers;
   const { limit } = body.policy;
+  const { attempts, unconfirmed } = usedOf(answers);
   const silent = body.shares.length - valid.length;
   const doubt = silent === 0 ? '' : ` ${silent} of the record’s holders did not answer: the same code may be sent again and costs nothing.`;
-  return new VaultError('WRONG_CODE', `The code is wrong; ${limit - attempt} of ${limit} attempts are left.${doubt}`, {
-    details: { attemptsUsed: attempt, attemptsLimit: limit, replicasAnswered: valid.length, replicasNeeded: body.shares.length },
+  const more = unconfirmed === undefined ? '' : ` Fewer replicas than show it say that ${unconfirmed} were used.`;
+  return new VaultError('WRONG_CODE', `The code is wrong; ${limit - attempts} of ${limit} attempts are left.${more}${doubt}`, {
+    details: { attemptsUsed: attempts, attemptsLimit: limit, replicasAnswered: valid.length, replicasNeeded: body.shares.length },
   });
 }

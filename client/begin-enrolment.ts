@@ -23,7 +23,7 @@ export interface EnrolmentPlan {
   readonly replaces: SecretBytes;
   readonly policy: RecordPolicy;
   /** What is there now and will be replaced; undefined for a record that never was. */
-  readonly current: Pick<Described, 'state' | 'g' | 'holders'> | undefined;
+  readonly current: Pick<Described, 'state' | 'g' | 'number' | 'holders'> | undefined;
   /** g in a fleet that is being replaced, from which the record moves. */
   readonly moved: Uint8Array | undefined;
   /** A re-enrolment while replicas are down would lower what the record survives. */
@@ -93,7 +93,15 @@ async function askAndMake(
   const offers = await gatherOffers(vault, request, { statement, rid, ...asked });
   expectHolders(offers.length, plan);
 
-  const generation = { ...plan, ...drawn, rid, offers, previous: current?.g ?? new Uint8Array(0) };
+  const generation = {
+    ...plan,
+    ...drawn,
+    rid,
+    offers,
+    previous: current?.g ?? new Uint8Array(0),
+    number: (current?.number ?? 0n) + 1n,
+    ownerSigned: isReplacing(current),
+  };
   progress('stretching');
   const { body, bodyHash } = await makeGeneration(generation);
   const tickets = offers.map(({ ticket }) => ticket);
@@ -121,13 +129,16 @@ function expectHolders(offered: number, { current, allowFewerHolders, holdersLea
   });
 }
 
-/** By the owner of what is replaced. After an erasure there is none left to sign for. */
+/** Whether there is something whose owner must sign. After an erasure nothing is left to sign for. */
+const isReplacing = (current: EnrolmentPlan['current']): boolean => current !== undefined && current.state !== 'erased';
+
+/** By the owner of what is replaced. */
 function signReplacement(
   generation: GenerationInput & Pick<EnrolmentPlan, 'replaces'>,
   current: EnrolmentPlan['current'],
   bodyHash: Uint8Array,
 ) {
-  if (!current || current.state === 'erased') return new Uint8Array(0);
+  if (!isReplacing(current)) return new Uint8Array(0);
   const { replaces, rid, previous } = generation;
   return ownerKey(replaces, rid).sign(replaceTranscript(nameOf(generation), previous, bodyHash));
 }

@@ -6,8 +6,9 @@ import { BodySchema } from '../proto/gen/backupvault/v1/record_pb.ts';
 import * as pb from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { type HashedBody, parseBody } from '../protocol/body.ts';
 import { erasureOf, verifyErasure } from '../protocol/receipt.ts';
+import { ridFor } from '../protocol/record-id.ts';
 import type { Statement } from '../protocol/statement.ts';
-import { erasedTranscript, receiptTranscript, recordTranscript } from '../protocol/transcripts.ts';
+import { erasedTranscript, receiptTranscript } from '../protocol/transcripts.ts';
 import { xOf } from '../protocol/x-coordinate.ts';
 import { bytesFor } from '../test/golden/arguments.ts';
 import { flips } from '../test/harness/flips.ts';
@@ -30,7 +31,7 @@ import { trustPinned } from './trust-pinned.ts';
 
 const fleet = new SoftFleet();
 const statement = trustPinned(fleet.statement.bytes, fleet.policy, Date.UTC(2026, 0)) as TrustedStatement;
-const rid = recordTranscript(fleet.name, SoftFleet.tenant, RECORD).digest;
+const rid = ridFor(fleet.name, SoftFleet.tenant, RECORD);
 await clientOf(fleet).enroll(enrolInput());
 const hashed = fleet.bodyOf(RECORD);
 const { g } = hashed.body;
@@ -132,13 +133,19 @@ describe('a reply to BeginRecovery', async () => {
     await expect(verifyAnswers(reply, value)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
   });
   test('does not tell a limit that replicas did not sign', async () => {
-    const signed = fleet.replicas.map((replica) => replica.receipt(statement, hashed, 1, point, someX, 99));
+    const signed = fleet.replicas.map((replica) => replica.receipt(statement, hashed, { attempt: 1, used: 1, limit: 99 }, point, someX));
     const raised = create(pb.BeginRecoveryResponseSchema, { ...reply, evaluations: signed });
     await expect(verifyAnswers(raised, request)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
   });
+  test.each([0, 2, 11])('does not count one that says it counted %i attempts, of which this is the third of ten', async (used) => {
+    const evaluations = fleet.replicas.map((replica) => replica.evaluate(statement, hashed, { attempt: 3, used: 3 }, point));
+    evaluations[0] = fleet.replica(1).evaluate(statement, hashed, { attempt: 3, used }, point);
+    const changed = create(pb.BeginRecoveryResponseSchema, { ...reply, attempt: 3, evaluations });
+    expect((await verifyAnswers(changed, request)).valid.map(({ index }) => index)).toEqual([2, 3]);
+  });
   test('needs an attempt within the limit', async () => {
     for (const attempt of [0, 11]) {
-      const evaluations = fleet.replicas.map((replica) => replica.evaluate(statement, hashed, attempt, point));
+      const evaluations = fleet.replicas.map((replica) => replica.evaluate(statement, hashed, { attempt, used: attempt }, point));
       const changed = create(pb.BeginRecoveryResponseSchema, { ...reply, attempt, evaluations });
       await expect(verifyAnswers(changed, request)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
     }
@@ -172,8 +179,8 @@ describe('a reply to BeginRecovery', async () => {
     const { limit } = body.policy;
     const evaluations = fleet.replicas.map((replica) => {
       const view = { fleet: fleet.name, epoch, index: replica.index, rid, g };
-      const receipt = receiptTranscript({ ...view, attempt: 1, limit, point, evaluated, bodyHash, enrolledAtMs: 1n });
-      return { index: replica.index, evaluated, enrolledAtMs: 1n, signature: replica.sign(receipt) };
+      const receipt = receiptTranscript({ ...view, attempt: 1, limit, used: 1, point, evaluated, bodyHash, enrolledAtMs: 1n });
+      return { index: replica.index, evaluated, enrolledAtMs: 1n, used: 1, signature: replica.sign(receipt) };
     });
     return create(pb.BeginRecoveryResponseSchema, { body, attempt: 1, evaluations });
   }

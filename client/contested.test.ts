@@ -3,7 +3,8 @@ import { randomBytes } from '@noble/hashes/utils.js';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { BeginEnrollmentRequestSchema, FinishEnrollmentRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
-import { finishTranscript, recordTranscript } from '../protocol/transcripts.ts';
+import { ridFor } from '../protocol/record-id.ts';
+import { finishTranscript } from '../protocol/transcripts.ts';
 import { CODE, clientOf, enrolInput, InstantClock, quickHash, RECORD, WRONG } from '../test/harness/soft-client.ts';
 import { SoftFleet } from '../test/harness/soft-fleet.ts';
 import { codeInput, ownerKey, proofKey, signWithProofKey } from './derive.ts';
@@ -246,7 +247,7 @@ test('where no fleet is being replaced, there is the new one alone', async () =>
   await expect(clientOf(old).recover({ ...recovery, from: 'old' })).rejects.toMatchObject({ code: 'RECORD_UNKNOWN' });
 });
 
-const rid = () => recordTranscript(fresh.name, SoftFleet.tenant, RECORD).digest;
+const rid = () => ridFor(fresh.name, SoftFleet.tenant, RECORD);
 
 const ownerKeyOf = (backupKey: SecretBytes) => ownerKey(backupKey, rid()).publicKey;
 
@@ -262,7 +263,13 @@ async function squatUnder(copied: SecretBytes): Promise<void> {
   const keys = [copied.expose(), squatter.backupKey.expose()];
   const backupKey = Object.assign(new SecretBytes(new Uint8Array(32)), { expose: () => keys.shift() });
   const drawn = { statement, rid: rid(), g, s, blinded, argon2id: quickHash, offers, backupKey };
-  const { body, bodyHash } = await makeGeneration({ ...drawn, policy: squatter.policy, previous: new Uint8Array(0) });
+  const { body, bodyHash } = await makeGeneration({
+    ...drawn,
+    policy: squatter.policy,
+    previous: new Uint8Array(0),
+    number: 1n,
+    ownerSigned: false,
+  });
   const tickets = offers.map(({ ticket }) => ticket);
   const name = { fleet: fresh.name, epoch: statement.epoch, rid: rid(), g };
   const tags = tickets.map(({ tag }) => tag);

@@ -11,6 +11,8 @@ import type { Vault } from './vault.ts';
 export interface Described {
   readonly state: 'live' | 'exhausted' | 'erased';
   readonly g: Uint8Array;
+  /** Of the generation: what replaces it is the next one. */
+  readonly number: bigint;
   readonly attemptsUsed: number;
   readonly attemptsLimit: number;
   /** Earliest next attempt; undefined: now. */
@@ -55,6 +57,7 @@ function parse(reply: DescribeRecordResponse): Omit<Described, 'threshold' | 're
   if (reply.state === RecordState.UNSPECIFIED) throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');
   const state = states[reply.state];
   if (!state || reply.g.length !== G_LENGTH) throw new VaultError('REPLY_UNTRUSTED', 'The description of the record makes no sense.');
-  const { g, attemptsUsed, attemptsLimit, notBeforeMs, holders, ownerKey } = reply;
-  return { state, g, attemptsUsed, attemptsLimit, notBefore: notBeforeMs === 0n ? undefined : Number(notBeforeMs), holders, ownerKey };
+  const { g, number, attemptsUsed, attemptsLimit, notBeforeMs, holders, ownerKey } = reply;
+  const notBefore = notBeforeMs === 0n ? undefined : Number(notBeforeMs);
+  return { state, g, number, attemptsUsed, attemptsLimit, notBefore, holders, ownerKey };
 }

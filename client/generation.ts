@@ -34,11 +34,15 @@ export interface GenerationInput {
   readonly policy: RecordPolicy;
   /** g of the generation that is replaced, or empty. */
   readonly previous: Uint8Array;
+  /** One above that of the generation that is replaced; 1 for a first one. */
+  readonly number: bigint;
+  /** What is replaced is live, and its owner signs. */
+  readonly ownerSigned: boolean;
 }
 
 /** The body of a new generation: everybody may see it. Throws MALFORMED for input out of range. */
 export async function makeGeneration(input: GenerationInput): Promise<HashedBody> {
-  const { statement, rid, g, s, offers, backupKey, policy, previous } = input;
+  const { statement, rid, g, s, offers, backupKey, policy, previous, number, ownerSigned } = input;
   const [r, tau] = [randomSecret(32), randomScalar()];
   const pairs = await splitPair(s.expose(), r.expose(), offers.length, statement.threshold);
   const body = create(BodySchema, {
@@ -52,6 +56,8 @@ export async function makeGeneration(input: GenerationInput): Promise<HashedBody
     policy: { limit: policy.limit, coolDownMs: BigInt(policy.coolDownMs) },
     ownerKey: ownerKey(backupKey, rid).publicKey,
     previous,
+    number,
+    ownerSigned,
     proofKey: proofKey(s.expose(), rid, g),
     releaseBase: publicKeyOf(tau.expose()),
   });

@@ -14,7 +14,7 @@ import {
 } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { parseBody } from '../protocol/body.ts';
 import { offerFields, parseTicket } from '../protocol/offer.ts';
-import { recordTranscript } from '../protocol/transcripts.ts';
+import { ridFor } from '../protocol/record-id.ts';
 import { CODE, clientOf, enrolInput, InstantClock, RECORD, WRONG } from '../test/harness/soft-client.ts';
 import { SoftFleet } from '../test/harness/soft-fleet.ts';
 
@@ -129,13 +129,13 @@ describe('a hostile coordinator at enrolment', () => {
   /** What the client asked for last. */
   function askedOf(fleet: SoftFleet) {
     const { g, point, proofKey } = fleet.lastReceived('beginEnrollment', BeginEnrollmentRequestSchema);
-    return { rid: recordTranscript(fleet.name, SoftFleet.tenant, RECORD).digest, g, point, proofKey };
+    return { rid: ridFor(fleet.name, SoftFleet.tenant, RECORD), g, point, proofKey };
   }
 
   /** An offer with changes that its replica signs for. */
   function signAgain(fleet: SoftFleet, offer: Offer | undefined, change: Partial<Ticket>): Offer {
     const { recordId } = fleet.lastReceived('beginEnrollment', BeginEnrollmentRequestSchema);
-    const rid = recordTranscript(fleet.name, SoftFleet.tenant, recordId).digest;
+    const rid = ridFor(fleet.name, SoftFleet.tenant, recordId);
     const { name, statement } = fleet;
     const ticket = parseTicket(ticketOf(offer));
     const fields = offerFields({ fleet: name, epoch: statement.epoch, ...askedOf(fleet), rid }, ticket);
@@ -150,7 +150,7 @@ describe('a hostile coordinator at recovery', () => {
     await clientOf(fleet).enroll(enrolInput({ recordId: 'account-2' }));
     const other = fleet.bodyOf('account-2');
     fleet.tamper.beginRecovery = (reply) => {
-      reply.evaluations = fleet.replicas.map((replica) => replica.evaluate(fleet.statement, other, 1, anyPoint()));
+      reply.evaluations = fleet.replicas.map((replica) => replica.evaluate(fleet.statement, other, { attempt: 1, used: 1 }, anyPoint()));
       reply.body = other.body;
     };
     await expect(clientOf(fleet).recover({ recordId: RECORD, code: CODE })).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
@@ -165,7 +165,7 @@ describe('a hostile coordinator at recovery', () => {
       const [share] = body.shares;
       if (share) body.shares[0] = { ...share, mask: randomBytes(32) };
       const { point } = fleet.lastReceived('beginRecovery', BeginRecoveryRequestSchema);
-      reply.evaluations[0] = fleet.replica(1).evaluate(fleet.statement, parseBody(body), 1, point);
+      reply.evaluations[0] = fleet.replica(1).evaluate(fleet.statement, parseBody(body), { attempt: 1, used: 1 }, point);
     };
     await expect(clientOf(fleet).recover({ recordId: RECORD, code: CODE })).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
   });
@@ -178,7 +178,9 @@ describe('a hostile coordinator at recovery', () => {
     await clientOf(fleet).enroll(enrolInput());
     fleet.tamper.beginRecovery = (reply) => {
       const { point } = fleet.lastReceived('beginRecovery', BeginRecoveryRequestSchema);
-      reply.evaluations[0] = fleet.replica(1).receipt(fleet.statement, fleet.bodyOf(RECORD), 1, point, evaluated, 10);
+      reply.evaluations[0] = fleet
+        .replica(1)
+        .receipt(fleet.statement, fleet.bodyOf(RECORD), { attempt: 1, used: 1, limit: 10 }, point, evaluated);
     };
     expect(await clientOf(fleet).recover({ recordId: RECORD, code: CODE, renew: false })).toMatchObject({ attempt: 1 });
     fleet.silent.add(2);

@@ -9,9 +9,9 @@ export class MadeAttempts {
     this.#byGeneration.set(key, (this.#byGeneration.get(key) ?? new Set()).add(attempt));
   }
 
-  /** How many of the attempts up to this one were not made here. */
-  elsewhere(g: Uint8Array, attempt: number): number {
+  /** How many of those used were not made here. */
+  elsewhere(g: Uint8Array, used: number): number {
     const made = this.#byGeneration.get(toHex(g)) ?? new Set();
-    return attempt - [...made].filter((k) => k <= attempt).length;
+    return used - [...made].filter((k) => k <= used).length;
   }
 }

@@ -25,6 +25,8 @@ export interface Answer {
   /** Z_i */
   readonly evaluated: CurveX;
   readonly enrolledAt: Millis;
+  /** |H_i|: attempts that it has counted, this one included. */
+  readonly used: number;
   /** What it signed, complete. */
   readonly receipt: Receipt;
 }
@@ -72,17 +74,18 @@ function verifyReceipt(
   { body, bodyHash }: HashedBody,
   { statement, rid, g, point }: RecoveryRequest,
 ): Answer {
-  const { index, enrolledAtMs } = evaluation;
+  const { index, enrolledAtMs, used } = evaluation;
   const replica = replicaOf(statement, index);
   const { limit } = body.policy;
   if (!shareOf(body, index)) throw untrusted(`replica ${index} answers, but holds no share`);
   if (attempt < 1 || attempt > limit) throw untrusted(`attempt ${attempt} of ${limit} cannot be`);
+  if (used < attempt || used > limit) throw untrusted(`replica ${index} has attempt ${attempt} of ${limit}, and counted ${used}`);
   const evaluated = parseCurveX(evaluation.evaluated, 'evaluation.evaluated');
   const { fleet, epoch } = statement;
-  const fields = { fleet, epoch, index, rid, g, attempt, limit, point, evaluated, bodyHash, enrolledAtMs };
+  const fields = { fleet, epoch, index, rid, g, attempt, limit, used, point, evaluated, bodyHash, enrolledAtMs };
   const { signature } = evaluation;
   expectSigned(replica, receiptTranscript(fields), signature, 'The receipt');
-  return { index, evaluated, enrolledAt: Number(enrolledAtMs), receipt: receiptOf(fields, signature) };
+  return { index, evaluated, enrolledAt: Number(enrolledAtMs), used, receipt: receiptOf(fields, signature) };
 }
 
 function parseReplyBody(reply: BeginRecoveryResponse): HashedBody {

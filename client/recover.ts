@@ -8,6 +8,7 @@ import { ownerKey } from './derive.ts';
 import { type Rival, rivalOf, type Side } from './locate.ts';
 import { type Recovered, Recovery } from './recovery.ts';
 import { type Renewal, renew } from './renewal.ts';
+import { type Used, usedOf } from './used.ts';
 import type { Progress, Vault } from './vault.ts';
 
 export interface RecoverInput {
@@ -41,7 +42,8 @@ export interface RecoveryResult {
   /** This was attempt k of `limit`. */
   readonly attempt: number;
   readonly limit: number;
-  /** Attempts before this one that were not made through this client: tell the user, who knows whether they were theirs. */
+  readonly used: Used;
+  /** Attempts among those used that were not made through this client: tell the user, who knows whether they were theirs. */
   readonly attemptsElsewhere: number;
   /** When the record was made. */
   readonly enrolledAt: Millis;
@@ -93,8 +95,9 @@ export class Recoveries {
     try {
       const rival = rivalOf(ownedBy(recovered), other);
       const renewal = await this.#renew({ ...recovered, rival }, input, progress);
-      const attemptsElsewhere = made.elsewhere(g, attempt.attempt);
-      return { backupKey, fleet, rival, attempt: attempt.attempt, limit: policy.limit, attemptsElsewhere, enrolledAt, renewal };
+      const used = usedOf(attempt);
+      const attemptsElsewhere = made.elsewhere(g, used.attempts);
+      return { backupKey, fleet, rival, attempt: attempt.attempt, limit: policy.limit, used, attemptsElsewhere, enrolledAt, renewal };
     } finally {
       recovered.input.wipe();
       attempt.s.wipe();
@@ -104,10 +107,10 @@ export class Recoveries {
   async #renew(recovered: Recovered & { readonly rival: Rival }, options: RecoverInput, progress: Progress): Promise<Renewal> {
     if (options.renew === false) return { state: 'skipped' };
     const { attempt, backupKey, input, fleet, other, rival } = recovered;
-    const { g, policy, shares } = attempt.body;
+    const { g, number, policy, shares } = attempt.body;
     const isMoving = fleet === 'old';
     if (isMoving && rival === 'contested') return { state: 'failed', error: contested() };
-    const live = { state: 'live', g, holders: shares.map(({ index }) => index) } as const;
+    const live = { state: 'live', g, number, holders: shares.map(({ index }) => index) } as const;
     const atNew = other === 'unknown' ? undefined : other;
     progress('renewing');
     const plan = {

@@ -1,8 +1,8 @@
 import type { Bytes } from '../primitives/bytes.ts';
 import type { Clock } from '../primitives/clock.ts';
 import type { Receipt } from '../protocol/receipt.ts';
+import { ridFor } from '../protocol/record-id.ts';
 import type { Statement } from '../protocol/statement.ts';
-import { recordTranscript } from '../protocol/transcripts.ts';
 import type { Blinds } from './blinds.ts';
 import type { Fleet } from './fleet.ts';
 import type { MadeAttempts } from './made-attempts.ts';
@@ -27,7 +27,7 @@ export interface Vault {
 
 export type ReceiptListener = (statement: Statement, receipts: readonly Receipt[]) => void;
 
-export const ridOf = (vault: Vault, recordId: string): Bytes => recordTranscript(vault.fleet.name, vault.tenant, recordId).digest;
+export const ridOf = (vault: Vault, recordId: string): Bytes => ridFor(vault.fleet.name, vault.tenant, recordId);
 
 /** What is being done, for a progress display. `asking` and `storing` wait for the network, `stretching` takes a good part of a second. */
 export type Step = 'describing' | 'asking' | 'stretching' | 'combining' | 'releasing' | 'storing' | 'renewing';

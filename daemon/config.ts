@@ -60,7 +60,16 @@ function schemaIn(base: string) {
         z.strictObject({
           name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
           /** Keys that verify the tenant's grants: SPKI PEM files, P-256 or Ed25519. */
-          grant_keys: z.array(z.strictObject({ kid: z.string(), file: path })).min(1),
+          grant_keys: z
+            .array(
+              z.strictObject({
+                kid: z.string(),
+                file: path,
+                /** Allows nothing any more. It still shows which attempts were asked for, to a replica that missed them. */
+                retired: z.boolean().default(false),
+              }),
+            )
+            .min(1),
         }),
       )
       .min(1),

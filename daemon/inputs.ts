@@ -72,7 +72,9 @@ export function readTenantKeys({ tenants }: Config): TenantKeys {
       throw new VaultError('CONFIG_INVALID', `${file} is not a public key in PEM (SPKI) form.`, { cause });
     }
   };
-  return new Map(tenants.map(({ name, grant_keys }) => [name, new Map(grant_keys.map(({ kid, file }) => [kid, readKey(file)]))]));
+  const keysOf = ({ grant_keys }: Config['tenants'][number]) =>
+    new Map(grant_keys.map(({ kid, file, retired }) => [kid, { key: readKey(file), isRetired: retired }]));
+  return new Map(tenants.map((tenant) => [tenant.name, keysOf(tenant)]));
 }
 
 /** A replica serves only under a statement that names its own token and its public keys. Throws STATEMENT_MISMATCH. */

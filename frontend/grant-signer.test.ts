@@ -1,7 +1,9 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { compactVerify } from 'jose';
 import { expect, test } from 'vitest';
+import { toHex } from '../primitives/bytes.ts';
 import { GRANT_TYPE, type Grant, grantClaims } from '../protocol/grant.ts';
+import { accountTranscript } from '../protocol/transcripts.ts';
 import { GrantSigner } from './grant-signer.ts';
 
 const toPem = ({ privateKey, publicKey }: { privateKey: KeyObject; publicKey: KeyObject }) => ({
@@ -33,7 +35,7 @@ test.each([
     fleet: 'test-fleet',
     tenant: 'acme',
     operation: 'begin-recovery',
-    record_id: 'account-1',
+    account: toHex(accountTranscript('test-fleet', 'acme', 'account-1').digest),
     g: '01'.repeat(16),
     authorises: '02'.repeat(32),
     iat: now / 1000,

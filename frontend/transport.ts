@@ -2,7 +2,8 @@ import type { VaultTransport } from '../client/transport.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { parseBody } from '../protocol/body.ts';
 import type { GrantOperation } from '../protocol/grant.ts';
-import { beginEnrolmentTranscript, eraseTranscript, pointTranscript, recordTranscript } from '../protocol/transcripts.ts';
+import { ridFor } from '../protocol/record-id.ts';
+import { beginEnrolmentTranscript, eraseTranscript, pointTranscript } from '../protocol/transcripts.ts';
 import type { GrantSigner } from './grant-signer.ts';
 import type { VaultConnection } from './vault-connection.ts';
 
@@ -70,7 +71,7 @@ export function frontendTransport({ connection, signer, fleet, tenant, account }
     async eraseRecord(request) {
       expectOwn(request);
       const { g } = request;
-      const rid = recordTranscript(fleet, tenant, account).digest;
+      const rid = ridFor(fleet, tenant, account);
       const signed = await grant('erase', g, eraseTranscript(rid, g).digest);
       return connection.call((vault, options) => vault.eraseRecord({ ...request, grant: signed }, options));
     },

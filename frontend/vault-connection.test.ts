@@ -19,7 +19,8 @@ import { toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import * as pb from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { ERROR_METADATA, encodeError } from '../protocol/error-info.ts';
-import { beginEnrolmentTranscript, bodyTranscript, eraseTranscript, pointTranscript, recordTranscript } from '../protocol/transcripts.ts';
+import { ridFor } from '../protocol/record-id.ts';
+import { accountTranscript, beginEnrolmentTranscript, bodyTranscript, eraseTranscript, pointTranscript } from '../protocol/transcripts.ts';
 import { goldenBody } from '../test/golden/arguments.ts';
 import { PATIENCE } from '../test/harness/patience.ts';
 import { GrantSigner } from './grant-signer.ts';
@@ -244,7 +245,7 @@ describe('a device’s request', () => {
   const recordId = 'account-1';
   const g = new Uint8Array(16).fill(5);
   const [point, proofKey] = [new Uint8Array(33).fill(2), new Uint8Array(33).fill(3)];
-  const rid = recordTranscript('test-fleet', 'acme', recordId).digest;
+  const rid = ridFor('test-fleet', 'acme', recordId);
 
   test.each<[string, Uint8Array, Uint8Array, (vault: VaultTransport) => Promise<object>]>([
     [
@@ -276,7 +277,7 @@ describe('a device’s request', () => {
       fleet: 'test-fleet',
       tenant: 'acme',
       operation,
-      record_id: recordId,
+      account: toHex(accountTranscript('test-fleet', 'acme', recordId).digest),
       g: toHex(generation),
       authorises: toHex(authorises),
     });

@@ -25,6 +25,7 @@ export const errorCodes = {
   GENERATION_CONFLICT: 'another enrolment came first, or the same g came with another body: describe, then start again',
   ATTEMPT_UNKNOWN: 'this replica has not counted that attempt: begin the recovery first',
   ATTEMPT_CONFLICT: 'that attempt was counted for another point: an operator must reconcile etcd with the guards',
+  ATTEMPT_GAP: 'this replica missed earlier attempts, and was not shown them: show it their points and grants',
   EXHAUSTED: 'every attempt is spent: the record will be erased; a new backup key must be enrolled',
   ERASED: 'the record was erased: enrol again',
   COOLING_DOWN: 'the next attempt is not allowed yet: wait until the time given',

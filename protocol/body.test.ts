@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { concat } from '../primitives/bytes.ts';
 import { type Body, BodySchema, type Share } from '../proto/gen/backupvault/v1/record_pb.ts';
 import { bytesFor, goldenBody } from '../test/golden/arguments.ts';
-import { MAX_REPLICAS, parseBody, shareOf } from './body.ts';
+import { comesAfter, MAX_REPLICAS, parseBody, shareOf } from './body.ts';
 import { bodyTranscript } from './transcripts.ts';
 
 const malformed = expect.objectContaining({ code: 'MALFORMED' });
@@ -78,5 +78,24 @@ function manyShares(count: number): Share[] {
 }
 
 function withUnknownField(body: Body): Body {
-  return fromBinary(BodySchema, concat(toBinary(BodySchema, body), Uint8Array.of(0x78, 1))); // field 15
+  return fromBinary(BodySchema, concat(toBinary(BodySchema, body), Uint8Array.of(0x80, 1, 1))); // field 16
 }
+
+const numbered = (epoch: bigint, number: bigint, { g = 1, ownerSigned = true } = {}) =>
+  parseBody(bodyWith((body) => Object.assign(body, { epoch, number, ownerSigned, g: new Uint8Array(16).fill(g) })));
+
+test.each([
+  ['a higher number', numbered(7n, 3n), numbered(7n, 2n)],
+  ['a higher epoch, whatever the numbers', numbered(8n, 1n), numbered(7n, 9n)],
+])('of two generations the one of %s comes after', (_, later, earlier) => {
+  expect(comesAfter(later, earlier)).toBe(true);
+  expect(comesAfter(earlier, later)).toBe(false);
+  expect(comesAfter(later, later)).toBe(false);
+});
+
+test('of two that replace the same one, exactly one comes after, where their owner signed both', () => {
+  const pair = (options = {}) => [numbered(7n, 2n, { g: 1 }), numbered(7n, 2n, { g: 2, ...options })] as const;
+  const orders = ([a, b]: ReturnType<typeof pair>) => [comesAfter(a, b), comesAfter(b, a)].sort();
+  expect(orders(pair())).toEqual([false, true]);
+  expect(orders(pair({ ownerSigned: false }))).toEqual([false, false]);
+});

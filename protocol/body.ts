@@ -1,5 +1,5 @@
 import type { Brand } from '../primitives/brand.ts';
-import { type Bytes, constantTimeEqual, exactly, fromHex } from '../primitives/bytes.ts';
+import { type Bytes, constantTimeEqual, exactly, fromHex, toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import type * as pb from '../proto/gen/backupvault/v1/record_pb.ts';
 import { refuseUnknownFields } from './message.ts';
@@ -10,6 +10,7 @@ import { xOf } from './x-coordinate.ts';
 export const PROTOCOL_VERSION = 1;
 export const MAX_REPLICAS = 9;
 export const MAX_ATTEMPTS = 100;
+const MAX_NUMBER = (1n << 63n) - 1n;
 const MAX_COOL_DOWN_MS = 24n * 60n * 60n * 1000n;
 export const G_LENGTH = 16;
 export const HASH_LENGTH = 32;
@@ -19,6 +20,22 @@ const PAYLOAD_LENGTH = 12 + BACKUP_KEY_LENGTH + 16; // nonce, backup key, tag
 
 /** A body whose every length and range was checked, with its hash. Whether it fits a fleet, a ticket or a record is asked elsewhere. */
 export type Body = Brand<pb.Body & { readonly policy: pb.Policy }, 'Body'>;
+
+/** When a generation was enrolled, among those of its record. */
+export type Order = Pick<pb.Body, 'epoch' | 'number'>;
+
+/** After etcd was restored the epoch is a higher one: what was enrolled since then is later than all that etcd may have forgotten. */
+export const isLater = (a: Order, b: Order): boolean => a.epoch > b.epoch || (a.epoch === b.epoch && a.number > b.number);
+
+/**
+ * Of two generations that replace the same one, at most one came into force, and etcd alone says which. Where it lies, one guard must not go one
+ * way and the next the other: the order that they all know is that of the hashes. But only where the owner signed for both: a first enrolment
+ * is anybody's who is signed in, and must take no record away.
+ */
+export function comesAfter(a: HashedBody, b: HashedBody): boolean {
+  const isTie = a.body.epoch === b.body.epoch && a.body.number === b.body.number && a.body.ownerSigned && b.body.ownerSigned;
+  return isTie ? toHex(a.bodyHash) > toHex(b.bodyHash) : isLater(a.body, b.body);
+}
 
 export interface HashedBody {
   readonly body: Body;
@@ -34,6 +51,7 @@ export function parseBody(body: pb.Body | undefined): HashedBody {
   exactly(G_LENGTH, body.g, 'body.g');
   exactly(32, body.ownerKey, 'body.owner_key');
   if (body.previous.length !== 0) exactly(G_LENGTH, body.previous, 'body.previous');
+  if (body.number < 1n || body.number > MAX_NUMBER) throw malformed('body.number must be 1 or more');
   exactly(PAYLOAD_LENGTH, body.payload, 'body.payload');
   parsePoint(body.proofKey, 'body.proof_key');
   // T = ±G would open what is released: its products with the release keys are in the offers.

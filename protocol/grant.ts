@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { toHex } from '../primitives/bytes.ts';
+import { accountTranscript } from './transcripts.ts';
 
 export const GRANT_TYPE = 'bkv-grant+jws';
+/** In characters. */
+export const MOST_GRANT_LENGTH = 2048;
 export const grantOperations = ['begin-enrolment', 'finish-enrolment', 'begin-recovery', 'erase'] as const;
 export type GrantOperation = (typeof grantOperations)[number];
 
@@ -21,7 +24,8 @@ export const grantClaims = z.strictObject({
   fleet: z.string(),
   tenant: z.string(),
   operation: z.enum(grantOperations),
-  record_id: z.string(),
+  /** Transcript "account". */
+  account: z.hex().length(64),
   g: z.hex(),
   authorises: z.hex(),
   iat: z.int(),
@@ -32,7 +36,7 @@ export const claimsOf = (grant: Grant): Omit<z.infer<typeof grantClaims>, 'iat' 
   fleet: grant.fleet,
   tenant: grant.tenant,
   operation: grant.operation,
-  record_id: grant.recordId,
+  account: toHex(accountTranscript(grant.fleet, grant.tenant, grant.recordId).digest),
   g: toHex(grant.g),
   authorises: toHex(grant.authorises),
 });

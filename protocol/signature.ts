@@ -5,6 +5,12 @@ import type { Transcript } from './transcript.ts';
 
 export const SIGNATURE_LENGTH = 64;
 
+/** What one replica signed, by its receipt key. */
+export interface Signed {
+  readonly index: number;
+  readonly signature: Uint8Array;
+}
+
 /** Throws REPLY_UNTRUSTED unless replica i's receipt key signed it: ECDSA P-256 with SHA-256, r‖s. */
 export function expectSigned(replica: Replica, transcript: Transcript, signature: Uint8Array, what: string): void {
   // Tokens do not care for low s, and no promise rests on a signature being the only one. The library throws for another length.

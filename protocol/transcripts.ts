@@ -21,7 +21,11 @@ export interface ReplicaView extends GenerationName {
 
 const view = (v: ReplicaView): Field[] => [v.fleet, v.epoch, v.index, v.rid, v.g];
 
-export const recordTranscript = (fleet: string, tenant: string, recordId: string) => new Transcript('record', fleet, tenant, recordId);
+/** What grants call an account: they stay in etcd, and shall not tell there whose they are. */
+export const accountTranscript = (fleet: string, tenant: string, recordId: string) => new Transcript('account', fleet, tenant, recordId);
+
+/** rid. `account`: 32 bytes, the transcript before. */
+export const recordTranscript = (fleet: string, tenant: string, account: Uint8Array) => new Transcript('record', fleet, tenant, account);
 
 /**
  * The OPRF's input. It names the record: all records of a replica share one key, and where tweaks were copied, one evaluation must not
@@ -87,6 +91,8 @@ const bodyFields = (b: Body): Field[] => [
   b.previous,
   b.proofKey,
   b.releaseBase,
+  b.number,
+  b.ownerSigned ? 1 : 0,
 ];
 
 /** The associated data of the payload's AES-256-GCM. */
@@ -152,11 +158,13 @@ export const conflictTranscript = (index: number, a: AttemptName, other: Uint8Ar
 
 /** Signed by V_i with its evaluation: the client's proof of what was counted, under which limit. */
 export const receiptTranscript = (r: ReceiptFields) =>
-  new Transcript('receipt', ...view(r), r.attempt, r.limit, r.point, r.evaluated, r.bodyHash, r.enrolledAtMs);
+  new Transcript('receipt', ...view(r), r.attempt, r.limit, r.used, r.point, r.evaluated, r.bodyHash, r.enrolledAtMs);
 
 export interface ReceiptFields extends ReplicaView {
   readonly attempt: number;
   readonly limit: number;
+  /** Attempts that its guard has counted. */
+  readonly used: number;
   readonly point: Uint8Array;
   /** Z_i: an x coordinate, 32 bytes. */
   readonly evaluated: Uint8Array;

@@ -6,11 +6,14 @@ import { enrol, erase, eraseSpent, isExhausted, notBefore, spend } from './attem
 
 const bytes = (fill: number, length = 16) => new Uint8Array(length).fill(fill);
 const none = new Uint8Array(0);
-const shown = create(ErasureSchema, { tenant: 'acme', recordId: 'a', grant: 'signed' });
-const point = (n: number) => bytes(n, 32);
+const shown = create(ErasureSchema, { grant: 'signed' });
+const point = (n: number) => ({ pointHash: bytes(n, 32), grant: `granted ${n}` });
 
 const body = (g: number, previous: Uint8Array, { hash = g, coolDownMs = 0n, limit = 2 } = {}) =>
-  ({ body: { g: bytes(g), previous, policy: { limit, coolDownMs } }, bodyHash: bytes(hash, 32) }) as unknown as HashedBody;
+  ({
+    body: { g: bytes(g), previous, number: BigInt(g), epoch: 1n, policy: { limit, coolDownMs } },
+    bodyHash: bytes(hash, 32),
+  }) as unknown as HashedBody;
 
 const enrolled = (options = {}): Attempts => enrol(undefined, body(1, none, options), 1).next as Attempts;
 const spent = (attempts: Attempts, n: number, now = 0): Attempts => spend(attempts, attempts.g, point(n), now).next as Attempts;
@@ -42,6 +45,12 @@ describe('ENROL', () => {
     expect(code(() => enrol(undefined, body(2, bytes(1)), 1))).toBe('GENERATION_CONFLICT');
   });
 
+  it('numbers generations without a gap', () => {
+    expect(enrol(enrolled(), body(2, bytes(1)), 1).next).toMatchObject({ number: 2n, epoch: 1n });
+    expect(code(() => enrol(enrolled(), body(3, bytes(1)), 1))).toBe('GENERATION_CONFLICT');
+    expect(code(() => enrol(undefined, body(2, none), 1))).toBe('GENERATION_CONFLICT');
+  });
+
   it('does not bring an old generation back when its enrolment lands late', () => {
     const second = enrol(enrolled(), body(2, bytes(1)), 1).next as Attempts;
     expect(code(() => enrol(second, body(1, none), 1))).toBe('GENERATION_CONFLICT');
@@ -66,9 +75,17 @@ describe('SPEND', () => {
 
   it('gives a point that was paid for its number again, even when everything is spent or cooling down', () => {
     const two = spent(spent(enrolled(), 1), 2);
-    expect(spend(two, bytes(1), point(1), 0)).toEqual({ next: undefined, attempt: 1 });
+    expect(spend(two, bytes(1), point(1), 0)).toMatchObject({ next: undefined, attempt: 1 });
     const cooling = spent(enrolled({ coolDownMs: 1000n }), 1, 5);
-    expect(spend(cooling, bytes(1), point(1), 6)).toEqual({ next: undefined, attempt: 1 });
+    expect(spend(cooling, bytes(1), point(1), 6)).toMatchObject({ next: undefined, attempt: 1 });
+  });
+
+  it('keeps with each point the grant that paid for it, and hands on those that came before', () => {
+    const two = spent(spent(enrolled(), 1), 2);
+    const granted = (n: number) => ({ hash: bytes(n, 32), grant: `granted ${n}` });
+    expect(two.points).toMatchObject([granted(1), granted(2)]);
+    expect(spend(two, bytes(1), point(2), 0).lower).toMatchObject([granted(1)]);
+    expect(spend(two, bytes(1), point(1), 0).lower).toEqual([]);
   });
 
   it('waits for the cool-down', () => {

@@ -2,8 +2,15 @@ import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import { type Attempts, AttemptsSchema, type Erasure, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import {
+  type Attempts,
+  AttemptsSchema,
+  type Erasure,
+  type GrantedPoint as GrantedPointMessage,
+  RecordState,
+} from '../../proto/gen/backupvault/v1/record_pb.ts';
 import type { HashedBody } from '../../protocol/body.ts';
+import { type GrantedPoint, renderPoint } from './guarded.ts';
 
 // What each transaction does to the register a/<rid>, as pure steps from the value read to the value to write. No clock, no I/O.
 
@@ -24,15 +31,15 @@ export function enrol(current: Attempts | undefined, { body, bodyHash }: HashedB
   // An enrolment names what it replaces, so that one sent again after a later one cannot bring an old code back.
   if (!constantTimeEqual(current?.g ?? new Uint8Array(0), body.previous))
     throw conflict('body.previous is not the generation that is stored');
-  return { next: live({ body, bodyHash }, incarnation, nextNumber(current?.number ?? 0n, incarnation)) };
+  if (body.number !== (current?.number ?? 0n) + 1n) throw conflict('body.number is not the next one');
+  return { next: live({ body, bodyHash }, incarnation) };
 }
 
 /** The value for a generation that is live. `points` is H. */
 export const live = (
   { body, bodyHash }: HashedBody,
   incarnation: number,
-  number: bigint,
-  points: readonly Uint8Array[] = [],
+  points: readonly GrantedPoint[] = [],
   lastAttempt: Millis = 0,
 ): Attempts =>
   create(AttemptsSchema, {
@@ -41,37 +48,36 @@ export const live = (
     bodyHash,
     limit: body.policy.limit,
     coolDownMs: body.policy.coolDownMs,
-    points: [...points],
+    points: points.map(renderPoint),
     state: LIVE,
     lastAttemptMs: BigInt(lastAttempt),
-    number,
+    number: body.number,
+    epoch: body.epoch,
   });
 
-/** Above the highest that is known, and above all of earlier incarnations: after a restore etcd may not know how far those went. */
-export function nextNumber(highest: bigint, incarnation: number): bigint {
-  const earlier = BigInt(incarnation - 1) << 32n;
-  return (highest > earlier ? highest : earlier) + 1n;
-}
-
 /**
- * SPEND: makes `pointHash` attempt k, or finds that it is one already: then it is free, whatever else holds.
+ * SPEND: makes a point attempt k, or finds that it is one already: then it is free, whatever else holds. `lower`: those that came before it.
  * Throws RECORD_UNKNOWN, GENERATION_UNKNOWN, ERASED, EXHAUSTED, COOLING_DOWN.
  */
 export function spend(
   current: Attempts | undefined,
   g: Uint8Array,
-  pointHash: Uint8Array,
+  point: GrantedPoint,
   now: Millis,
-): Step & { readonly attempt: number } {
+): Step & { readonly attempt: number; readonly lower: readonly GrantedPointMessage[] } {
   const attempts = expectLive(current, g);
-  const known = attempts.points.findIndex((point) => constantTimeEqual(point, pointHash));
-  if (known >= 0) return { next: undefined, attempt: known + 1 };
+  const known = attempts.points.findIndex(({ hash }) => constantTimeEqual(hash, point.pointHash));
+  if (known >= 0) return { next: undefined, attempt: known + 1, lower: attempts.points.slice(0, known) };
   const used = attempts.points.length;
   if (used >= attempts.limit) throw exhausted(attempts);
   const wait = notBefore(attempts, now);
   if (wait > now) throw coolingDown(wait, used, attempts.limit);
-  const next = create(AttemptsSchema, { ...attempts, points: [...attempts.points, pointHash], lastAttemptMs: BigInt(Math.floor(now)) });
-  return { next, attempt: used + 1 };
+  const next = create(AttemptsSchema, {
+    ...attempts,
+    points: [...attempts.points, renderPoint(point)],
+    lastAttemptMs: BigInt(Math.floor(now)),
+  });
+  return { next, attempt: used + 1, lower: attempts.points };
 }
 
 /** ERASE: a tombstone keeps g, so that a late or repeated enrolment of it stays refused, and what shows that it may go. Throws RECORD_UNKNOWN, GENERATION_UNKNOWN. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
+import { comesAfter } from '../../protocol/body.ts';
 import {
   type Counted,
   type Destroyed,
@@ -58,10 +59,13 @@ export const purgeLive = (rid: string, generation: Generation) =>
 
 export const dropPrepared = (rid: string, generation: Generation) => [del(preparedKey(generation)), owePurge(rid, preparedKey(generation))];
 
-/** All that is there but the live generation and what is prepared to replace `g`. */
-export function clear(rid: string, before: Guarded, g: Uint8Array): Operation[] {
-  const isPromoted = ({ body }: Generation) => constantTimeEqual(body.g, g); // it goes on at another key
-  const dropped = before.prepared.filter(({ body }) => !constantTimeEqual(body.previous, g));
+/**
+ * All that is there but the live generation and what is prepared and comes after `generation`. t guards may have prepared that, and it may be in
+ * force already: an etcd that shows each of them something else must not have it dropped by all.
+ */
+export function clear(rid: string, before: Guarded, generation: Generation): Operation[] {
+  const isPromoted = ({ body }: Generation) => constantTimeEqual(body.g, generation.body.g); // it goes on at another key
+  const dropped = before.prepared.filter((each) => !comesAfter(each, generation));
   return [
     ...dropped.flatMap((each) => (isPromoted(each) ? [del(preparedKey(each))] : dropPrepared(rid, each))),
     ...[...before.counted.keys()].map((attempt) => del(keys.counted(rid, attempt))),

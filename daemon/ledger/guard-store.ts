@@ -11,6 +11,7 @@ import {
   decodeDestroyed,
   decodeGeneration,
   type Generation,
+  type GrantedPoint,
   type Guarded,
 } from './guarded.ts';
 import { decodeNumber, NumberedStore, type Operation } from './numbered-store.ts';
@@ -72,34 +73,34 @@ export class GuardStore {
     await this.#store.write([putPrepared(generation), ...(evicted ? dropPrepared(rid, evicted) : [])]);
   }
 
-  /** Makes `generation` the live one. Of others only those remain that are prepared to replace it: etcd may have committed one already. */
+  /** Makes `generation` the live one. Of others only those remain that are prepared and come after it: etcd may have committed one already. */
   async replaceLive(generation: Generation, before: Guarded): Promise<void> {
-    const { rid: ridBytes, g } = generation.body;
-    const rid = toHex(ridBytes);
+    const rid = toHex(generation.body.rid);
     const replaced = before.live ? purgeLive(rid, before.live) : [];
-    await this.#store.write([...clear(rid, before, g), ...replaced, await this.#countChange(rid), putLive(generation)]);
+    await this.#store.write([...clear(rid, before, generation), ...replaced, await this.#countChange(rid), putLive(generation)]);
   }
 
-  async putCounted(ridBytes: Uint8Array, attempt: number, counted: Counted, isLast: boolean): Promise<void> {
+  /** `isFull`: with them every attempt is counted. */
+  async putCounted(ridBytes: Uint8Array, counted: ReadonlyMap<number, Counted>, isFull: boolean): Promise<void> {
     const rid = toHex(ridBytes);
-    await this.#store.write([putCounted(rid, attempt, counted), ...(isLast ? [putFull(rid)] : [])]);
+    await this.#store.write([...[...counted].map(([attempt, each]) => putCounted(rid, attempt, each)), ...(isFull ? [putFull(rid)] : [])]);
   }
 
   /** A live generation and its attempts, as others remember them, in a guard that knows nothing of the record. */
-  async restore(generation: Generation, points: readonly Uint8Array[], atMs: Millis): Promise<void> {
+  async restore(generation: Generation, points: readonly GrantedPoint[], atMs: Millis): Promise<void> {
     const rid = toHex(generation.body.rid);
     const { limit } = generation.body.policy;
     await this.#store.write([
       putLive(generation),
       await this.#countChange(rid),
-      ...points.map((pointHash, i) => putCounted(rid, i + 1, { pointHash, atMs })),
+      ...points.map((point, i) => putCounted(rid, i + 1, { ...point, atMs })),
       ...(points.length >= limit ? [putFull(rid)] : []),
     ]);
   }
 
   /**
-   * Drops the generation that is `destroyed`, be it served or prepared, with the one that it was prepared to replace. What is prepared to
-   * replace it stays.
+   * Drops the generation that is `destroyed`, be it served or prepared, with the one that it was prepared to replace. What is prepared and
+   * comes after it stays.
    */
   async destroy(ridBytes: Uint8Array, destroyed: Destroyed, before: Guarded): Promise<void> {
     const rid = toHex(ridBytes);
@@ -109,7 +110,7 @@ export class GuardStore {
     const isLive = live && constantTimeEqual(live.body.g, own?.body.previous ?? g);
     await this.#store.write([
       ...(own ? dropPrepared(rid, own) : []),
-      ...(isLive ? [...clear(rid, before, g), del(keys.live(rid)), ...purgeLive(rid, live), await this.#countChange(rid)] : []),
+      ...(isLive ? [...clear(rid, before, own ?? live), del(keys.live(rid)), ...purgeLive(rid, live), await this.#countChange(rid)] : []),
       putGone(rid, destroyed),
     ]);
   }

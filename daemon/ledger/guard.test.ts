@@ -32,17 +32,23 @@ function generation(n: number, { limit = 2, coolDownMs = 0n, enrolledAtMs = BigI
     payload: fill(0, 60),
     proofKey: point,
     releaseBase: point,
+    number: BigInt(n),
   });
   return {
     ...parseBody(body),
     madeWith: fill(n, 8),
     subRecord: { index: 1, enrolledAtMs, seed: fill(n, 32), mac: fill(n, 32), signature: fill(n, 64) },
-    number: 0n,
+    prepared: [],
   };
 }
 
 const notCommitted = async () => undefined;
 const namesPrepared = async () => (await guard.read(rid)).prepared.map(({ body }) => Number(body.g[0])).sort((a, b) => a - b);
+
+const signed = [{ index: 1, signature: fill(1, 64) }];
+const shownPoint = (h: number) => ({ pointHash: fill(h, 32), grant: `granted ${h}` });
+const paid = { grant: 'granted', shown: [] };
+const shown = (...points: number[]) => ({ ...paid, shown: points.map(shownPoint) });
 
 const attempt = (of: Generation, k: number, h: number) => ({
   fleet: 'test',
@@ -82,7 +88,7 @@ afterEach(async () => {
 
 async function makeLive(which: Generation): Promise<Generation> {
   await guard.prepare(rid, async () => which, notCommitted);
-  return guard.promote(rid, which.body.g, async () => BigInt(which.body.g[0] as number));
+  return guard.promote(rid, which.body.g, async () => signed);
 }
 
 describe('opening', () => {
@@ -108,7 +114,7 @@ describe('opening', () => {
     await guard.close();
     await cp(join(directory, 'guard', 'store'), join(directory, 'older'), { recursive: true });
     guard = await open();
-    await guard.count(attempt(live, 1, 1), 0);
+    await guard.count(attempt(live, 1, 1), paid, 0);
     await guard.close();
     await rm(join(directory, 'guard', 'store'), { recursive: true });
     await cp(join(directory, 'older'), join(directory, 'guard', 'store'), { recursive: true });
@@ -129,76 +135,152 @@ describe('opening', () => {
 describe('counting an attempt', () => {
   it('is write-once for each number, free for the point that has it', async () => {
     const live = await makeLive(generation(1));
-    await guard.count(attempt(live, 1, 1), 0);
-    await guard.count(attempt(live, 1, 1), 0);
-    expect(await codeOf(guard.count(attempt(live, 1, 2), 0))).toBe('ATTEMPT_CONFLICT');
+    await guard.count(attempt(live, 1, 1), paid, 0);
+    await guard.count(attempt(live, 1, 1), paid, 0);
+    expect(await codeOf(guard.count(attempt(live, 1, 2), paid, 0))).toBe('ATTEMPT_CONFLICT');
     expect((await guard.read(rid)).counted.size).toBe(1);
   });
 
   it('counts a point once: one grant does not pay for another number', async () => {
     const live = await makeLive(generation(1));
-    await guard.count(attempt(live, 1, 1), 0);
-    expect(await codeOf(guard.count(attempt(live, 2, 1), 0))).toBe('ATTEMPT_CONFLICT');
-    expect(await codeOf(guard.adopt(attempt(live, 2, 1), 0))).toBe('ATTEMPT_CONFLICT');
+    await guard.count(attempt(live, 1, 1), paid, 0);
+    expect(await codeOf(guard.count(attempt(live, 2, 1), paid, 0))).toBe('ATTEMPT_CONFLICT');
+    expect(await codeOf(guard.adopt(attempt(live, 2, 1), paid, 0))).toBe('ATTEMPT_CONFLICT');
   });
 
   it('refuses numbers beyond the limit of its own body, whatever etcd says', async () => {
     const live = await makeLive(generation(1, { limit: 2 }));
-    expect(await codeOf(guard.count(attempt(live, 3, 3), 0))).toBe('EXHAUSTED');
-    expect(await codeOf(guard.count(attempt(live, 0, 3), 0))).toBe('EXHAUSTED');
+    expect(await codeOf(guard.count(attempt(live, 3, 3), paid, 0))).toBe('EXHAUSTED');
+    expect(await codeOf(guard.count(attempt(live, 0, 3), paid, 0))).toBe('EXHAUSTED');
   });
 
   it('serves only what is live: not another g, not another body, not what is only prepared', async () => {
     const live = await makeLive(generation(1));
     await guard.prepare(rid, async () => generation(2), notCommitted);
-    expect(await codeOf(guard.count(attempt(generation(2), 1, 1), 0))).toBe('GENERATION_UNKNOWN');
-    expect(await codeOf(guard.count({ ...attempt(live, 1, 1), bodyHash: fill(9, 32) }, 0))).toBe('GENERATION_UNKNOWN');
-    expect(await codeOf(guard.count({ ...attempt(live, 1, 1), rid: fill(8, 32) }, 0))).toBe('GENERATION_UNKNOWN');
+    expect(await codeOf(guard.count(attempt(generation(2), 1, 1), paid, 0))).toBe('GENERATION_UNKNOWN');
+    expect(await codeOf(guard.count({ ...attempt(live, 1, 1), bodyHash: fill(9, 32) }, paid, 0))).toBe('GENERATION_UNKNOWN');
+    expect(await codeOf(guard.count({ ...attempt(live, 1, 1), rid: fill(8, 32) }, paid, 0))).toBe('GENERATION_UNKNOWN');
   });
 
   it('observes the cool-down by its own clock, except for what t others voted for', async () => {
     const live = await makeLive(generation(1, { coolDownMs: 100n }));
-    await guard.count(attempt(live, 1, 1), 1000);
-    expect(await codeOf(guard.count(attempt(live, 2, 2), 1099))).toBe('COOLING_DOWN');
-    await guard.count(attempt(live, 1, 1), 1001);
-    await guard.adopt(attempt(live, 2, 2), 1001);
+    await guard.count(attempt(live, 1, 1), paid, 1000);
+    expect(await codeOf(guard.count(attempt(live, 2, 2), paid, 1099))).toBe('COOLING_DOWN');
+    await guard.count(attempt(live, 1, 1), paid, 1001);
+    await guard.adopt(attempt(live, 2, 2), paid, 1001);
     expect((await guard.read(rid)).counted.size).toBe(2);
   });
 
   it('is not locked by its clock having been ahead', async () => {
     const live = await makeLive(generation(1, { limit: 3, coolDownMs: 100n }));
-    await guard.count(attempt(live, 1, 1), 9_999_999);
-    await guard.count(attempt(live, 2, 2), 1000);
-    expect(await codeOf(guard.count(attempt(live, 3, 3), 1099))).toBe('COOLING_DOWN');
-    const error = await guard.count(attempt(live, 3, 3), 1099).catch((e: VaultError) => e);
+    await guard.count(attempt(live, 1, 1), paid, 9_999_999);
+    await guard.count(attempt(live, 2, 2), paid, 1000);
+    expect(await codeOf(guard.count(attempt(live, 3, 3), paid, 1099))).toBe('COOLING_DOWN');
+    const error = await guard.count(attempt(live, 3, 3), paid, 1099).catch((e: VaultError) => e);
     expect((error as VaultError).details.notBefore).toBe(1100);
   });
 
   it('survives a restart', async () => {
     const live = await makeLive(generation(1));
-    await guard.count(attempt(live, 1, 1), 0);
+    await guard.count(attempt(live, 1, 1), paid, 0);
     await guard.close();
     guard = await open();
-    expect(await codeOf(guard.count(attempt(live, 1, 2), 0))).toBe('ATTEMPT_CONFLICT');
+    expect(await codeOf(guard.count(attempt(live, 1, 2), paid, 0))).toBe('ATTEMPT_CONFLICT');
   });
 
   it('lets only one of two racing points have a number', async () => {
     const live = await makeLive(generation(1));
-    const results = await Promise.all([1, 2, 3, 4].map((h) => codeOf(guard.count(attempt(live, 1, h), 0))));
+    const results = await Promise.all([1, 2, 3, 4].map((h) => codeOf(guard.count(attempt(live, 1, h), paid, 0))));
     expect(results.filter((r) => r === 'no error')).toHaveLength(1);
   });
 });
 
+describe('the order of attempts', () => {
+  const counted = async () => [...(await guard.read(rid)).counted].map(([k, { pointHash }]) => [k, pointHash[0]]);
+
+  it('leaves out no number: attempt k is counted once k−1 are', async () => {
+    const live = await makeLive(generation(1, { limit: 5 }));
+    expect(await codeOf(guard.count(attempt(live, 3, 3), paid, 0))).toBe('ATTEMPT_GAP');
+    expect(await codeOf(guard.adopt(attempt(live, 3, 3), paid, 0))).toBe('ATTEMPT_GAP');
+    expect(await counted()).toEqual([]);
+    await guard.count(attempt(live, 1, 1), paid, 0);
+    expect(await codeOf(guard.count(attempt(live, 3, 3), paid, 0))).toBe('ATTEMPT_GAP');
+  });
+
+  it('counts those that it missed and is shown, and says how many it has', async () => {
+    const live = await makeLive(generation(1, { limit: 5 }));
+    await guard.count(attempt(live, 1, 1), paid, 0);
+    expect((await guard.count(attempt(live, 4, 4), shown(1, 2, 3), 0)).used).toBe(4);
+    expect(await counted()).toEqual([1, 2, 3, 4].map((n) => [n, n]));
+    expect((await guard.read(rid)).counted.get(2)).toMatchObject({ grant: 'granted 2' });
+    expect((await guard.count(attempt(live, 1, 1), paid, 0)).used).toBe(4);
+  });
+
+  it('is lengthened by no point twice, nor by more points than are missing', async () => {
+    const live = await makeLive(generation(1, { limit: 5 }));
+    await guard.count(attempt(live, 1, 1), paid, 0);
+    expect(await codeOf(guard.count(attempt(live, 3, 3), shown(1, 1, 3), 0))).toBe('ATTEMPT_GAP');
+    await guard.count(attempt(live, 3, 3), shown(9, 8, 7), 0);
+    expect(await counted()).toEqual([
+      [1, 1],
+      [2, 9],
+      [3, 3],
+    ]);
+  });
+
+  it('starts no cool-down with what it was only shown, and votes for that as for any other, once its own is over', async () => {
+    const live = await makeLive(generation(1, { limit: 5, coolDownMs: 100n }));
+    await guard.count(attempt(live, 2, 2), shown(1), 1000);
+    expect(await codeOf(guard.count(attempt(live, 1, 1), paid, 1050))).toBe('COOLING_DOWN');
+    await guard.count(attempt(live, 1, 1), paid, 1100);
+    expect(await codeOf(guard.count(attempt(live, 3, 3), paid, 1199))).toBe('COOLING_DOWN');
+    expect((await guard.count(attempt(live, 3, 3), paid, 1200)).used).toBe(3);
+  });
+
+  it('uses up nothing where it comes to no vote', async () => {
+    const live = await makeLive(generation(1, { limit: 5, coolDownMs: 100n }));
+    await guard.count(attempt(live, 1, 1), paid, 1000);
+    expect(await codeOf(guard.count(attempt(live, 3, 3), shown(2), 1050))).toBe('COOLING_DOWN');
+    expect(await codeOf(guard.count(attempt(live, 4, 4), shown(2), 1100))).toBe('ATTEMPT_GAP');
+    expect(await counted()).toEqual([[1, 1]]);
+  });
+
+  it('adopts what it was only shown once t others voted, whatever its own cool-down', async () => {
+    const live = await makeLive(generation(1, { limit: 5, coolDownMs: 100n }));
+    await guard.count(attempt(live, 2, 2), shown(1), 1000);
+    await guard.adopt(attempt(live, 1, 1), paid, 1050);
+    await guard.count(attempt(live, 1, 1), paid, 1051);
+  });
+
+  it('survives a restart', async () => {
+    const live = await makeLive(generation(1, { limit: 2 }));
+    await guard.count(attempt(live, 2, 2), shown(1), 0);
+    await guard.close();
+    guard = await open();
+    expect(await counted()).toEqual([1, 2].map((n) => [n, n]));
+    expect(await codeOf(guard.count(attempt(live, 3, 3), shown(1, 2), 0))).toBe('EXHAUSTED');
+  });
+});
+
 describe('promotion', () => {
+  it('keeps what shows that it was allowed', async () => {
+    await makeLive(generation(1));
+    await guard.close();
+    guard = await open();
+    expect((await guard.read(rid)).live?.prepared.map(({ index, signature }) => [index, toHex(signature)])).toEqual([
+      [1, toHex(fill(1, 64))],
+    ]);
+  });
+
   it('leaves nothing of the generation before it', async () => {
     const first = await makeLive(generation(1));
-    await guard.count(attempt(first, 1, 1), 0);
+    await guard.count(attempt(first, 1, 1), paid, 0);
     const second = await makeLive(generation(2));
     const guarded = await guard.read(rid);
     expect(guarded.live?.body.g).toEqual(second.body.g);
     expect(guarded.prepared).toEqual([]);
     expect(guarded.counted.size).toBe(0);
-    expect(await codeOf(guard.count(attempt(first, 2, 2), 0))).toBe('GENERATION_UNKNOWN');
+    expect(await codeOf(guard.count(attempt(first, 2, 2), paid, 0))).toBe('GENERATION_UNKNOWN');
   });
 
   it('needs a commit', async () => {
@@ -208,8 +290,8 @@ describe('promotion', () => {
 
   it('keeps counters when it is asked again', async () => {
     const live = await makeLive(generation(1));
-    await guard.count(attempt(live, 1, 1), 0);
-    await guard.promote(rid, live.body.g, async () => 9n);
+    await guard.count(attempt(live, 1, 1), paid, 0);
+    await guard.promote(rid, live.body.g, async () => signed);
     expect((await guard.read(rid)).counted.size).toBe(1);
   });
 });
@@ -230,17 +312,56 @@ describe('prepared generations', () => {
     expect(await namesPrepared()).toEqual([1, 4, 5, 6, 7, 8, 9, 10]);
   });
 
-  it('go when another one is promoted, but not those that replace it', async () => {
-    for (const n of [1, 2, 3]) await guard.prepare(rid, async () => generation(n), notCommitted);
-    await guard.promote(rid, fill(1, 16), async () => 1n);
-    expect(await namesPrepared()).toEqual([2]);
+  it('are never made live in place of a later one, whatever etcd shows', async () => {
+    for (const n of [1, 2]) await guard.prepare(rid, async () => generation(n), notCommitted);
+    await guard.promote(rid, fill(2, 16), async () => signed);
+    await guard.prepare(rid, async () => generation(1), notCommitted);
+    expect(await codeOf(guard.promote(rid, fill(1, 16), async () => signed))).toBe('GENERATION_UNKNOWN');
   });
 
-  it('go with what is erased, but not those that replace it', async () => {
+  it('stay while they come after what is promoted: t guards may have them, and etcd may have lied', async () => {
+    for (const n of [1, 2, 3]) await guard.prepare(rid, async () => generation(n), notCommitted);
+    await guard.promote(rid, fill(1, 16), async () => signed);
+    expect(await namesPrepared()).toEqual([2, 3]);
+  });
+
+  describe('of two that replace the same one', () => {
+    const sibling = (n: number, ownerSigned: boolean): Generation => {
+      const { body, ...rest } = generation(2);
+      return { ...rest, ...parseBody(create(BodySchema, { ...body, g: fill(n, 16), ownerSigned })) };
+    };
+    const inOrder = (ownerSigned: boolean) =>
+      [sibling(8, ownerSigned), sibling(9, ownerSigned)].sort((a, b) => (toHex(a.bodyHash) < toHex(b.bodyHash) ? -1 : 1)) as [
+        Generation,
+        Generation,
+      ];
+
+    it.each([
+      ['goes on to that of the higher hash, and never back, where the owner signed both', true],
+      ['keeps the first, where nobody did: a first enrolment takes no record away', false],
+    ])('%s', async (_, ownerSigned) => {
+      const [lower, higher] = inOrder(ownerSigned);
+      const promote = ({ body: { g } }: Generation) => codeOf(guard.promote(rid, g, async () => signed));
+      for (const each of [lower, higher]) await guard.prepare(rid, async () => each, notCommitted);
+      expect(await promote(lower)).toBe('no error');
+      expect(await promote(higher)).toBe(ownerSigned ? 'no error' : 'GENERATION_UNKNOWN');
+      await guard.prepare(rid, async () => lower, notCommitted);
+      expect(await promote(lower)).toBe(ownerSigned ? 'GENERATION_UNKNOWN' : 'no error');
+    });
+  });
+
+  it('go when a later one is promoted', async () => {
+    for (const n of [1, 2, 3]) await guard.prepare(rid, async () => generation(n), notCommitted);
+    await guard.promote(rid, fill(3, 16), async () => signed);
+    expect(await namesPrepared()).toEqual([]);
+  });
+
+  it('go with what is erased, but not those that come after it', async () => {
     await makeLive(generation(1));
-    for (const n of [2, 3]) await guard.prepare(rid, async () => generation(n), notCommitted);
-    await guard.destroy(rid, fill(1, 16), fill(0, 8));
-    expect(await namesPrepared()).toEqual([2]);
+    await makeLive(generation(2));
+    for (const n of [1, 3, 4]) await guard.prepare(rid, async () => generation(n), notCommitted);
+    await guard.destroy(rid, fill(2, 16), fill(0, 8));
+    expect(await namesPrepared()).toEqual([3, 4]);
   });
 });
 
@@ -290,11 +411,12 @@ describe('forgetting', () => {
     guard = await open();
     await guard.destroy(rid, fill(7, 16), fill(0, 8));
     expect(await destroyed()).toEqual([fill(7, 16), fill(9, 8)].map(toHex));
+    expect((await guard.read(rid)).destroyed).toMatchObject({ epoch: 1n, number: 1n }); // of the last that it held
   });
 
   it('finds what is exhausted', async () => {
     const live = await makeLive(generation(1, { limit: 1 }));
-    await guard.count(attempt(live, 1, 1), 0);
+    await guard.count(attempt(live, 1, 1), paid, 0);
     const full: Uint8Array[] = [];
     for await (const each of guard.full()) full.push(new Uint8Array(each));
     expect(full).toEqual([rid]);
@@ -305,13 +427,13 @@ describe('what is remembered of the disk', () => {
   it('spares reading it again', async () => {
     const live = await makeLive(generation(1));
     const reads = vi.spyOn(store, 'read');
-    await guard.count(attempt(live, 1, 1), 0);
+    await guard.count(attempt(live, 1, 1), paid, 0);
     await guard.counted(rid, live.body.g, 1, fill(1, 32));
-    expect((await guard.read(rid)).counted.get(1)).toEqual({ pointHash: fill(1, 32), atMs: 0 });
+    expect((await guard.read(rid)).counted.get(1)).toEqual({ pointHash: fill(1, 32), grant: 'granted', atMs: 1 });
     expect(reads).toHaveBeenCalledTimes(1);
     await guard.close();
     guard = await open();
-    expect((await guard.read(rid)).counted.get(1)).toMatchObject({ atMs: 0 });
+    expect((await guard.read(rid)).counted.get(1)).toMatchObject({ atMs: 1 });
   });
 
   it('shows nothing that the disk does not have yet', async () => {
@@ -323,7 +445,7 @@ describe('what is remembered of the disk', () => {
       await putCounted(...entry);
       written = true;
     });
-    const counting = guard.count(attempt(live, 1, 1), 0);
+    const counting = guard.count(attempt(live, 1, 1), paid, 0);
     await vi.waitFor(() => expect(store.putCounted).toHaveBeenCalled(), PATIENCE);
     await guard.counted(rid, live.body.g, 1, fill(1, 32));
     expect(written).toBe(true);
@@ -333,7 +455,7 @@ describe('what is remembered of the disk', () => {
   it('is forgotten when a write fails, since its outcome is the disk’s to tell', async () => {
     const live = await makeLive(generation(1));
     vi.spyOn(store, 'putCounted').mockRejectedValueOnce(new Error('no space left'));
-    await expect(guard.count(attempt(live, 1, 1), 0)).rejects.toThrow('no space left');
+    await expect(guard.count(attempt(live, 1, 1), paid, 0)).rejects.toThrow('no space left');
     const reads = vi.spyOn(store, 'read');
     expect((await guard.read(rid)).counted.size).toBe(0);
     expect(reads).toHaveBeenCalledTimes(1);

@@ -4,16 +4,35 @@ import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Policy } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { comesAfter } from '../../protocol/body.ts';
+import type { Signed } from '../../protocol/signature.ts';
 import type { AttemptName } from '../../protocol/transcripts.ts';
 import { coolDownEnd, coolingDown, exhausted } from './attempts.ts';
 import type { GuardStore } from './guard-store.ts';
-import { type Counted, type Destroyed, type Generation, type Guarded, heldBy } from './guarded.ts';
+import { type Counted, type Destroyed, type Generation, type GrantedPoint, type Guarded, heldBy } from './guarded.ts';
 
 const MOST_PREPARED = 8; // enrolments that were begun and never finished, for each record
 const MOST_KNOWN = 1024; // a few KB each; a recovery asks for its record five times within a second
 
-/** The number that etcd committed a generation under, if it did. */
-type CommittedAs = (generation: Generation) => Promise<bigint | undefined>;
+/** `prepared` of t holders or more, of a generation that etcd committed; undefined where it did not, or fewer did. */
+type Committed = (generation: Generation) => Promise<readonly Signed[] | undefined>;
+
+/** What pays for an attempt. */
+export interface Paid {
+  /** It names the attempt's point. */
+  readonly grant: string;
+  /** Points of earlier attempts, whose grants were verified. */
+  readonly shown: readonly GrantedPoint[];
+}
+
+/** An attempt that is counted here. */
+export interface Counting {
+  readonly generation: Generation;
+  /** |H|: attempts that are counted here, all in all. */
+  readonly used: number;
+}
+
+type ExpectMay = (guarded: Guarded, policy: Policy, now: Millis) => void;
 
 /**
  * The white list that decides whether an attempt may happen: a replica serves the generations that its guard holds, counts every
@@ -39,7 +58,7 @@ export class Guard {
 
   /**
    * Keeps what `make` returns as a prepared generation. `make` sees what is there and runs alone for this record; undefined keeps
-   * nothing. Beyond MOST_PREPARED the oldest goes, but not what etcd has: nothing that anybody could be served is lost.
+   * nothing. Beyond MOST_PREPARED the earliest goes, but not what etcd has: nothing that anybody could be served is lost.
    */
   prepare(
     rid: Uint8Array,
@@ -49,22 +68,23 @@ export class Guard {
     return this.#exclusively(rid, async (guarded) => {
       const generation = await make(guarded);
       if (!generation) return;
-      const evicted = guarded.prepared.length < MOST_PREPARED ? undefined : oldestBut(await committed(), guarded);
+      const evicted = guarded.prepared.length < MOST_PREPARED ? undefined : earliestBut(await committed(), guarded);
       this.#known.delete(toHex(rid));
       await this.#store.putPrepared(generation, evicted);
       if (evicted) this.#purgeLater();
     });
   }
 
-  /** Makes a prepared generation live, if `committedAs` gives its number. Returns the live generation with this g. Throws GENERATION_UNKNOWN. */
-  promote(rid: Uint8Array, g: Uint8Array, committedAs: CommittedAs): Promise<Generation> {
+  /** Makes a prepared generation live, if `committed` shows that it may be. Returns the live generation with this g. Throws GENERATION_UNKNOWN. */
+  promote(rid: Uint8Array, g: Uint8Array, committed: Committed): Promise<Generation> {
     return this.#exclusively(rid, async (guarded) => {
       if (guarded.live && constantTimeEqual(guarded.live.body.g, g)) return guarded.live;
-      const prepared = guarded.prepared.find(({ body }) => constantTimeEqual(body.g, g));
+      const own = guarded.prepared.find(({ body }) => constantTimeEqual(body.g, g));
+      if (!own) throw unknownGeneration();
+      if (guarded.live && !comesAfter(own, guarded.live)) throw unknownGeneration();
+      const prepared = await committed(own);
       if (!prepared) throw unknownGeneration();
-      const number = await committedAs(prepared);
-      if (number === undefined) throw unknownGeneration();
-      const live = { ...prepared, number };
+      const live = { ...own, prepared };
       this.#known.delete(toHex(rid));
       await this.#store.replaceLive(live, guarded);
       this.#purgeLater();
@@ -73,16 +93,17 @@ export class Guard {
   }
 
   /**
-   * VOTE: durably makes `pointHash` attempt k of the live generation, or finds that it is already.
-   * Throws GENERATION_UNKNOWN, EXHAUSTED (k beyond the limit), ATTEMPT_CONFLICT, COOLING_DOWN.
+   * VOTE: durably makes a point attempt k of the live generation, or finds that it is already. Attempts before it that this guard missed are
+   * counted with it, of the points in `shown`. One that was only shown so far is voted for now.
+   * Throws GENERATION_UNKNOWN, EXHAUSTED (k beyond the limit), ATTEMPT_CONFLICT, ATTEMPT_GAP, COOLING_DOWN.
    */
-  count(name: AttemptName, now: Millis): Promise<Generation> {
-    return this.#count(name, now, expectCooledDown);
+  count(name: AttemptName, paid: Paid, now: Millis): Promise<Counting> {
+    return this.#count(name, paid, now, expectCooledDown);
   }
 
   /** Counts an attempt for which t others voted already. They observed the cool-down; otherwise as `count`. */
-  adopt(name: AttemptName, now: Millis): Promise<Generation> {
-    return this.#count(name, now, () => {});
+  adopt(name: AttemptName, paid: Paid, now: Millis): Promise<Counting> {
+    return this.#count(name, paid, now, () => {});
   }
 
   /** The live generation, if it counted this attempt for this point. Throws GENERATION_UNKNOWN, ATTEMPT_UNKNOWN. */
@@ -104,7 +125,8 @@ export class Guard {
     const destroyed = await this.#exclusively(rid, async (guarded) => {
       if (guarded.destroyed && constantTimeEqual(guarded.destroyed.g, g)) return guarded.destroyed;
       const held = heldBy(guarded).find(({ body }) => constantTimeEqual(body.g, g));
-      const gone = { g, madeWith: held?.madeWith ?? newest };
+      const { epoch, number } = held?.body ?? guarded.destroyed ?? { epoch: 0n, number: 0n };
+      const gone = { g, madeWith: held?.madeWith ?? newest, epoch, number };
       this.#known.delete(toHex(rid));
       await this.#store.destroy(rid, gone, guarded);
       return gone;
@@ -150,19 +172,24 @@ export class Guard {
     return this.#store.close();
   }
 
-  #count(name: AttemptName, now: Millis, expectMay: (guarded: Guarded, policy: Policy, now: Millis) => void): Promise<Generation> {
+  #count(name: AttemptName, { grant, shown }: Paid, now: Millis, expectMay: ExpectMay): Promise<Counting> {
     return this.#exclusively(name.rid, async (guarded) => {
       const live = expectLive(guarded, name);
       const { policy } = live.body;
-      if (name.attempt < 1 || name.attempt > policy.limit) throw exhausted(policy);
-      if (isCounted(guarded, name)) return live;
+      const { rid, attempt, pointHash } = name;
+      if (attempt < 1 || attempt > policy.limit) throw exhausted(policy);
+      const known = countedAs(guarded, name);
+      if (known && known.atMs > 0) return { generation: live, used: guarded.counted.size };
+      const before = known ? [] : missed(guarded, name, shown);
       expectMay(guarded, policy, now);
-      const isLast = guarded.counted.size + 1 >= policy.limit;
-      const entry: Counted = { pointHash: name.pointHash, atMs: Math.floor(now) };
-      this.#known.delete(toHex(name.rid));
-      await this.#store.putCounted(name.rid, name.attempt, entry, isLast);
-      this.#known.set(toHex(name.rid), { ...guarded, counted: new Map(guarded.counted).set(name.attempt, entry) });
-      return live;
+      const first = guarded.counted.size + 1;
+      const entries = new Map(before.map((point, i): [number, Counted] => [first + i, { ...point, atMs: 0 }]));
+      entries.set(attempt, { pointHash, grant, atMs: Math.max(1, Math.floor(now)) });
+      const counted = new Map([...guarded.counted, ...entries]);
+      this.#known.delete(toHex(rid));
+      await this.#store.putCounted(rid, entries, counted.size >= policy.limit);
+      this.#known.set(toHex(rid), { ...guarded, counted });
+      return { generation: live, used: counted.size };
     });
   }
 
@@ -187,9 +214,10 @@ export class Guard {
   }
 }
 
-function oldestBut(committed: Uint8Array | undefined, { prepared }: Guarded): Generation | undefined {
+function earliestBut(committed: Uint8Array | undefined, { prepared }: Guarded): Generation | undefined {
   const others = prepared.filter(({ body }) => !committed || !constantTimeEqual(body.g, committed));
-  return others.sort((a, b) => Number(a.subRecord.enrolledAtMs - b.subRecord.enrolledAtMs))[0];
+  const byTime = (a: Generation, b: Generation) => Number(a.subRecord.enrolledAtMs - b.subRecord.enrolledAtMs);
+  return others.sort((a, b) => (comesAfter(a, b) ? 1 : comesAfter(b, a) ? -1 : byTime(a, b)))[0];
 }
 
 /** Throws GENERATION_UNKNOWN. */
@@ -198,19 +226,37 @@ export function expectLive({ live }: Guarded, { g, bodyHash }: AttemptName): Gen
   return live;
 }
 
-function isCounted({ counted }: Guarded, { attempt, pointHash }: AttemptName): boolean {
+/**
+ * Points that were shown and are not counted here, as many as are missing below the attempt: each was granted, so each uses up a number.
+ * Throws ATTEMPT_GAP where fewer were shown.
+ */
+function missed({ counted }: Guarded, { attempt, pointHash }: AttemptName, shown: readonly GrantedPoint[]): GrantedPoint[] {
+  const fresh = new Map(shown.map((point) => [toHex(point.pointHash), point]));
+  for (const known of [...counted.values(), { pointHash }]) fresh.delete(toHex(known.pointHash));
+  const missing = attempt - 1 - counted.size;
+  if (fresh.size < missing)
+    throw new VaultError(
+      'ATTEMPT_GAP',
+      `This replica counted ${counted.size} attempts, and was not shown all of those before attempt ${attempt}.`,
+    );
+  return [...fresh.values()].slice(0, missing);
+}
+
+/** The attempt, where this point was counted as just that. Throws ATTEMPT_CONFLICT. */
+function countedAs({ counted }: Guarded, { attempt, pointHash }: AttemptName): Counted | undefined {
   const entry = counted.get(attempt);
-  if (entry && constantTimeEqual(entry.pointHash, pointHash)) return true;
+  if (entry && constantTimeEqual(entry.pointHash, pointHash)) return entry;
   if (entry) throw conflict(`Attempt ${attempt} was counted for another point`);
   // One grant is for one attempt: a coordinator must not spend all of them with the point of one.
   for (const [other, { pointHash: known }] of counted)
     if (constantTimeEqual(known, pointHash)) throw conflict(`The point of attempt ${attempt} was counted as attempt ${other}`);
-  return false;
+  return undefined;
 }
 
+/** Since this guard voted last. */
 function expectCooledDown({ counted }: Guarded, { limit, coolDownMs }: Policy, now: Millis): void {
-  if (counted.size === 0) return;
-  const wait = Math.max(...[...counted.values()].map(({ atMs }) => coolDownEnd(atMs, Number(coolDownMs), now)));
+  const times = [...counted.values()].map(({ atMs }) => atMs).filter((atMs) => atMs > 0);
+  const wait = Math.max(0, ...times.map((atMs) => coolDownEnd(atMs, Number(coolDownMs), now)));
   if (wait > now) throw coolingDown(wait, counted.size, limit);
 }
 

@@ -1,22 +1,35 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { exactly, uint64 } from '../../primitives/bytes.ts';
-import { type Generation as GenerationMessage, GenerationSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import { G_LENGTH, type HashedBody, parseBody } from '../../protocol/body.ts';
+import {
+  type Generation as GenerationMessage,
+  GenerationSchema,
+  type GrantedPoint as GrantedPointMessage,
+  GrantedPointSchema,
+  SignedSchema,
+} from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { G_LENGTH, HASH_LENGTH, type HashedBody, type Order, parseBody } from '../../protocol/body.ts';
 import { SECRET_NAME_LENGTH } from '../../protocol/offer.ts';
+import type { Signed } from '../../protocol/signature.ts';
 import { parseSubRecord, renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 
 /** All that a replica needs to serve a generation without asking anybody. */
 export interface Generation extends HashedBody {
   readonly subRecord: SubRecord;
-  /** Which of two generations of a record is the later one; 0 while prepared. */
-  readonly number: bigint;
+  /** Once it is live: `prepared` of t holders or more, by which it may be. */
+  readonly prepared: readonly Signed[];
   /** The name of the ticket secret that its seed was made with, 8 bytes: while that is kept, the seed can be made again. */
   readonly madeWith: Uint8Array;
 }
 
-/** An attempt that was counted: the hash of its point, and when. */
-export interface Counted {
+/** A point that a tenant's frontend once granted an attempt for, and the grant, which shows it. */
+export interface GrantedPoint {
   readonly pointHash: Uint8Array;
+  readonly grant: string;
+}
+
+/** An attempt that was counted. */
+export interface Counted extends GrantedPoint {
+  /** When it was voted for. 0 where it was only shown, by whoever voted for a later one: it uses up its number, and starts no cool-down. */
   readonly atMs: number;
 }
 
@@ -24,13 +37,13 @@ export interface Counted {
 export interface Guarded {
   readonly live: Generation | undefined;
   readonly prepared: readonly Generation[];
-  /** H of the live generation, by attempt. Write-once. */
+  /** H of the live generation, by attempt, from 1 on without a gap. Write-once. */
   readonly counted: ReadonlyMap<number, Counted>;
   /** The generation that was destroyed last. It never comes back. */
   readonly destroyed: Destroyed | undefined;
 }
 
-export interface Destroyed {
+export interface Destroyed extends Order {
   readonly g: Uint8Array;
   /** The name of the last ticket secret by which its seed can be made again. */
   readonly madeWith: Uint8Array;
@@ -39,14 +52,16 @@ export interface Destroyed {
 /** What it holds of a record, served or prepared. */
 export const heldBy = ({ live, prepared }: Guarded): Generation[] => [...(live ? [live] : []), ...prepared];
 
-export const renderGeneration = ({ body, subRecord, number, madeWith }: Generation): GenerationMessage =>
-  create(GenerationSchema, { body, subRecord: renderSubRecord(subRecord), number, ticketSecret: madeWith });
+export const renderGeneration = ({ body, subRecord, prepared, madeWith }: Generation): GenerationMessage =>
+  create(GenerationSchema, { body, subRecord: renderSubRecord(subRecord), prepared: prepared.map(renderSigned), ticketSecret: madeWith });
+
+const renderSigned = ({ index, signature }: Signed) => create(SignedSchema, { index, signature });
 
 /** Throws MALFORMED. */
-export const parseGeneration = ({ body, subRecord, number, ticketSecret }: GenerationMessage): Generation => ({
+export const parseGeneration = ({ body, subRecord, prepared, ticketSecret }: GenerationMessage): Generation => ({
   ...parseBody(body),
   subRecord: parseSubRecord(subRecord),
-  number,
+  prepared: prepared.map(({ index, signature }) => ({ index, signature })),
   madeWith: exactly(SECRET_NAME_LENGTH, ticketSecret, 'ticket_secret'),
 });
 
@@ -54,15 +69,34 @@ export const encodeGeneration = (generation: Generation): Uint8Array => toBinary
 
 export const decodeGeneration = (value: Uint8Array): Generation => parseGeneration(fromBinary(GenerationSchema, value));
 
-/** g, 16 bytes, then the name of the secret. */
-export const encodeDestroyed = ({ g, madeWith }: Destroyed): Uint8Array => Buffer.concat([g, madeWith]);
+/** g, 16 bytes, the name of the secret, 8, then epoch and number. */
+export const encodeDestroyed = ({ g, madeWith, epoch, number }: Destroyed): Uint8Array =>
+  Buffer.concat([g, madeWith, uint64(epoch), uint64(number)]);
 
-export const decodeDestroyed = (value: Uint8Array): Destroyed => ({ g: value.subarray(0, G_LENGTH), madeWith: value.subarray(G_LENGTH) });
+export function decodeDestroyed(value: Uint8Array): Destroyed {
+  const bytes = Buffer.from(value);
+  const end = G_LENGTH + SECRET_NAME_LENGTH;
+  return {
+    ...{ g: value.subarray(0, G_LENGTH), madeWith: value.subarray(G_LENGTH, end) },
+    ...{ epoch: bytes.readBigUInt64BE(end), number: bytes.readBigUInt64BE(end + 8) },
+  };
+}
 
-/** 8 bytes of time, then the hash. */
-export const encodeCounted = ({ pointHash, atMs }: Counted): Uint8Array => Buffer.concat([uint64(Math.floor(atMs)), pointHash]);
+/** 8 bytes of time, 32 of the hash, then the grant. */
+export const encodeCounted = ({ pointHash, grant, atMs }: Counted): Uint8Array =>
+  Buffer.concat([uint64(Math.floor(atMs)), pointHash, Buffer.from(grant)]);
 
 export const decodeCounted = (value: Uint8Array): Counted => ({
   atMs: Number(Buffer.from(value).readBigUInt64BE(0)),
-  pointHash: value.subarray(8),
+  pointHash: value.subarray(8, 8 + HASH_LENGTH),
+  grant: Buffer.from(value.subarray(8 + HASH_LENGTH)).toString(),
+});
+
+export const renderPoint = ({ pointHash, grant }: GrantedPoint): GrantedPointMessage =>
+  create(GrantedPointSchema, { hash: pointHash, grant });
+
+/** Throws MALFORMED. Whether the grant is good is asked elsewhere. */
+export const parseGrantedPoint = (point: GrantedPointMessage | undefined): GrantedPoint => ({
+  pointHash: exactly(HASH_LENGTH, point?.hash ?? new Uint8Array(0), 'point.hash'),
+  grant: point?.grant ?? '',
 });

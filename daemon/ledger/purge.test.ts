@@ -33,13 +33,14 @@ function generation(n: number, of = rid): Generation {
       payload: fill(0, 60),
       proofKey: point,
       releaseBase: point,
+      number: BigInt(n),
     },
   });
   return {
     ...parseBody(body),
     madeWith: fill(n, 8),
     subRecord: { index: 1, enrolledAtMs: BigInt(n), seed: randomBytes(32), mac: fill(n), signature: fill(n, 64) },
-    number: 0n,
+    prepared: [],
   };
 }
 
@@ -73,7 +74,7 @@ const prepare = (which: Generation) =>
 
 async function serve(which: Generation): Promise<Generation> {
   await prepare(which);
-  await guard.promote(which.body.rid, which.body.g, async () => BigInt(which.body.g[0] as number));
+  await guard.promote(which.body.rid, which.body.g, async () => []);
   return which;
 }
 
@@ -128,7 +129,7 @@ describe('after an erasure has answered, the seed is in no file', () => {
     const erased = generation(1);
     await prepare(erased);
     await reopen();
-    await guard.promote(rid, erased.body.g, async () => 1n);
+    await guard.promote(rid, erased.body.g, async () => []);
     await reopen();
     expect(await isOnDisk(erased)).toBe(true);
     await forget(erased);
@@ -151,8 +152,8 @@ describe('after an erasure has answered, the seed is in no file', () => {
   });
 
   it('with what was prepared beside it, but not what replaces it', async () => {
-    const erased = await serve(generation(1));
-    const [next, stray] = [generation(2), generation(4)];
+    const erased = await serve(generation(2));
+    const [next, stray] = [generation(3), generation(1)];
     await prepare(next);
     await prepare(stray);
     await forget(erased);

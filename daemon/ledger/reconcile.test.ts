@@ -1,17 +1,10 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import {
-  type Attempts,
-  AttemptsSchema,
-  BodySchema,
-  ErasureSchema,
-  RecordSchema,
-  RecordState,
-} from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type Attempts, AttemptsSchema, BodySchema, RecordSchema, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
 import { renderSubRecord } from '../../protocol/sub-record.ts';
-import { enrol, erase, isExhausted, spend } from './attempts.ts';
-import type { Generation, Guarded } from './guarded.ts';
+import { isExhausted, spend } from './attempts.ts';
+import { type Generation, type Guarded, renderPoint } from './guarded.ts';
 import { reconcile, type Stored } from './reconcile.ts';
 
 const fill = (n: number, length: number) => new Uint8Array(length).fill(n);
@@ -19,35 +12,38 @@ const point = Uint8Array.of(2, ...fill(1, 32));
 const hash = (n: number) => fill(n, 32);
 
 /** Generation n of a record, as replica `index` holds it. */
-function generation(n: number, index: number, number = n): Generation {
+function generation(n: number, index: number, epoch = 1n): Generation {
   const shares = [1, 2, 3].map((i) => ({ index: i, x: i, mask: hash(0), releaseMask: hash(0) }));
   const body = create(BodySchema, {
-    ...{ version: 1, fleet: 'test', epoch: 1n, rid: hash(7), g: fill(n, 16), threshold: 2, shares, policy: { limit: 3 } },
+    ...{ version: 1, fleet: 'test', epoch, rid: hash(7), g: fill(n, 16), threshold: 2, shares, policy: { limit: 3 } },
     ...{ ownerKey: hash(0), previous: n > 1 ? fill(n - 1, 16) : new Uint8Array(0), payload: fill(0, 60) },
-    ...{ proofKey: point, releaseBase: point },
+    ...{ proofKey: point, releaseBase: point, number: BigInt(n) },
   });
   return {
     ...parseBody(body),
     madeWith: fill(n, 8),
+    prepared: [],
     subRecord: { index, seed: hash(n), enrolledAtMs: 0n, mac: hash(n), signature: fill(n, 64) },
-    number: BigInt(number),
   };
 }
 
+const granted = (h: number) => ({ pointHash: hash(h), grant: `granted ${h}` });
+
 /** A guard with generation n live and these points counted, by attempt. */
-const guard = (index: number, n: number, counted: Record<number, number> = {}): Guarded => ({
+const guard = (index: number, n: number, ...points: number[]): Guarded => ({
   live: generation(n, index),
   prepared: [],
   destroyed: undefined,
-  counted: new Map(Object.entries(counted).map(([k, h]) => [Number(k), { pointHash: hash(h), atMs: h }])),
+  counted: new Map(points.map((h, i) => [i + 1, { ...granted(h), atMs: h }])),
 });
 const empty: Guarded = { live: undefined, prepared: [], counted: new Map(), destroyed: undefined };
 
 /** What etcd was put back to: generation n with these points. */
-function snapshot(n: number, points: number[], state = RecordState.LIVE): Stored {
-  const { body, bodyHash } = generation(n, 1);
+function snapshot(n: number, points: number[], state = RecordState.LIVE, epoch = 1n): Stored {
+  const { body, bodyHash } = generation(n, 1, epoch);
   const attempts = create(AttemptsSchema, {
-    ...{ incarnation: 1n, g: body.g, bodyHash, limit: 3, points: points.map(hash), state, number: BigInt(n) },
+    ...{ incarnation: 1n, g: body.g, bodyHash, limit: 3, points: points.map((h) => renderPoint(granted(h))), state },
+    ...{ number: BigInt(n), epoch },
   });
   return {
     attempts,
@@ -56,41 +52,63 @@ function snapshot(n: number, points: number[], state = RecordState.LIVE): Stored
 }
 const nothing: Stored = { attempts: undefined, record: undefined };
 
-const BEFORE = 1n << 32n; // no number of the first incarnation is above it
-const options = { incarnation: 2, threshold: 2, isComplete: false };
-const reconciled = (stored: Stored, recalled: Guarded[], isComplete = false) => reconcile(stored, recalled, { ...options, isComplete });
-const pointsOf = (attempts: Attempts | undefined) => attempts?.points.map((p) => p[0]);
+const options = { incarnation: 2, threshold: 2, unheard: 1 };
+const reconciled = (stored: Stored, recalled: Guarded[], unheard = 3 - recalled.length) =>
+  reconcile(stored, recalled, { ...options, unheard });
+const pointsOf = (attempts: Attempts | undefined) => attempts?.points.map(({ hash: [first] }) => first);
 
 describe('after a restore of etcd', () => {
   it('no counter goes down', () => {
-    const { attempts } = reconciled(snapshot(1, [1]), [guard(1, 1, { 1: 1, 2: 2 }), guard(2, 1, { 1: 1 })]) ?? nothing;
+    const { attempts } = reconciled(snapshot(1, [1]), [guard(1, 1, 1, 2), guard(2, 1, 1)]) ?? nothing;
     expect(pointsOf(attempts)).toEqual([1, 2]);
     expect(attempts?.incarnation).toBe(2n);
   });
 
-  it('what any guard counted is used up, even where the point is not known or not agreed', () => {
-    const { attempts } = reconciled(snapshot(1, []), [guard(1, 1, { 1: 5, 3: 3 }), guard(2, 1, { 1: 6 })]) ?? nothing;
-    expect(pointsOf(attempts)).toEqual([0, 0, 3]);
+  it('what any guard counted is used up, also where two guards have another point under one number', () => {
+    const { attempts } = reconciled(snapshot(1, []), [guard(1, 1, 5, 3), guard(2, 1, 6)]) ?? nothing;
+    expect(pointsOf(attempts)).toEqual([5, 3, 6]);
     expect(isExhausted(attempts as Attempts)).toBe(true);
   });
 
-  it('a point that was paid for stays free, and burnt attempts are nobody’s', () => {
-    const { attempts } = reconciled(snapshot(1, []), [guard(1, 1, { 2: 2 }), guard(2, 1)]) ?? nothing;
-    expect(spend(attempts, fill(1, 16), hash(2), 9)).toEqual({ next: undefined, attempt: 2 });
-    expect(spend(attempts, fill(1, 16), hash(1), 9).attempt).toBe(3);
+  it('a number has the point that most guards have under it', () => {
+    const { attempts } = reconciled(snapshot(1, []), [guard(1, 1, 1), guard(2, 1, 2), guard(3, 1, 2)]) ?? nothing;
+    expect(pointsOf(attempts)).toEqual([2, 1]);
+  });
+
+  it('whoever shows the same points in another order makes no count shorter, and gets no point in twice', () => {
+    const { attempts } = reconciled(snapshot(1, []), [guard(1, 1, 1, 2, 3), guard(2, 1, 3, 1, 2)]) ?? nothing;
+    expect(new Set(pointsOf(attempts))).toEqual(new Set([1, 2, 3]));
+    expect(attempts?.points).toHaveLength(3);
+  });
+
+  it('no count goes beyond the limit', () => {
+    const { attempts } = reconciled(snapshot(1, []), [guard(1, 1, 1, 2, 3), guard(2, 1, 4, 5, 6)]) ?? nothing;
+    expect(attempts?.points).toHaveLength(3);
+  });
+
+  it('a point that was paid for stays free, with the grant that shows it', () => {
+    const { attempts } = reconciled(snapshot(1, []), [guard(1, 1, 1, 2), guard(2, 1)]) ?? nothing;
+    expect(spend(attempts, fill(1, 16), granted(2), 9)).toMatchObject({ next: undefined, attempt: 2, lower: [renderPoint(granted(1))] });
+    expect(spend(attempts, fill(1, 16), granted(3), 9).attempt).toBe(3);
   });
 
   it('no older code comes back: the later generation of any guard wins', () => {
     const { attempts, record } =
-      reconciled(snapshot(1, [1]), [guard(1, 2), { ...guard(2, 1, { 1: 1 }), prepared: [generation(2, 2, 0)] }]) ?? nothing;
+      reconciled(snapshot(1, [1]), [guard(1, 2), { ...guard(2, 1, 1), prepared: [generation(2, 2)] }]) ?? nothing;
     expect(attempts?.g).toEqual(fill(2, 16));
     expect(attempts?.points).toEqual([]);
     expect(record?.body?.g).toEqual(fill(2, 16));
   });
 
+  it('what was enrolled after an earlier restore is later than all from before it, whatever the numbers', () => {
+    const anew = (index: number): Guarded => ({ ...guard(index, 2), live: generation(2, index, 2n) });
+    const { attempts } = reconciled(snapshot(5, []), [guard(1, 5), anew(2), anew(3)]) ?? nothing;
+    expect(attempts).toMatchObject({ g: fill(2, 16), number: 2n, epoch: 2n });
+  });
+
   it('a record that etcd forgot is rebuilt from the guards, prepared holders included', () => {
-    const late: Guarded = { ...empty, prepared: [generation(1, 2, 0)] };
-    const { attempts, record } = reconciled(nothing, [guard(1, 1, { 1: 1 }), late]) ?? nothing;
+    const late: Guarded = { ...empty, prepared: [generation(1, 2)] };
+    const { attempts, record } = reconciled(nothing, [guard(1, 1, 1), late]) ?? nothing;
     expect(pointsOf(attempts)).toEqual([1]);
     expect(record?.subRecords.map(({ index }) => index)).toEqual([1, 2]);
   });
@@ -101,7 +119,7 @@ describe('after a restore of etcd', () => {
 
   it('a record that the guards dropped is erased, not revived', () => {
     const { attempts, record } = reconciled(snapshot(1, [1, 2, 3]), [empty, empty]) ?? nothing;
-    expect(attempts?.state).toBe(RecordState.ERASED);
+    expect(attempts).toMatchObject({ state: RecordState.ERASED, points: [], number: 1n, epoch: 1n });
     expect(record).toBeUndefined();
   });
 
@@ -113,36 +131,32 @@ describe('after a restore of etcd', () => {
     expect(reconciled(snapshot(1, [], RecordState.ERASED), [guard(1, 2), guard(3, 2)])?.attempts?.state).toBe(RecordState.LIVE);
   });
 
-  it('where fewer than t of those asked hold the latest, the others must be asked', () => {
+  it('where fewer than t of those asked hold the latest, and the others may, they must be asked', () => {
     expect(() => reconciled(snapshot(1, []), [guard(1, 2), guard(2, 1)])).toThrow(expect.objectContaining({ code: 'NOT_ENOUGH_REPLICAS' }));
     expect(() => reconciled(snapshot(1, []), [guard(1, 1), empty])).toThrow(expect.objectContaining({ code: 'NOT_ENOUGH_REPLICAS' }));
   });
 
+  it('one that serves what t cannot hold any more holds up nobody, although one of five is away', () => {
+    const five = [guard(1, 2), guard(2, 1, 1), guard(3, 1), guard(4, 1)];
+    const { attempts } = reconcile(snapshot(1, []), five, { incarnation: 2, threshold: 3, unheard: 1 }) ?? nothing;
+    expect(attempts).toMatchObject({ g: fill(1, 16), number: 1n });
+  });
+
   it('where fewer than t of all hold the latest, the latest that t hold stands', () => {
-    const { attempts, record } = reconciled(snapshot(1, []), [guard(1, 2), guard(2, 1, { 1: 1 }), guard(3, 1)], true) ?? nothing;
+    const { attempts, record } = reconciled(snapshot(1, []), [guard(1, 2), guard(2, 1, 1), guard(3, 1)]) ?? nothing;
     expect(attempts?.g).toEqual(fill(1, 16));
     expect(pointsOf(attempts)).toEqual([1]);
-    expect(attempts?.number).toBe(BEFORE + 1n);
     expect(record?.subRecords.map(({ index }) => index)).toEqual([1, 2, 3]);
   });
 
   it('a record of which t guards hold no generation is erased: it can never be served', () => {
-    expect(reconciled(snapshot(1, []), [guard(1, 1), empty, empty], true)?.attempts?.state).toBe(RecordState.ERASED);
-  });
-
-  it('numbers go on from the highest that was seen', () => {
-    expect(reconciled(snapshot(5, []), [guard(1, 2), guard(2, 2)])?.attempts?.number).toBe(BEFORE + 1n);
-    const later = { ...snapshot(1, []), attempts: create(AttemptsSchema, { number: BEFORE + 7n }) };
-    const tombstone = erase(reconciled(later, [guard(1, 4), guard(2, 4)])?.attempts, fill(4, 16), create(ErasureSchema)).next;
-    expect(tombstone?.number).toBe(BEFORE + 8n);
+    const { attempts } = reconciled(snapshot(1, []), [guard(1, 2), empty, empty]) ?? nothing;
+    expect(attempts).toMatchObject({ state: RecordState.ERASED, g: fill(2, 16), number: 2n });
   });
 
   it('a tombstone of a history that was given up does not outrank what was enrolled after it', () => {
-    const { body, bodyHash } = generation(4, 1);
-    const after = enrol(undefined, { body: { ...body, previous: new Uint8Array(0) }, bodyHash }, 2).next;
-    const guards = [1, 2].map((index): Guarded => ({ ...guard(index, 4), live: generation(4, index, Number(after?.number)) }));
-    const { attempts } = reconcile(snapshot(3, [], RecordState.ERASED), guards, { ...options, incarnation: 3 }) ?? nothing;
-    expect(attempts?.state).toBe(RecordState.LIVE);
-    expect(attempts?.number).toBeGreaterThan(after?.number as bigint);
+    const guards = [1, 2].map((index): Guarded => ({ ...guard(index, 1), live: generation(1, index, 2n) }));
+    const { attempts } = reconciled(snapshot(3, [], RecordState.ERASED), guards) ?? nothing;
+    expect(attempts).toMatchObject({ state: RecordState.LIVE, number: 1n, epoch: 2n });
   });
 });

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
-import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import {
   type Attempts,
@@ -10,10 +10,10 @@ import {
   RecordState,
   type SubRecord,
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import { HASH_LENGTH } from '../../protocol/body.ts';
+import { comesAfter, isLater, type Order } from '../../protocol/body.ts';
 import { renderSubRecord } from '../../protocol/sub-record.ts';
-import { live, nextNumber } from './attempts.ts';
-import { type Generation, type Guarded, heldBy } from './guarded.ts';
+import { live } from './attempts.ts';
+import { type Generation, type GrantedPoint, type Guarded, heldBy } from './guarded.ts';
 
 /** What etcd holds of a record, from before it was restored. */
 export interface Stored {
@@ -24,31 +24,29 @@ export interface Stored {
 export interface ReconcileOptions {
   readonly incarnation: number;
   readonly threshold: number;
-  /** All n replicas answered. */
-  readonly isComplete: boolean;
+  /** Guards that did not answer, and may hold anything. */
+  readonly unheard: number;
 }
 
-/** The name of no point: what stands for an attempt that is used up although its point is not known. */
-const BURNT = new Uint8Array(HASH_LENGTH);
-
 /**
- * RECONCILE: what etcd shall hold, from what at least n−t+1 guards remember. Any t guards that counted an attempt, or acknowledged a
- * generation, have one among them, so that no counter goes down and no older code comes back. Undefined where nobody knows the record.
- * Throws NOT_ENOUGH_REPLICAS where only those that were not asked can tell.
+ * RECONCILE: what etcd shall hold, from what at least n−t+1 guards remember, as far as they showed it (replica/reconcile.ts). Any t guards that
+ * counted an attempt, or acknowledged a generation, have one among them, so that no counter goes down and no older code comes back. Undefined
+ * where nobody knows the record. Throws NOT_ENOUGH_REPLICAS where only those that were not asked can tell.
  */
 export function reconcile(stored: Stored, recalled: readonly Guarded[], options: ReconcileOptions): Stored | undefined {
   const served = generationsServed(recalled);
-  const highest = [stored.attempts?.number ?? 0n, served[0]?.number ?? 0n].reduce((a, b) => (b > a ? b : a));
-  const number = nextNumber(highest, options.incarnation);
-  const generation = isErased(stored, served[0]) ? undefined : latestHeld(served, recalled, options);
+  const generation = latestHeld(
+    served.filter(({ body }) => !isErased(stored, body)),
+    recalled,
+    options,
+  );
   if (!generation) {
     const attempts = tombstoneOf(stored.attempts, served[0]);
-    const incarnation = BigInt(options.incarnation);
-    return attempts && { attempts: create(AttemptsSchema, { ...attempts, incarnation, number }), record: undefined };
+    return attempts && { attempts: create(AttemptsSchema, { ...attempts, incarnation: BigInt(options.incarnation) }), record: undefined };
   }
   const { points, lastAttemptMs } = remember(generation, recalled);
   return {
-    attempts: live(generation, options.incarnation, number, points, lastAttemptMs),
+    attempts: live(generation, options.incarnation, points, lastAttemptMs),
     record: create(RecordSchema, { body: generation.body, subRecords: subRecordsOf(generation, stored, recalled) }),
   };
 }
@@ -57,15 +55,16 @@ export function reconcile(stored: Stored, recalled: readonly Guarded[], options:
 export interface Remembered {
   /** Those that serve it. */
   readonly servers: readonly Guarded[];
-  /** H, by attempt; BURNT for those that are used up without a point that is known. */
-  readonly points: readonly Uint8Array[];
+  /** H, by attempt. */
+  readonly points: readonly GrantedPoint[];
   readonly lastAttemptMs: Millis;
 }
 
 export function remember(generation: Generation, recalled: readonly Guarded[]): Remembered {
   const servers = recalled.filter(({ live }) => live && isSame(live, generation));
   const times = servers.flatMap(({ counted }) => [...counted.values()].map(({ atMs }) => atMs));
-  return { servers, points: unionOf(servers), lastAttemptMs: Math.max(0, ...times) };
+  const points = unionOf(servers).slice(0, generation.body.policy.limit);
+  return { servers, points, lastAttemptMs: Math.max(0, ...times) };
 }
 
 const isSame = (a: Generation, b: Generation): boolean => constantTimeEqual(a.bodyHash, b.bodyHash);
@@ -73,24 +72,22 @@ const isSame = (a: Generation, b: Generation): boolean => constantTimeEqual(a.bo
 /** The generations that guards serve, the latest first. Each guard may be at another one. */
 export function generationsServed(recalled: readonly Guarded[]): Generation[] {
   const live = recalled.map((guarded) => guarded.live).filter((generation) => generation !== undefined);
-  return live.sort((a, b) => (a.number > b.number ? -1 : 1));
+  return live.sort((a, b) => (comesAfter(a, b) ? -1 : 1));
 }
 
-const isErased = ({ attempts }: Stored, latest: Generation | undefined): boolean =>
-  attempts?.state === RecordState.ERASED && attempts.number >= (latest?.number ?? 0n);
+/** By a tombstone of the generation itself, or of a later one. */
+const isErased = ({ attempts }: Stored, order: Order): boolean => attempts?.state === RecordState.ERASED && !isLater(order, attempts);
 
-/**
- * The latest generation, if t guards hold it: fewer can never serve anybody. Where all were asked and fewer hold it, the latest that t
- * hold; where some were not asked, they may be its holders.
- */
+/** The latest generation that t guards hold, or may hold: fewer can never serve anybody. Where those not heard decide, they are waited for. */
 function latestHeld(
   served: readonly Generation[],
   recalled: readonly Guarded[],
-  { threshold, isComplete }: ReconcileOptions,
+  { threshold, unheard }: ReconcileOptions,
 ): Generation | undefined {
   for (const generation of served) {
-    if (recalled.filter((guarded) => copyOf(generation, guarded)).length >= threshold) return generation;
-    if (!isComplete)
+    const holders = recalled.filter((guarded) => copyOf(generation, guarded)).length;
+    if (holders >= threshold) return generation;
+    if (holders + unheard >= threshold)
       throw new VaultError(
         'NOT_ENOUGH_REPLICAS',
         'After the restore of etcd, the replicas that answered cannot tell which enrolment stands; send the same bytes again later.',
@@ -105,19 +102,35 @@ const copyOf = (generation: Generation, guarded: Guarded): Generation | undefine
   heldBy(guarded).find((each) => isSame(each, generation));
 
 function tombstoneOf(attempts: Attempts | undefined, latest: Generation | undefined) {
-  if (!attempts && !latest) return undefined;
-  const named = latest && (!attempts || latest.number > attempts.number) ? { g: latest.body.g, bodyHash: latest.bodyHash } : attempts;
-  return { g: named?.g ?? BURNT, bodyHash: named?.bodyHash ?? BURNT, points: [], state: RecordState.ERASED };
+  const isNamedByGuards = latest && (!attempts || isLater(latest.body, attempts));
+  const named = isNamedByGuards ? live(latest, 0) : attempts;
+  return named && { ...named, points: [], state: RecordState.ERASED };
 }
 
-/** H as the guards hold it together. A number with no point, or with two, is used up all the same. */
-function unionOf(holders: readonly Guarded[]): Uint8Array[] {
-  const last = Math.max(0, ...holders.flatMap(({ counted }) => [...counted.keys()]));
-  return Array.from({ length: last }, (_, i) => {
-    const points = holders.map(({ counted }) => counted.get(i + 1)?.pointHash).filter((point) => point !== undefined);
-    const [first, ...others] = points;
-    return first && others.every((point) => constantTimeEqual(point, first)) ? first : BURNT;
-  });
+/**
+ * H as the guards hold it together: under each number the point that most have there. A point that is left over, because there was another
+ * one, comes after the others: no count goes down, and whatever a guard says, it can add no point but one that was granted.
+ */
+function unionOf(servers: readonly Guarded[]): GrantedPoint[] {
+  const entries = servers.flatMap(({ counted }) => [...counted]).sort(([a], [b]) => a - b);
+  const left = new Map(entries.map(([, { pointHash, grant }]) => [toHex(pointHash), { pointHash, grant }]));
+  const points: GrantedPoint[] = [];
+  while (left.size > 0) {
+    const attempt = points.length + 1;
+    const named = servers
+      .map(({ counted }) => toHex(counted.get(attempt)?.pointHash ?? new Uint8Array(0)))
+      .filter((name) => left.has(name));
+    const [name] = named.length > 0 ? byFrequency(named) : left.keys();
+    points.push(left.get(name as string) as GrantedPoint);
+    left.delete(name as string);
+  }
+  return points;
+}
+
+/** The most frequent first; of those that are equally so, always the same. */
+function byFrequency(names: readonly string[]): string[] {
+  const frequency = (name: string) => names.filter((each) => each === name).length;
+  return [...new Set(names)].sort((a, b) => frequency(b) - frequency(a) || (a < b ? -1 : 1));
 }
 
 /** Each replica's own, where it was asked; what etcd had of the same body, where it was not. */

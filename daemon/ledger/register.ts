@@ -6,6 +6,7 @@ import {
   type Attempts,
   AttemptsSchema,
   type Erasure,
+  type GrantedPoint as GrantedPointMessage,
   type Record,
   RecordSchema,
   RecordState,
@@ -15,9 +16,15 @@ import { type HashedBody, parseBody } from '../../protocol/body.ts';
 import { renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 import * as attempts from './attempts.ts';
 import type { Etcd, Versioned, Write } from './etcd.ts';
-import type { Guarded } from './guarded.ts';
+import type { GrantedPoint, Guarded } from './guarded.ts';
 import { mergeSubRecords, type ReconcileOptions, reconcile, type Stored } from './reconcile.ts';
 import { decode, type StoreMemory, Transactions } from './transactions.ts';
+
+export interface Spent {
+  readonly attempt: number;
+  readonly lower: readonly GrantedPointMessage[];
+  readonly bodyHash: Uint8Array;
+}
 
 /**
  * The records in etcd: a/<rid> is a compare-and-swap register, r/<rid> the record, x/<rid> an index of what is exhausted.
@@ -76,14 +83,14 @@ export class Register {
     });
   }
 
-  /** SPEND. Returns which attempt the point is, new or known. Throws as attempts.spend does. */
-  spend(rid: Uint8Array, g: Uint8Array, pointHash: Uint8Array): Promise<{ attempt: number; bodyHash: Uint8Array }> {
+  /** SPEND. Returns which attempt the point is, new or known, and the points of the attempts before it. Throws as attempts.spend does. */
+  spend(rid: Uint8Array, g: Uint8Array, point: GrantedPoint): Promise<Spent> {
     const key = toHex(rid);
     return this.#transactions.update(key, [], (current) => {
       const now = this.#clock.now();
-      const { next, attempt } = attempts.spend(current, g, pointHash, now);
+      const { next, attempt, lower } = attempts.spend(current, g, point, now);
       const writes: Write[] = next && attempts.isExhausted(next) ? [{ put: `x/${key}`, value: Buffer.from(String(Math.floor(now))) }] : [];
-      return { next, writes, result: { attempt, bodyHash: (current as Attempts).bodyHash } };
+      return { next, writes, result: { attempt, lower, bodyHash: (current as Attempts).bodyHash } };
     });
   }
 

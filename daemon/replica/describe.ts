@@ -13,6 +13,7 @@ export async function describeRecord({ register, clock }: Vault, { rid }: Accoun
   return {
     state: isExhausted(attempts) ? RecordState.EXHAUSTED : attempts.state,
     g: attempts.g,
+    number: attempts.number,
     attemptsUsed: attempts.points.length,
     attemptsLimit: attempts.limit,
     notBeforeMs: earliest > now ? BigInt(Math.ceil(earliest)) : 0n,

@@ -30,8 +30,8 @@ interface Erased {
 export async function eraseRecord(fleet: Fleet, account: Account, request: EraseRecordRequest): Promise<Erased> {
   const { vault, events } = fleet;
   const g = exactly(G_LENGTH, request.g, 'g');
-  const { rid, tenant, recordId } = account;
-  const erasure = create(ErasureSchema, { tenant, recordId, grant: request.grant });
+  const { rid } = account;
+  const erasure = create(ErasureSchema, { grant: request.grant });
   await expectErasure(vault, rid, g, erasure);
   await vault.register.erase(rid, g, erasure);
   events.erased(rid, 'asked');

@@ -3,8 +3,10 @@ import { beforeEach, expect, it, vi } from 'vitest';
 import { systemClock } from '../../primitives/clock.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { RecallResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import type { Statement } from '../../protocol/statement.ts';
 import type { GuardStore } from '../ledger/guard-store.ts';
 import type { Register } from '../ledger/register.ts';
+import { GrantVerifier } from '../vault/grants.ts';
 import type { Participant } from './participant.ts';
 import { rebuildGuard } from './rebuild-guard.ts';
 
@@ -19,12 +21,13 @@ const reconcile = vi.fn();
 const rebuild = (peers = [1, 3]) =>
   rebuildGuard({
     index: 2,
-    epoch: 1n,
+    statement: { fleet: 'test', epoch: 1, threshold: 2, replicas: [1, 2, 3] } as unknown as Statement,
+    receiptKeys: new Map(),
+    grants: new GrantVerifier(new Map(), systemClock),
     store: {} as GuardStore,
     register: { rids: async () => rids, read, reconcile } as unknown as Register,
     peers: peers.map((index) => ({ index, calls: { recall } }) as unknown as Participant),
     needed: 2,
-    threshold: 2,
     clock: systemClock,
   });
 
@@ -37,7 +40,7 @@ beforeEach(() => {
 it('reconciles what etcd has from before a restore, and goes on', async () => {
   read.mockRejectedValueOnce(outdated);
   expect(await rebuild()).toEqual({ rebuilt: 0, left: 3 });
-  expect(reconcile).toHaveBeenCalledExactlyOnceWith(rids[0], [expect.anything(), expect.anything()], { threshold: 2, isComplete: false });
+  expect(reconcile).toHaveBeenCalledExactlyOnceWith(rids[0], [expect.anything(), expect.anything()], { threshold: 2, unheard: 1 });
   expect(read).toHaveBeenCalledTimes(4);
 });
 

@@ -1,26 +1,19 @@
 import { constantTimeEqual } from '../../primitives/bytes.ts';
-import type { Clock } from '../../primitives/clock.ts';
 import { isVaultError } from '../../primitives/errors.ts';
 import { parseSubRecord } from '../../protocol/sub-record.ts';
 import type { GuardStore } from '../ledger/guard-store.ts';
 import { generationsServed, remember, type Stored } from '../ledger/reconcile.ts';
 import { allOf, type Register } from '../ledger/register.ts';
 import type { Participant } from './participant.ts';
-import { recallFrom } from './reconcile.ts';
+import { type Recalling, recallFrom } from './reconcile.ts';
 
-export interface RebuildOptions {
-  /** This replica, whose guard was lost. */
+export interface RebuildOptions extends Recalling {
+  /** This replica, whose guard was lost. `statement` names the new guard, and the others must serve under it already. */
   readonly index: number;
-  /** Of the statement that names the new guard. The others must serve under it already. */
-  readonly epoch: bigint;
   readonly store: GuardStore;
   readonly register: Register;
   /** The others. */
   readonly peers: readonly Participant[];
-  /** n−t+1: any t guards that counted an attempt have one among so many. */
-  readonly needed: number;
-  readonly threshold: number;
-  readonly clock: Clock;
 }
 
 /**
@@ -43,7 +36,7 @@ async function rebuildRecord(rid: Uint8Array, options: RebuildOptions): Promise<
   const stored = record?.subRecords.find((each) => each.index === index);
   if (!stored) return false;
   const subRecord = parseSubRecord(stored);
-  const recalled = await recallFrom(peers, { ...options, rid });
+  const recalled = await recallFrom(peers, rid, options);
   const [generation] = generationsServed(recalled);
   if (!generation || !constantTimeEqual(generation.body.g, record?.body?.g ?? new Uint8Array(0))) return false;
   const { servers, points } = remember(generation, recalled);
@@ -55,15 +48,16 @@ async function rebuildRecord(rid: Uint8Array, options: RebuildOptions): Promise<
 
 /** Undefined where all others together cannot tell which enrolment stands. */
 async function readReconciled(rid: Uint8Array, options: RebuildOptions): Promise<Stored | undefined> {
-  const { register, peers, threshold } = options;
+  const { register, peers, statement } = options;
   try {
     return await register.read(rid);
   } catch (error) {
     if (!isVaultError(error, 'RECORD_OUTDATED')) throw error;
   }
-  const recalled = await recallFrom(peers, { ...options, rid });
+  const recalled = await recallFrom(peers, rid, options);
+  const { threshold, replicas } = statement;
   try {
-    await register.reconcile(rid, recalled, { threshold, isComplete: false }); // the guard that was lost might have said more
+    await register.reconcile(rid, recalled, { threshold, unheard: replicas.length - recalled.length }); // with the guard that was lost: it might have said more
   } catch (error) {
     if (isVaultError(error, 'NOT_ENOUGH_REPLICAS') && recalled.length === peers.length) return undefined;
     throw error;

@@ -13,19 +13,19 @@ const hash = new Uint8Array(32);
 const shares = [1, 2, 3].map((index) => ({ index, x: index, mask: hash, releaseMask: hash }));
 const body = create(BodySchema, {
   ...{ version: 1, fleet: 'test', epoch: 1n, rid: hash, g: new Uint8Array(16), threshold: 2, shares, policy: { limit: 3 } },
-  ...{ ownerKey: hash, previous: new Uint8Array(0), payload: new Uint8Array(60), proofKey: point, releaseBase: point },
+  ...{ ownerKey: hash, previous: new Uint8Array(0), payload: new Uint8Array(60), proofKey: point, releaseBase: point, number: 1n },
 });
-const generation = (number = 1n, index = 2, length = 72) =>
+const generation = (index = 2, length = 72) =>
   create(GenerationSchema, {
-    ...{ body, number, ticketSecret: new Uint8Array(8) },
+    ...{ body, ticketSecret: new Uint8Array(8) },
     subRecord: create(SubRecordSchema, { index, value: new Uint8Array(length), signature: new Uint8Array(64) }),
   });
-const counted = (attempt: number, atMs = 0n) => create(CountedSchema, { attempt, pointHash: hash, atMs });
+const counted = (attempt: number, atMs = 0n) => create(CountedSchema, { attempt, point: { hash }, atMs });
 const parse = (recalled: Recalled) => parseRecalled(create(RecallResponseSchema, recalled), 2);
 
 it('takes what a guard can hold', () => {
   const { live, counted: attempts } = parse({ live: generation(), counted: [counted(1), counted(3)] });
-  expect(live?.number).toBe(1n);
+  expect(live?.body.number).toBe(1n);
   expect([...attempts.keys()]).toEqual([1, 3]);
   expect(parse({}).live).toBeUndefined();
 });
@@ -35,10 +35,10 @@ it.each<[string, Recalled]>([
   ['a great many attempts', { live: generation(), counted: [counted(2 ** 32 - 1)] }],
   ['attempt 0', { live: generation(), counted: [counted(0)] }],
   ['attempts on nothing', { counted: [counted(1)] }],
-  ['a number that leaves no room for the next', { live: generation(2n ** 64n - 1n) }],
+  ['an attempt without a point', { live: generation(), counted: [create(CountedSchema, { attempt: 1 })] }],
   ['a time beyond all times', { live: generation(), counted: [counted(1, 2n ** 60n)] }],
-  ['the sub-record of another replica', { prepared: [generation(1n, 1)] }],
-  ['a sub-record that is cut off', { live: generation(1n, 2, 71) }],
+  ['the sub-record of another replica', { prepared: [generation(1)] }],
+  ['a sub-record that is cut off', { live: generation(2, 71) }],
 ])('refuses %s', (_, recalled) => {
   expect(() => parse(recalled)).toThrow(expect.objectContaining({ code: 'MALFORMED' }));
 });

@@ -1,12 +1,15 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
-import { exactly } from '../../primitives/bytes.ts';
-import type { Clock } from '../../primitives/clock.ts';
+import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import type { Generation as GenerationMessage } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type Counted as CountedMessage, RecallRequestSchema, type RecallResponse } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { HASH_LENGTH } from '../../protocol/body.ts';
-import { type Counted, type Generation, type Guarded, parseGeneration } from '../ledger/guarded.ts';
+import type { HashedBody } from '../../protocol/body.ts';
+import type { Signed } from '../../protocol/signature.ts';
+import { type Counted, type Generation, type Guarded, heldBy, parseGeneration, parseGrantedPoint } from '../ledger/guarded.ts';
+import { isPreparedBy, preparedByEnough } from '../vault/evidence.ts';
+import { shownPoints } from '../vault/shown.ts';
+import type { Vault } from '../vault/vault.ts';
 import { askEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
 import type { Participant } from './participant.ts';
@@ -26,25 +29,64 @@ export async function reconciling<T>(fleet: Fleet, rid: Uint8Array, work: () => 
 
 /** Throws NOT_ENOUGH_REPLICAS: fewer than n−t+1 guards could have forgotten what the others acknowledged. */
 async function reconcileRecord({ vault, participants, events }: Fleet, rid: Uint8Array): Promise<void> {
-  const { threshold, epoch } = vault.statement;
+  const { threshold } = vault.statement;
   const needed = Math.max(participants.length - threshold + 1, threshold); // for an even n fewer could not show t holders
-  const recalled = await recallFrom(participants, { rid, epoch: BigInt(epoch), needed, clock: vault.clock });
-  const changed = await vault.register.reconcile(rid, recalled, { threshold, isComplete: recalled.length === participants.length });
+  const recalled = await recallFrom(participants, rid, { ...vault, needed });
+  const changed = await vault.register.reconcile(rid, recalled, { threshold, unheard: participants.length - recalled.length });
   if (changed) events.reconciled(rid, recalled.length);
 }
 
-interface Recalling {
-  readonly rid: Uint8Array;
-  readonly epoch: bigint;
+/** What it takes to ask guards what they remember, and to see what of it they show. */
+export interface Recalling extends Pick<Vault, 'statement' | 'receiptKeys' | 'grants' | 'clock'> {
+  /** How many must answer. */
   readonly needed: number;
-  readonly clock: Clock;
 }
 
-/** What `needed` guards or more remember of a record. Throws NOT_ENOUGH_REPLICAS. */
-export function recallFrom(participants: readonly Participant[], { rid, epoch, needed, clock }: Recalling): Promise<Guarded[]> {
-  const request = create(RecallRequestSchema, { rid, epoch });
+/** What `needed` guards or more remember of a record, as far as they show it. Throws NOT_ENOUGH_REPLICAS. */
+export async function recallFrom(participants: readonly Participant[], rid: Uint8Array, recalling: Recalling): Promise<Guarded[]> {
+  const { statement, needed, clock } = recalling;
+  const request = create(RecallRequestSchema, { rid, epoch: BigInt(statement.epoch) });
   const ask = async ({ index, calls }: Participant) => parseRecalled(await calls.recall(request), index);
-  return askEnough(participants, ask, { enough: needed, grace: RECALL_GRACE, clock });
+  const recalled = await askEnough(participants, ask, { enough: needed, grace: RECALL_GRACE, clock });
+  const signed = signaturesIn(recalled);
+  return Promise.all(recalled.map((guarded) => shownBy(recalling, rid, guarded, signed)));
+}
+
+/** Every `prepared` that is among the answers, whoever gave it, by body. */
+function signaturesIn(recalled: readonly Guarded[]): (generation: HashedBody) => Signed[] {
+  const held = recalled.flatMap(heldBy);
+  return ({ bodyHash }) =>
+    held.filter((each) => constantTimeEqual(each.bodyHash, bodyHash)).flatMap(({ subRecord, prepared }) => [subRecord, ...prepared]);
+}
+
+/**
+ * A generation counts as served where t replicas signed that they prepared it; a copy of it, where its holder did; an attempt, where a tenant
+ * granted it. So one hostile replica can neither bring back, nor exhaust, nor number a record beyond what others signed.
+ */
+async function shownBy(
+  recalling: Recalling,
+  rid: Uint8Array,
+  { live, prepared, counted, destroyed }: Guarded,
+  signed: (generation: HashedBody) => Signed[],
+): Promise<Guarded> {
+  const isOwn = (generation: Generation) => isPreparedBy(recalling, generation, generation.subRecord);
+  const shown = live && isOwn(live) ? preparedByEnough(recalling, live, signed(live)) : undefined;
+  return {
+    live: live && shown && { ...live, prepared: shown },
+    prepared: prepared.filter(isOwn),
+    counted: live && shown ? await shownAttempts(recalling, rid, live, counted) : new Map(),
+    destroyed,
+  };
+}
+
+async function shownAttempts(
+  { statement, grants }: Recalling,
+  rid: Uint8Array,
+  { body }: HashedBody,
+  counted: ReadonlyMap<number, Counted>,
+): Promise<Map<number, Counted>> {
+  const shown = await shownPoints(grants, { fleet: statement.fleet, rid, g: body.g }, [...counted.values()]);
+  return new Map([...counted].filter(([, point]) => shown.includes(point)));
 }
 
 /** Another replica's guard may say anything; what no guard can hold is refused. Throws MALFORMED. */
@@ -58,16 +100,15 @@ export function parseRecalled({ live, prepared, counted }: RecallResponse, index
   };
 }
 
-function parseCounted({ attempt, pointHash, atMs }: CountedMessage, limit: number): [number, Counted] {
+function parseCounted({ attempt, point, atMs }: CountedMessage, limit: number): [number, Counted] {
   if (attempt < 1 || attempt > limit) throw malformed('an attempt beyond the limit');
   if (atMs > BigInt(Number.MAX_SAFE_INTEGER)) throw malformed('a time beyond all times');
-  return [attempt, { pointHash: exactly(HASH_LENGTH, pointHash, 'point_hash'), atMs: Number(atMs) }];
+  return [attempt, { ...parseGrantedPoint(point), atMs: Number(atMs) }];
 }
 
 function parseHeld(message: GenerationMessage, index: number): Generation {
   const generation = parseGeneration(message);
   if (generation.subRecord.index !== index) throw malformed('another one’s sub-record');
-  if (generation.number >= 1n << 63n) throw malformed('a number beyond all numbers');
   return generation;
 }
 

@@ -1,10 +1,10 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
-import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { EvaluateRequestSchema, ReleaseRequestSchema, type Vote, VoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { BeginRecoveryRequest, Conflict, FinishRecoveryRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import { type HashedBody, shareOf } from '../../protocol/body.ts';
+import { G_LENGTH, type HashedBody, shareOf } from '../../protocol/body.ts';
 import { conflictTranscript, receiptTranscript, releasedTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import type { Account } from '../vault/account.ts';
 import { parseCurveX } from '../vault/p256.ts';
@@ -23,11 +23,12 @@ export async function beginRecovery(fleet: Fleet, account: Account, request: Beg
   const { statement, clock } = vault;
   const enough = statement.threshold;
   const { g, point, pointHash } = await expectGrantedPoint(vault, account, request);
-  const { attempt, bodyHash } = await vault.register.spend(account.rid, g, pointHash);
+  const { grant } = request;
+  const { attempt, lower: shown, bodyHash } = await vault.register.spend(account.rid, g, { pointHash, grant });
   const { body } = await bodyWithHash(fleet, account.rid, bodyHash);
   const { fleet: name, epoch } = statement;
   const named = { fleet: name, epoch, rid: account.rid, g, bodyHash, attempt };
-  const paid = { account, g, bodyHash, attempt, point, grant: request.grant };
+  const paid = { account, g, bodyHash, attempt, point, grant, shown: [...shown] };
   const holders = participants.filter(({ index }) => shareOf(body, index));
 
   const toVote = create(VoteRequestSchema, { ...paid, epoch: BigInt(statement.epoch) });
@@ -54,9 +55,15 @@ export async function beginRecovery(fleet: Fleet, account: Account, request: Beg
   const { limit } = body.policy;
   const askToEvaluate = async ({ index, calls }: Participant) => {
     const evaluation = expectOwn(fleet, (await calls.evaluate(toEvaluate)).evaluation, index);
-    const { evaluated, enrolledAtMs, signature } = evaluation;
+    const { evaluated, enrolledAtMs, used, signature } = evaluation;
     expectWellFormed(fleet, index, () => parseCurveX(evaluated, 'evaluation.evaluated'));
-    expectSigned(fleet, index, receiptTranscript({ ...named, index, limit, point, evaluated, enrolledAtMs }), signature, 'its receipt');
+    expectSigned(
+      fleet,
+      index,
+      receiptTranscript({ ...named, index, limit, used, point, evaluated, enrolledAtMs }),
+      signature,
+      'its receipt',
+    );
     return evaluation;
   };
   const answers = await askAll(holders, askToEvaluate, { enough, grace: EVALUATE_GRACE, clock });
@@ -72,7 +79,8 @@ export async function beginRecovery(fleet: Fleet, account: Account, request: Beg
 export async function finishRecovery(fleet: Fleet, account: Account, request: FinishRecoveryRequest) {
   const { vault, events } = fleet;
   const { threshold } = vault.statement;
-  const { g, attempt, point, blindedBase, proof } = request;
+  const { attempt, point, blindedBase, proof } = request;
+  const g = exactly(G_LENGTH, request.g, 'g');
   const { rid } = account;
   const { body, bodyHash } = await generationOf(fleet, rid, g);
   const { fleet: name, epoch } = vault.statement;

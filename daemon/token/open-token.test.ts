@@ -74,7 +74,7 @@ describe('an open token', () => {
     const { mac } = await port.prepare({ ...body, previous: new Uint8Array(0), point, ...offered });
     const stored = { ...body, epoch, mac };
 
-    const { evaluated } = await port.evaluate({ generation: stored, point, attempt: 1, limit: 3 });
+    const { evaluated } = await port.evaluate({ generation: stored, point, attempt: 1, limit: 3, used: 1 });
     expect(evaluated).toEqual(offered.evaluated);
 
     const blindedBase = multiple((tau * b) % ORDER);
@@ -84,10 +84,10 @@ describe('an open token', () => {
     expect(released).toEqual(xOf(multiply(multiply(lift(offered.releaseElement), tau), b)));
 
     const noPoint = Uint8Array.of(2, ...new Uint8Array(31), 1) as CompressedPoint;
-    const refused = port.evaluate({ generation: stored, point: noPoint, attempt: 1, limit: 3 });
+    const refused = port.evaluate({ generation: stored, point: noPoint, attempt: 1, limit: 3, used: 1 });
     await expect(refused).rejects.toEqual(failsWith('MALFORMED'));
     const forged = { ...stored, mac: randomBytes(32) };
-    await expect(port.evaluate({ generation: forged, point, attempt: 1, limit: 3 })).rejects.toEqual(failsWith('MAC_REFUSED'));
+    await expect(port.evaluate({ generation: forged, point, attempt: 1, limit: 3, used: 1 })).rejects.toEqual(failsWith('MAC_REFUSED'));
   });
 
   it('keeps the code of an error across the thread', async () => {

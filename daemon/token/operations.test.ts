@@ -43,7 +43,7 @@ const failsWith = (code: ErrorCode) => expect.objectContaining({ name: 'VaultErr
 const isSigned = (signature: Uint8Array, digest: Uint8Array): boolean =>
   p256.verify(signature, digest, token.identity.receiptKey, { prehash: false, lowS: false });
 const evaluated = (generation: StoredGeneration, ofPoint: CompressedPoint) =>
-  evaluate(token, { generation, point: ofPoint, attempt: 1, limit: 3 });
+  evaluate(token, { generation, point: ofPoint, attempt: 1, limit: 3, used: 1 });
 
 const noPoints: [string, CompressedPoint][] = [
   ['one that is malformed', new Uint8Array(32) as CompressedPoint],
@@ -113,9 +113,10 @@ describe('evaluating', () => {
 
   it('signs the receipt', () => {
     const { evaluated: z, signature } = evaluated(stored, point);
-    const receipt = { fleet, epoch, index, rid, g, attempt: 1, limit: 3, point, evaluated: z, bodyHash, enrolledAtMs };
+    const receipt = { fleet, epoch, index, rid, g, attempt: 1, limit: 3, used: 1, point, evaluated: z, bodyHash, enrolledAtMs };
     expect(isSigned(signature, receiptTranscript(receipt).digest)).toBe(true);
     expect(isSigned(signature, receiptTranscript({ ...receipt, limit: 4 }).digest)).toBe(false);
+    expect(isSigned(signature, receiptTranscript({ ...receipt, used: 2 }).digest)).toBe(false);
   });
 
   it.each(noPoints)('refuses %s', (_, wrong) => expect(() => evaluated(stored, wrong)).toThrow(failsWith('MALFORMED')));

@@ -80,6 +80,8 @@ export interface TokenPort {
     readonly point: CompressedPoint;
     readonly attempt: number;
     readonly limit: number;
+    /** Attempts that the guard has counted. */
+    readonly used: number;
   }): Promise<{ evaluated: XCoordinate; signature: Bytes }>;
 
   /** Verifies MAC (MAC_REFUSED) and proof (PROOF_REFUSED), and only then multiplies the blinded base by the generation's release key. */

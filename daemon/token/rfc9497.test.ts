@@ -91,7 +91,7 @@ describe('RFC 9497, P256-SHA256, mode OPRF, with a key of sk·t⁻¹ in the toke
 
     const { tweak, stored } = generation();
     const key = importKey(Fn.mul(sk, Fn.inv(tweak)));
-    const { evaluated } = evaluate(withKey(key), { generation: stored, point, attempt: 1, limit: 3 });
+    const { evaluated } = evaluate(withKey(key), { generation: stored, point, attempt: 1, limit: 3, used: 1 });
     token.session.destroy(key);
     expect(toHex(evaluated)).toBe(evaluationElement.slice(2));
 
@@ -111,7 +111,7 @@ describe('RFC 9497, P256-SHA256, mode OPRF, with a key of sk·t⁻¹ in the toke
       const point = generatePoint(random);
       const e = toInteger(random.getPrivateKey());
       const { tweak, stored } = generation();
-      const { evaluated } = evaluate(own, { generation: stored, point, attempt: 1, limit: 3 });
+      const { evaluated } = evaluate(own, { generation: stored, point, attempt: 1, limit: 3, used: 1 });
       expect(evaluated).toEqual(xOf(multiple(Fn.mul(Fn.mul(k, tweak), e))));
     }
   });

@@ -77,7 +77,7 @@ export function recoveryOf(token: ReplicaToken, enrolled: Enrolled) {
 export function recover(token: ReplicaToken, enrolled: Enrolled): Opened {
   const blind = randomScalar();
   const point = multiply(element, blind);
-  const { evaluated } = evaluate(token, { generation: enrolled.stored, point, attempt: 1, limit: 3 });
+  const { evaluated } = evaluate(token, { generation: enrolled.stored, point, attempt: 1, limit: 3, used: 1 });
   const { b, request } = recoveryOf(token, enrolled);
   return { evaluated: unblinded(evaluated, blind), mask: unblinded(release(token, request).released, b) };
 }

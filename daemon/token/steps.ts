@@ -47,11 +47,11 @@ export function prepare(token: ReplicaToken, request: Request<'prepare'>): Answe
 }
 
 /** TokenPort.evaluate */
-export function evaluate(token: ReplicaToken, { generation, point, attempt, limit }: Request<'evaluate'>): Answer<'evaluate'> {
+export function evaluate(token: ReplicaToken, { generation, point, attempt, limit, used }: Request<'evaluate'>): Answer<'evaluate'> {
   const evaluated = multiply(requireStored(token, generation), 'oprf', generation, point, 'the blinded element');
   const { fleet, epoch, index } = token;
   const { rid, g, bodyHash, enrolledAtMs } = generation;
-  const receipt = receiptTranscript({ fleet, epoch, index, rid, g, attempt, limit, point, evaluated, bodyHash, enrolledAtMs });
+  const receipt = receiptTranscript({ fleet, epoch, index, rid, g, attempt, limit, used, point, evaluated, bodyHash, enrolledAtMs });
   return { evaluated, signature: sign(token, receipt.digest) };
 }
 

@@ -1,9 +1,8 @@
 import type { Bytes } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type * as pb from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { parseRecordId } from '../../protocol/record-id.ts';
+import { parseRecordId, ridFor } from '../../protocol/record-id.ts';
 import type { Statement } from '../../protocol/statement.ts';
-import { recordTranscript } from '../../protocol/transcripts.ts';
 import type { Vault } from './vault.ts';
 
 /** A tenant's account, by the name that the protocol knows it under. */
@@ -20,7 +19,7 @@ export function parseAccount(vault: Vault, account: Pick<pb.Account, 'tenant' | 
   const { tenant } = account;
   if (!vault.grants.knows(tenant)) throw new VaultError('FOREIGN_TENANT', 'This fleet does not serve that tenant.');
   const recordId = parseRecordId(account.recordId);
-  return { tenant, recordId, rid: recordTranscript(vault.statement.fleet, tenant, recordId).digest };
+  return { tenant, recordId, rid: ridFor(vault.statement.fleet, tenant, recordId) };
 }
 
 /**

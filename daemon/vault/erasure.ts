@@ -1,14 +1,12 @@
-import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Erasure } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { erasedTranscript, eraseTranscript, spentTranscript } from '../../protocol/transcripts.ts';
-import { parseAccount } from './account.ts';
 import { isSignedByEnough } from './evidence.ts';
 import type { Vault } from './vault.ts';
 
 /**
  * Whether a generation is to be destroyed: its tenant says so, or t replicas do, of which one that tells the truth was shown it. etcd's or a
- * coordinator's word alone destroys nothing. Throws ERASURE_REFUSED, GRANT_REFUSED, GRANT_EXPIRED, FOREIGN_TENANT, MALFORMED.
+ * coordinator's word alone destroys nothing. Throws ERASURE_REFUSED, GRANT_REFUSED, GRANT_EXPIRED.
  */
 export async function expectErasure(vault: Vault, rid: Uint8Array, g: Uint8Array, erasure: Erasure | undefined): Promise<void> {
   if (!erasure) throw new VaultError('ERASURE_REFUSED', 'Nothing shows that this generation is to be destroyed.');
@@ -17,8 +15,5 @@ export async function expectErasure(vault: Vault, rid: Uint8Array, g: Uint8Array
   if (isSignedByEnough(vault, erasure.spent, (index) => spentTranscript(view(index)))) return;
   if (isSignedByEnough(vault, erasure.erased, (index) => erasedTranscript(view(index)))) return;
   if (erasure.grant === '') throw new VaultError('ERASURE_REFUSED', 'Fewer than t replicas say that this generation is to be destroyed.');
-  const account = parseAccount(vault, erasure);
-  if (!constantTimeEqual(account.rid, rid)) throw new VaultError('GRANT_REFUSED', 'The grant is refused: it is for another record.');
-  const authorises = eraseTranscript(rid, g).digest;
-  await vault.grants.verify(erasure.grant, { ...account, fleet, operation: 'erase', g, authorises });
+  await vault.grants.verify(erasure.grant, { fleet, operation: 'erase', rid, g, authorises: eraseTranscript(rid, g).digest });
 }

@@ -2,11 +2,14 @@ import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import type { HashedBody } from '../../protocol/body.ts';
+import { type Body, type HashedBody, isLater } from '../../protocol/body.ts';
 import { replaceTranscript } from '../../protocol/transcripts.ts';
 import type { Guarded } from '../ledger/guarded.ts';
 import { committedBody } from '../ledger/register.ts';
 import type { Vault } from './vault.ts';
+
+/** How far a number may be above all that a guard knows: else etcd, with one lie, could use up the numbers of a record. */
+const MOST_JUMP = 1n << 32n;
 
 /**
  * A live generation is replaced only with the signature of its owner key, over exactly this replacement. The owner is the one
@@ -15,8 +18,12 @@ import type { Vault } from './vault.ts';
  */
 export async function expectMayReplace(vault: Vault, guarded: Guarded, next: HashedBody, signature: Uint8Array): Promise<void> {
   const { body } = next;
-  const replaced = await replacedGeneration(vault, guarded, next);
-  if (!replaced) return;
+  const { before, live: replaced } = await replacedGeneration(vault, guarded, next);
+  expectNext(guarded, body, before);
+  if (!replaced) {
+    if (body.ownerSigned) throw conflict();
+    return;
+  }
   const transcript = replaceTranscript(
     { fleet: vault.statement.fleet, epoch: vault.statement.epoch, rid: body.rid, g: body.g },
     replaced.body.g,
@@ -30,21 +37,35 @@ export async function expectMayReplace(vault: Vault, guarded: Guarded, next: Has
       'OWNER_REFUSED',
       'A live record is replaced only with its owner key: recover first, or have the frontend erase it.',
     );
+  if (!body.ownerSigned) throw conflict();
 }
 
-/** The generation whose owner must agree, or undefined where nothing live is replaced. */
-async function replacedGeneration({ register }: Vault, { live }: Guarded, { body }: HashedBody): Promise<HashedBody | undefined> {
-  if (live && constantTimeEqual(live.body.g, body.previous)) return live;
+/** Generations are numbered, so that of two the later one can be told without etcd. Throws GENERATION_CONFLICT. */
+function expectNext({ live, destroyed }: Guarded, body: Body, before: bigint): void {
+  const known = [live?.body, destroyed].filter((each) => each !== undefined);
+  const jumps = [0n, ...known.map(({ number }) => number)].every((number) => body.number > number + MOST_JUMP);
+  if (body.number !== before + 1n || known.some((each) => !isLater(body, each)) || jumps) throw conflict();
+}
+
+interface Replaced {
+  /** Its number; 0 where there was none. */
+  readonly before: bigint;
+  /** The generation whose owner must agree; undefined where nothing live is replaced. */
+  readonly live: HashedBody | undefined;
+}
+
+async function replacedGeneration({ register }: Vault, { live }: Guarded, { body }: HashedBody): Promise<Replaced> {
+  if (live && constantTimeEqual(live.body.g, body.previous)) return { before: live.body.number, live };
   const { attempts, record } = await register.read(body.rid);
   if (!attempts) {
     if (live) throw conflict(); // etcd forgot what the guard knows: an operator must look before anything is replaced
-    return undefined;
+    return { before: 0n, live: undefined };
   }
   if (!constantTimeEqual(attempts.g, body.previous)) throw conflict();
-  if (attempts.state === RecordState.ERASED) return undefined;
+  if (attempts.state === RecordState.ERASED) return { before: attempts.number, live: undefined };
   const committed = committedBody(record, attempts);
   if (!committed) throw new VaultError('STORE_CORRUPT', 'etcd’s record does not belong to its register; an operator must look.');
-  return committed;
+  return { before: committed.body.number, live: committed };
 }
 
 /** RFC 8410: an Ed25519 SubjectPublicKeyInfo is this prefix and the 32 bytes. */

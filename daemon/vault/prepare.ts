@@ -54,7 +54,7 @@ export async function prepare(vault: Vault, request: PrepareRequest): Promise<Pr
     await expectUnchanged(vault, guarded, handover, ticket);
     const stored = await store(vault, handover, ticket);
     subRecord = stored.subRecord;
-    return { body, bodyHash, ...stored, number: 0n };
+    return { body, bodyHash, ...stored, prepared: [] };
   };
   await vault.guard.prepare(body.rid, make, async () => (await vault.register.read(body.rid)).attempts?.g);
   return create(PrepareResponseSchema, { subRecord: renderSubRecord(subRecord as SubRecord) });

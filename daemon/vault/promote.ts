@@ -3,11 +3,12 @@ import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type PromoteRequest, type PromoteResponse, PromoteResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { G_LENGTH } from '../../protocol/body.ts';
-import { enrolledTranscript, preparedTranscript } from '../../protocol/transcripts.ts';
+import type { Signed } from '../../protocol/signature.ts';
+import { enrolledTranscript } from '../../protocol/transcripts.ts';
 import type { Generation } from '../ledger/guarded.ts';
 import { holds } from '../ledger/register.ts';
 import { parseAccount } from './account.ts';
-import { isSignedByEnough } from './evidence.ts';
+import { preparedByEnough } from './evidence.ts';
 import type { Vault } from './vault.ts';
 
 /** Promotes a generation that etcd committed, and signs that this replica serves it now, and none before it. */
@@ -23,20 +24,18 @@ export async function promote(vault: Vault, request: PromoteRequest): Promise<Pr
 
 /** The live generation g, promoted first if need be. Throws GENERATION_UNKNOWN. */
 export function promoteCommitted(vault: Vault, rid: Uint8Array, g: Uint8Array): Promise<Generation> {
-  return vault.guard.promote(rid, g, (generation) => committedAs(vault, generation));
+  return vault.guard.promote(rid, g, (generation) => committed(vault, generation));
 }
 
 /**
- * The number under which etcd committed the generation. etcd orders enrolments, and nothing else: that t replicas prepared this one, so that
- * what it replaces may go, is shown by their signatures.
+ * `prepared` of t holders or more, of a generation that etcd committed. etcd orders enrolments, and nothing else: that t replicas prepared this
+ * one, so that what it replaces may go, is shown by their signatures.
  */
-async function committedAs(vault: Vault, { body, bodyHash, subRecord }: Generation): Promise<bigint | undefined> {
-  const { fleet } = vault.statement;
-  const { rid, g, epoch, previous } = body;
-  const { attempts, record } = await vault.register.read(rid);
+async function committed(vault: Vault, generation: Generation): Promise<readonly Signed[] | undefined> {
+  const { body, bodyHash, subRecord } = generation;
+  const { attempts, record } = await vault.register.read(body.rid);
   if (!attempts || attempts.state !== RecordState.LIVE) return undefined;
   if (!constantTimeEqual(attempts.g, body.g) || !constantTimeEqual(attempts.bodyHash, bodyHash)) return undefined;
   if (!record || !holds(record, subRecord)) return undefined;
-  const prepared = (index: number) => preparedTranscript({ fleet, epoch, index, rid, g }, previous, bodyHash);
-  return isSignedByEnough(vault, record.subRecords, prepared, body) ? attempts.number : undefined;
+  return preparedByEnough(vault, generation, record.subRecords);
 }

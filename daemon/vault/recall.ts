@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { exactly } from '../../primitives/bytes.ts';
 import { type RecallRequest, type RecallResponse, RecallResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { HASH_LENGTH } from '../../protocol/body.ts';
-import { renderGeneration } from '../ledger/guarded.ts';
+import { renderGeneration, renderPoint } from '../ledger/guarded.ts';
 import { expectSameEpoch } from './account.ts';
 import type { Vault } from './vault.ts';
 
@@ -13,6 +13,6 @@ export async function recall(vault: Vault, request: RecallRequest): Promise<Reca
   return create(RecallResponseSchema, {
     ...(live ? { live: renderGeneration(live) } : {}),
     prepared: prepared.map(renderGeneration),
-    counted: [...counted].map(([attempt, { pointHash, atMs }]) => ({ attempt, pointHash, atMs: BigInt(atMs) })),
+    counted: [...counted].map(([attempt, { atMs, ...point }]) => ({ attempt, point: renderPoint(point), atMs: BigInt(atMs) })),
   });
 }

@@ -7,13 +7,16 @@ import {
   type VoteResponse,
   VoteResponseSchema,
 } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
+import { G_LENGTH, HASH_LENGTH, MAX_ATTEMPTS } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { type AttemptName, conflictTranscript, pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import { faultPoint } from '../fault-point.ts';
+import type { Paid } from '../ledger/guard.ts';
+import { parseGrantedPoint } from '../ledger/guarded.ts';
 import { type Account, expectSameEpoch, parseAccount } from './account.ts';
 import { parseCurvePoint } from './p256.ts';
 import { promoteCommitted } from './promote.ts';
+import { shownPoints } from './shown.ts';
 import type { Vault } from './vault.ts';
 
 /** VOTE: counts the attempt in this replica's own guard, durably, and signs that it did; or that it counted another point as this attempt. */
@@ -23,7 +26,7 @@ export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResp
   await promoteIfNotLive(vault, name);
   const { index } = vault.self;
   try {
-    await vault.guard.count(name, vault.clock.now());
+    await vault.guard.count(name, await paidBy(vault, name, request), vault.clock.now());
   } catch (error) {
     const other = isVaultError(error, 'ATTEMPT_CONFLICT') && (await countedInstead(vault, name));
     if (!other) throw error;
@@ -58,6 +61,18 @@ export async function expectGrantedPoint(
   const pointHash = pointTranscript(point).digest;
   await grants.verify(request.grant, { ...account, fleet, operation: 'begin-recovery', g, authorises: pointHash });
   return { g, point, pointHash };
+}
+
+/**
+ * What pays for the attempt, and shows those before it that this guard missed: a point that the tenant granted an attempt for uses up a
+ * number, whether the grant has expired or not. Whoever numbers attempts can then leave none out, and nobody's receipt shows too few. What is
+ * shown without a grant is passed over.
+ */
+export async function paidBy({ guard, grants }: Vault, name: AttemptName, { grant, shown }: VoteRequest | EvaluateRequest): Promise<Paid> {
+  const { fleet, rid, g, attempt } = name;
+  const { counted } = await guard.read(rid);
+  if (counted.size >= attempt - 1) return { grant, shown: [] };
+  return { grant, shown: await shownPoints(grants, { fleet, rid, g }, shown.slice(0, MAX_ATTEMPTS).map(parseGrantedPoint)) };
 }
 
 /** The hash of the other point that this guard counted as the attempt. It stays so: what is counted is written once. */

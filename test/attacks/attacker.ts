@@ -5,7 +5,7 @@ import { type Argon2id, maskKey } from '../../client/stretch.ts';
 import { type Bytes, xor } from '../../primitives/bytes.ts';
 import type { FinishRecoveryRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { type Body, shareOf } from '../../protocol/body.ts';
-import { recordTranscript } from '../../protocol/transcripts.ts';
+import { ridFor } from '../../protocol/record-id.ts';
 import { quickHash, RECORD } from '../harness/soft-client.ts';
 import { SoftFleet } from '../harness/soft-fleet.ts';
 import { outputOf, type Token } from './token-use.ts';
@@ -55,7 +55,7 @@ export interface Candidate {
 
 export async function makeCandidate(code: string): Promise<Candidate> {
   const { name } = new SoftFleet();
-  return candidateOf(code, name, recordTranscript(name, SoftFleet.tenant, RECORD).digest);
+  return candidateOf(code, name, ridFor(name, SoftFleet.tenant, RECORD));
 }
 
 export async function candidateOf(code: string, fleet: string, rid: Uint8Array): Promise<Candidate> {

@@ -106,17 +106,27 @@ function pointsIn(message: object): Uint8Array[] {
 /** In etcd and on the disks of guards, as a daemon would write it. */
 function stored(fleet: SoftFleet, { body, bodyHash }: HashedBody, seeds: number): Uint8Array[] {
   const requests = fleet.received('beginRecovery').map((bytes) => fromBinary(BeginRecoveryRequestSchema, bytes));
-  const points = requests.map(({ point }) => pointTranscript(point).digest);
+  const points = requests.map(({ point, grant }) => ({ hash: pointTranscript(point).digest, grant }));
   const { limit, coolDownMs } = body.policy;
   const state = RecordState.LIVE;
-  const attempts = create(AttemptsSchema, { incarnation: 1n, g: body.g, bodyHash, limit, coolDownMs, points, state, number: 1n });
+  const attempts = create(AttemptsSchema, {
+    incarnation: 1n,
+    g: body.g,
+    bodyHash,
+    limit,
+    coolDownMs,
+    points,
+    state,
+    number: 1n,
+    epoch: body.epoch,
+  });
   const subRecords = fleet.replicas.slice(0, seeds).map(({ index, token }) => {
     const { seed } = fleet.replica(index).stateOf(body.g);
     const enrolledAtMs = BigInt(ENROLLED_AT + index);
     const { digest } = subRecordTranscript({ fleet: body.fleet, index, rid: body.rid, g: body.g, bodyHash, seed, enrolledAtMs });
     return create(SubRecordSchema, { index, value: concat(seed, uint64(enrolledAtMs), hmac(token.macKey, digest)) });
   });
-  const guards = subRecords.map((subRecord) => toBinary(GenerationSchema, create(GenerationSchema, { body, subRecord, number: 1n })));
+  const guards = subRecords.map((subRecord) => toBinary(GenerationSchema, create(GenerationSchema, { body, subRecord })));
   return [toBinary(AttemptsSchema, attempts), toBinary(RecordSchema, create(RecordSchema, { body, subRecords })), ...guards];
 }
 

@@ -88,7 +88,8 @@ export function takeOver(
       if (answered === 'be late') reply.silent.push(index);
       if (answered === 'be late' || answered === 'refuse') return undefined;
       const evaluated = xOf(answered === 'do not sign' ? point : answered);
-      const receipt = replica.receipt(fleet.statement, hashed, reply.attempt, request.point, evaluated, hashed.body.policy.limit);
+      const counts = { attempt: reply.attempt, used: reply.attempt, limit: hashed.body.policy.limit };
+      const receipt = replica.receipt(fleet.statement, hashed, counts, request.point, evaluated);
       return answered === 'do not sign' ? { ...receipt, signature: randomBytes(64) } : receipt;
     };
     reply.evaluations = reply.evaluations.flatMap((evaluation) =>

@@ -5,7 +5,7 @@ import { ReplicaService } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { FleetPlaces } from '../integration/support/counted-fleet.ts';
 import { impersonate } from './impostor.ts';
 
-type Answers = Handlers<typeof ReplicaService, undefined>;
+export type Answers = Handlers<typeof ReplicaService, undefined>;
 
 /** Whoever has a replica's certificate, and neither its token nor its guard. It is quicker than anybody who writes to a disk. */
 export interface Lie {
@@ -34,16 +34,15 @@ const inventing = (index: number): Answers => ({
 
 const nothing = async () => ({});
 
+export const silence: Answers = {
+  ...{ offer: nothing, prepare: nothing, promote: nothing, vote: nothing, spent: nothing },
+  ...{ evaluate: nothing, release: nothing, forget: nothing, recall: nothing },
+};
+
 export const lies: readonly Lie[] = [
   { name: 'invents what it signs', answers: inventing },
   { name: 'speaks for another one', answers: () => inventing(1) },
-  {
-    name: 'says nothing',
-    answers: () => ({
-      ...{ offer: nothing, prepare: nothing, promote: nothing, vote: nothing, spent: nothing },
-      ...{ evaluate: nothing, release: nothing, forget: nothing, recall: nothing },
-    }),
-  },
+  { name: 'says nothing', answers: () => silence },
 ];
 
 export interface Liar {

@@ -49,7 +49,7 @@ export class RawToken {
     const mac = this.#tweak('oprf', tweakTranscript('oprf', { ...name, seed: generation.seed }).digest);
     const product = multiplyX(tweakFrom(mac), point, 'the blinded element');
     const evaluated = this.#derive('oprf', ecdh(liftUncompressed(product)));
-    this.sign(receiptTranscript({ ...name, ...generation, attempt: 1, limit: 10, point, evaluated }).digest);
+    this.sign(receiptTranscript({ ...name, ...generation, attempt: 1, limit: 10, used: 1, point, evaluated }).digest);
   }
 
   /** The token's part of a release: MAC, proof, tweak, one derivation, the answer's signature. */

@@ -55,7 +55,7 @@ function makeRequests(token: ReplicaToken): Requests {
   return {
     offer: asked,
     prepare: prepared,
-    evaluate: { generation, point, attempt, limit: 10 },
+    evaluate: { generation, point, attempt, limit: 10, used: 1 },
     release: { generation, proofKey, attempt, point, blindedBase, proof },
     sign: randomBytes(32),
   };

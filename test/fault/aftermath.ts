@@ -55,7 +55,7 @@ async function readFinal({ rid }: Account, { store, history }: Aftermath): Promi
   if (!attempts) return history.add({ type: 'final', rid, state: 'absent', g: '', limit: 0, points: [], number: 0 });
   const { g, limit, points, number, state } = attempts;
   history.add({
-    ...{ type: 'final', rid, g: toHex(g), limit, points: points.map(toHex), number: Number(number) },
+    ...{ type: 'final', rid, g: toHex(g), limit, points: points.map(({ hash }) => toHex(hash)), number: Number(number) },
     state: state === RecordState.ERASED ? 'erased' : 'live',
   });
 }

@@ -14,7 +14,7 @@ export const mutants = {
   skipGuard: {
     name: 'votes without counting',
     file: 'daemon/ledger/guard.js',
-    line: 'if (isCounted(guarded, name))',
+    line: 'if (known && known.atMs > 0)',
     instead: 'if (true)',
   },
   dropCompare: {
@@ -28,7 +28,7 @@ export const mutants = {
   spendAgain: {
     name: 'takes an unknown outcome for a failure, and spends again',
     file: 'daemon/ledger/attempts.js',
-    line: 'const known = attempts.points.findIndex((point) => constantTimeEqual(point, pointHash));',
+    line: 'const known = attempts.points.findIndex(({ hash }) => constantTimeEqual(hash, point.pointHash));',
     instead: 'const known = -1;',
   },
 } as const satisfies Record<string, Mutant>;

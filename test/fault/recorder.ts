@@ -112,8 +112,8 @@ function factsOfEvaluations({ g, point }: BeginRecoveryRequest, response: BeginR
   const { fleet, epoch } = statement;
   const { attempt } = response;
   const { limit } = body.policy;
-  const isSigned = ({ index, evaluated, enrolledAtMs, signature }: BeginRecoveryResponse['evaluations'][number]) => {
-    const receipt = { fleet, epoch, index, rid: body.rid, g, attempt, limit, point, evaluated, bodyHash, enrolledAtMs };
+  const isSigned = ({ index, evaluated, enrolledAtMs, used, signature }: BeginRecoveryResponse['evaluations'][number]) => {
+    const receipt = { fleet, epoch, index, rid: body.rid, g, attempt, limit, used, point, evaluated, bodyHash, enrolledAtMs };
     return isSignedBy(keys, index, receiptTranscript(receipt).preimage, signature);
   };
   const indices = (evaluations: BeginRecoveryResponse['evaluations']) => evaluations.map(({ index }) => index);

@@ -19,7 +19,7 @@ async function run(guard: string, rid: Uint8Array, fault: 'full' | 'broken'): Pr
     if (attempt === FAULTY.until) mendDisk(guard);
     try {
       await store.read(rid); // as the guard does, which fails as well while the store cannot be opened
-      await store.putCounted(rid, attempt, { pointHash: randomBytes(32), atMs: attempt }, false);
+      await store.putCounted(rid, new Map([[attempt, { pointHash: randomBytes(32), grant: '', atMs: attempt }]]), false);
       acknowledged.push(attempt);
     } catch {
       // Refused: only what was acknowledged must be there.

@@ -49,11 +49,14 @@ export const goldenBody = create(BodySchema, {
   payload: bytesFor('payload', 60),
   proofKey: pointFor('A'),
   releaseBase: pointFor('T'),
+  number: 5n,
+  ownerSigned: true,
 });
 
 /** Arguments for every function of protocol/transcripts.ts: the type refuses a list that misses one. */
 export const goldenArguments: { [Name in keyof typeof transcripts]: Parameters<(typeof transcripts)[Name]> } = {
-  recordTranscript: [view.fleet, 'acme', 'account-1'],
+  accountTranscript: [view.fleet, 'acme', 'account-1'],
+  recordTranscript: [view.fleet, 'acme', bytesFor('account')],
   codeTranscript: [view.fleet, view.rid, bytesFor('code')],
   pointTranscript: [point],
   beginEnrolmentTranscript: [point, pointFor('A')],
@@ -79,7 +82,9 @@ export const goldenArguments: { [Name in keyof typeof transcripts]: Parameters<(
   replaceTranscript: [name, bytesFor('previous', 16), bodyHash],
   enrolledTranscript: [view, bodyHash],
   voteTranscript: [index, { ...name, bodyHash, attempt: 3, pointHash: bytesFor('h') }],
-  receiptTranscript: [{ ...view, attempt: 3, limit: 10, point, evaluated: bytesFor('Z'), bodyHash, enrolledAtMs: 1_700_000_000_000n }],
+  receiptTranscript: [
+    { ...view, attempt: 3, limit: 10, used: 4, point, evaluated: bytesFor('Z'), bodyHash, enrolledAtMs: 1_700_000_000_000n },
+  ],
   proofTranscript: [name, 3, point, pointFor('B')],
   releasedTranscript: [{ ...view, attempt: 3, point, blindedBase: pointFor('B'), released: bytesFor('released'), bodyHash }],
   eraseTranscript: [view.rid, view.g],

@@ -7,8 +7,8 @@ import { type ClientFile, loadClientFile } from '../../fleet/client-file.ts';
 import { produceFleet } from '../../fleet/produce/fleet.ts';
 import type { DaemonSettings, Ports, ReplicaPlace } from '../../fleet/produce/fleet-plan.ts';
 import type { Bytes } from '../../primitives/bytes.ts';
+import { ridFor } from '../../protocol/record-id.ts';
 import type { Statement } from '../../protocol/statement.ts';
-import { recordTranscript } from '../../protocol/transcripts.ts';
 import { type EtcdCluster, startEtcd } from './etcd-cluster.ts';
 import { freePorts } from './free-port.ts';
 import type { ManagedProcess } from './managed-process.ts';
@@ -129,7 +129,7 @@ export class DevFleet {
   }
 
   rid(recordId: string): Bytes {
-    return recordTranscript(this.client.fleet, this.client.tenant, recordId).digest;
+    return ridFor(this.client.fleet, this.client.tenant, recordId);
   }
 
   /** Stops everything and removes every file. */

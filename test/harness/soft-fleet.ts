@@ -9,8 +9,9 @@ import { type PublishedBundle, RecordState, type Ticket } from '../../proto/gen/
 import * as pb from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { type HashedBody, parseBody } from '../../protocol/body.ts';
 import { parseTicket } from '../../protocol/offer.ts';
+import { ridFor } from '../../protocol/record-id.ts';
 import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement } from '../../protocol/statement.ts';
-import { pointTranscript, recordTranscript, replaceTranscript } from '../../protocol/transcripts.ts';
+import { pointTranscript, replaceTranscript } from '../../protocol/transcripts.ts';
 import { SoftReplica } from './soft-replica.ts';
 
 // The vault's side of the protocol, with keys in this process, for tests of the SDK: it has no counter of its own worth the name,
@@ -116,6 +117,7 @@ export class SoftFleet implements VaultTransport {
       return create(pb.DescribeRecordResponseSchema, {
         state: erased ? RecordState.ERASED : used,
         g: body.g,
+        number: body.number,
         attemptsUsed: points.length,
         attemptsLimit: body.policy.limit,
         holders: erased ? [] : this.#holdersOf(record).map(({ index }) => index),
@@ -128,7 +130,7 @@ export class SoftFleet implements VaultTransport {
 
   beginEnrollment(request: pb.BeginEnrollmentRequest) {
     return this.#serve('beginEnrollment', pb.BeginEnrollmentRequestSchema, request, () => {
-      const rid = recordTranscript(this.name, SoftFleet.tenant, request.recordId).digest;
+      const rid = ridFor(this.name, SoftFleet.tenant, request.recordId);
       const offers = this.#live().map((replica) => replica.offer(this.statement, { ...request, rid }));
       return create(pb.BeginEnrollmentResponseSchema, { offers });
     });
@@ -167,7 +169,9 @@ export class SoftFleet implements VaultTransport {
       return create(pb.BeginRecoveryResponseSchema, {
         body: record.body,
         attempt,
-        evaluations: answering.map((replica) => replica.evaluate(this.statement, record, attempt, request.point)),
+        evaluations: answering.map((replica) =>
+          replica.evaluate(this.statement, record, { attempt, used: record.points.length }, request.point),
+        ),
         silent: holders.filter(({ index }) => this.silent.has(index)).map(({ index }) => index),
       });
     });
@@ -247,7 +251,7 @@ export class SoftFleet implements VaultTransport {
 
   #holdersOf = ({ body }: HashedBody) => body.shares.map(({ index }) => this.replica(index)).filter((replica) => replica.holds(body.g));
   #live = () => this.replicas.filter(({ index }) => !this.silent.has(index));
-  #rid = (recordId: string) => toHex(recordTranscript(this.name, SoftFleet.tenant, recordId).digest);
+  #rid = (recordId: string) => toHex(ridFor(this.name, SoftFleet.tenant, recordId));
 
   #document(threshold: number, epoch: number) {
     return {

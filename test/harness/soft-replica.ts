@@ -48,6 +48,12 @@ export interface Asked {
 }
 
 /** A generation as a replica names it when it makes tweaks. */
+/** What a receipt says of the counter. */
+export interface Counts {
+  readonly attempt: number;
+  readonly used: number;
+}
+
 interface Seeded {
   readonly fleet: string;
   readonly rid: Uint8Array;
@@ -159,19 +165,25 @@ export class SoftReplica {
     return create(EnrolledSchema, { index, signature: this.sign(enrolledTranscript({ fleet, epoch, index, rid, g }, bodyHash)) });
   }
 
-  evaluate(statement: Statement, hashed: HashedBody, attempt: number, point: Uint8Array): Evaluation {
+  evaluate(statement: Statement, hashed: HashedBody, { attempt, used }: Counts, point: Uint8Array): Evaluation {
     const { g, policy } = hashed.body;
     const key = this.lies ? randomScalar() : this.#scalar('oprf', this.#seeded(g));
-    return this.receipt(statement, hashed, attempt, point, xOfProduct(point, key), policy.limit);
+    return this.receipt(statement, hashed, { attempt, used, limit: policy.limit }, point, xOfProduct(point, key));
   }
 
-  receipt(statement: Statement, { body, bodyHash }: HashedBody, attempt: number, point: Uint8Array, evaluated: Uint8Array, limit: number) {
+  receipt(
+    statement: Statement,
+    { body, bodyHash }: HashedBody,
+    counts: Counts & { readonly limit: number },
+    point: Uint8Array,
+    evaluated: Uint8Array,
+  ) {
     const { index } = this;
     const enrolledAtMs = BigInt(ENROLLED_AT + index);
     const { fleet, epoch } = statement;
     const { rid, g } = body;
-    const transcript = receiptTranscript({ fleet, epoch, index, rid, g, attempt, limit, point, evaluated, bodyHash, enrolledAtMs });
-    return create(EvaluationSchema, { index, evaluated, enrolledAtMs, signature: this.sign(transcript) });
+    const transcript = receiptTranscript({ fleet, epoch, index, rid, g, ...counts, point, evaluated, bodyHash, enrolledAtMs });
+    return create(EvaluationSchema, { index, evaluated, enrolledAtMs, used: counts.used, signature: this.sign(transcript) });
   }
 
   /** Throws PROOF_REFUSED. */

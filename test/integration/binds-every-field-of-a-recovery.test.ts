@@ -79,15 +79,12 @@ test('of a grant: its claims, one by one, under a good signature', async () => {
   const message = voteRequest(draft, honest, 1);
   const [, payload] = honest.grant.split('.') as [string, string, string];
   const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, string>;
-  const { fleet, tenant, operation, record_id, g, authorises } = claims as Record<
-    'fleet' | 'tenant' | 'operation' | 'record_id' | 'g' | 'authorises',
-    string
-  >;
+  const { fleet, tenant, operation, g, authorises } = claims as Record<'fleet' | 'tenant' | 'operation' | 'g' | 'authorises', string>;
   const base = {
     fleet,
     tenant,
     operation: operation as 'begin-recovery',
-    recordId: record_id,
+    recordId: draft.recordId,
     g: fromHex(g, 'g'),
     authorises: fromHex(authorises, 'a'),
   };

@@ -71,7 +71,7 @@ test('of the end of an enrolment, as anybody on the way may change it', async ()
     [/^account\.recordId/, 'POLICY_REFUSED'],
     ...form,
     ...policy,
-    [/^body\.previous (longer|shorter)/, 'MALFORMED'],
+    [/^body\.(previous|payload) (longer|shorter)/, 'MALFORMED'],
     [/^body\.shares\.\d\.x/, 'GRANT_REFUSED', 'MALFORMED'], // x + 1 may be another share's
     [/^body\.(proofKey|releaseBase) last bit/, 'GRANT_REFUSED', 'MALFORMED'],
     [/^body\.shares without/, 'MALFORMED'], // there are as many tags as shares
@@ -91,7 +91,8 @@ test('of the body, as a frontend may change it that signs a grant for every chan
   const granted = async (body: Draft['body']) => prepare({ ...message, body, grant: await grantFor(world, draft, body) });
   const rules: Rules = [
     ...[...form, ...policy].map(([path, ...codes]): Rules[number] => [new RegExp(path.source.replace('^body\\.', '^')), ...codes]),
-    [/^(previous longer|shares without)/, 'MALFORMED'],
+    [/^(previous longer|payload (longer|shorter)|shares without)/, 'MALFORMED'],
+    [/^number/, 'GENERATION_CONFLICT'],
     [/^shares\.\d\.x|^(proofKey|releaseBase) last bit/, 'FINISH_REFUSED', 'MALFORMED'],
     [/^(g|shares|policy|ownerKey|payload)/, 'FINISH_REFUSED'],
   ];

@@ -4,6 +4,7 @@ import { toHex } from '../../primitives/bytes.ts';
 import {
   type Attempts,
   AttemptsSchema,
+  GrantedPointSchema,
   RecordSchema,
   RecordState,
   type Record as StoredRecord,
@@ -51,7 +52,7 @@ test('no rollback of the register lets more distinct points than the limit be ev
   const record = await world.store.record(draft.rid);
   const tokens = world.watchTokens();
   const first = await registerOf(draft);
-  const filler = Array.from({ length: 10 }, (_, i) => pointTranscript(Uint8Array.of(i)).digest);
+  const filler = Array.from({ length: 10 }, (_, i) => create(GrantedPointSchema, { hash: pointTranscript(Uint8Array.of(i)).digest }));
 
   const outcomes: string[] = [];
   // However many attempts etcd pretends were made, and whatever limit, each with another code.
@@ -96,7 +97,7 @@ test('no lie about an erasure lets an enrolment that is sent again replace a lat
   const second = await enrolled(world, 'replaced-and-again', { replaces: first });
   const register = await registerOf(second);
   await writeRegister(second.rid, create(AttemptsSchema, { ...register, g: new Uint8Array(0), state: RecordState.ERASED }));
-  expect(await refusalOf(world.frontend().finishEnrollment(finish))).toBe('TICKET_REFUSED');
+  expect(await refusalOf(world.frontend().finishEnrollment(finish))).toBe('GENERATION_CONFLICT');
   await writeRegister(second.rid, register);
   expect(await recover(second, 'a code')).toBe('ACCEPTED');
 });

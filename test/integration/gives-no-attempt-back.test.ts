@@ -53,7 +53,7 @@ test('an enrolment sent again gets no attempts back, although another generation
   const { fleet, epoch } = world.statement;
   const { rid, g, bodyHash } = victim;
   const ownerSignature = ownerKey(own.backupKey, rid).sign(replaceTranscript({ fleet, epoch, rid, g }, first.g, bodyHash));
-  expect(await refusalOf(world.frontend().finishEnrollment({ ...relayed, ownerSignature }))).toBe('TICKET_REFUSED');
+  expect(await refusalOf(world.frontend().finishEnrollment({ ...relayed, ownerSignature }))).toBe('GENERATION_CONFLICT');
   expect(await tryCode(victim, 'a third code')).toBe('GENERATION_UNKNOWN');
 
   for (const subRecord of subRecords) expect(tokens[subRecord.index - 1]?.evaluatedUnder(victim.body, subRecord).size).toBe(LIMIT);
@@ -90,7 +90,8 @@ test('a generation that is begun again under its old name has fresh seeds: the m
 
   // Nor does an enrolment of the frontend's own under that name, whose attempts are all its own to spend.
   const between = await enrolled(world, recordId, { limit: LIMIT, previous: g });
-  const own = await enrolled(world, recordId, { limit: LIMIT, g, replaces: between });
+  expect(await erase(between)).toBe('ACCEPTED');
+  const own = await enrolled(world, recordId, { limit: LIMIT, g, previous: between.g });
   const again = await guess(world, own, CODE);
   const evaluated = await world.frontend().beginRecovery({ recordId, g, point: again.blinded.point, grant: again.grant });
   expect(await opens(own, again.blinded, evaluated.evaluations)).toBe(true);

@@ -100,9 +100,6 @@ async function letGrantExpire({ file, recordId, rid, g }: Draft): Promise<void> 
   const { fleet, tenant } = file;
   const grant = await signer.sign({ fleet, tenant, operation: 'erase', recordId, g, authorises: eraseTranscript(rid, g).digest });
   const tombstone = (await own.world.store.attempts(rid)) as Attempts;
-  const value = toBinary(
-    AttemptsSchema,
-    create(AttemptsSchema, { ...tombstone, erasure: create(ErasureSchema, { tenant, recordId, grant }) }),
-  );
+  const value = toBinary(AttemptsSchema, create(AttemptsSchema, { ...tombstone, erasure: create(ErasureSchema, { grant }) }));
   await own.world.etcd.commit({ conditions: [], writes: [{ put: `a/${toHex(rid)}`, value }], otherwise: [] });
 }

@@ -200,15 +200,12 @@ test('a coordinator cannot have a live record forgotten', async () => {
   const kept = await enrolled(world, 'kept');
   const other = await enrolled(world, 'kept-2');
   const { rid, g } = kept;
-  const shown = await erasure(world, kept);
   const forged = [1, 2, 3].map((index) => ({ index, signature: new Uint8Array(64).fill(index) }));
   for (const [wrong, code] of [
     [undefined, 'ERASURE_REFUSED'],
     [{}, 'ERASURE_REFUSED'],
     [{ spent: forged, erased: forged }, 'ERASURE_REFUSED'],
     [await erasure(world, other), 'GRANT_REFUSED'],
-    [{ ...shown, grant: (await erasure(world, other)).grant }, 'GRANT_REFUSED'],
-    [{ ...shown, tenant: 'nobody' }, 'FOREIGN_TENANT'],
   ] as const)
     expect(await refusalOf(world.peer(1).calls.forget(create(ForgetRequestSchema, { rid, g, ...(wrong && { erasure: wrong }) })))).toBe(
       code,

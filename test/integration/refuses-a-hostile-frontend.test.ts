@@ -122,7 +122,8 @@ describe('an enrolment that it keeps back, to finish its tickets with a body of 
     const policy = { limit: 10, coolDownMs: 0 };
     const backupKey = new SecretBytes(randomBytes(32));
     own = await makeGeneration({
-      ...{ statement: world.statement, rid, g, s, blinded, argon2id: quickHash, offers, backupKey, policy, previous: new Uint8Array(0) },
+      ...{ statement: world.statement, rid, g, s, blinded, argon2id: quickHash, offers, backupKey, policy },
+      ...{ previous: new Uint8Array(0), number: 1n, ownerSigned: false },
     });
   });
 

@@ -172,7 +172,7 @@ async function readOld(): Promise<string> {
     const { body, bodyHash } = parseBody(old.body);
     const { seed, enrolledAtMs, mac } = parseSubRecord(old.subRecords.find(({ index }) => index === 1));
     const generation = { epoch: Number(body.epoch), rid: body.rid, g: body.g, bodyHash, seed, enrolledAtMs, mac };
-    const request = { generation, point: body.releaseBase as CompressedPoint, attempt: 1, limit: policy.limit };
+    const request = { generation, point: body.releaseBase as CompressedPoint, attempt: 1, limit: policy.limit, used: 1 };
     return await token.evaluate(request).then(
       () => 'evaluated',
       (error: { code: string }) => error.code,

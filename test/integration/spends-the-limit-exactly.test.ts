@@ -76,7 +76,7 @@ async function paidRequests(recordId: string, devices: readonly LossyTransport[]
 }
 
 async function countedHashes(recordId: string): Promise<Set<string>> {
-  return new Set((await world.store.attempts(world.rid(recordId)))?.points.map(toHex));
+  return new Set((await world.store.attempts(world.rid(recordId)))?.points.map(({ hash }) => toHex(hash)));
 }
 
 /** At the tokens: under this record's seeds, the counted points and nothing else. */

@@ -72,7 +72,8 @@ describe('a ticket used twice', () => {
     await preparing(await prepareRequest(own.world, draft, 1));
     const { rid, g, s, blinded, offers, backupKey, tickets } = draft;
     const hashed = await makeGeneration({
-      ...{ statement: own.world.statement, rid, g, s, blinded, argon2id: quickHash, offers, backupKey, previous: new Uint8Array(0) },
+      ...{ statement: own.world.statement, rid, g, s, blinded, argon2id: quickHash, offers, backupKey },
+      ...{ previous: new Uint8Array(0), number: 1n, ownerSigned: false },
       policy: { limit: 5, coolDownMs: 0 },
     });
     const signature = finishSignature(own.world, draft, hashed.bodyHash, tickets);

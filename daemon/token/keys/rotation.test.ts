@@ -32,7 +32,7 @@ const expectRecovers = (token: ReplicaToken, record: Enrolled) => expect(recover
 
 function expectGone(token: ReplicaToken, record: Enrolled): void {
   const { request } = recoveryOf(token, record);
-  expect(() => evaluate(token, { ...request, limit: 3 })).toThrow(failsWith('KEY_MISSING'));
+  expect(() => evaluate(token, { ...request, limit: 3, used: 1 })).toThrow(failsWith('KEY_MISSING'));
   expect(() => release(token, request)).toThrow(failsWith('KEY_MISSING'));
 }
 
@@ -116,7 +116,7 @@ describe('a replica whose keys were rotated', () => {
       ] as const) {
         const { request } = recoveryOf(token, records[epoch] as Enrolled);
         const generation = { ...request.generation, epoch: wrong };
-        expect(() => evaluate(token, { ...request, generation, limit: 3 })).toThrow(failsWith('MAC_REFUSED'));
+        expect(() => evaluate(token, { ...request, generation, limit: 3, used: 1 })).toThrow(failsWith('MAC_REFUSED'));
         expect(() => release(token, { ...request, generation })).toThrow(failsWith('MAC_REFUSED'));
       }
     }));

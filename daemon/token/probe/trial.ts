@@ -172,7 +172,7 @@ function refusals(token: ReplicaToken): void {
     prepare(token, { ...stored, ...offered, previous: new Uint8Array(0), evaluated: offered.releaseElement }),
   );
   const [point, generation] = [multiple(7n), { ...stored, mac: flip(stored.mac) }];
-  expectRefusal('MAC_REFUSED', 'a wrong MAC', () => evaluate(token, { generation, point, attempt: 1, limit: 3 }));
+  expectRefusal('MAC_REFUSED', 'a wrong MAC', () => evaluate(token, { generation, point, attempt: 1, limit: 3, used: 1 }));
   const request = releaseRequest(token, enrolled, point, multiple(3n));
   expectRefusal('MAC_REFUSED', 'a wrong MAC', () => release(token, { ...request, generation }));
   expectRefusal('PROOF_REFUSED', 'a wrong proof', () => release(token, { ...request, proof: flip(request.proof) }));

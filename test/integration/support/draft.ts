@@ -68,6 +68,7 @@ export async function draftEnrolment(world: World, recordId: string, options: Dr
   const offers = offered.map((offer) => verifyOffer(offer, { statement, rid, ...asked })).sort((a, b) => a.index - b.index);
   const backupKey = replaces?.backupKey ?? new SecretBytes(randomBytes(32));
   const previous = options.previous ?? replaces?.g ?? new Uint8Array(0);
+  const before = replaces?.body.number ?? (await world.store.attempts(rid))?.number ?? 0n;
   const hashed = await makeGeneration({
     statement,
     rid,
@@ -78,6 +79,8 @@ export async function draftEnrolment(world: World, recordId: string, options: Dr
     offers,
     backupKey,
     previous,
+    number: before + 1n,
+    ownerSigned: replaces !== undefined,
     policy: { limit, coolDownMs: 0 },
   });
   const tickets = offers.map(({ ticket }) => ticket);
@@ -147,7 +150,7 @@ async function handover(world: World, draft: Draft) {
 /** What shows that its tenant wants it erased. */
 export async function erasure(world: World, { file, recordId, rid, g }: Draft): Promise<Erasure> {
   const grant = await world.grant({ operation: 'erase', recordId, g, authorises: eraseTranscript(rid, g).digest }, file);
-  return create(ErasureSchema, { tenant: file.tenant, recordId, grant });
+  return create(ErasureSchema, { grant });
 }
 
 /** A record that is live on every replica. */

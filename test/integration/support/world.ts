@@ -18,7 +18,7 @@ import { type Bytes, fromHex } from '../../../primitives/bytes.ts';
 import { type Clock, systemClock } from '../../../primitives/clock.ts';
 import { VaultService } from '../../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Grant } from '../../../protocol/grant.ts';
-import { recordTranscript } from '../../../protocol/transcripts.ts';
+import { ridFor } from '../../../protocol/record-id.ts';
 import { quickHash } from '../../harness/soft-client.ts';
 import { StoreView } from '../../harness/store-view.ts';
 import type { FleetPlaces } from './counted-fleet.ts';
@@ -67,7 +67,7 @@ export class World {
   }
 
   rid(recordId: string, { fleet, tenant }: ClientFile = this.client): Bytes {
-    return recordTranscript(fleet, tenant, recordId).digest;
+    return ridFor(fleet, tenant, recordId);
   }
 
   /** What a tenant's frontend signs: anything that it likes. */
