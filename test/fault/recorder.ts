@@ -106,6 +106,8 @@ function factsOfAnswer(method: Method, request: AnyRequest, response: object, st
 }
 
 function factsOfEvaluations({ g, point }: BeginRecoveryRequest, response: BeginRecoveryResponse, statement: Statement, keys: Keys): Facts {
+  // In place of evaluations: too many replicas counted another point as this attempt.
+  if (response.conflicts.length > 0) return { outcome: 'ATTEMPT_CONFLICT', attempt: response.attempt };
   const { body, bodyHash } = parseBody(response.body);
   const { fleet, epoch } = statement;
   const { attempt } = response;
