@@ -70,8 +70,7 @@ function inWords(file: string, { attempt, limit, used, attemptsElsewhere, enroll
     `This was attempt ${attempt} of ${limit}. The record was made on ${new Date(enrolledAt).toISOString()}.`,
   ];
   // This command knows of no attempt but its own, so the user has to remember.
-  if (attemptsElsewhere > 0)
-    lines.push(`${attemptsElsewhere} other attempts were made. If they were not yours, somebody tried to guess.`);
+  if (attemptsElsewhere > 0) lines.push(`${attemptsElsewhere} other attempts were made. If they were not yours, somebody tried to guess.`);
   if (used.unconfirmed !== undefined) lines.push(`Fewer replicas than show it say that ${used.unconfirmed} attempts were made.`);
   return [...lines, told(renewal).words].join('\n');
 }

@@ -22,11 +22,13 @@ const [rid, bodyHash, pointHash] = [1, 2, 3].map((byte) => new Uint8Array(32).fi
 const g = new Uint8Array(16).fill(4);
 const name = { fleet: 'test', epoch: IN_FORCE, rid, g };
 const attempt = { ...name, bodyHash, attempt: 1, pointHash };
+const indices = new Set([1, 2, 3]);
+const terms = new Map([[IN_FORCE, { epoch: IN_FORCE, threshold: 2, indices, remaining: indices }]]);
 const vault = {
-  statement: { fleet: 'test', epoch: IN_FORCE, threshold: 2 },
+  statement: { fleet: 'test', epoch: IN_FORCE, threshold: 2, terms },
   receiptKeys: new Map([...now].map(([index, { publicKey }]) => [index, publicKey])),
 } as unknown as Vault;
-const body = { shares: [1, 2, 3].map((index) => ({ index })) } as unknown as Body;
+const body = { epoch: BigInt(IN_FORCE), shares: [1, 2, 3].map((index) => ({ index })) } as unknown as Body;
 
 /** By replica `index`, with that key, for that epoch. */
 type Signer = readonly [index: number, keys: ReadonlyMap<number, { readonly privateKey: KeyObject }>, epoch: number];
