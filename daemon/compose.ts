@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../primitives/clock.ts';
 import type { VaultError } from '../primitives/errors.ts';
 import { ReplicaService } from '../proto/gen/backupvault/v1/replica_pb.ts';
 import { VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { MAX_MESSAGE_LENGTH, MAX_PEER_MESSAGE_LENGTH } from '../protocol/message.ts';
 import type { Statement } from '../protocol/statement.ts';
 import type { Config } from './config.ts';
 import { expectCertificates, expectOwnKeys, readPin, readStatement, readTenantKeys } from './inputs.ts';
@@ -171,6 +172,7 @@ async function openToOutside(
       address: config.listen.peer,
       tls: config.tls.peer,
       service: ReplicaService,
+      mostLength: MAX_PEER_MESSAGE_LENGTH,
       handlers: own.calls,
       identify: (call) => expectReplica(call, statement),
     },
@@ -178,7 +180,14 @@ async function openToOutside(
   );
   undo.push(() => shutDown(peerServer));
   const frontendServer = await serve(
-    { address: config.listen.frontend, tls: config.tls.frontend, service: VaultService, handlers: vaultService(fleet), identify: tenantOf },
+    {
+      address: config.listen.frontend,
+      tls: config.tls.frontend,
+      service: VaultService,
+      mostLength: MAX_MESSAGE_LENGTH,
+      handlers: vaultService(fleet),
+      identify: tenantOf,
+    },
     context,
   );
   undo.push(() => shutDown(frontendServer));

@@ -4,7 +4,7 @@ import { promiseClient } from '../../grpc/bridge.ts';
 import { callError } from '../../grpc/call-error.ts';
 import type { Millis } from '../../primitives/brand.ts';
 import { ReplicaService } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { MAX_MESSAGE_LENGTH } from '../../protocol/message.ts';
+import { MAX_PEER_MESSAGE_LENGTH } from '../../protocol/message.ts';
 import { replicaHost } from '../../protocol/names.ts';
 import type { Participant, ReplicaCalls } from './participant.ts';
 
@@ -27,7 +27,7 @@ export function connectPeer({ fleet, index, address, tls }: PeerOptions): Peer {
   const credentials = grpc.credentials.createSsl(readFileSync(tls.ca), readFileSync(tls.key), readFileSync(tls.cert));
   const channel = new grpc.Client(address, credentials, {
     'grpc.ssl_target_name_override': replicaHost(fleet, index),
-    'grpc.max_receive_message_length': MAX_MESSAGE_LENGTH,
+    'grpc.max_receive_message_length': MAX_PEER_MESSAGE_LENGTH,
     'grpc.keepalive_time_ms': 5000,
     'grpc.keepalive_timeout_ms': 1500,
     'grpc.initial_reconnect_backoff_ms': 100,

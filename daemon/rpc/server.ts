@@ -6,7 +6,6 @@ import { type Handlers, serviceDefinition } from '../../grpc/bridge.ts';
 import type { Clock } from '../../primitives/clock.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { ERROR_METADATA, encodeError } from '../../protocol/error-info.ts';
-import { MAX_MESSAGE_LENGTH } from '../../protocol/message.ts';
 import type { Events } from '../telemetry/events.ts';
 import { statusOf } from './status.ts';
 
@@ -18,6 +17,8 @@ export interface Listener<S extends DescService, Caller> {
   readonly tls: { readonly cert: string; readonly key: string; readonly ca: string };
   readonly service: S;
   readonly handlers: Handlers<S, Caller>;
+  /** Of a request, in bytes. */
+  readonly mostLength: number;
   /** Makes of the client certificate what the handlers are told. Throws CALLER_UNKNOWN. */
   readonly identify: (call: Call) => Caller;
 }
@@ -30,9 +31,9 @@ export interface ServerContext {
 
 /** Serves one service over mTLS, with health beside it. Throws PORT_BUSY. */
 export async function serve<S extends DescService, Caller>(listener: Listener<S, Caller>, context: ServerContext): Promise<grpc.Server> {
-  const { tls, address } = listener;
+  const { tls, address, mostLength } = listener;
   const server = new grpc.Server({
-    'grpc.max_receive_message_length': MAX_MESSAGE_LENGTH,
+    'grpc.max_receive_message_length': mostLength,
     'grpc.max_connection_idle_ms': 15 * 60 * 1000,
     'grpc.max_connection_age_ms': 60 * 60 * 1000,
     'grpc.max_connection_age_grace_ms': 10 * 1000,
