@@ -32,6 +32,21 @@
 #else
 #define PREVIOUS(g) ((g) - 1)
 #endif
+/* Of two generations the one of the higher (body.epoch, body.number) comes after, and where these are the same, that of the higher body_hash:
+ * among two of which neither did, a lying etcd could send one guard to each. Here g stands for the hash. */
+#if defined(RESTORES)
+#define EPOCH(g) made[(g) - 1]
+#else
+#define EPOCH(g) 0
+#endif
+#define NUMBER_OF(g) (PREVIOUS(g) == 0 -> 1 : (PREVIOUS(PREVIOUS(g)) == 0 -> 2 : 3))
+#define ORDER(g) (4 * EPOCH(g) + NUMBER_OF(g))
+#ifdef M_TIES
+#define COMES_AFTER(a, b) (ORDER(a) > ORDER(b))
+#else
+#define COMES_AFTER(a, b) (ORDER(a) > ORDER(b) || ORDER(a) == ORDER(b) && (a) > (b))
+#endif
+
 #define REPLACES(a, b) ((PREVIOUS(a) == (b) || (PREVIOUS(a) && PREVIOUS(PREVIOUS(a)) == (b))) && (b) && (a) != (b)) /* a came after b, in one chain */
 
 #define BIT(x) (1 << (x))
@@ -80,12 +95,8 @@
 
 /* Enrolments. A set of replicas is a bit mask (bit i), a set of generations too (bit g). */
 byte begun;     /* offers were made, the client has its body and tickets: FinishEnrollment may be sent, again and again */
-#if defined(REGISTER) || defined(LOSS)
-byte sent[NG];  /* replicas whose sub-record of generation g is in the world */
+byte sent[NG];  /* replicas that signed `prepared` for generation g: their sub-records are in the world, too */
 #define SEND(i, g) sent[(g) - 1] = sent[(g) - 1] | BIT(i)
-#else
-#define SEND(i, g) skip
-#endif
 
 /* Points are alike: a new one is always the next number. That divides the states by NP! and hides nothing. */
 byte known;

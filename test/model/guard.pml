@@ -91,11 +91,20 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define REPLACING(g) (BIT(1) * (PREVIOUS(1) == (g)) | BIT(2) * (PREVIOUS(2) == (g)))
 #endif
 
-/* What replaces the generation just promoted or erased may have been handed to a coordinator already: it stays. */
-#ifdef M_CLEARS_ALL_PREPARED
-#define SUCCESSORS(i, g) 0
+/* What comes after the generation just promoted or erased may be committed already, or served by others: it stays. */
+#if NG == 3
+#define AFTER(g) (BIT(1) * COMES_AFTER(1, g) | BIT(2) * COMES_AFTER(2, g) | BIT(3) * COMES_AFTER(3, g))
+#elif NG == 2
+#define AFTER(g) (BIT(1) * COMES_AFTER(1, g) | BIT(2) * COMES_AFTER(2, g))
 #else
-#define SUCCESSORS(i, g) (prepared[i] & REPLACING(g))
+#define AFTER(g) 0
+#endif
+#if defined(M_CLEARS_ALL_PREPARED)
+#define KEPT_PREPARED(i, g) 0
+#elif defined(M_KEEPS_SUCCESSORS)
+#define KEPT_PREPARED(i, g) (prepared[i] & REPLACING(g))
+#else
+#define KEPT_PREPARED(i, g) (prepared[i] & AFTER(g))
 #endif
 
 #ifdef RESTORES
@@ -116,10 +125,23 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define COMMITTED(i, g) SHOWS_COMMITTED(i, g)
 #endif
 
+/* etcd's word alone replaces nothing: t signed that they prepared it. */
+#ifdef M_PROMOTES_UNSIGNED
+#define IS_SIGNED(g) 1
+#else
+#define IS_SIGNED(g) ATLEAST_T(sent[(g) - 1])
+#endif
+/* Nor does it take a guard back. So the last generation that t signed stays with those t. */
+#ifdef M_GOES_BACK
+#define GOES_ON(i, g) 1
+#else
+#define GOES_ON(i, g) (live[i] == 0 || gone[i] || COMES_AFTER(g, live[i]))
+#endif
+
 #define PROMOTE(i, g) \
-  :: d_step { HAS(prepared[i], g) && !SERVES(i, g) && COMMITTED(i, g) -> \
+  :: d_step { HAS(prepared[i], g) && !SERVES(i, g) && COMMITTED(i, g) && IS_SIGNED(g) && GOES_ON(i, g) -> \
        printf("replica %d promotes generation %d and signs\n", i, g); \
-       prepared[i] = SUCCESSORS(i, g); END_TICKETS(i, g); live[i] = g; gone[i] = 0; AT(i, 1) = 0; AT(i, 2) = 0; \
+       prepared[i] = KEPT_PREPARED(i, g); END_TICKETS(i, g); live[i] = g; gone[i] = 0; AT(i, 1) = 0; AT(i, 2) = 0; \
        REMEMBER_NUMBER(i); SIGN(i, g) }
 
 #define VOTE(i, k, p) \
@@ -164,7 +186,7 @@ byte lent; /* attempts that it voted for under other seeds */
 #define FORGET(i) \
   :: d_step { live[i] && !gone[i] && SHOWS_ERASED(i, live[i]) -> \
        printf("replica %d forgets generation %d\n", i, live[i]); \
-       prepared[i] = SUCCESSORS(i, live[i]); tickets[i] = 0; recent[i] = 0; gone[i] = 1; AT(i, 1) = 0; AT(i, 2) = 0 }
+       prepared[i] = KEPT_PREPARED(i, live[i]); tickets[i] = 0; recent[i] = 0; gone[i] = 1; AT(i, 1) = 0; AT(i, 2) = 0 }
 
 #ifdef LOSS
 bit lost, rebuilt;

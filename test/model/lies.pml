@@ -10,9 +10,14 @@
 #define MAY_PREPARE(i, g) 1
 #define NUMBER 0
 
-/* The device was told of the generation that it replaces, so its offers come after those. */
+/* The device was told of the generation that it replaces, so its offers come after those. HONEST_DEVICE: t replicas signed what it was told. */
+#ifdef HONEST_DEVICE
+#define TOLD_OF(g) ACKNOWLEDGED(g)
+#else
+#define TOLD_OF(g) HAS(begun, g)
+#endif
 #define BEGIN(g) \
-  :: d_step { !HAS(begun, g) && (PREVIOUS(g) == 0 || HAS(begun, PREVIOUS(g))) -> \
+  :: d_step { !HAS(begun, g) && (PREVIOUS(g) == 0 || TOLD_OF(PREVIOUS(g))) -> \
        printf("device: offers for generation %d\n", g); \
        begun = begun | BIT(g); TICKETS(g, 7) }
 

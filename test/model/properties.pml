@@ -112,4 +112,13 @@
 #define V_COUNTER
 #endif
 
-#define VIOLATIONS V_LIMIT V_REACHED V_RETRY V_LOCKOUT V_KEPT V_OLDER V_COUNTER
+/* Whatever etcd says, a record that was acknowledged is not lost: t guards hold a generation that t signed for. */
+#ifdef P_LOST
+#define STILL_HOLDS(i, g) (SERVES(i, g) || HAS(prepared[i], g))
+#define STILL_HELD(g) (ATLEAST_T(sent[(g) - 1]) && STILL_HOLDS(0, g) + STILL_HOLDS(1, g) + STILL_HOLDS(2, g) >= T)
+#define V_LOST VIOLATION(no generation is held by t guards any more, ANY_G(ACKNOWLEDGED) && !ANY_G(STILL_HELD))
+#else
+#define V_LOST
+#endif
+
+#define VIOLATIONS V_LIMIT V_LOST V_REACHED V_RETRY V_LOCKOUT V_KEPT V_OLDER V_COUNTER

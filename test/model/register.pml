@@ -12,6 +12,7 @@ int way[2];     /* transactions under way: kind, and the value to write; the lar
 byte told;      /* attempts (number, point) on WATCHED that some coordinator saw committed, and may ask any guard for at any later time */
 #ifdef RESTORES
 byte rnumber;        /* counts the enrolments */
+byte made[NG];       /* in which epoch the body was made */
 bit outdated;        /* restored, and not yet reconciled */
 byte switched = 7;   /* replicas that serve under the newest statement */
 byte told_before;
@@ -57,11 +58,13 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #endif
 #define MAY_PREPARE(i, g) (HAS(switched, i) && !HAS(expired, g))
 #define NUMBER rnumber
+#define DATE(g) made[(g) - 1] = restores
 #define OFFERING switched
 #else
 #define ASKED(i, k, p) HAS(told, TOLD(k, p))
 #define MAY_PREPARE(i, g) 1
 #define NUMBER 0
+#define DATE(g) skip
 #define OFFERING 7
 #endif
 
@@ -69,7 +72,7 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #define BEGIN(g) \
   :: d_step { !HAS(begun, g) && READABLE && rg == PREVIOUS(g) && ATLEAST_T(OFFERING) -> \
        printf("device: offers for generation %d\n", g); \
-       begun = begun | BIT(g); TICKETS(g, OFFERING) }
+       begun = begun | BIT(g); DATE(g); TICKETS(g, OFFERING) }
 
 #define ROOM (way[1] == 0)
 #define PUT(x) \
@@ -186,11 +189,11 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #else
 #define PASSES_OVER(set, g) ((set) == 7 && !ATLEAST_T(HOLDERS(set, g)))
 #endif
-#define NUMBER_OF(set, i) ((HAS(set, i) && live[i] && !gone[i] && !(PASSES_OVER(set, live[i]))) -> number[i] : 0)
+#define HELD_NUMBER(set, i) ((HAS(set, i) && live[i] && !gone[i] && !(PASSES_OVER(set, live[i]))) -> number[i] : 0)
 #define LATER(a, b) ((a) > (b) -> (a) : (b))
-#define HIGHEST(set) LATER(NUMBER_OF(set, 0), LATER(NUMBER_OF(set, 1), NUMBER_OF(set, 2)))
+#define HIGHEST(set) LATER(HELD_NUMBER(set, 0), LATER(HELD_NUMBER(set, 1), HELD_NUMBER(set, 2)))
 #define LATEST(set) \
-  (NUMBER_OF(set, 0) == HIGHEST(set) -> live[0] : (NUMBER_OF(set, 1) == HIGHEST(set) -> live[1] : live[2]))
+  (HELD_NUMBER(set, 0) == HIGHEST(set) -> live[0] : (HELD_NUMBER(set, 1) == HIGHEST(set) -> live[1] : live[2]))
 #define HOLDS(set, g, i) (HAS(set, i) && SERVES(i, g))
 #define PART(set, g, k, i) (HOLDS(set, g, i) -> AT(i, k) : 0)
 #define ONE(a, b) ((a) == (b) || (b) == 0 -> (a) : ((a) == 0 -> (b) : BURNT))

@@ -23,6 +23,9 @@ lies-namesake     | | $liar -DNG=2 -DNP=3 -DNAMESAKE -DREUSES -DP_LIMIT | P2: et
 lies-evaluations  | | $liar -DNG=1 -DNP=4 -DEVALUATIONS -DP_LIMIT           | P2: etcd lies, each evaluation an event of its own
 lies-replaced     | | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER              | no older code comes back: etcd lies
 lies-two-devices  | | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DSIBLINGS   | no older code comes back: etcd lies, two devices replace
+lies-lost         | | -DNG=3 -DNP=0 -DENROLLED -DP_LOST                     | P6, in part: etcd lies, three generations, one after the other
+lies-lost-two     | | -DNG=3 -DNP=0 -DENROLLED -DP_LOST -DSIBLINGS          | the same: two enrolments under way that replace one
+lies-lost-first   | | -DNG=3 -DNP=0 -DENROLLED -DP_LOST -DFIRSTS            | the same: first ones
 guard-lost        | | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT    | P2: etcd lies, a guard is lost, and rebuilt from the others
 hostile           | | $liar -DHOSTILE -DNG=2 -DNP=5 -DEVALUATIONS -DP_LIMIT | P3: one hostile replica, etcd lies
 attempts-first    | large | $etcd -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER | P2, P5, P6, no lock-out: first enrolment, two devices' attempts
@@ -52,8 +55,12 @@ guard-old-votes      | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_OL
 hostile-overwrite    | -DHOSTILE -DNG=1 -DNP=5 -DP_LIMIT -DM_OVERWRITE | P3: a guard writes over an attempt
 hostile-uncounted    | $liar -DHOSTILE -DNG=1 -DNP=5 -DEVALUATIONS -DP_LIMIT -DM_EVALUATES_UNCOUNTED | P3: evaluate on another's word, uncounted
 hostile-ticket       | $liar -DHOSTILE -DNG=1 -DNP=5 -DEVALUATIONS -DP_LIMIT -DM_TICKET_ANY_TIME | P3: a ticket outlives a generation
+lost-unsigned        | -DNG=3 -DNP=0 -DENROLLED -DP_LOST -DHONEST_DEVICE -DM_PROMOTES_UNSIGNED | promote what fewer than t prepared
+lost-keeps-next      | -DNG=3 -DNP=0 -DENROLLED -DP_LOST -DHONEST_DEVICE -DM_KEEPS_SUCCESSORS  | promotion keeps only what names the promoted one as previous
+lost-goes-back       | -DNG=3 -DNP=0 -DENROLLED -DP_LOST -DHONEST_DEVICE -DSIBLINGS -DM_GOES_BACK | a guard promotes what comes before what it serves
+lost-ties            | -DNG=3 -DNP=0 -DENROLLED -DP_LOST -DHONEST_DEVICE -DSIBLINGS -DM_TIES   | of two that replace the same generation neither comes after
 older-ticket         | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_ANY_TIME  | a ticket outlives a generation
-older-ticket-ended   | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_COUNTS_ENDED | a ticket counts what ended, not what began
+older-ticket-ended   | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_COUNTS_ENDED -DM_GOES_BACK | a ticket counts what ended, not what began; and a guard goes back
 retry-spends         | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_RETRY_SPENDS                | SPEND does not look h up
 retry-no-compare     | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_NO_COMPARE                  | no compare on mod_revision
 retry-enrol-resets   | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_ENROL_RESETS                | ENROL of the same g starts H anew
@@ -65,7 +72,7 @@ kept-unread          | $etcd -DNG=2 -DNP=0 -DP_KEPT -DM_PROMOTES_UNREAD         
 kept-any-previous    | $etcd -DNG=2 -DNP=0 -DP_KEPT -DM_ANY_PREVIOUS                 | ENROL does not compare g with body.previous
 restored-few         | $restored -DNG=2 -DNP=0 -DP_KEPT -DM_RECONCILE_FEW_HOLDERS    | RECONCILE to what fewer than t of the asked hold
 restored-few-votes   | $restored -DNG=1 -DNP=3 -DP_LOCKOUT -DM_RECONCILE_FEW_HOLDERS | the same: attempts get stuck
-restored-gives-up    | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DP_LOCKOUT -DM_RECONCILE_GIVES_UP | RECONCILE gives up on a latest that fewer than t hold
+restored-gives-up    | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DP_LOCKOUT -DM_RECONCILE_GIVES_UP -DM_KEEPS_SUCCESSORS | RECONCILE gives up on a latest that fewer than t hold; and promotion keeps only what names it
 counter-takes-one    | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_RECONCILE_TAKES_ONE   | RECONCILE takes one guard's H, not the union
 counter-compacts     | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_RECONCILE_COMPACTS    | RECONCILE closes holes instead of burning them
 counter-unfenced     | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_RECONCILE_UNFENCED    | RECONCILE asks guards of the old epoch
