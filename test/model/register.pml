@@ -7,6 +7,7 @@
 byte rg;        /* generation; 0: no record */
 byte r1, r2;    /* H */
 bit rerased;
+byte ended;     /* generations that were erased */
 byte rholders;  /* replicas whose sub-record is in r/<rid> */
 int way[2];     /* transactions under way: kind, and the value to write; the larger first */
 byte told;      /* attempts (number, point) on WATCHED that some coordinator saw committed, and may ask any guard for at any later time */
@@ -45,9 +46,11 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #endif
 
 #define SHOWS_NOTHING(i) (READABLE && !FENCED(i) && rg == 0)
-#define SHOWS_LATEST(i, g) (READABLE && !FENCED(i) && rg == (g))
+#define SHOWS_LATEST(i, g) (READABLE && !FENCED(i) && rg == (g) && !rerased)
+#define SHOWS_ENDED(i, g) (READABLE && !FENCED(i) && rg == (g) && rerased)
 #define SHOWS_COMMITTED(i, g) (READABLE && !FENCED(i) && rg == (g) && !rerased && HAS(rholders, i))
-#define SHOWS_ERASED(i, g) (READABLE && !FENCED(i) && rg == (g) && rerased)
+/* By its tombstone, and once that is enrolled over, by those who prepared that: they were shown it. */
+#define SHOWS_ERASED(i, g) (READABLE && !FENCED(i) && HAS(ended, g))
 #ifdef RESTORES
 /* A replica refuses a coordinator, and a body, of another epoch than its own. */
 #ifdef M_ANY_EPOCH
@@ -72,7 +75,7 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #define BEGIN(g) \
   :: d_step { !HAS(begun, g) && READABLE && rg == PREVIOUS(g) && ATLEAST_T(OFFERING) -> \
        printf("device: offers for generation %d\n", g); \
-       begun = begun | BIT(g); DATE(g); TICKETS(g, OFFERING) }
+       begun = begun | BIT(g); begins = begins | BIT(g) * rerased; DATE(g); TICKETS(g, OFFERING) }
 
 #define ROOM (way[1] == 0)
 #define PUT(x) \
@@ -98,7 +101,7 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #ifdef M_ANY_PREVIOUS
 #define NAMES_STORED(g) 1
 #else
-#define NAMES_STORED(g) (rg == PREVIOUS(g))
+#define NAMES_STORED(g) (rg == PREVIOUS(g) && (rg == 0 || BEGINS(g) == rerased))
 #endif
 #ifdef RESTORES
 #define CURRENT(g) !HAS(expired, g)
@@ -140,7 +143,7 @@ byte expired;        /* generations whose body is for an earlier epoch */
   :: d_step { way[n] -> \
        printf("etcd commits transaction %d: kind %d, generation %d\n", n, KIND(way[n]), TX_G(way[n])); \
        COUNT_ENROLMENT(way[n]); \
-       rg = TX_G(way[n]); r1 = TX_1(way[n]); r2 = TX_2(way[n]); rholders = TX_HOLDERS(way[n]); rerased = (KIND(way[n]) == ERASES); \
+       rg = TX_G(way[n]); r1 = TX_1(way[n]); r2 = TX_2(way[n]); rholders = TX_HOLDERS(way[n]); rerased = (KIND(way[n]) == ERASES); ended = ended | BIT(rg) * rerased; \
        if \
        :: KIND(way[n]) == SPENDS -> told = told | NEW_TOLD(way[n]) \
        :: else -> skip \
