@@ -24,14 +24,51 @@
 #endif
 
 /* body.previous. 0: a first enrolment. By default each names the one before; SIBLINGS: two devices replace 1 at the same time, or one
- * that begins again; FIRSTS: the same with first enrolments. */
+ * that begins again; FIRSTS: the same with first enrolments; STRANGER: 1 is the owner's, 2 somebody else's, over a tombstone that nobody
+ * knows but etcd, and 3 replaces 2 in his name. */
 #if defined(SIBLINGS)
 #define PREVIOUS(g) ((g) == 1 -> 0 : 1)
 #elif defined(FIRSTS)
 #define PREVIOUS(g) 0
+#elif defined(STRANGER)
+#define PREVIOUS(g) ((g) == 3 -> 2 : 0)
 #else
 #define PREVIOUS(g) ((g) - 1)
 #endif
+/* A line is a first generation, or one over a tombstone, for which no owner signed, and what replaced it since then, each with the signature of
+ * the owner before: body.line names the one that began it. Within a line that of the higher (body.epoch, body.number) comes after, and where
+ * these are the same, that of the higher body_hash: among two of which neither did, a lying etcd could send one guard to each. Here g
+ * stands for the hash. Across lines none comes after another: anybody who is signed in may begin one. */
+#ifdef REGISTER
+byte begins; /* of those with body.previous, the ones that were begun over a tombstone */
+#define BEGINS(g) (PREVIOUS(g) == 0 || HAS(begins, g))
+#else
+#define BEGINS(g) (PREVIOUS(g) == 0)
+#endif
+#define LINE(g) (BEGINS(g) -> (g) : (BEGINS(PREVIOUS(g)) -> PREVIOUS(g) : PREVIOUS(PREVIOUS(g))))
+#if defined(RESTORES)
+#define EPOCH(g) made[(g) - 1]
+#else
+#define EPOCH(g) 0
+#endif
+#ifdef STRANGER
+#define NUMBER_OF(g) (g)
+#else
+#define NUMBER_OF(g) (PREVIOUS(g) == 0 -> 1 : (PREVIOUS(PREVIOUS(g)) == 0 -> 2 : 3))
+#endif
+#define ORDER(g) (4 * EPOCH(g) + NUMBER_OF(g))
+#if defined(M_TIES)
+#define BY_HASH(a, b) 0
+#else
+#define BY_HASH(a, b) ((a) > (b))
+#endif
+#ifdef M_ANY_LINE
+#define SAME_LINE(a, b) 1
+#else
+#define SAME_LINE(a, b) (LINE(a) == LINE(b))
+#endif
+#define COMES_AFTER(a, b) (SAME_LINE(a, b) && (ORDER(a) > ORDER(b) || ORDER(a) == ORDER(b) && BY_HASH(a, b)))
+
 #define REPLACES(a, b) ((PREVIOUS(a) == (b) || (PREVIOUS(a) && PREVIOUS(PREVIOUS(a)) == (b))) && (b) && (a) != (b)) /* a came after b, in one chain */
 
 #define BIT(x) (1 << (x))
@@ -80,12 +117,8 @@
 
 /* Enrolments. A set of replicas is a bit mask (bit i), a set of generations too (bit g). */
 byte begun;     /* offers were made, the client has its body and tickets: FinishEnrollment may be sent, again and again */
-#if defined(REGISTER) || defined(LOSS)
-byte sent[NG];  /* replicas whose sub-record of generation g is in the world */
+byte sent[NG];  /* replicas that signed `prepared` for generation g: their sub-records are in the world, too */
 #define SEND(i, g) sent[(g) - 1] = sent[(g) - 1] | BIT(i)
-#else
-#define SEND(i, g) skip
-#endif
 
 /* Points are alike: a new one is always the next number. That divides the states by NP! and hides nothing. */
 byte known;
@@ -112,7 +145,10 @@ end:
   EACH_IKP(EVALUATE)
 #endif
 #ifdef ERASURES
-  EACH_I(FORGET)
+  EACH_IG(FORGET)
+#endif
+#ifdef GRANTS
+  EACH_G(GRANT)
 #endif
 #ifdef REUSES
   EACH_G(REUSE)

@@ -62,9 +62,66 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define TICKET(i, g) (HAS(tickets[i], g) || HAS(recent[i], g))
 #endif
 
+/* etcd's word alone replaces nothing, and names no owner: t signed that they prepared it. */
+#ifdef M_PROMOTES_UNSIGNED
+#define IS_SIGNED(g) 1
+#else
+#define IS_SIGNED(g) ATLEAST_T(sent[(g) - 1])
+#endif
+#ifdef M_ETCD_NAMES_OWNER
+#define OWNER_IS_KNOWN(g) 1
+#else
+#define OWNER_IS_KNOWN(g) IS_SIGNED(g)
+#endif
+
+/* The line that a guard is bound to, by what it serves, or else by what it prepared with the signature of an owner, unless what that replaces
+ * was erased here: it takes nothing of another line. 0: none. */
+#define BINDS(i, g) (HAS(prepared[i], g) && !BEGINS(g) && !(gone[i] && LINE(live[i]) == LINE(g) && ORDER(g) <= ORDER(live[i]) + 1))
+#if NG == 3
+#define SIGNED_LINE(i) (BINDS(i, 1) -> LINE(1) : (BINDS(i, 2) -> LINE(2) : (BINDS(i, 3) -> LINE(3) : 0)))
+#elif NG == 2
+#define SIGNED_LINE(i) (BINDS(i, 2) -> LINE(2) : 0)
+#else
+#define SIGNED_LINE(i) 0
+#endif
+#ifdef M_SERVED_BINDS
+#define BOUND(i) (live[i] && !gone[i] -> LINE(live[i]) : 0)
+#else
+#define BOUND(i) (live[i] && !gone[i] -> LINE(live[i]) : SIGNED_LINE(i))
+#endif
+#if defined(M_ANY_LINE)
+#define MAY_TAKE(i, g) 1
+#define OF_LINE(i, g) prepared[i]
+#else
+#define MAY_TAKE(i, g) (BOUND(i) == 0 || BOUND(i) == LINE(g))
+#define OF_LINE(i, g) (prepared[i] & (BEGINS(g) -> BEGINNERS : IN_LINE(LINE(g))))
+#endif
+#if NG == 3
+#define BEGINNERS (BIT(1) * BEGINS(1) | BIT(2) * BEGINS(2) | BIT(3) * BEGINS(3))
+#define IN_LINE(x) (BIT(1) * (LINE(1) == (x)) | BIT(2) * (LINE(2) == (x)) | BIT(3) * (LINE(3) == (x)))
+#elif NG == 2
+#define BEGINNERS (BIT(1) * BEGINS(1) | BIT(2) * BEGINS(2))
+#define IN_LINE(x) (BIT(1) * (LINE(1) == (x)) | BIT(2) * (LINE(2) == (x)))
+#else
+#define BEGINNERS BIT(1)
+#define IN_LINE(x) BIT(1)
+#endif
+/* Within it, etcd's word does not take a guard back. So the last generation that t signed stays with those t. */
+#ifdef M_GOES_BACK
+#define GOES_ON(i, g) MAY_TAKE(i, g)
+#else
+#define GOES_ON(i, g) (MAY_TAKE(i, g) && (live[i] == 0 || gone[i] || COMES_AFTER(g, live[i])))
+#endif
+/* Without its owner nothing is replaced, even where etcd shows a tombstone of something else. */
+#ifdef M_TOMBSTONE_BELIEVED
+#define MAY_BEGIN(i) 1
+#else
+#define MAY_BEGIN(i) (BOUND(i) == 0)
+#endif
 /* expectMayReplace: the guard's own generation, or else what etcd shows. */
 #define MAY_REPLACE(i, g) \
-  (PREVIOUS(g) -> (SERVES(i, PREVIOUS(g)) || SHOWS_LATEST(i, PREVIOUS(g))) : ((live[i] == 0 || gone[i]) && SHOWS_NOTHING(i)))
+  (BEGINS(g) -> MAY_BEGIN(i) && (PREVIOUS(g) -> SHOWS_ENDED(i, PREVIOUS(g)) : SHOWS_NOTHING(i)) \
+              : SERVES(i, PREVIOUS(g)) || SHOWS_LATEST(i, PREVIOUS(g)) && OWNER_IS_KNOWN(PREVIOUS(g)) && MAY_TAKE(i, g))
 
 /* findSame: what is here already gets the same answer, whatever became of its ticket; another body under its name is refused. */
 #ifdef NAMESAKE
@@ -73,10 +130,16 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define IS_HERE(i, g) (HAS(prepared[i], g) || SERVES(i, g))
 #endif
 
+/* Nor is it what was erased here, or came before. Where counts are the matter that rests on tickets alone. */
+#ifdef GRANTS
+#define IS_OVER(i, g) (gone[i] && ENDS(g, live[i]))
+#else
+#define IS_OVER(i, g) 0
+#endif
 #define PREPARE(i, g) \
-  :: d_step { HAS(begun, g) && MAY_PREPARE(i, g) && !IS_HERE(i, g) && TICKET(i, g) && MAY_REPLACE(i, g) -> \
+  :: d_step { HAS(begun, g) && MAY_PREPARE(i, g) && !IS_OVER(i, g) && !IS_HERE(i, g) && TICKET(i, g) && MAY_REPLACE(i, g) -> \
        printf("replica %d prepares generation %d\n", i, g); \
-       prepared[i] = EVICTED(i, g) | BIT(g); SEND(i, g) }
+       prepared[i] = EVICTED(i, g) & OF_LINE(i, g) | BIT(g); SEND(i, g) }
 
 /* At most eight are kept. M_EVICTS: at most one, which stands for the ninth pushing out the oldest. */
 #ifdef M_EVICTS
@@ -91,11 +154,20 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define REPLACING(g) (BIT(1) * (PREVIOUS(1) == (g)) | BIT(2) * (PREVIOUS(2) == (g)))
 #endif
 
-/* What replaces the generation just promoted or erased may have been handed to a coordinator already: it stays. */
-#ifdef M_CLEARS_ALL_PREPARED
-#define SUCCESSORS(i, g) 0
+/* What comes after the generation just promoted or erased may be committed already, or served by others: it stays. */
+#if NG == 3
+#define AFTER(g) (BIT(1) * COMES_AFTER(1, g) | BIT(2) * COMES_AFTER(2, g) | BIT(3) * COMES_AFTER(3, g))
+#elif NG == 2
+#define AFTER(g) (BIT(1) * COMES_AFTER(1, g) | BIT(2) * COMES_AFTER(2, g))
 #else
-#define SUCCESSORS(i, g) (prepared[i] & REPLACING(g))
+#define AFTER(g) 0
+#endif
+#if defined(M_CLEARS_ALL_PREPARED)
+#define KEPT_PREPARED(i, g) 0
+#elif defined(M_KEEPS_SUCCESSORS)
+#define KEPT_PREPARED(i, g) (prepared[i] & REPLACING(g))
+#else
+#define KEPT_PREPARED(i, g) (prepared[i] & AFTER(g))
 #endif
 
 #ifdef RESTORES
@@ -117,9 +189,9 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #endif
 
 #define PROMOTE(i, g) \
-  :: d_step { HAS(prepared[i], g) && !SERVES(i, g) && COMMITTED(i, g) -> \
+  :: d_step { HAS(prepared[i], g) && !SERVES(i, g) && COMMITTED(i, g) && IS_SIGNED(g) && GOES_ON(i, g) -> \
        printf("replica %d promotes generation %d and signs\n", i, g); \
-       prepared[i] = SUCCESSORS(i, g); END_TICKETS(i, g); live[i] = g; gone[i] = 0; AT(i, 1) = 0; AT(i, 2) = 0; \
+       prepared[i] = KEPT_PREPARED(i, g); END_TICKETS(i, g); live[i] = g; gone[i] = 0; AT(i, 1) = 0; AT(i, 2) = 0; \
        REMEMBER_NUMBER(i); SIGN(i, g) }
 
 #define VOTE(i, k, p) \
@@ -161,10 +233,37 @@ byte lent; /* attempts that it voted for under other seeds */
 #define LENT
 #endif
 
-#define FORGET(i) \
-  :: d_step { live[i] && !gone[i] && SHOWS_ERASED(i, live[i]) -> \
-       printf("replica %d forgets generation %d\n", i, live[i]); \
-       prepared[i] = SUCCESSORS(i, live[i]); tickets[i] = 0; recent[i] = 0; gone[i] = 1; AT(i, 1) = 0; AT(i, 2) = 0 }
+/* What is shown erased goes, and with it all of its line that came before: t signed that they prepared it, or it is here. */
+#define ENDS(h, g) (LINE(h) == LINE(g) && !COMES_AFTER(h, g))
+#if NG == 3
+#define ENDED(g) (BIT(1) * ENDS(1, g) | BIT(2) * ENDS(2, g) | BIT(3) * ENDS(3, g))
+#elif NG == 2
+#define ENDED(g) (BIT(1) * ENDS(1, g) | BIT(2) * ENDS(2, g))
+#else
+#define ENDED(g) BIT(1)
+#endif
+#ifdef M_FORGETS_ONE
+#define FORGOTTEN_WITH(g) BIT(g)
+#else
+#define FORGOTTEN_WITH(g) ENDED(g)
+#endif
+#define IS_SERVED_UP_TO(i, g) (live[i] && !gone[i] && HAS(FORGOTTEN_WITH(g), live[i]))
+#define IS_NEW_END(i, g) (BOUND(i) == LINE(g) && (live[i] == 0 || gone[i] && (LINE(live[i]) != LINE(g) || COMES_AFTER(g, live[i]))))
+#if defined(GRANTS) || defined(REGISTER)
+#define IS_NEWS(i, g) (IS_SERVED_UP_TO(i, g) || (prepared[i] & FORGOTTEN_WITH(g)) || IS_NEW_END(i, g))
+#else /* where anything may be shown for a count's sake, what is served suffices */
+#define IS_NEWS(i, g) SERVES(i, g)
+#endif
+#define FORGET(i, g) \
+  :: d_step { SHOWS_ERASED(i, g) && (SERVES(i, g) || HAS(prepared[i], g) || IS_SIGNED(g)) && IS_NEWS(i, g) -> \
+       printf("replica %d forgets generation %d\n", i, g); \
+       prepared[i] = prepared[i] & ~FORGOTTEN_WITH(g); \
+       if \
+       :: IS_SERVED_UP_TO(i, g) -> \
+            prepared[i] = KEPT_PREPARED(i, live[i]); tickets[i] = 0; recent[i] = 0; AT(i, 1) = 0; AT(i, 2) = 0; live[i] = g; gone[i] = 1 \
+       :: live[i] == 0 || gone[i] -> live[i] = g; gone[i] = 1 \
+       :: else -> skip \
+       fi }
 
 #ifdef LOSS
 bit lost, rebuilt;

@@ -4,15 +4,37 @@
 
 #define SHOWS_NOTHING(i) 1
 #define SHOWS_LATEST(i, g) 1
+#define SHOWS_ENDED(i, g) 1
 #define SHOWS_COMMITTED(i, g) 1
+/* The tenant's grant shows that a generation is to go; t `erased` of others, or t `spent`, say the same for it. Where counts are the matter,
+ * tenants sign for whatever they are asked. GRANTS: only for some. */
+#if defined(GRANTS) && !defined(M_FORGETS_UNSHOWN)
+#define SHOWS_ERASED(i, g) HAS(granted, g)
+#else
 #define SHOWS_ERASED(i, g) 1
+#endif
 #define ASKED(i, k, p) MAYBE(p)
+#ifdef FORGER /* 2 is made up, in the line of 1, whose owner never signed for it; 3 replaces it in the name of its own owner */
+#define MAY_PREPARE(i, g) ((g) != 2)
+#else
 #define MAY_PREPARE(i, g) 1
+#endif
 #define NUMBER 0
 
-/* The device was told of the generation that it replaces, so its offers come after those. */
+#ifdef GRANTS
+byte granted; /* generations that the tenant signed may be erased */
+#define GRANT(g) \
+  :: d_step { !HAS(granted, g) && HAS(begun, g) -> printf("tenant grants the erasure of generation %d\n", g); granted = granted | BIT(g) }
+#endif
+
+/* The device was told of the generation that it replaces, so its offers come after those. HONEST_DEVICE: t replicas signed what it was told. */
+#ifdef HONEST_DEVICE
+#define TOLD_OF(g) ACKNOWLEDGED(g)
+#else
+#define TOLD_OF(g) HAS(begun, g)
+#endif
 #define BEGIN(g) \
-  :: d_step { !HAS(begun, g) && (PREVIOUS(g) == 0 || HAS(begun, PREVIOUS(g))) -> \
+  :: d_step { !HAS(begun, g) && (PREVIOUS(g) == 0 || TOLD_OF(PREVIOUS(g))) -> \
        printf("device: offers for generation %d\n", g); \
        begun = begun | BIT(g); TICKETS(g, 7) }
 

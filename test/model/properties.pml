@@ -65,7 +65,18 @@
 #else
 #define V_IRRECONCILABLE
 #endif
+/* So they would for a fresh enrolment, over a tombstone or with the signature of the owner, once they were shown what was erased. */
+#define PENDING(i, g) (HAS(ended, g) && (SERVES(i, g) || HAS(prepared[i], g) || IS_SIGNED(g)) && IS_NEWS(i, g))
+#if NG == 3
+#define TO_FORGET(i) (PENDING(i, 1) || PENDING(i, 2) || PENDING(i, 3))
+#elif NG == 2
+#define TO_FORGET(i) (PENDING(i, 1) || PENDING(i, 2))
+#else
+#define TO_FORGET(i) PENDING(i, 1)
+#endif
+#define WOULD_PREPARE(i) (TO_FORGET(i) || (rg == 0 || rerased -> BOUND(i) == 0 : SERVES(i, rg) || IS_SIGNED(rg) && MAY_TAKE(i, rg)))
 #define V_LOCKOUT V_IRRECONCILABLE \
+  VIOLATION(a fresh enrolment is refused, ALL_UP && WOULD_PREPARE(0) + WOULD_PREPARE(1) + WOULD_PREPARE(2) < T) \
   VIOLATION(an attempt that was paid for gets no votes, ALL_UP && rg && !rerased && \
             (r1 && r1 != BURNT && STUCK(1, r1) || r2 && r2 != BURNT && STUCK(2, r2))) \
   VIOLATION(a fresh point is refused although the limit is not spent, ALL_UP && rg && !rerased && r2 == 0 && \
@@ -112,4 +123,26 @@
 #define V_COUNTER
 #endif
 
-#define VIOLATIONS V_LIMIT V_REACHED V_RETRY V_LOCKOUT V_KEPT V_OLDER V_COUNTER
+/* Whatever etcd says, a record that was acknowledged is not lost: t guards hold that generation, or one that comes after it in its owner's name;
+ * t of them signed for it; unless the tenant signed that it may go. */
+#ifdef P_LOST
+#ifdef GRANTS
+#define MAY_GO(g) HAS(granted, g)
+#else
+#define MAY_GO(g) 0
+#endif
+#define STILL_HOLDS(i, g) (SERVES(i, g) || HAS(prepared[i], g))
+#define IS_HELD(g) (ATLEAST_T(sent[(g) - 1]) && STILL_HOLDS(0, g) + STILL_HOLDS(1, g) + STILL_HOLDS(2, g) >= T)
+#ifdef FORGER
+#define BY_OWNER(h, g) 0
+#else
+#define BY_OWNER(h, g) (LINE(h) == LINE(g) && COMES_AFTER(h, g))
+#endif
+#define STANDS_FOR(h, g) (((h) == (g) || BY_OWNER(h, g)) && (IS_HELD(h) || MAY_GO(h)))
+#define IS_LOST(g) (ACKNOWLEDGED(g) && !(STANDS_FOR(1, g) || STANDS_FOR(2, g) || STANDS_FOR(3, g)))
+#define V_LOST VIOLATION(what was acknowledged is held by t guards no more, ANY_G(IS_LOST))
+#else
+#define V_LOST
+#endif
+
+#define VIOLATIONS V_LIMIT V_LOST V_REACHED V_RETRY V_LOCKOUT V_KEPT V_OLDER V_COUNTER

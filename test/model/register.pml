@@ -7,11 +7,13 @@
 byte rg;        /* generation; 0: no record */
 byte r1, r2;    /* H */
 bit rerased;
+byte ended;     /* generations that were erased */
 byte rholders;  /* replicas whose sub-record is in r/<rid> */
 int way[2];     /* transactions under way: kind, and the value to write; the larger first */
 byte told;      /* attempts (number, point) on WATCHED that some coordinator saw committed, and may ask any guard for at any later time */
 #ifdef RESTORES
 byte rnumber;        /* counts the enrolments */
+byte made[NG];       /* in which epoch the body was made */
 bit outdated;        /* restored, and not yet reconciled */
 byte switched = 7;   /* replicas that serve under the newest statement */
 byte told_before;
@@ -44,9 +46,11 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #endif
 
 #define SHOWS_NOTHING(i) (READABLE && !FENCED(i) && rg == 0)
-#define SHOWS_LATEST(i, g) (READABLE && !FENCED(i) && rg == (g))
+#define SHOWS_LATEST(i, g) (READABLE && !FENCED(i) && rg == (g) && !rerased)
+#define SHOWS_ENDED(i, g) (READABLE && !FENCED(i) && rg == (g) && rerased)
 #define SHOWS_COMMITTED(i, g) (READABLE && !FENCED(i) && rg == (g) && !rerased && HAS(rholders, i))
-#define SHOWS_ERASED(i, g) (READABLE && !FENCED(i) && rg == (g) && rerased)
+/* By its tombstone, and once that is enrolled over, by those who prepared that: they were shown it. */
+#define SHOWS_ERASED(i, g) (READABLE && !FENCED(i) && HAS(ended, g))
 #ifdef RESTORES
 /* A replica refuses a coordinator, and a body, of another epoch than its own. */
 #ifdef M_ANY_EPOCH
@@ -57,11 +61,13 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #endif
 #define MAY_PREPARE(i, g) (HAS(switched, i) && !HAS(expired, g))
 #define NUMBER rnumber
+#define DATE(g) made[(g) - 1] = restores
 #define OFFERING switched
 #else
 #define ASKED(i, k, p) HAS(told, TOLD(k, p))
 #define MAY_PREPARE(i, g) 1
 #define NUMBER 0
+#define DATE(g) skip
 #define OFFERING 7
 #endif
 
@@ -69,7 +75,7 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #define BEGIN(g) \
   :: d_step { !HAS(begun, g) && READABLE && rg == PREVIOUS(g) && ATLEAST_T(OFFERING) -> \
        printf("device: offers for generation %d\n", g); \
-       begun = begun | BIT(g); TICKETS(g, OFFERING) }
+       begun = begun | BIT(g); begins = begins | BIT(g) * rerased; DATE(g); TICKETS(g, OFFERING) }
 
 #define ROOM (way[1] == 0)
 #define PUT(x) \
@@ -95,7 +101,7 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #ifdef M_ANY_PREVIOUS
 #define NAMES_STORED(g) 1
 #else
-#define NAMES_STORED(g) (rg == PREVIOUS(g))
+#define NAMES_STORED(g) (rg == PREVIOUS(g) && (rg == 0 || BEGINS(g) == rerased))
 #endif
 #ifdef RESTORES
 #define CURRENT(g) !HAS(expired, g)
@@ -137,7 +143,7 @@ byte expired;        /* generations whose body is for an earlier epoch */
   :: d_step { way[n] -> \
        printf("etcd commits transaction %d: kind %d, generation %d\n", n, KIND(way[n]), TX_G(way[n])); \
        COUNT_ENROLMENT(way[n]); \
-       rg = TX_G(way[n]); r1 = TX_1(way[n]); r2 = TX_2(way[n]); rholders = TX_HOLDERS(way[n]); rerased = (KIND(way[n]) == ERASES); \
+       rg = TX_G(way[n]); r1 = TX_1(way[n]); r2 = TX_2(way[n]); rholders = TX_HOLDERS(way[n]); rerased = (KIND(way[n]) == ERASES); ended = ended | BIT(rg) * rerased; \
        if \
        :: KIND(way[n]) == SPENDS -> told = told | NEW_TOLD(way[n]) \
        :: else -> skip \
@@ -186,11 +192,11 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #else
 #define PASSES_OVER(set, g) ((set) == 7 && !ATLEAST_T(HOLDERS(set, g)))
 #endif
-#define NUMBER_OF(set, i) ((HAS(set, i) && live[i] && !gone[i] && !(PASSES_OVER(set, live[i]))) -> number[i] : 0)
+#define HELD_NUMBER(set, i) ((HAS(set, i) && live[i] && !gone[i] && !(PASSES_OVER(set, live[i]))) -> number[i] : 0)
 #define LATER(a, b) ((a) > (b) -> (a) : (b))
-#define HIGHEST(set) LATER(NUMBER_OF(set, 0), LATER(NUMBER_OF(set, 1), NUMBER_OF(set, 2)))
+#define HIGHEST(set) LATER(HELD_NUMBER(set, 0), LATER(HELD_NUMBER(set, 1), HELD_NUMBER(set, 2)))
 #define LATEST(set) \
-  (NUMBER_OF(set, 0) == HIGHEST(set) -> live[0] : (NUMBER_OF(set, 1) == HIGHEST(set) -> live[1] : live[2]))
+  (HELD_NUMBER(set, 0) == HIGHEST(set) -> live[0] : (HELD_NUMBER(set, 1) == HIGHEST(set) -> live[1] : live[2]))
 #define HOLDS(set, g, i) (HAS(set, i) && SERVES(i, g))
 #define PART(set, g, k, i) (HOLDS(set, g, i) -> AT(i, k) : 0)
 #define ONE(a, b) ((a) == (b) || (b) == 0 -> (a) : ((a) == 0 -> (b) : BURNT))

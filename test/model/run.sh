@@ -12,6 +12,7 @@ DEPTH=10000    # more than any path has; a search that reaches it is a failure
 
 liar='-DERASURES'
 etcd='-DREGISTER -DENROLLED -DERASURES'
+owner='-DNG=3 -DNP=0 -DENROLLED -DP_LOST'
 restored='-DREGISTER -DENROLLED -DRESTORES'
 
 # name | size | flags | properties
@@ -23,6 +24,13 @@ lies-namesake     | | $liar -DNG=2 -DNP=3 -DNAMESAKE -DREUSES -DP_LIMIT | P2: et
 lies-evaluations  | | $liar -DNG=1 -DNP=4 -DEVALUATIONS -DP_LIMIT           | P2: etcd lies, each evaluation an event of its own
 lies-replaced     | | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER              | no older code comes back: etcd lies
 lies-two-devices  | | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DSIBLINGS   | no older code comes back: etcd lies, two devices replace
+lies-lost         | | $owner                                                | P6: etcd lies, three generations, one after the other
+lies-lost-two     | | $owner -DSIBLINGS                                     | the same: two enrolments under way that replace one
+lies-lost-first   | | $owner -DFIRSTS                                       | the same: first ones
+lies-lost-line    | | $owner -DSTRANGER                                     | the same: a stranger begins a line of his own
+lies-lost-forged  | | $owner -DFORGER                                       | the same: etcd shows a stranger's body in the owner's line
+lies-erased       | large | $owner -DERASURES -DGRANTS                      | the same: the tenant has some of them erased
+lies-erased-line  | large | $owner -DERASURES -DGRANTS -DSTRANGER           | the same, and a stranger begins a line of his own
 guard-lost        | | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT    | P2: etcd lies, a guard is lost, and rebuilt from the others
 hostile           | | $liar -DHOSTILE -DNG=2 -DNP=5 -DEVALUATIONS -DP_LIMIT | P3: one hostile replica, etcd lies
 attempts-first    | large | $etcd -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER | P2, P5, P6, no lock-out: first enrolment, two devices' attempts
@@ -52,8 +60,18 @@ guard-old-votes      | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_OL
 hostile-overwrite    | -DHOSTILE -DNG=1 -DNP=5 -DP_LIMIT -DM_OVERWRITE | P3: a guard writes over an attempt
 hostile-uncounted    | $liar -DHOSTILE -DNG=1 -DNP=5 -DEVALUATIONS -DP_LIMIT -DM_EVALUATES_UNCOUNTED | P3: evaluate on another's word, uncounted
 hostile-ticket       | $liar -DHOSTILE -DNG=1 -DNP=5 -DEVALUATIONS -DP_LIMIT -DM_TICKET_ANY_TIME | P3: a ticket outlives a generation
+lost-unsigned        | $owner -DHONEST_DEVICE -DM_PROMOTES_UNSIGNED | promote what fewer than t prepared
+lost-keeps-next      | $owner -DHONEST_DEVICE -DM_KEEPS_SUCCESSORS  | promotion keeps only what names the promoted one as previous
+lost-goes-back       | $owner -DHONEST_DEVICE -DSIBLINGS -DM_GOES_BACK | a guard promotes what comes before what it serves
+lost-ties            | $owner -DHONEST_DEVICE -DSIBLINGS -DM_TIES   | of two that replace the same generation neither comes after
+lost-any-line        | $owner -DSTRANGER -DM_ANY_LINE               | a higher number comes after, whoever signed for it
+lost-served-binds    | $owner -DSTRANGER -DM_SERVED_BINDS           | a guard that serves nothing takes what it prepared of any line
+lost-names-owner     | $owner -DFORGER -DM_ETCD_NAMES_OWNER         | the owner is that of any body that etcd shows
+lost-forgets         | $owner -DERASURES -DGRANTS -DM_FORGETS_UNSHOWN | forget on etcd's word
+lockout-tombstone    | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DM_TOMBSTONE_BELIEVED | a guard that serves one line prepares another one, over a tombstone
+lockout-forgets-one  | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DM_FORGETS_ONE | forget only the very generation that is shown erased
 older-ticket         | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_ANY_TIME  | a ticket outlives a generation
-older-ticket-ended   | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_COUNTS_ENDED | a ticket counts what ended, not what began
+older-ticket-ended   | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_COUNTS_ENDED -DM_GOES_BACK | a ticket counts what ended, not what began; and a guard goes back
 retry-spends         | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_RETRY_SPENDS                | SPEND does not look h up
 retry-no-compare     | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_NO_COMPARE                  | no compare on mod_revision
 retry-enrol-resets   | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_ENROL_RESETS                | ENROL of the same g starts H anew
@@ -65,7 +83,7 @@ kept-unread          | $etcd -DNG=2 -DNP=0 -DP_KEPT -DM_PROMOTES_UNREAD         
 kept-any-previous    | $etcd -DNG=2 -DNP=0 -DP_KEPT -DM_ANY_PREVIOUS                 | ENROL does not compare g with body.previous
 restored-few         | $restored -DNG=2 -DNP=0 -DP_KEPT -DM_RECONCILE_FEW_HOLDERS    | RECONCILE to what fewer than t of the asked hold
 restored-few-votes   | $restored -DNG=1 -DNP=3 -DP_LOCKOUT -DM_RECONCILE_FEW_HOLDERS | the same: attempts get stuck
-restored-gives-up    | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DP_LOCKOUT -DM_RECONCILE_GIVES_UP | RECONCILE gives up on a latest that fewer than t hold
+restored-gives-up    | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DP_LOCKOUT -DM_RECONCILE_GIVES_UP -DM_KEEPS_SUCCESSORS | RECONCILE gives up on a latest that fewer than t hold; and promotion keeps only what names it
 counter-takes-one    | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_RECONCILE_TAKES_ONE   | RECONCILE takes one guard's H, not the union
 counter-compacts     | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_RECONCILE_COMPACTS    | RECONCILE closes holes instead of burning them
 counter-unfenced     | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_RECONCILE_UNFENCED    | RECONCILE asks guards of the old epoch
