@@ -24,7 +24,7 @@ export interface EnrolmentPlan {
   readonly replaces: SecretBytes;
   readonly policy: RecordPolicy;
   /** What is there now and will be replaced; undefined for a record that never was. */
-  readonly current: (Pick<Described, 'state' | 'g' | 'number' | 'holders'> & { readonly body?: Body }) | undefined;
+  readonly current: (Pick<Described, 'state' | 'g' | 'number' | 'line' | 'holders'> & { readonly body?: Body }) | undefined;
   /** g in a fleet that is being replaced, from which the record moves. */
   readonly moved: Uint8Array | undefined;
   /** A re-enrolment while replicas are down would lower what the record survives. */
@@ -106,7 +106,7 @@ async function askAndMake(
     offers,
     previous: current?.g ?? new Uint8Array(0),
     number: (current?.number ?? 0n) + 1n,
-    ownerSigned: isReplacing(current),
+    line: isReplacing(current) ? current.line : drawn.g,
   };
   progress('stretching');
   const { body, bodyHash } = await makeGeneration(generation);
@@ -136,7 +136,8 @@ function expectHolders(offered: number, { current, allowFewerHolders, holdersLea
 }
 
 /** Whether there is something whose owner must sign. After an erasure nothing is left to sign for. */
-const isReplacing = (current: EnrolmentPlan['current']): boolean => current !== undefined && current.state !== 'erased';
+const isReplacing = (current: EnrolmentPlan['current']): current is NonNullable<EnrolmentPlan['current']> =>
+  current !== undefined && current.state !== 'erased';
 
 /** By the owner of what is replaced. */
 function signReplacement(

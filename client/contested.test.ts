@@ -268,7 +268,7 @@ async function squatUnder(copied: SecretBytes): Promise<void> {
     policy: squatter.policy,
     previous: new Uint8Array(0),
     number: 1n,
-    ownerSigned: false,
+    line: g,
   });
   const tickets = offers.map(({ ticket }) => ticket);
   const name = { fleet: fresh.name, epoch: statement.epoch, rid: rid(), g };

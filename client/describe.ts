@@ -13,6 +13,8 @@ export interface Described {
   readonly g: Uint8Array;
   /** Of the generation: what replaces it is the next one. */
   readonly number: bigint;
+  /** What replaces it while it is live is of the same line. */
+  readonly line: Uint8Array;
   readonly attemptsUsed: number;
   readonly attemptsLimit: number;
   /** Earliest next attempt; undefined: now. */
@@ -57,8 +59,9 @@ const states = {
 function parse(reply: DescribeRecordResponse): Omit<Described, 'threshold' | 'replicas'> {
   if (reply.state === RecordState.UNSPECIFIED) throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');
   const state = states[reply.state];
-  if (!state || reply.g.length !== G_LENGTH) throw new VaultError('REPLY_UNTRUSTED', 'The description of the record makes no sense.');
-  const { g, number, attemptsUsed, attemptsLimit, notBeforeMs, holders, ownerKey } = reply;
+  if (!state || reply.g.length !== G_LENGTH || reply.line.length !== G_LENGTH)
+    throw new VaultError('REPLY_UNTRUSTED', 'The description of the record makes no sense.');
+  const { g, number, line, attemptsUsed, attemptsLimit, notBeforeMs, holders, ownerKey } = reply;
   const notBefore = notBeforeMs === 0n ? undefined : Number(notBeforeMs);
-  return { state, g, number, attemptsUsed, attemptsLimit, notBefore, holders, ownerKey };
+  return { state, g, number, line, attemptsUsed, attemptsLimit, notBefore, holders, ownerKey };
 }

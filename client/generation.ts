@@ -36,13 +36,13 @@ export interface GenerationInput {
   readonly previous: Uint8Array;
   /** One above that of the generation that is replaced; 1 for a first one. */
   readonly number: bigint;
-  /** What is replaced is live, and its owner signs. */
-  readonly ownerSigned: boolean;
+  /** That of the live generation that is replaced; g where there is none. */
+  readonly line: Uint8Array;
 }
 
 /** The body of a new generation: everybody may see it. Throws MALFORMED for input out of range. */
 export async function makeGeneration(input: GenerationInput): Promise<HashedBody> {
-  const { statement, rid, g, s, offers, backupKey, policy, previous, number, ownerSigned } = input;
+  const { statement, rid, g, s, offers, backupKey, policy, previous, number, line } = input;
   const [r, tau] = [randomSecret(32), randomScalar()];
   const pairs = await splitPair(s.expose(), r.expose(), offers.length, statement.threshold);
   const body = create(BodySchema, {
@@ -57,7 +57,7 @@ export async function makeGeneration(input: GenerationInput): Promise<HashedBody
     ownerKey: ownerKey(backupKey, rid).publicKey,
     previous,
     number,
-    ownerSigned,
+    line,
     proofKey: proofKey(s.expose(), rid, g),
     releaseBase: publicKeyOf(tau.expose()),
   });

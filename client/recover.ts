@@ -107,10 +107,10 @@ export class Recoveries {
   async #renew(recovered: Recovered & { readonly rival: Rival }, options: RecoverInput, progress: Progress): Promise<Renewal> {
     if (options.renew === false) return { state: 'skipped' };
     const { attempt, backupKey, input, fleet, other, rival } = recovered;
-    const { g, number, policy, shares } = attempt.body;
+    const { g, number, line, policy, shares } = attempt.body;
     const isMoving = fleet === 'old';
     if (isMoving && rival === 'contested') return { state: 'failed', error: contested() };
-    const live = { state: 'live', g, number, holders: shares.map(({ index }) => index), body: attempt.body } as const;
+    const live = { state: 'live', g, number, line, holders: shares.map(({ index }) => index), body: attempt.body } as const;
     const atNew = other === 'unknown' ? undefined : other;
     progress('renewing');
     const plan = {

@@ -27,7 +27,7 @@ test('a body whose every length and range is right is parsed, and hashed', () =>
 });
 
 test.each<[string, Body]>([
-  ['the first of a record', bodyWith((body) => Object.assign(body, { previous: new Uint8Array(0) }))],
+  ['the first of a record', bodyWith((body) => Object.assign(body, { previous: new Uint8Array(0), line: body.g }))],
   ['every replica for its threshold', bodyWith((body) => Object.assign(body, { threshold: 3 }))],
   ['a release base next to G', bodyWith((body) => Object.assign(body, { releaseBase: point(BASE.double()) }))],
 ])('so is one with %s', (_, body) => {
@@ -68,6 +68,8 @@ test.each<[string, Body | undefined]>([
   ['with a short release mask', shareWith({ releaseMask: bytesFor('mask', 31) })],
   ['without a release mask', shareWith({ releaseMask: new Uint8Array(0) })],
   ['with a field that this version does not know', withUnknownField(goldenBody)],
+  ['that is of another one’s line, and replaces nothing', bodyWith((body) => Object.assign(body, { previous: new Uint8Array(0) }))],
+  ['without a line', bodyWith((body) => Object.assign(body, { line: new Uint8Array(0) }))],
 ])('a body %s is refused', (_, body) => {
   expect(() => parseBody(body)).toThrow(malformed);
 });
@@ -81,21 +83,28 @@ function withUnknownField(body: Body): Body {
   return fromBinary(BodySchema, concat(toBinary(BodySchema, body), Uint8Array.of(0x80, 1, 1))); // field 16
 }
 
-const numbered = (epoch: bigint, number: bigint, { g = 1, ownerSigned = true } = {}) =>
-  parseBody(bodyWith((body) => Object.assign(body, { epoch, number, ownerSigned, g: new Uint8Array(16).fill(g) })));
+const LINE = new Uint8Array(16).fill(9);
+const numbered = (epoch: bigint, number: bigint, { g = 1, line = LINE } = {}) =>
+  parseBody(bodyWith((body) => Object.assign(body, { epoch, number, line, g: new Uint8Array(16).fill(g) })));
 
 test.each([
   ['a higher number', numbered(7n, 3n), numbered(7n, 2n)],
   ['a higher epoch, whatever the numbers', numbered(8n, 1n), numbered(7n, 9n)],
-])('of two generations the one of %s comes after', (_, later, earlier) => {
+])('of two generations of one line that of %s comes after', (_, later, earlier) => {
   expect(comesAfter(later, earlier)).toBe(true);
   expect(comesAfter(earlier, later)).toBe(false);
   expect(comesAfter(later, later)).toBe(false);
 });
 
-test('of two that replace the same one, exactly one comes after, where their owner signed both', () => {
-  const pair = (options = {}) => [numbered(7n, 2n, { g: 1 }), numbered(7n, 2n, { g: 2, ...options })] as const;
-  const orders = ([a, b]: ReturnType<typeof pair>) => [comesAfter(a, b), comesAfter(b, a)].sort();
-  expect(orders(pair())).toEqual([false, true]);
-  expect(orders(pair({ ownerSigned: false }))).toEqual([false, false]);
+test('of two that replace the same one, exactly one comes after', () => {
+  const [a, b] = [numbered(7n, 2n, { g: 1 }), numbered(7n, 2n, { g: 2 })];
+  expect([comesAfter(a, b), comesAfter(b, a)].sort()).toEqual([false, true]);
+});
+
+test('nothing comes after what is of another line', () => {
+  const other = numbered(9n, 9n, { line: new Uint8Array(16).fill(8) });
+  for (const each of [numbered(7n, 2n), numbered(9n, 9n)]) {
+    expect(comesAfter(other, each)).toBe(false);
+    expect(comesAfter(each, other)).toBe(false);
+  }
 });

@@ -29,13 +29,19 @@ export type Order = Pick<pb.Body, 'epoch' | 'number'>;
 /** After etcd was restored the epoch is a higher one: what was enrolled since then is later than all that etcd may have forgotten. */
 export const isLater = (a: Order, b: Order): boolean => a.epoch > b.epoch || (a.epoch === b.epoch && a.number > b.number);
 
+/** Whether it replaces a tombstone, or nothing: no owner signs for it, and whoever is signed in may have made it. */
+export const beginsLine = ({ g, line }: Pick<pb.Body, 'g' | 'line'>): boolean => constantTimeEqual(g, line);
+
+export const isSameLine = (a: Pick<pb.Body, 'line'>, b: Pick<pb.Body, 'line'>): boolean => constantTimeEqual(a.line, b.line);
+
 /**
- * Of two generations that replace the same one, at most one came into force, and etcd alone says which. Where it lies, one guard must not go one
- * way and the next the other: the order that they all know is that of the hashes. But only where the owner signed for both: a first enrolment
- * is anybody's who is signed in, and must take no record away.
+ * Whether one generation may take the place of another without its end being shown: owners signed all the way from one to the other. Of two that
+ * replace the same one, at most one came into force, and etcd alone says which. Where it lies, one guard must not go one way and the next the
+ * other: the order that they all know is that of the hashes.
  */
 export function comesAfter(a: HashedBody, b: HashedBody): boolean {
-  const isTie = a.body.epoch === b.body.epoch && a.body.number === b.body.number && a.body.ownerSigned && b.body.ownerSigned;
+  if (!isSameLine(a.body, b.body)) return false;
+  const isTie = a.body.epoch === b.body.epoch && a.body.number === b.body.number;
   return isTie ? toHex(a.bodyHash) > toHex(b.bodyHash) : isLater(a.body, b.body);
 }
 
@@ -53,6 +59,8 @@ export function parseBody(body: pb.Body | undefined): HashedBody {
   exactly(G_LENGTH, body.g, 'body.g');
   exactly(32, body.ownerKey, 'body.owner_key');
   if (body.previous.length !== 0) exactly(G_LENGTH, body.previous, 'body.previous');
+  exactly(G_LENGTH, body.line, 'body.line');
+  if (body.previous.length === 0 && !beginsLine(body)) throw malformed('body.line must be body.g where nothing is replaced');
   if (body.number < 1n || body.number > MAX_NUMBER) throw malformed('body.number must be 1 or more');
   exactly(PAYLOAD_LENGTH, body.payload, 'body.payload');
   parsePoint(body.proofKey, 'body.proof_key');

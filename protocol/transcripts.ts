@@ -92,7 +92,7 @@ const bodyFields = (b: Body): Field[] => [
   b.proofKey,
   b.releaseBase,
   b.number,
-  b.ownerSigned ? 1 : 0,
+  b.line,
 ];
 
 /** The associated data of the payload's AES-256-GCM. */

@@ -9,9 +9,9 @@ const none = new Uint8Array(0);
 const shown = create(ErasureSchema, { grant: 'signed' });
 const point = (n: number) => ({ pointHash: bytes(n, 32), grant: `granted ${n}` });
 
-const body = (g: number, previous: Uint8Array, { hash = g, coolDownMs = 0n, limit = 2 } = {}) =>
+const body = (g: number, previous: Uint8Array, { hash = g, coolDownMs = 0n, limit = 2, line = previous.length > 0 ? 1 : g } = {}) =>
   ({
-    body: { g: bytes(g), previous, number: BigInt(g), epoch: 1n, policy: { limit, coolDownMs } },
+    body: { g: bytes(g), previous, number: BigInt(g), epoch: 1n, line: bytes(line), policy: { limit, coolDownMs } },
     bodyHash: bytes(hash, 32),
   }) as unknown as HashedBody;
 
@@ -59,7 +59,14 @@ describe('ENROL', () => {
   it('does not bring an erased generation back', () => {
     const erased = erase(enrolled(), bytes(1), shown).next as Attempts;
     expect(code(() => enrol(erased, body(1, none), 1))).toBe('GENERATION_CONFLICT');
-    expect(enrol(erased, body(2, bytes(1)), 1).next?.state).toBe(RecordState.LIVE);
+    expect(enrol(erased, body(2, bytes(1), { line: 2 }), 1).next?.state).toBe(RecordState.LIVE);
+  });
+
+  it('goes on with the line of what is live, and begins another one over a tombstone', () => {
+    expect(enrol(enrolled(), body(2, bytes(1)), 1).next?.line).toEqual(bytes(1));
+    expect(code(() => enrol(enrolled(), body(2, bytes(1), { line: 2 }), 1))).toBe('GENERATION_CONFLICT');
+    const erased = erase(enrolled(), bytes(1), shown).next as Attempts;
+    expect(code(() => enrol(erased, body(2, bytes(1)), 1))).toBe('GENERATION_CONFLICT');
   });
 });
 

@@ -32,6 +32,8 @@ export function enrol(current: Attempts | undefined, { body, bodyHash }: HashedB
   if (!constantTimeEqual(current?.g ?? new Uint8Array(0), body.previous))
     throw conflict('body.previous is not the generation that is stored');
   if (body.number !== (current?.number ?? 0n) + 1n) throw conflict('body.number is not the next one');
+  if (!constantTimeEqual(body.line, current?.state === LIVE ? current.line : body.g))
+    throw conflict('body.line is not that of what is stored');
   return { next: live({ body, bodyHash }, incarnation) };
 }
 
@@ -53,6 +55,7 @@ export const live = (
     lastAttemptMs: BigInt(lastAttempt),
     number: body.number,
     epoch: body.epoch,
+    line: body.line,
   });
 
 /**

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
-import { comesAfter } from '../../protocol/body.ts';
 import {
   type Counted,
   type Destroyed,
@@ -18,7 +17,7 @@ import type { Operation } from './numbered-store.ts';
 // prep/<rid>/<g>      generations that may have been committed
 // h/<rid>/<k>         attempts counted
 // full/<rid>          every attempt of the live generation is counted
-// gone/<rid>          the generation that was destroyed last
+// gone/<rid>/<line>   the latest generation of a line that was destroyed
 // changes/<rid>       how often another generation, or none, became the one served
 // purge/<rid>/<uuid>  a key at which the files of the store may still hold a generation that was dropped
 export const keys = {
@@ -29,7 +28,7 @@ export const keys = {
   prepared: (rid: string, g = '') => `prep/${rid}/${g}`,
   counted: (rid: string, attempt?: number) => `h/${rid}/${attempt === undefined ? '' : String(attempt).padStart(3, '0')}`,
   full: (rid: string) => `full/${rid}`,
-  gone: (rid: string) => `gone/${rid}`,
+  gone: (rid: string, line = '') => `gone/${rid}/${line}`,
   changes: (rid: string) => `changes/${rid}`,
   purge: (rid: string) => `purge/${rid}/`,
 };
@@ -48,7 +47,7 @@ export const putCounted = (rid: string, attempt: number, counted: Counted) => pu
 
 export const putFull = (rid: string) => put(keys.full(rid), new Uint8Array(0));
 
-export const putGone = (rid: string, destroyed: Destroyed) => put(keys.gone(rid), encodeDestroyed(destroyed));
+export const putGone = (rid: string, destroyed: Destroyed) => put(keys.gone(rid, toHex(destroyed.line)), encodeDestroyed(destroyed));
 
 /** A name of its own for each: one that comes while another one is purged is not taken for that. */
 const owePurge = (rid: string, key: string) => put(`${keys.purge(rid)}${randomUUID()}`, Buffer.from(key));
@@ -57,18 +56,15 @@ const owePurge = (rid: string, key: string) => put(`${keys.purge(rid)}${randomUU
 export const purgeLive = (rid: string, generation: Generation) =>
   [keys.live(rid), preparedKey(generation)].map((key) => owePurge(rid, key));
 
-export const dropPrepared = (rid: string, generation: Generation) => [del(preparedKey(generation)), owePurge(rid, preparedKey(generation))];
+const dropPrepared = (rid: string, generation: Generation) => [del(preparedKey(generation)), owePurge(rid, preparedKey(generation))];
 
-/**
- * All that is there but the live generation and what is prepared and comes after `generation`. t guards may have prepared that, and it may be in
- * force already: an etcd that shows each of them something else must not have it dropped by all.
- */
-export function clear(rid: string, before: Guarded, generation: Generation): Operation[] {
-  const isPromoted = ({ body }: Generation) => constantTimeEqual(body.g, generation.body.g); // it goes on at another key
-  const dropped = before.prepared.filter((each) => !comesAfter(each, generation));
-  return [
-    ...dropped.flatMap((each) => (isPromoted(each) ? [del(preparedKey(each))] : dropPrepared(rid, each))),
-    ...[...before.counted.keys()].map((attempt) => del(keys.counted(rid, attempt))),
-    del(keys.full(rid)),
-  ];
+/** Prepared generations, but for one that is made live: it goes on at another key. */
+export function drop(rid: string, prepared: readonly Generation[], promoted?: Generation): Operation[] {
+  const isPromoted = ({ body }: Generation) => promoted !== undefined && constantTimeEqual(body.g, promoted.body.g);
+  return prepared.flatMap((each) => (isPromoted(each) ? [del(preparedKey(each))] : dropPrepared(rid, each)));
 }
+
+export const dropCounted = (rid: string, { counted }: Guarded): Operation[] => [
+  ...[...counted.keys()].map((attempt) => del(keys.counted(rid, attempt))),
+  del(keys.full(rid)),
+];

@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import type { Millis } from '../../primitives/brand.ts';
-import { type Bytes, constantTimeEqual, toHex, uint64 } from '../../primitives/bytes.ts';
+import { type Bytes, toHex, uint64 } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
+import { comesAfter, G_LENGTH } from '../../protocol/body.ts';
 import { GroupCommit } from './group-commit.ts';
-import { clear, del, dropPrepared, keys, purgeLive, put, putCounted, putFull, putGone, putLive, putPrepared } from './guard-layout.ts';
+import { del, drop, dropCounted, keys, purgeLive, put, putCounted, putFull, putGone, putLive, putPrepared } from './guard-layout.ts';
 import {
   type Counted,
+  covers,
   type Destroyed,
   decodeCounted,
   decodeDestroyed,
@@ -58,26 +60,36 @@ export class GuardStore {
       this.#store.get(keys.live(rid)),
       this.#store.entries(keys.prepared(rid)),
       this.#store.entries(keys.counted(rid)),
-      this.#store.get(keys.gone(rid)),
+      this.#store.entries(keys.gone(rid)),
     ]);
     return {
       live: live && decodeGeneration(live),
       prepared: prepared.map(([, value]) => decodeGeneration(value)),
       counted: new Map(counted.map(([key, value]) => [Number(key.slice(-3)), decodeCounted(value)])),
-      destroyed: gone && decodeDestroyed(gone),
+      destroyed: gone.map(([key, value]) => decodeDestroyed(Buffer.from(key.slice(-2 * G_LENGTH), 'hex'), value)),
     };
   }
 
   async putPrepared(generation: Generation, evicted: Generation | undefined): Promise<void> {
     const rid = toHex(generation.body.rid);
-    await this.#store.write([putPrepared(generation), ...(evicted ? dropPrepared(rid, evicted) : [])]);
+    await this.#store.write([putPrepared(generation), ...drop(rid, evicted ? [evicted] : [])]);
   }
 
-  /** Makes `generation` the live one. Of others only those remain that are prepared and come after it: etcd may have committed one already. */
+  /**
+   * Makes `generation` the live one. Of others only those remain that are prepared and come after it. t guards may have prepared one, and it may be
+   * in force already: an etcd that shows each of them something else must not have it dropped by all.
+   */
   async replaceLive(generation: Generation, before: Guarded): Promise<void> {
     const rid = toHex(generation.body.rid);
+    const dropped = before.prepared.filter((each) => !comesAfter(each, generation));
     const replaced = before.live ? purgeLive(rid, before.live) : [];
-    await this.#store.write([...clear(rid, before, generation), ...replaced, await this.#countChange(rid), putLive(generation)]);
+    await this.#store.write([
+      ...drop(rid, dropped, generation),
+      ...dropCounted(rid, before),
+      ...replaced,
+      await this.#countChange(rid),
+      putLive(generation),
+    ]);
   }
 
   /** `isFull`: with them every attempt is counted. */
@@ -98,19 +110,17 @@ export class GuardStore {
     ]);
   }
 
-  /**
-   * Drops the generation that is `destroyed`, be it served or prepared, with the one that it was prepared to replace. What is prepared and
-   * comes after it stays.
-   */
+  /** Drops what is served or prepared, of the line that ended, up to its end. What comes after it stays. */
   async destroy(ridBytes: Uint8Array, destroyed: Destroyed, before: Guarded): Promise<void> {
     const rid = toHex(ridBytes);
-    const { g } = destroyed;
-    const { live, prepared } = before;
-    const own = prepared.find(({ body }) => constantTimeEqual(body.g, g));
-    const isLive = live && constantTimeEqual(live.body.g, own?.body.previous ?? g);
+    const { live } = before;
+    const isLive = live && covers(destroyed, live.body);
     await this.#store.write([
-      ...(own ? dropPrepared(rid, own) : []),
-      ...(isLive ? [...clear(rid, before, own ?? live), del(keys.live(rid)), ...purgeLive(rid, live), await this.#countChange(rid)] : []),
+      ...drop(
+        rid,
+        before.prepared.filter(({ body }) => covers(destroyed, body)),
+      ),
+      ...(isLive ? [...dropCounted(rid, before), del(keys.live(rid)), ...purgeLive(rid, live), await this.#countChange(rid)] : []),
       putGone(rid, destroyed),
     ]);
   }

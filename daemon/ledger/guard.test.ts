@@ -33,6 +33,7 @@ function generation(n: number, { limit = 2, coolDownMs = 0n, enrolledAtMs = BigI
     proofKey: point,
     releaseBase: point,
     number: BigInt(n),
+    line: fill(1, 16),
   });
   return {
     ...parseBody(body),
@@ -42,6 +43,7 @@ function generation(n: number, { limit = 2, coolDownMs = 0n, enrolledAtMs = BigI
   };
 }
 
+const endOf = ({ body: { g, line, epoch, number } }: Generation) => ({ g, line, epoch, number });
 const notCommitted = async () => undefined;
 const namesPrepared = async () => (await guard.read(rid)).prepared.map(({ body }) => Number(body.g[0])).sort((a, b) => a - b);
 
@@ -325,28 +327,45 @@ describe('prepared generations', () => {
     expect(await namesPrepared()).toEqual([2, 3]);
   });
 
-  describe('of two that replace the same one', () => {
-    const sibling = (n: number, ownerSigned: boolean): Generation => {
+  it('of two that replace the same one: goes on to that of the higher hash, and never back', async () => {
+    const sibling = (n: number): Generation => {
       const { body, ...rest } = generation(2);
-      return { ...rest, ...parseBody(create(BodySchema, { ...body, g: fill(n, 16), ownerSigned })) };
+      return { ...rest, ...parseBody(create(BodySchema, { ...body, g: fill(n, 16) })) };
     };
-    const inOrder = (ownerSigned: boolean) =>
-      [sibling(8, ownerSigned), sibling(9, ownerSigned)].sort((a, b) => (toHex(a.bodyHash) < toHex(b.bodyHash) ? -1 : 1)) as [
-        Generation,
-        Generation,
-      ];
+    const [lower, higher] = [sibling(8), sibling(9)].sort((a, b) => (toHex(a.bodyHash) < toHex(b.bodyHash) ? -1 : 1)) as [
+      Generation,
+      Generation,
+    ];
+    const promote = ({ body: { g } }: Generation) => codeOf(guard.promote(rid, g, async () => signed));
+    for (const each of [lower, higher]) await guard.prepare(rid, async () => each, notCommitted);
+    expect(await promote(lower)).toBe('no error');
+    expect(await promote(higher)).toBe('no error');
+    await guard.prepare(rid, async () => lower, notCommitted);
+    expect(await promote(lower)).toBe('GENERATION_UNKNOWN');
+  });
 
-    it.each([
-      ['goes on to that of the higher hash, and never back, where the owner signed both', true],
-      ['keeps the first, where nobody did: a first enrolment takes no record away', false],
-    ])('%s', async (_, ownerSigned) => {
-      const [lower, higher] = inOrder(ownerSigned);
-      const promote = ({ body: { g } }: Generation) => codeOf(guard.promote(rid, g, async () => signed));
-      for (const each of [lower, higher]) await guard.prepare(rid, async () => each, notCommitted);
-      expect(await promote(lower)).toBe('no error');
-      expect(await promote(higher)).toBe(ownerSigned ? 'no error' : 'GENERATION_UNKNOWN');
-      await guard.prepare(rid, async () => lower, notCommitted);
-      expect(await promote(lower)).toBe(ownerSigned ? 'GENERATION_UNKNOWN' : 'no error');
+  describe('of another line, for which no owner signed', () => {
+    const stranger = (n: number): Generation => {
+      const { body, ...rest } = generation(n);
+      return { ...rest, ...parseBody(create(BodySchema, { ...body, g: fill(7, 16), line: fill(7, 16), previous: fill(6, 16) })) };
+    };
+    const promote = ({ body: { g } }: Generation) => codeOf(guard.promote(rid, g, async () => signed));
+
+    it('take no served one’s place, however late they are numbered, before that is over', async () => {
+      await guard.prepare(rid, async () => stranger(5), notCommitted);
+      await guard.prepare(rid, async () => generation(1), notCommitted);
+      expect(await promote(generation(1))).toBe('no error');
+      await guard.prepare(rid, async () => stranger(5), notCommitted);
+      expect(await promote(stranger(5))).toBe('GENERATION_UNKNOWN');
+      await guard.destroy(rid, endOf(generation(1)), fill(0, 8));
+      expect(await promote(stranger(5))).toBe('no error');
+    });
+
+    it('nor that of one that an owner signed and this guard prepared', async () => {
+      await guard.prepare(rid, async () => stranger(5), notCommitted);
+      await guard.prepare(rid, async () => generation(2), notCommitted);
+      expect(await promote(stranger(5))).toBe('GENERATION_UNKNOWN');
+      expect(await promote(generation(2))).toBe('no error');
     });
   });
 
@@ -360,15 +379,15 @@ describe('prepared generations', () => {
     await makeLive(generation(1));
     await makeLive(generation(2));
     for (const n of [1, 3, 4]) await guard.prepare(rid, async () => generation(n), notCommitted);
-    await guard.destroy(rid, fill(2, 16), fill(0, 8));
+    await guard.destroy(rid, endOf(generation(2)), fill(0, 8));
     expect(await namesPrepared()).toEqual([3, 4]);
   });
 });
 
 describe('forgetting', () => {
   const destroyed = async () => {
-    const { g, madeWith } = (await guard.read(rid)).destroyed ?? { g: fill(0, 0), madeWith: fill(0, 0) };
-    return [g, madeWith].map(toHex);
+    const [last] = (await guard.read(rid)).destroyed;
+    return last && [last.g, last.madeWith].map(toHex);
   };
 
   it('counts how often another generation was served, for ever', async () => {
@@ -377,26 +396,35 @@ describe('forgetting', () => {
     expect(await guard.changes(rid)).toBe(1n);
     await makeLive(generation(2));
     expect(await guard.changes(rid)).toBe(2n);
-    await guard.destroy(rid, generation(1).body.g, fill(0, 8));
+    await guard.destroy(rid, endOf(generation(1)), fill(0, 8));
     expect(await guard.changes(rid)).toBe(2n);
-    await guard.destroy(rid, generation(2).body.g, fill(0, 8));
+    await guard.destroy(rid, endOf(generation(2)), fill(0, 8));
     await guard.close();
     guard = await open();
     expect(await guard.changes(rid)).toBe(3n);
   });
 
-  it('drops only the generation named', async () => {
+  it('drops nothing of another line', async () => {
     const live = await makeLive(generation(1));
-    await guard.destroy(rid, fill(2, 16), fill(0, 8));
+    await guard.destroy(rid, { ...endOf(generation(2)), line: fill(2, 16) }, fill(0, 8));
     expect((await guard.read(rid)).live).toBeDefined();
-    await guard.destroy(rid, live.body.g, fill(0, 8));
-    expect(await guard.read(rid)).toMatchObject({ live: undefined, prepared: [], counted: new Map(), destroyed: { g: live.body.g } });
+    await guard.destroy(rid, endOf(live), fill(0, 8));
+    expect(await guard.read(rid)).toMatchObject({ live: undefined, prepared: [], counted: new Map() });
+    expect((await guard.read(rid)).destroyed.map(({ number }) => number)).toEqual([1n, 2n]);
+  });
+
+  it('drops what came before in its line', async () => {
+    await makeLive(generation(1));
+    await guard.destroy(rid, endOf(generation(2)), fill(0, 8));
+    const { live, destroyed: ended } = await guard.read(rid);
+    expect(live).toBeUndefined();
+    expect(ended.map(({ number }) => number)).toEqual([2n]);
   });
 
   it('takes what is only prepared as well, and what that was to replace', async () => {
     await makeLive(generation(1));
     await guard.prepare(rid, async () => generation(2), notCommitted);
-    await guard.destroy(rid, fill(2, 16), fill(0, 8));
+    await guard.destroy(rid, endOf(generation(2)), fill(0, 8));
     expect(await guard.read(rid)).toMatchObject({ live: undefined, prepared: [] });
     expect(await destroyed()).toEqual([fill(2, 16), fill(2, 8)].map(toHex));
     expect(await guard.changes(rid)).toBe(2n);
@@ -404,14 +432,14 @@ describe('forgetting', () => {
 
   it('remembers with which secret the seed was made, or may yet be made, also after a restart', async () => {
     await makeLive(generation(1));
-    await guard.destroy(rid, fill(1, 16), fill(0, 8));
+    await guard.destroy(rid, endOf(generation(1)), fill(0, 8));
     expect(await destroyed()).toEqual([fill(1, 16), fill(1, 8)].map(toHex));
-    await guard.destroy(rid, fill(7, 16), fill(9, 8));
+    await guard.destroy(rid, endOf(generation(7)), fill(9, 8));
     await guard.close();
     guard = await open();
-    await guard.destroy(rid, fill(7, 16), fill(0, 8));
+    await guard.destroy(rid, endOf(generation(7)), fill(0, 8));
     expect(await destroyed()).toEqual([fill(7, 16), fill(9, 8)].map(toHex));
-    expect((await guard.read(rid)).destroyed).toMatchObject({ epoch: 1n, number: 1n }); // of the last that it held
+    expect((await guard.read(rid)).destroyed).toHaveLength(1); // it is the latest of its line
   });
 
   it('finds what is exhausted', async () => {

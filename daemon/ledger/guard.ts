@@ -9,7 +9,17 @@ import type { Signed } from '../../protocol/signature.ts';
 import type { AttemptName } from '../../protocol/transcripts.ts';
 import { coolDownEnd, coolingDown, exhausted } from './attempts.ts';
 import type { GuardStore } from './guard-store.ts';
-import { type Counted, type Destroyed, type Generation, type GrantedPoint, type Guarded, heldBy } from './guarded.ts';
+import {
+  type Counted,
+  covers,
+  type Destroyed,
+  type End,
+  type Generation,
+  type GrantedPoint,
+  type Guarded,
+  heldBy,
+  lineOf,
+} from './guarded.ts';
 
 const MOST_PREPARED = 8; // enrolments that were begun and never finished, for each record
 const MOST_KNOWN = 1024; // a few KB each; a recovery asks for its record five times within a second
@@ -81,7 +91,7 @@ export class Guard {
       if (guarded.live && constantTimeEqual(guarded.live.body.g, g)) return guarded.live;
       const own = guarded.prepared.find(({ body }) => constantTimeEqual(body.g, g));
       if (!own) throw unknownGeneration();
-      if (guarded.live && !comesAfter(own, guarded.live)) throw unknownGeneration();
+      if (guarded.live ? !comesAfter(own, guarded.live) : !isBoundTo(guarded, own)) throw unknownGeneration();
       const prepared = await committed(own);
       if (!prepared) throw unknownGeneration();
       const live = { ...own, prepared };
@@ -117,16 +127,17 @@ export class Guard {
   }
 
   /**
-   * Drops the generation g and everything of it, be it served or prepared, also from the files of the store, and remembers that it is gone
-   * for good. `newest`: the name of the ticket secret by which an offer of now could become a generation of that name, where none is here.
+   * Drops a generation and what came before it in its line, be it served or prepared, also from the files of the store, and remembers that it is
+   * over for good. `newest`: the name of the ticket secret by which an offer of now could become a generation of that name, where none is here.
    * Where another one is live, that stays. Returns what is remembered. Throws OUTCOME_UNKNOWN.
    */
-  async destroy(rid: Uint8Array, g: Uint8Array, newest: Uint8Array): Promise<Destroyed> {
+  async destroy(rid: Uint8Array, end: End, newest: Uint8Array): Promise<Destroyed> {
     const destroyed = await this.#exclusively(rid, async (guarded) => {
-      if (guarded.destroyed && constantTimeEqual(guarded.destroyed.g, g)) return guarded.destroyed;
-      const held = heldBy(guarded).find(({ body }) => constantTimeEqual(body.g, g));
-      const { epoch, number } = held?.body ?? guarded.destroyed ?? { epoch: 0n, number: 0n };
-      const gone = { g, madeWith: held?.madeWith ?? newest, epoch, number };
+      const known = guarded.destroyed.find((each) => covers(each, end));
+      if (known) return known;
+      const held = heldBy(guarded).find(({ body }) => constantTimeEqual(body.g, end.g));
+      const { g, line, epoch, number } = held?.body ?? end;
+      const gone = { g, line, epoch, number, madeWith: held?.madeWith ?? newest };
       this.#known.delete(toHex(rid));
       await this.#store.destroy(rid, gone, guarded);
       return gone;
@@ -224,6 +235,12 @@ function earliestBut(committed: Uint8Array | undefined, { prepared }: Guarded): 
 export function expectLive({ live }: Guarded, { g, bodyHash }: AttemptName): Generation {
   if (!live || !constantTimeEqual(live.body.g, g) || !constantTimeEqual(live.bodyHash, bodyHash)) throw unknownGeneration();
   return live;
+}
+
+/** A guard that serves nothing takes up what is of the line of what it prepared, if that is not over. */
+function isBoundTo(guarded: Guarded, { body }: Generation): boolean {
+  const line = lineOf(guarded);
+  return line === undefined || constantTimeEqual(line, body.line);
 }
 
 /**

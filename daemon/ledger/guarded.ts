@@ -1,5 +1,5 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { exactly, uint64 } from '../../primitives/bytes.ts';
+import { constantTimeEqual, exactly, uint64 } from '../../primitives/bytes.ts';
 import {
   type Generation as GenerationMessage,
   GenerationSchema,
@@ -7,7 +7,7 @@ import {
   GrantedPointSchema,
   SignedSchema,
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import { G_LENGTH, HASH_LENGTH, type HashedBody, type Order, parseBody } from '../../protocol/body.ts';
+import { beginsLine, G_LENGTH, HASH_LENGTH, type HashedBody, isLater, isSameLine, type Order, parseBody } from '../../protocol/body.ts';
 import { SECRET_NAME_LENGTH } from '../../protocol/offer.ts';
 import type { Signed } from '../../protocol/signature.ts';
 import { parseSubRecord, renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
@@ -39,8 +39,8 @@ export interface Guarded {
   readonly prepared: readonly Generation[];
   /** H of the live generation, by attempt, from 1 on without a gap. Write-once. */
   readonly counted: ReadonlyMap<number, Counted>;
-  /** The generation that was destroyed last. It never comes back. */
-  readonly destroyed: Destroyed | undefined;
+  /** The latest generation that was destroyed, of each line of which one was. Neither it nor what came before it comes back. */
+  readonly destroyed: readonly Destroyed[];
 }
 
 /** The same, as a replica tells others. */
@@ -48,14 +48,34 @@ export interface Recalled extends Guarded {
   readonly index: number;
 }
 
-export interface Destroyed extends Order {
+/** Where a line ended. */
+export interface End extends Order {
   readonly g: Uint8Array;
+  readonly line: Uint8Array;
+}
+
+export interface Destroyed extends End {
   /** The name of the last ticket secret by which its seed can be made again. */
   readonly madeWith: Uint8Array;
 }
 
 /** What it holds of a record, served or prepared. */
 export const heldBy = ({ live, prepared }: Guarded): Generation[] => [...(live ? [live] : []), ...prepared];
+
+/** Whether a generation was destroyed here, or a later one of its line. */
+export const isOver = ({ destroyed }: Guarded, body: End): boolean => destroyed.some((end) => covers(end, body));
+
+/** Whether the end of a line is the end of this generation, too. */
+export const covers = (end: End, body: End): boolean => constantTimeEqual(end.g, body.g) || (isSameLine(end, body) && !isLater(body, end));
+
+/**
+ * The line that this guard goes by: it takes no other until it was shown that this one is over. Where it serves nothing, it may be among the t whose
+ * `prepared` put what it prepared in force.
+ */
+export function lineOf(guarded: Guarded): Uint8Array | undefined {
+  const bound = ({ body }: Generation) => !beginsLine(body) && !guarded.destroyed.some((end) => isSameLine(end, body));
+  return (guarded.live ?? guarded.prepared.find(bound))?.body.line;
+}
 
 export const renderGeneration = ({ body, subRecord, prepared, madeWith }: Generation): GenerationMessage =>
   create(GenerationSchema, { body, subRecord: renderSubRecord(subRecord), prepared: prepared.map(renderSigned), ticketSecret: madeWith });
@@ -74,15 +94,15 @@ export const encodeGeneration = (generation: Generation): Uint8Array => toBinary
 
 export const decodeGeneration = (value: Uint8Array): Generation => parseGeneration(fromBinary(GenerationSchema, value));
 
-/** g, 16 bytes, the name of the secret, 8, then epoch and number. */
+/** g, 16 bytes, the name of the secret, 8, then epoch and number. The line is in the key. */
 export const encodeDestroyed = ({ g, madeWith, epoch, number }: Destroyed): Uint8Array =>
   Buffer.concat([g, madeWith, uint64(epoch), uint64(number)]);
 
-export function decodeDestroyed(value: Uint8Array): Destroyed {
+export function decodeDestroyed(line: Uint8Array, value: Uint8Array): Destroyed {
   const bytes = Buffer.from(value);
   const end = G_LENGTH + SECRET_NAME_LENGTH;
   return {
-    ...{ g: value.subarray(0, G_LENGTH), madeWith: value.subarray(G_LENGTH, end) },
+    ...{ line, g: value.subarray(0, G_LENGTH), madeWith: value.subarray(G_LENGTH, end) },
     ...{ epoch: bytes.readBigUInt64BE(end), number: bytes.readBigUInt64BE(end + 8) },
   };
 }

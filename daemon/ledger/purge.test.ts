@@ -34,6 +34,7 @@ function generation(n: number, of = rid): Generation {
       proofKey: point,
       releaseBase: point,
       number: BigInt(n),
+      line: fill(1, 16),
     },
   });
   return {
@@ -81,7 +82,7 @@ async function serve(which: Generation): Promise<Generation> {
 const preparedSeeds = async () => (await guard.read(rid)).prepared.map(({ subRecord }) => toHex(subRecord.seed));
 const seedOf = ({ subRecord }: Generation) => toHex(subRecord.seed);
 
-const forget = ({ body }: Generation) => guard.destroy(body.rid, body.g, fill(0, 8));
+const forget = ({ body }: Generation) => guard.destroy(body.rid, body, fill(0, 8));
 
 /** A quarter of it is enough, in any file of the guard: LevelDB compresses, and may refer for some of its bytes to others. */
 async function isOnDisk({ subRecord }: Generation): Promise<boolean> {

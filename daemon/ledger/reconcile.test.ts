@@ -18,7 +18,7 @@ function generation(n: number, index: number, epoch = 1n): Generation {
   const body = create(BodySchema, {
     ...{ version: 1, fleet: 'test', epoch, rid: hash(7), g: fill(n, 16), threshold: 2, shares, policy: { limit: 3 } },
     ...{ ownerKey: hash(0), previous: n > 1 ? fill(n - 1, 16) : new Uint8Array(0), payload: fill(0, 60) },
-    ...{ proofKey: point, releaseBase: point, number: BigInt(n) },
+    ...{ proofKey: point, releaseBase: point, number: BigInt(n), line: fill(1, 16) },
   });
   return {
     ...parseBody(body),
@@ -35,18 +35,18 @@ const guard = (index: number, n: number, ...points: number[]): Recalled => ({
   index,
   live: generation(n, index),
   prepared: [],
-  destroyed: undefined,
+  destroyed: [],
   counted: new Map(points.map((h, i) => [i + 1, { ...granted(h), atMs: h }])),
 });
 /** One that holds nothing. */
-const empty = (index: number): Recalled => ({ index, live: undefined, prepared: [], counted: new Map(), destroyed: undefined });
+const empty = (index: number): Recalled => ({ index, live: undefined, prepared: [], counted: new Map(), destroyed: [] });
 
 /** What etcd was put back to: generation n with these points. */
 function snapshot(n: number, points: number[], state = RecordState.LIVE, epoch = 1n): Stored {
   const { body, bodyHash } = generation(n, 1, epoch);
   const attempts = create(AttemptsSchema, {
     ...{ incarnation: 1n, g: body.g, bodyHash, limit: 3, points: points.map((h) => renderPoint(granted(h))), state },
-    ...{ number: BigInt(n), epoch },
+    ...{ number: BigInt(n), epoch, line: fill(1, 16) },
   });
   return {
     attempts,

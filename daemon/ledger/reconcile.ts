@@ -10,7 +10,7 @@ import {
   RecordState,
   type SubRecord,
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import { comesAfter, isLater, type Order } from '../../protocol/body.ts';
+import { isLater, type Order } from '../../protocol/body.ts';
 import { renderSubRecord } from '../../protocol/sub-record.ts';
 import type { Terms } from '../../protocol/terms.ts';
 import { live } from './attempts.ts';
@@ -72,7 +72,7 @@ const isSame = (a: Generation, b: Generation): boolean => constantTimeEqual(a.bo
 /** The generations that guards serve, the latest first. Each guard may be at another one. */
 export function generationsServed(recalled: readonly Guarded[]): Generation[] {
   const live = recalled.map((guarded) => guarded.live).filter((generation) => generation !== undefined);
-  return live.sort((a, b) => (comesAfter(a, b) ? -1 : 1));
+  return live.sort((a, b) => (isLater(a.body, b.body) || (!isLater(b.body, a.body) && toHex(a.bodyHash) > toHex(b.bodyHash)) ? -1 : 1));
 }
 
 /** By a tombstone of the generation itself, or of a later one. */

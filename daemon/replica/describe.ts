@@ -14,6 +14,7 @@ export async function describeRecord({ register, clock }: Vault, { rid }: Accoun
     state: isExhausted(attempts) ? RecordState.EXHAUSTED : attempts.state,
     g: attempts.g,
     number: attempts.number,
+    line: attempts.line,
     attemptsUsed: attempts.points.length,
     attemptsLimit: attempts.limit,
     notBeforeMs: earliest > now ? BigInt(Math.ceil(earliest)) : 0n,

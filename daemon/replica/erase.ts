@@ -1,13 +1,14 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
-import { exactly } from '../../primitives/bytes.ts';
+import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { type Attempts, type Erasure, ErasureSchema, type Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import { ForgetRequestSchema, SpentRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { type ForgetRequest, ForgetRequestSchema, SpentRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { EraseRecordRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { G_LENGTH } from '../../protocol/body.ts';
 import { leastThreshold } from '../../protocol/terms.ts';
 import { erasedTranscript, spentTranscript } from '../../protocol/transcripts.ts';
+import { type Generation, heldBy, renderGeneration } from '../ledger/guarded.ts';
 import type { Account } from '../vault/account.ts';
 import { expectErasure } from '../vault/erasure.ts';
 import { isHolder } from '../vault/evidence.ts';
@@ -66,10 +67,11 @@ export async function eraseSpent(fleet: Fleet, rid: Uint8Array, { g, bodyHash }:
 }
 
 /** For a replica that was not told in time: others sign that they destroyed it, so many that one tells the truth. Throws NOT_ENOUGH_REPLICAS. */
-export async function eraseAsOthersDid(fleet: Fleet, rid: Uint8Array, g: Uint8Array): Promise<void> {
+export async function eraseAsOthersDid(fleet: Fleet, rid: Uint8Array, held: Generation): Promise<void> {
   const { vault, participants } = fleet;
+  const { g } = held.body;
   const others = participants.filter(({ index }) => index !== vault.self.index);
-  const askToForgetNow = askToForget(fleet, rid, g, undefined);
+  const askToForgetNow = askToForget(fleet, { rid, g, held: renderGeneration(held) });
   const ask = async (participant: Participant) => {
     const erased = await askToForgetNow(participant);
     if (!erased) throw new VaultError('NOT_ENOUGH_REPLICAS', `Replica ${participant.index} can still make the seed again; ask later.`);
@@ -82,7 +84,9 @@ export async function eraseAsOthersDid(fleet: Fleet, rid: Uint8Array, g: Uint8Ar
 async function forgetEverywhere(fleet: Fleet, rid: Uint8Array, g: Uint8Array, erasure: Erasure): Promise<Erased> {
   const { vault, participants } = fleet;
   const options = { enough: vault.statement.threshold, grace: FORGET_GRACE, clock: vault.clock };
-  const { answers } = await askAll(participants, askToForget(fleet, rid, g, erasure), options);
+  const own = heldBy(await vault.guard.read(rid)).find(({ body }) => constantTimeEqual(body.g, g));
+  const request = { rid, g, erasure, ...(own ? { held: renderGeneration(own) } : {}) }; // replicas that missed it then drop what came before it
+  const { answers } = await askAll(participants, askToForget(fleet, request), options);
   const inOrder = [...answers].sort(([a], [b]) => a - b);
   return {
     erased: inOrder.map(([, erased]) => erased).filter((erased) => erased !== undefined),
@@ -90,9 +94,10 @@ async function forgetEverywhere(fleet: Fleet, rid: Uint8Array, g: Uint8Array, er
   };
 }
 
-function askToForget(fleet: Fleet, rid: Uint8Array, g: Uint8Array, erasure: Erasure | undefined) {
+function askToForget(fleet: Fleet, request: MessageInitShape<typeof ForgetRequestSchema> & Pick<ForgetRequest, 'rid' | 'g'>) {
   const { fleet: name, epoch } = fleet.vault.statement;
-  const message = create(ForgetRequestSchema, erasure ? { rid, g, erasure } : { rid, g });
+  const message = create(ForgetRequestSchema, request);
+  const { rid, g } = message;
   return async ({ index, calls }: Participant): Promise<Signed | undefined> => {
     const { erased } = await calls.forget(message);
     if (!erased) return undefined;

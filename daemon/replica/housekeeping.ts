@@ -119,7 +119,7 @@ export class Housekeeping extends Rounds {
       if (this.isStopped) return;
       try {
         const tombstone = await reconciling(this.#fleet, rid, () => settle(this.#fleet.vault, rid));
-        if (tombstone.state === 'unshown') await eraseAsOthersDid(this.#fleet, rid, tombstone.g);
+        if (tombstone.state === 'unshown') await eraseAsOthersDid(this.#fleet, rid, tombstone.held);
         this.#left.delete(toHex(rid));
       } catch (error) {
         this.#left.set(toHex(rid), rid);

@@ -14,6 +14,7 @@ const shares = [1, 2, 3].map((index) => ({ index, x: index, mask: hash, releaseM
 const body = create(BodySchema, {
   ...{ version: 1, fleet: 'test', epoch: 1n, rid: hash, g: new Uint8Array(16), threshold: 2, shares, policy: { limit: 3 } },
   ...{ ownerKey: hash, previous: new Uint8Array(0), payload: new Uint8Array(60), proofKey: point, releaseBase: point, number: 1n },
+  line: new Uint8Array(16),
 });
 const generation = (index = 2, length = 72) =>
   create(GenerationSchema, {

@@ -110,7 +110,7 @@ export function parseRecalled({ live, prepared, counted }: RecallResponse, index
     live: live && parseHeld(live, index),
     prepared: prepared.map((generation) => parseHeld(generation, index)),
     counted: new Map(counted.map((each) => parseCounted(each, limit))),
-    destroyed: undefined,
+    destroyed: [],
   };
 }
 

@@ -8,7 +8,8 @@ import type { Vault } from './vault.ts';
 
 // Which evidence is believed, live fleets show: test/attacks, test/integration. Here is what a tombstone does to what a guard holds.
 
-const [first, second] = [new Uint8Array(16).fill(1), new Uint8Array(16).fill(2)] as const;
+const named = (n: number) => new Uint8Array(16).fill(n);
+const [first, second, third] = [1, 2, 3].map(named) as [Uint8Array, Uint8Array, Uint8Array];
 const rid = new Uint8Array(32);
 const destroy = vi.fn();
 const expectPurged = vi.fn();
@@ -20,14 +21,14 @@ interface Held {
   readonly destroyed?: Uint8Array;
 }
 
-/** etcd shows generation `second` erased, with nothing that shows it. */
-function holding({ live, prepared, destroyed }: Held, state = RecordState.ERASED): Vault {
-  const attempts = { state, g: second, number: 2n, erasure: create(ErasureSchema) };
-  const body = (g: Uint8Array) => ({ body: { g, epoch: 1n } });
+/** etcd shows generation `second` erased, or what is told, with nothing that shows it. All generations are of one line. */
+function holding({ live, prepared, destroyed }: Held, register: object = {}): Vault {
+  const attempts = { state: RecordState.ERASED, ...endOf(second), erasure: create(ErasureSchema), ...register };
+  const body = (g: Uint8Array) => ({ body: { ...endOf(g), shares: [] } });
   const guarded = {
     live: live && body(live),
     prepared: prepared ? [body(prepared)] : [],
-    destroyed: destroyed && { g: destroyed, madeWith: first },
+    destroyed: destroyed ? [{ ...endOf(destroyed), madeWith: first }] : [],
   };
   const { statement } = new SoftFleet();
   return {
@@ -36,20 +37,31 @@ function holding({ live, prepared, destroyed }: Held, state = RecordState.ERASED
   } as unknown as Vault;
 }
 
-it.each<[string, Held]>([
-  ['served', { live: second }],
-  ['prepared', { live: first, prepared: second }],
-])('keeps what is %s where etcd says that it was erased, and nothing shows it', async (_, held) => {
-  expect(await forgetErased(holding(held), rid)).toEqual({ state: 'unshown', g: second });
+const endOf = (g: Uint8Array) => ({ g, line: first, epoch: 1n, number: BigInt(g[0] as number) });
+const unshown = (g: Uint8Array) => ({ state: 'unshown', held: { body: endOf(g) } });
+
+it.each<[string, Held, Uint8Array]>([
+  ['what it serves', { live: second }, second],
+  ['what it prepared', { prepared: second }, second],
+  ['what came before it', { live: first }, first],
+])('keeps %s where etcd says that it was erased, and nothing shows it', async (_, held, g) => {
+  expect(await forgetErased(holding(held), rid)).toMatchObject(unshown(g));
   expect(destroy).not.toHaveBeenCalled();
 });
 
 it.each<[string, Held]>([
-  ['holds another one', { live: first }],
+  ['holds one that comes after', { live: third }],
   ['holds none', {}],
-  ['destroyed it', { live: first, destroyed: second }],
+  ['destroyed it', { live: third, destroyed: second }],
 ])('has nothing to do where it %s', async (_, held) => {
   expect(await forgetErased(holding(held), rid)).toEqual({ state: 'gone' });
+  expect(destroy).not.toHaveBeenCalled();
+});
+
+it('keeps what it serves where etcd says that another line took its place', async () => {
+  const register = { state: RecordState.LIVE, g: named(9), line: named(9), number: 9n };
+  expect(await forgetErased(holding({ live: second }, register), rid)).toMatchObject(unshown(second));
+  expect(await forgetErased(holding({ live: second }, { ...register, line: first }), rid)).toEqual({ state: 'none' });
   expect(destroy).not.toHaveBeenCalled();
 });
 
@@ -59,6 +71,6 @@ it('does not say so while the guard’s files may still hold what was dropped be
 });
 
 it('keeps what etcd does not show erased', async () => {
-  expect(await forgetErased(holding({ live: second }, RecordState.LIVE), rid)).toEqual({ state: 'none' });
+  expect(await forgetErased(holding({ live: second }, { state: RecordState.LIVE }), rid)).toEqual({ state: 'none' });
   expect(destroy).not.toHaveBeenCalled();
 });

@@ -1,29 +1,36 @@
 import { create } from '@bufbuild/protobuf';
 import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { isVaultError } from '../../primitives/errors.ts';
-import { type Erasure, RecordState, type Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type Attempts, RecordState, type Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type ForgetRequest, type ForgetResponse, ForgetResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { type Body, G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
+import { G_LENGTH, HASH_LENGTH, isSameLine } from '../../protocol/body.ts';
 import { erasedTranscript } from '../../protocol/transcripts.ts';
-import type { Guarded } from '../ledger/guarded.ts';
-import { heldBy } from '../ledger/guarded.ts';
+import { covers, type End, type Generation, type Guarded, heldBy, isOver, lineOf, parseGeneration } from '../ledger/guarded.ts';
 import { expectErasure } from './erasure.ts';
+import { preparedByEnough } from './evidence.ts';
 import type { Vault } from './vault.ts';
 
 /** Destroys a generation for good, and signs that it did. Throws as `expectErasure` does, OUTCOME_UNKNOWN. */
 export async function forget(vault: Vault, request: ForgetRequest): Promise<ForgetResponse> {
   const rid = exactly(HASH_LENGTH, request.rid, 'rid');
   const g = exactly(G_LENGTH, request.g, 'g');
-  const erased = await destroy(vault, rid, g, request.erasure);
+  const erased = await destroy(vault, rid, g, request);
   return create(ForgetResponseSchema, erased ? { erased } : {});
 }
 
 /** Undefined while the seed could still be made again, of a ticket and of a secret in this memory: whoever asks again later gets it. */
-async function destroy(vault: Vault, rid: Uint8Array, g: Uint8Array, erasure: Erasure | undefined): Promise<Signed | undefined> {
+async function destroy(
+  vault: Vault,
+  rid: Uint8Array,
+  g: Uint8Array,
+  { erasure, held }: Pick<ForgetRequest, 'erasure' | 'held'>,
+): Promise<Signed | undefined> {
   const { statement, self, guard, tickets, token } = vault;
   const guarded = await guard.read(rid);
-  if (!isDestroyed(guarded, g)) await expectErasure(vault, rid, g, erasure, heldAs(guarded, g));
-  const { madeWith } = await guard.destroy(rid, g, tickets.newest());
+  const own = heldAs(guarded, g)?.body;
+  const end = own ?? shownAs(vault, rid, g, held)?.body ?? unknown(g);
+  if (!isOver(guarded, end)) await expectErasure(vault, rid, g, erasure, own);
+  const { madeWith } = await guard.destroy(rid, end, tickets.newest());
   if (tickets.keeps(madeWith)) return undefined;
   const { fleet, epoch } = statement;
   const { index } = self;
@@ -31,34 +38,51 @@ async function destroy(vault: Vault, rid: Uint8Array, g: Uint8Array, erasure: Er
   return { $typeName: 'backupvault.v1.Signed', index, signature };
 }
 
-const heldAs = (guarded: Guarded, g: Uint8Array): Body | undefined =>
-  heldBy(guarded).find(({ body }) => constantTimeEqual(body.g, g))?.body;
+const heldAs = (guarded: Guarded, g: Uint8Array): Generation | undefined =>
+  heldBy(guarded).find(({ body }) => constantTimeEqual(body.g, g));
 
-const isDestroyed = ({ destroyed }: Guarded, g: Uint8Array): boolean => destroyed !== undefined && constantTimeEqual(destroyed.g, g);
+/** The generation as whoever asks has it, if t replicas signed for it: its line, and its place there, are not his word. */
+function shownAs(vault: Vault, rid: Uint8Array, g: Uint8Array, held: ForgetRequest['held']): Generation | undefined {
+  const generation = held && parseGeneration(held);
+  if (!generation || !constantTimeEqual(generation.body.rid, rid) || !constantTimeEqual(generation.body.g, g)) return undefined;
+  return preparedByEnough(vault, generation, generation.prepared) && generation;
+}
+
+/** Of no line that is known, so that it ends no other generation. */
+const unknown = (g: Uint8Array): End => ({ g, line: g, epoch: 0n, number: 0n });
 
 /**
- * What a tombstone in etcd means to this replica. `unshown`: what it says was erased is held here, and nothing that can be verified now
- * shows that it was, as when the grant has expired: then it stays until others show it.
+ * What etcd’s register means to this replica. `unshown`: this generation is held here, and etcd has it as over, but nothing that can be verified
+ * now shows that, as when the grant has expired: then it stays until others show it.
  */
-export type Tombstone = { readonly state: 'none' | 'gone' } | { readonly state: 'unshown'; readonly g: Uint8Array };
+export type Tombstone = { readonly state: 'none' | 'gone' } | { readonly state: 'unshown'; readonly held: Generation };
 
 /** Destroys what etcd shows erased, if it is shown by more than etcd's word. Throws OUTCOME_UNKNOWN where files may still hold it. */
 export async function forgetErased(vault: Vault, rid: Uint8Array): Promise<Tombstone> {
   const { register, guard, tickets } = vault;
   const { attempts } = await register.read(rid);
-  if (attempts?.state !== RecordState.ERASED) return { state: 'none' };
-  const { g, erasure } = attempts;
+  if (!attempts) return { state: 'none' };
   const guarded = await guard.read(rid);
-  const held = heldAs(guarded, g);
-  if (!isDestroyed(guarded, g) && held) {
+  const held = heldBy(guarded).find(({ body }) => isEnded(attempts, guarded, body));
+  if (held) {
+    const { g } = held.body;
     try {
-      await expectErasure(vault, rid, g, erasure, held);
+      const erasure = constantTimeEqual(g, attempts.g) ? attempts.erasure : undefined; // it is for that one alone
+      await expectErasure(vault, rid, g, erasure, held.body);
     } catch (error) {
-      if (isVaultError(error)) return { state: 'unshown', g };
+      if (isVaultError(error)) return { state: 'unshown', held };
       throw error;
     }
-    await guard.destroy(rid, g, tickets.newest());
+    await guard.destroy(rid, held.body, tickets.newest());
   }
+  if (attempts.state !== RecordState.ERASED) return { state: 'none' };
   await guard.expectPurged(rid); // an earlier attempt may have got so far
   return { state: 'gone' };
+}
+
+/** As etcd has it: by a tombstone of its line, or since another line took its place. */
+function isEnded(attempts: Attempts, guarded: Guarded, body: End): boolean {
+  if (attempts.state === RecordState.ERASED) return covers(attempts, body);
+  const line = lineOf(guarded);
+  return line !== undefined && constantTimeEqual(line, body.line) && !isSameLine(attempts, body);
 }

@@ -4,8 +4,9 @@ import { VaultError } from '../../primitives/errors.ts';
 import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type Body, type HashedBody, isLater } from '../../protocol/body.ts';
 import { replaceTranscript } from '../../protocol/transcripts.ts';
-import type { Guarded } from '../ledger/guarded.ts';
+import { type Guarded, lineOf } from '../ledger/guarded.ts';
 import { committedBody } from '../ledger/register.ts';
+import { preparedByEnough } from './evidence.ts';
 import type { Vault } from './vault.ts';
 
 /** How far a number may be above all that a guard knows: else etcd, with one lie, could use up the numbers of a record. */
@@ -20,29 +21,25 @@ export async function expectMayReplace(vault: Vault, guarded: Guarded, next: Has
   const { body } = next;
   const { before, live: replaced } = await replacedGeneration(vault, guarded, next);
   expectNext(guarded, body, before);
-  if (!replaced) {
-    if (body.ownerSigned) throw conflict();
-    return;
-  }
-  const transcript = replaceTranscript(
-    { fleet: vault.statement.fleet, epoch: vault.statement.epoch, rid: body.rid, g: body.g },
-    replaced.body.g,
-    next.bodyHash,
-  );
-  if (
-    signature.length === 0 ||
-    !verify(null, transcript.digest, ed25519(replaced.body.ownerKey), exactly(64, signature, 'owner_signature'))
-  )
-    throw new VaultError(
-      'OWNER_REFUSED',
-      'A live record is replaced only with its owner key: recover first, or have the frontend erase it.',
-    );
-  if (!body.ownerSigned) throw conflict();
+  if (replaced) expectOwner(vault, replaced, next, signature);
+  if (!constantTimeEqual(body.line, replaced?.body.line ?? body.g)) throw conflict();
+}
+
+/** Throws OWNER_REFUSED. */
+function expectOwner(
+  { statement: { fleet, epoch } }: Vault,
+  replaced: HashedBody,
+  { body, bodyHash }: HashedBody,
+  signature: Uint8Array,
+): void {
+  const { digest } = replaceTranscript({ fleet, epoch, rid: body.rid, g: body.g }, replaced.body.g, bodyHash);
+  if (signature.length > 0 && verify(null, digest, ed25519(replaced.body.ownerKey), exactly(64, signature, 'owner_signature'))) return;
+  throw new VaultError('OWNER_REFUSED', 'A live record is replaced only with its owner key: recover first, or have the frontend erase it.');
 }
 
 /** Generations are numbered, so that of two the later one can be told without etcd. Throws GENERATION_CONFLICT. */
 function expectNext({ live, destroyed }: Guarded, body: Body, before: bigint): void {
-  const known = [live?.body, destroyed].filter((each) => each !== undefined);
+  const known = [...(live ? [live.body] : []), ...destroyed];
   const jumps = [0n, ...known.map(({ number }) => number)].every((number) => body.number > number + MOST_JUMP);
   if (body.number !== before + 1n || known.some((each) => !isLater(body, each)) || jumps) throw conflict();
 }
@@ -54,17 +51,28 @@ interface Replaced {
   readonly live: HashedBody | undefined;
 }
 
-async function replacedGeneration({ register }: Vault, { live }: Guarded, { body }: HashedBody): Promise<Replaced> {
+/**
+ * What etcd says is not believed against what this guard holds: not that its line is over, nor that another one has the record, nor whose that is.
+ * Throws GENERATION_CONFLICT, OWNER_REFUSED.
+ */
+async function replacedGeneration(vault: Vault, guarded: Guarded, { body }: HashedBody): Promise<Replaced> {
+  const { live } = guarded;
   if (live && constantTimeEqual(live.body.g, body.previous)) return { before: live.body.number, live };
-  const { attempts, record } = await register.read(body.rid);
+  const line = lineOf(guarded);
+  const { attempts, record } = await vault.register.read(body.rid);
   if (!attempts) {
-    if (live) throw conflict(); // etcd forgot what the guard knows: an operator must look before anything is replaced
+    if (line) throw conflict(); // etcd forgot what the guard knows: an operator must look before anything is replaced
     return { before: 0n, live: undefined };
   }
   if (!constantTimeEqual(attempts.g, body.previous)) throw conflict();
-  if (attempts.state === RecordState.ERASED) return { before: attempts.number, live: undefined };
+  if (attempts.state === RecordState.ERASED) {
+    if (line) throw conflict();
+    return { before: attempts.number, live: undefined };
+  }
   const committed = committedBody(record, attempts);
-  if (!committed) throw new VaultError('STORE_CORRUPT', 'etcd’s record does not belong to its register; an operator must look.');
+  if (!record || !committed) throw new VaultError('STORE_CORRUPT', 'etcd’s record does not belong to its register; an operator must look.');
+  if (!preparedByEnough(vault, committed, record.subRecords)) throw conflict();
+  if (line && !constantTimeEqual(line, committed.body.line)) throw conflict();
   return { before: committed.body.number, live: committed };
 }
 

@@ -8,7 +8,7 @@ import type { CompressedPoint } from '../../protocol/point.ts';
 import { SIGNATURE_LENGTH } from '../../protocol/signature.ts';
 import { renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 import { finishTranscript } from '../../protocol/transcripts.ts';
-import { type Generation, type Guarded, heldBy } from '../ledger/guarded.ts';
+import { type Generation, type Guarded, heldBy, isOver } from '../ledger/guarded.ts';
 import { parseAccount } from './account.ts';
 import { forgetErased } from './forget.ts';
 import { expectMayReplace } from './ownership.ts';
@@ -93,8 +93,8 @@ function expectFleetPolicy({ statement, bounds }: Vault, { body }: HashedBody): 
 
 /** The sub-record of this same generation, if it is here already. Throws GENERATION_CONFLICT for another body under the same g. */
 function findSame(guarded: Guarded, { body, bodyHash }: HashedBody): SubRecord | undefined {
-  if (guarded.destroyed && constantTimeEqual(guarded.destroyed.g, body.g))
-    throw new VaultError('GENERATION_CONFLICT', 'This g was erased; start again with a fresh g.');
+  if (isOver(guarded, body))
+    throw new VaultError('GENERATION_CONFLICT', 'This was erased, or what it replaces; start again with a fresh g.');
   const same = heldBy(guarded).find((generation) => constantTimeEqual(generation.body.g, body.g));
   if (!same) return undefined;
   if (constantTimeEqual(same.bodyHash, bodyHash)) return same.subRecord;

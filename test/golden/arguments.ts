@@ -50,7 +50,7 @@ export const goldenBody = create(BodySchema, {
   proofKey: pointFor('A'),
   releaseBase: pointFor('T'),
   number: 5n,
-  ownerSigned: true,
+  line: bytesFor('line', 16),
 });
 
 /** Arguments for every function of protocol/transcripts.ts: the type refuses a list that misses one. */

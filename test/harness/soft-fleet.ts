@@ -123,6 +123,7 @@ export class SoftFleet implements VaultTransport {
         state: erased ? RecordState.ERASED : used,
         g: body.g,
         number: body.number,
+        line: body.line,
         attemptsUsed: points.length,
         attemptsLimit: body.policy.limit,
         holders: erased ? [] : this.#holdersOf(record).map(({ index }) => index),

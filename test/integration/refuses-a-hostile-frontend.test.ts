@@ -123,7 +123,7 @@ describe('an enrolment that it keeps back, to finish its tickets with a body of 
     const backupKey = new SecretBytes(randomBytes(32));
     own = await makeGeneration({
       ...{ statement: world.statement, rid, g, s, blinded, argon2id: quickHash, offers, backupKey, policy },
-      ...{ previous: new Uint8Array(0), number: 1n, ownerSigned: false },
+      ...{ previous: new Uint8Array(0), number: 1n, line: g },
     });
   });
 

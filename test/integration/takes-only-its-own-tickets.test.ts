@@ -73,7 +73,7 @@ describe('a ticket used twice', () => {
     const { rid, g, s, blinded, offers, backupKey, tickets } = draft;
     const hashed = await makeGeneration({
       ...{ statement: own.world.statement, rid, g, s, blinded, argon2id: quickHash, offers, backupKey },
-      ...{ previous: new Uint8Array(0), number: 1n, ownerSigned: false },
+      ...{ previous: new Uint8Array(0), number: 1n, line: g },
       policy: { limit: 5, coolDownMs: 0 },
     });
     const signature = finishSignature(own.world, draft, hashed.bodyHash, tickets);

@@ -80,7 +80,7 @@ export async function draftEnrolment(world: World, recordId: string, options: Dr
     backupKey,
     previous,
     number: before + 1n,
-    ownerSigned: replaces !== undefined,
+    line: replaces?.body.line ?? g,
     policy: { limit, coolDownMs: 0 },
   });
   const tickets = offers.map(({ ticket }) => ticket);
