@@ -9,6 +9,7 @@ const repeatable: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'STORE_UNAVAILABLE',
   'RECORD_OUTDATED',
   'TOKEN_UNAVAILABLE',
+  'GUARD_FAILING',
   'BUSY',
 ]);
 

@@ -41,6 +41,7 @@ const worthAnother: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'STATEMENT_MISMATCH', // replicas take up a new statement one by one
   'TOKEN_UNAVAILABLE',
   'TOKEN_FAULT',
+  'GUARD_FAILING',
   'BUSY',
 ]);
 

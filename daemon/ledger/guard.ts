@@ -46,7 +46,7 @@ type ExpectMay = (guarded: Guarded, policy: Policy, now: Millis) => void;
 
 /**
  * The white list that decides whether an attempt may happen: a replica serves the generations that its guard holds, counts every
- * attempt here before it votes, and trusts no number of etcd's. One change of a record at a time.
+ * attempt here before it votes, and trusts no number of etcd's. One change of a record at a time. Every method throws GUARD_FAILING.
  */
 export class Guard {
   readonly #store: GuardStore;
@@ -80,7 +80,7 @@ export class Guard {
       if (!generation) return;
       const evicted = guarded.prepared.length < MOST_PREPARED ? undefined : earliestBut(await committed(), guarded);
       this.#known.delete(toHex(rid));
-      await this.#store.putPrepared(generation, evicted);
+      await onDisk(() => this.#store.putPrepared(generation, evicted));
       if (evicted) this.#purgeLater();
     });
   }
@@ -96,7 +96,7 @@ export class Guard {
       if (!prepared) throw unknownGeneration();
       const live = { ...own, prepared };
       this.#known.delete(toHex(rid));
-      await this.#store.replaceLive(live, guarded);
+      await onDisk(() => this.#store.replaceLive(live, guarded));
       this.#purgeLater();
       return live;
     });
@@ -139,7 +139,7 @@ export class Guard {
       const { g, line, epoch, number } = held?.body ?? end;
       const gone = { g, line, epoch, number, madeWith: held?.madeWith ?? newest };
       this.#known.delete(toHex(rid));
-      await this.#store.destroy(rid, gone, guarded);
+      await onDisk(() => this.#store.destroy(rid, gone, guarded));
       return gone;
     });
     await this.expectPurged(rid);
@@ -166,7 +166,7 @@ export class Guard {
 
   /** How often the record's live generation changed here: what is offered now is worth nothing once that happens again. */
   changes(rid: Uint8Array): Promise<bigint> {
-    return this.#store.changes(rid);
+    return onDisk(() => this.#store.changes(rid));
   }
 
   /** As GuardStore.full */
@@ -198,7 +198,7 @@ export class Guard {
       entries.set(attempt, { pointHash, grant, atMs: Math.max(1, Math.floor(now)) });
       const counted = new Map([...guarded.counted, ...entries]);
       this.#known.delete(toHex(rid));
-      await this.#store.putCounted(rid, entries, counted.size >= policy.limit);
+      await onDisk(() => this.#store.putCounted(rid, entries, counted.size >= policy.limit));
       this.#known.set(toHex(rid), { ...guarded, counted });
       return { generation: live, used: counted.size };
     });
@@ -215,7 +215,7 @@ export class Guard {
     this.#locks.set(key, lock);
     try {
       return await lock.runExclusive(async () => {
-        const guarded = this.#known.get(key) ?? (await this.#store.read(rid));
+        const guarded = this.#known.get(key) ?? (await onDisk(() => this.#store.read(rid)));
         this.#known.set(key, guarded);
         return work(guarded);
       });
@@ -268,6 +268,16 @@ function countedAs({ counted }: Guarded, { attempt, pointHash }: AttemptName): C
   for (const [other, { pointHash: known }] of counted)
     if (constantTimeEqual(known, pointHash)) throw conflict(`The point of attempt ${attempt} was counted as attempt ${other}`);
   return undefined;
+}
+
+/** Throws GUARD_FAILING: another replica may do better. Whether a write is there, the disk tells when it is read again. */
+async function onDisk<T>(access: () => Promise<T>): Promise<T> {
+  try {
+    return await access();
+  } catch (cause) {
+    if (cause instanceof VaultError) throw cause;
+    throw new VaultError('GUARD_FAILING', `The guard’s disk is full, or fails: ${(cause as Error).message}.`, { cause });
+  }
 }
 
 /** Since this guard voted last. */

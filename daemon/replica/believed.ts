@@ -33,13 +33,15 @@ export function expectOwn<T extends { readonly index: number }>(fleet: Pick<Flee
   return said;
 }
 
-/** The body that has this hash: as this replica's guard has it, or as etcd has. Throws STORE_CORRUPT, STORE_UNAVAILABLE. */
+/** The body that has this hash: as this replica's guard has it, or as etcd has. Throws GENERATION_UNKNOWN, STORE_CORRUPT, STORE_UNAVAILABLE. */
 export async function bodyWithHash({ vault: { guard, register } }: Fleet, rid: Uint8Array, bodyHash: Uint8Array): Promise<HashedBody> {
   const own = heldBy(await guard.read(rid)).find((held) => constantTimeEqual(held.bodyHash, bodyHash));
   if (own) return own;
   const { attempts, record } = await register.read(rid);
   const committed = attempts && committedBody(record, attempts);
   if (committed && constantTimeEqual(committed.bodyHash, bodyHash)) return committed;
+  if (!attempts || !constantTimeEqual(attempts.bodyHash, bodyHash))
+    throw new VaultError('GENERATION_UNKNOWN', 'The record has another generation by now; describe it and use its g.');
   throw new VaultError('STORE_CORRUPT', 'etcd’s record does not belong to its register; an operator must look.');
 }
 

@@ -18,6 +18,7 @@ const passing: ReadonlySet<ErrorCode> = new Set([
   'BUSY',
   'TOKEN_UNAVAILABLE',
   'TOKEN_FAULT',
+  'GUARD_FAILING',
   'INTERNAL',
   'REPLY_UNTRUSTED',
 ]);

@@ -103,7 +103,7 @@ function* checkReceipts({ g, limit, receipts }: Generation, say: Say): Generator
 }
 
 const allowed: ReadonlySet<Outcome> = new Set<Outcome>([
-  ...(['ok', 'LOST', 'OUTCOME_UNKNOWN', 'NOT_ENOUGH_REPLICAS', 'STORE_UNAVAILABLE', 'BUSY', 'TOKEN_UNAVAILABLE'] as const),
+  ...(['ok', 'LOST', 'OUTCOME_UNKNOWN', 'NOT_ENOUGH_REPLICAS', 'STORE_UNAVAILABLE', 'BUSY', 'TOKEN_UNAVAILABLE', 'GUARD_FAILING'] as const),
   ...(['COOLING_DOWN', 'GENERATION_CONFLICT', 'TICKET_EXPIRED', 'GRANT_EXPIRED'] as const),
 ]);
 

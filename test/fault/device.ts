@@ -29,6 +29,7 @@ const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'STORE_UNAVAILABLE',
   'RECORD_OUTDATED',
   'TOKEN_UNAVAILABLE',
+  'GUARD_FAILING',
   'BUSY',
   'COOLING_DOWN',
   'GRANT_EXPIRED',
