@@ -156,7 +156,7 @@ describe('a reply to BeginRecovery', async () => {
     ['fleet', { fleet: 'other' }],
     ['epoch that is to come', { epoch: 2n }],
     ['record', { rid: bytesFor('other') }],
-    ['generation', { g: bytesFor('other', 16) }],
+    ['generation', { g: bytesFor('other', 16), line: bytesFor('other', 16) }],
     ['threshold', { threshold: 3 }],
     ['replica that is not there', { shares: hashed.body.shares.map((share, i) => ({ ...share, index: i === 2 ? 4 : share.index })) }],
   ])('is refused if the body names another %s, although replicas signed it', async (_, change) => {
