@@ -15,6 +15,8 @@ export interface Command {
   readonly logFile: string;
   /** Resolves to true once the process does its work. */
   readonly ready: () => Promise<boolean>;
+  /** What it exits with where a supervisor would start it again. */
+  readonly temporary?: number;
 }
 
 const START_DEADLINE: Millis = 120_000;
@@ -28,6 +30,7 @@ export class ManagedProcess {
   readonly #command: Command;
   #child: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
+  #exitCode: number | null = null;
 
   constructor(command: Command) {
     this.name = command.name;
@@ -44,12 +47,17 @@ export class ManagedProcess {
     return this.#child?.pid;
   }
 
-  /** Resolves when the process is ready. Throws with the end of its log when it exits first, or takes too long. */
+  /**
+   * Resolves when the process is ready. It is started again where a supervisor would do that, as when etcd is slow beside other work. Throws with the
+   * end of its log when it exits for another reason, or takes too long.
+   */
   async start(): Promise<void> {
     await this.launch();
     const deadline = performance.now() + START_DEADLINE;
     while (!(await this.#command.ready())) {
-      if (!this.running) throw new Error(`${this.name} exited at its start:\n${this.logTail()}`);
+      const isTemporary = !this.running && this.#exitCode !== null && this.#exitCode === this.#command.temporary;
+      if (!this.running && !isTemporary) throw new Error(`${this.name} exited at its start:\n${this.logTail()}`);
+      if (isTemporary) await this.launch();
       if (performance.now() > deadline) throw new Error(`${this.name} is not ready after ${START_DEADLINE} ms:\n${this.logTail()}`);
       await delay(POLL);
     }
@@ -70,8 +78,9 @@ export class ManagedProcess {
     reapProcess(child);
     this.#child = child;
     this.#exited = new Promise((resolve) => {
-      child.once('exit', () => {
+      child.once('exit', (code) => {
         this.#child = undefined;
+        this.#exitCode = code;
         resolve();
       });
     });

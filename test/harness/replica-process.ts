@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { EXIT } from '../../daemon/exit-codes.ts';
 import { loadClientFile } from '../../fleet/client-file.ts';
 import type { ReplicaPlace } from '../../fleet/produce/fleet-plan.ts';
 import { probeReplica } from '../../fleet/replica-probe.ts';
@@ -22,6 +23,7 @@ export function replicaProcess(place: ReplicaPlace, clientFile: string, launch: 
     args: [launch.daemon ?? join(packageRoot, 'dist/daemon/main.js'), '--config', place.config],
     env: () => ({ ...launch.env, SOFTHSM2_CONF: join(place.directory, 'softhsm2.conf') }),
     logFile: join(place.directory, 'log'),
+    temporary: EXIT.unavailable,
     ready: async () => (await probeReplica(address, tls)).health === 'SERVING',
   });
 }
