@@ -105,7 +105,14 @@ export class World {
   device(transport: VaultTransport = this.transport()): VaultClient {
     const { fleet, tenant, statement_hashes } = this.client;
     const statementHashes = statement_hashes.map((hash) => fromHex(hash, 'hash'));
-    return new VaultClient({ transport, policy: { kind: 'pinned', statementHashes }, fleet, tenant, argon2id: quickHash, clock: this.#clock });
+    return new VaultClient({
+      transport,
+      policy: { kind: 'pinned', statementHashes },
+      fleet,
+      tenant,
+      argon2id: quickHash,
+      clock: this.#clock,
+    });
   }
 
   /** What each token's keys are used on from now on. */
