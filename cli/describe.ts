@@ -10,11 +10,13 @@ export const describeCommand = (output: Output): Command =>
     .argument('<record>', "the account's pseudonym at its backup service")
     .action(async (recordId: string, _options: unknown, command: Command) => {
       output.step('asking for the record');
-      const { g, ownerKey: _unused, fleet: _only, rival: _none, ...record } = await withVault(command, (vault) => vault.describe(recordId));
-      output.result({ record: recordId, generation: toHex(g), ...record }, inWords(recordId, record));
+      const described = await withVault(command, (vault) => vault.describe(recordId));
+      const { state, g, attemptsUsed, attemptsLimit, notBefore, holders, threshold, replicas } = described;
+      const count = { attemptsUsed, attemptsLimit, notBefore, holders, threshold, replicas };
+      output.result({ record: recordId, state, generation: toHex(g), ...count }, inWords(recordId, described));
     });
 
-function inWords(recordId: string, record: Omit<Described, 'g' | 'ownerKey'>): string {
+function inWords(recordId: string, record: Described): string {
   const { state, attemptsUsed, attemptsLimit, notBefore, holders, threshold, replicas } = record;
   if (state === 'erased') return `${recordId} was erased.`;
   const lines = [

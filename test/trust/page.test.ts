@@ -96,7 +96,7 @@ describe('good evidence', () => {
       page.locator('#bundle').setInputFiles({ name, mimeType: 'text/plain', buffer: Buffer.from(bytes) });
     await drop('validation-bundle.txt', first.files.get('validation-bundle.txt') as Uint8Array);
     await page.waitForSelector('[data-comparison="same"]');
-    expect(await page.locator('tr.same').count()).toBe(19);
+    expect(await page.locator('tr.same').count()).toBe(20);
     await shoot();
     await drop('validation-bundle.txt', second.files.get('validation-bundle.txt') as Uint8Array);
     await page.waitForSelector('[data-comparison="differs"]');
