@@ -49,7 +49,8 @@ export const errorCodes = {
   STATEMENT_MISMATCH:
     'the replica’s statement is not that of its token, of etcd or of who asks: replicas take up a new one one by one, so ask another, or again; if it stays, give the replica the fleet’s newest',
   GUARD_MISSING: 'the guard store is not there: restore it, or create it with the explicit command',
-  GUARD_FAILING: 'the guard’s disk is full, or fails: make room or mend it; a replica that serves comes back by itself, and another one may be asked meanwhile',
+  GUARD_FAILING:
+    'the guard’s disk is full, or fails: make room or mend it; a replica that serves comes back by itself, and another one may be asked meanwhile',
   GUARD_MISMATCH: 'the guard store is another replica’s, a copy, or older than the token remembers',
   PORT_BUSY: 'the address is in use or cannot be bound: check `listen`',
   // A witness and its log
