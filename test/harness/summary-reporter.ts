@@ -4,7 +4,8 @@ import type { Reporter, SerializedError, TestModule } from 'vitest/node';
 /**
  * Ends the output with one line for each failure, so that the last lines of a log name all of them, and appends "passed failed" to the
  * file named by COUNTS, from which scripts/test.sh makes the last line.
- * A file that does not load and an error outside any test count as failures: no test of theirs would say so.
+ * A file that does not load and an error outside any test count as failures: no test of theirs would say so. So does a test that did not
+ * end, which names the file whose process died.
  */
 export default class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
@@ -21,6 +22,7 @@ export default class SummaryReporter implements Reporter {
         const { state, errors } = test.result();
         if (state === 'passed') passed++;
         if (state === 'failed') fails(`${module.relativeModuleId} > ${test.fullName}`, errors);
+        if (state === 'pending') fails(`${module.relativeModuleId} > ${test.fullName}`, [{ message: 'did not end' }]);
       }
     }
     for (const failure of failures) console.log(failure);
