@@ -29,8 +29,8 @@ model: setup ## check the model of attempts and generations exhaustively, and th
 token-suite: build ## every token test against every token that is installed (docs/TOKENS.md); lists them
 	@node_modules/.bin/vitest run --project 'token *' --project unit --project alone --project system 'daemon/token/' 'test/token-suite/'
 
-faults: build ## inject faults into a live fleet and hold its history against the promises (MINUTES=60, SECONDS=30, SEED=1)
-	@node dist/test/fault/main.js $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+faults: build ## inject faults into a live fleet and hold its history against the promises (MINUTES=60, SECONDS=30, SEED=1, RESIZE=1)
+	@node dist/test/fault/main.js $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(RESIZE),--resize)
 
 demo: build ## the whole story on this machine, with software tokens (KEEP=1 leaves it running)
 	@node dist/demo/main.js $(if $(KEEP),--keep)

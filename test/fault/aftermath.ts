@@ -24,14 +24,25 @@ export interface Aftermath {
 }
 
 export async function settle(accounts: readonly Account[], aftermath: Aftermath): Promise<void> {
-  const each = async (work: (account: Account) => Promise<void>) => {
-    const limit = pLimit(AT_ONCE);
-    await Promise.all(accounts.map((account) => limit(() => work(account))));
-  };
-  await each((account) => resolveOpen(account, aftermath));
+  await each(accounts, (account) => resolveOpen(account, aftermath));
   // One device, one thing at a time: what it has in hand is the account it is at.
   for (const account of accounts) await useRightCode(account, aftermath);
-  await each((account) => readFinal(account, aftermath));
+  await each(accounts, (account) => readFinal(account, aftermath));
+}
+
+/**
+ * As docs/OPERATIONS.md has it before replicas leave: every record is recovered and enrolled anew while all of them are there. What was open is known
+ * then, and not asked for again: of the others, too few replicas may be left.
+ */
+export async function moveOn(accounts: readonly Account[], aftermath: Aftermath): Promise<void> {
+  await each(accounts, (account) => resolveOpen(account, aftermath));
+  for (const account of accounts) await useRightCode(account, aftermath, true);
+  for (const { openGuesses, openEnrolments } of accounts) for (const open of [openGuesses, openEnrolments]) open.clear();
+}
+
+async function each(accounts: readonly Account[], work: (account: Account) => Promise<void>): Promise<void> {
+  const limit = pLimit(AT_ONCE);
+  await Promise.all(accounts.map((account) => limit(() => work(account))));
 }
 
 async function resolveOpen(account: Account, { history, transport }: Aftermath): Promise<void> {
@@ -43,9 +54,9 @@ async function resolveOpen(account: Account, { history, transport }: Aftermath):
   for (const request of account.openEnrolments) await tell('unfinished enrolment', () => transport.finishEnrollment(request));
 }
 
-async function useRightCode(account: Account, { history, device, active }: Aftermath): Promise<void> {
+async function useRightCode(account: Account, { history, device, active }: Aftermath, renew = false): Promise<void> {
   if (account.isRolledBack || !active.includes(account)) return;
-  const tried = await device.tryRightCode(account);
+  const tried = await device.tryRightCode(account, renew);
   if (tried.outcome === 'RECORD_UNKNOWN') return; // never enrolled: whether that can be, the checker sees
   history.add({ type: 'healed', rid: account.rid, what: 'right code', ...tried });
 }

@@ -22,6 +22,7 @@ const enrolment = (at: number, g: string, previous = '', facts: Partial<Call> = 
     limit: 2,
     point: ENROLLED[g] as string,
     enrolled: [1, 2, 3],
+    acknowledged: true,
     ...facts,
   });
 

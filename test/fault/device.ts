@@ -15,7 +15,8 @@ import type { Account } from './account.ts';
 import type { History, Outcome } from './history.ts';
 import type { Prng } from './prng.ts';
 
-export interface DeviceOptions extends Pick<VaultClientOptions, 'policy' | 'fleet' | 'tenant'> {
+export interface DeviceOptions extends Pick<VaultClientOptions, 'fleet' | 'tenant'> {
+  readonly policy: () => VaultClientOptions['policy'];
   readonly name: string;
   readonly random: Prng;
   readonly history: History;
@@ -45,7 +46,7 @@ export class Device {
   readonly name: string;
   readonly #options: DeviceOptions;
   readonly #transport: VaultTransport;
-  readonly #vault: VaultClient;
+  #vault: VaultClient;
   #code = '';
   #account: Account | undefined;
   #triedOn: Uint8Array | undefined;
@@ -53,11 +54,20 @@ export class Device {
   #enrolments: FinishEnrollmentRequest[] = [];
 
   constructor(options: DeviceOptions) {
-    const { name, policy, fleet, tenant } = options;
-    this.name = name;
+    this.name = options.name;
     this.#options = options;
     this.#transport = options.connect(this);
-    this.#vault = new VaultClient({ transport: this.#transport, policy, fleet, tenant, argon2id: quickHash });
+    this.#vault = this.#openVault();
+  }
+
+  /** As an app does that was updated: it trusts what the policy says now. */
+  restart(): void {
+    this.#vault = this.#openVault();
+  }
+
+  #openVault(): VaultClient {
+    const { policy, fleet, tenant } = this.#options;
+    return new VaultClient({ transport: this.#transport, policy: policy(), fleet, tenant, argon2id: quickHash });
   }
 
   /** For the recorder. */
@@ -151,13 +161,17 @@ export class Device {
     });
   }
 
-  /** After everything healed: looks which generation it is, and enters its code. */
-  async tryRightCode(account: Account): Promise<{ outcome: Outcome; message?: string }> {
+  /** After everything healed: looks which generation it is, and enters its code. `renew`: and enrols anew, as is usual. */
+  async tryRightCode(account: Account, renew: boolean): Promise<{ outcome: Outcome; message?: string }> {
     try {
       const { g } = await this.#vault.describe(account.recordId);
       const code = account.codeOf(g);
       if (code === undefined) return { outcome: 'INTERNAL', message: 'the vault names a generation that nobody made' };
-      const { backupKey } = await this.#vault.recover({ recordId: account.recordId, code, renew: false });
+      this.#account = account;
+      this.#code = code;
+      const { backupKey, renewal } = await this.#vault.recover({ recordId: account.recordId, code, renew });
+      if (renewal.state === 'renewed') this.#enrolled(account, renewal.result.g);
+      else if (renew) return { outcome: 'INTERNAL', message: `it is not renewed: ${renewal.state}` };
       const isOurs = constantTimeEqual(backupKey.expose(), account.backupKey.expose());
       return isOurs ? { outcome: 'ok' } : { outcome: 'INTERNAL', message: 'it is another backup key' };
     } catch (error) {

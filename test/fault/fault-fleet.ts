@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
 import { probeReplica } from '../../fleet/replica-probe.ts';
 import type { Millis } from '../../primitives/brand.ts';
-import { DevFleet } from '../harness/dev-fleet.ts';
+import { DevFleet, type Restating } from '../harness/dev-fleet.ts';
 import { compileShim } from '../integration/support/token-uses.ts';
 import { compileDiskShim } from './disk.ts';
 import type { Party } from './faults.ts';
@@ -21,38 +21,56 @@ const SERVING_DEADLINE: Millis = 60_000;
 /** A fleet whose every connection passes a link of ours, whose tokens record their uses, and whose replicas can be made to fail. */
 export class FaultFleet {
   readonly dev: DevFleet;
-  readonly replicas: readonly FaultyReplica[];
-  /** Where frontends find the replicas, in order of index. */
-  readonly addresses: readonly string[];
-  readonly #links: ReadonlyMap<string, Link>;
+  /** In order of index. */
+  replicas: readonly FaultyReplica[] = [];
+  readonly #options: Omit<FaultFleetOptions, 'progress'>;
+  readonly #links = new Map<string, Link>();
 
-  private constructor(dev: DevFleet, replicas: readonly FaultyReplica[], links: ReadonlyMap<string, Link>) {
+  private constructor(dev: DevFleet, options: Omit<FaultFleetOptions, 'progress'>) {
     this.dev = dev;
-    this.replicas = replicas;
-    this.#links = links;
-    this.addresses = replicas.map(({ index }) => `localhost:${this.link('frontend', `replica-${index}`).port}`);
+    this.#options = options;
   }
 
-  static async start({ daemon, progress, ...watcher }: FaultFleetOptions): Promise<FaultFleet> {
+  /** Where frontends find the replicas, in order of index. */
+  get addresses(): string[] {
+    return this.replicas.map(({ index }) => `localhost:${this.link('frontend', `replica-${index}`).port}`);
+  }
+
+  static async start({ progress, ...options }: FaultFleetOptions): Promise<FaultFleet> {
     const dev = await DevFleet.start({ fleet: 'fault', settings: { log_level: 'warn', bounds: { limit_most: 50 } }, progress });
-    const links = new Map<string, Link>();
+    const fleet = new FaultFleet(dev, options);
     try {
       progress('putting links, shims and clocks in between');
       await Promise.all(dev.replicas.map(({ process }) => process.stop()));
-      for (const [name, port] of connections(dev)) links.set(name, await Link.to(port));
-      const preloads: Preloads = { diskShim: compileDiskShim(dev.directory), faketime: findFaketime() };
-      const module = compileShim(dev.directory);
-      for (const { place } of dev.replicas) rewire(place.config, place.index, module, links);
-      const replicas = dev.replicas.map((replica) => new FaultyReplica(replica, dev.clientFile, preloads, watcher, daemon));
-      const fleet = new FaultFleet(dev, replicas, links);
-      for (const replica of replicas) replica.supervise();
-      await fleet.serving();
+      await fleet.#wire();
       return fleet;
     } catch (error) {
-      for (const link of links.values()) link.close();
-      await dev.stop();
+      await fleet.stop();
       throw error;
     }
+  }
+
+  /** Stops every replica, makes the next statement, and starts those of the fleet. Nothing must be going wrong meanwhile. */
+  async restate(changes: Restating): Promise<void> {
+    await Promise.all(this.replicas.map((replica) => replica.stop()));
+    await this.dev.state(changes);
+    await this.#wire();
+  }
+
+  /** Puts links, shims and clocks between whatever has none yet, and starts every replica. Resolves when all of them serve. */
+  async #wire(): Promise<void> {
+    const { dev } = this;
+    for (const [name, port] of connections(dev)) if (!this.#links.has(name)) this.#links.set(name, await Link.to(port));
+    const { daemon, ...watcher } = this.#options;
+    const preloads: Preloads = { diskShim: compileDiskShim(dev.directory), faketime: findFaketime() };
+    const module = compileShim(dev.directory);
+    for (const { place } of dev.replicas) rewire(place.config, place.index, module, this.#links);
+    const before = new Map(this.replicas.map((replica) => [replica.index, replica]));
+    this.replicas = dev.replicas.map(
+      (replica) => before.get(replica.place.index) ?? new FaultyReplica(replica, dev.clientFile, preloads, watcher, daemon),
+    );
+    for (const replica of this.replicas) replica.supervise();
+    await this.serving();
   }
 
   link(from: Party, to: Party): Link {
@@ -62,7 +80,7 @@ export class FaultFleet {
   }
 
   replica(index: number): FaultyReplica {
-    const replica = this.replicas[index - 1];
+    const replica = this.replicas.find((one) => one.index === index);
     if (!replica) throw new RangeError(`there is no replica ${index}`);
     return replica;
   }
@@ -102,7 +120,7 @@ function* connections({ replicas, etcd }: DevFleet): Generator<[string, number]>
   for (const { place, ports } of replicas) {
     yield [`frontend replica-${place.index}`, ports.frontend];
     for (const other of replicas)
-      if (other !== replicas[place.index - 1]) yield [`replica-${place.index} replica-${other.place.index}`, other.ports.peer];
+      if (other.place.index !== place.index) yield [`replica-${place.index} replica-${other.place.index}`, other.ports.peer];
     for (const [i, endpoint] of etcd.endpoints.entries()) yield [`replica-${place.index} etcd-${i}`, Number(new URL(endpoint).port)];
   }
 }

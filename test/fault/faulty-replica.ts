@@ -57,6 +57,7 @@ export class FaultyReplica {
 
   /** From now on it runs, unless it is killed. */
   supervise(): void {
+    this.#isOver = false;
     this.#supervision = this.#run();
   }
 

@@ -28,9 +28,10 @@ export interface Call {
   readonly receipts?: readonly number[];
   /** A receipt that does not verify. */
   readonly forged?: readonly number[];
-  /** FinishEnrollment: what is replaced, and in `point` the enrolled point; of an answer, who signed. */
+  /** FinishEnrollment: what is replaced, and in `point` the enrolled point; of an answer, who signed, and whether they were enough. */
   readonly previous?: string;
   readonly enrolled?: readonly number[];
+  readonly acknowledged?: boolean;
 }
 
 /** A point that a token multiplied under a tweak. */

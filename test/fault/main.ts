@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { exitWhenIdle } from '../../primitives/exit.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { scratchDirectory } from '../harness/reaper.ts';
-import { run } from './run.ts';
+import { type Phase, run } from './run.ts';
 import { schedule } from './schedule.ts';
 
 const { values } = parseArgs({
@@ -13,6 +13,8 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '250' },
     minutes: { type: 'string' },
     seed: { type: 'string' },
+    /** The fleet grows from three replicas to five and shrinks again, each for a third of the time. */
+    resize: { type: 'boolean', default: false },
     output: { type: 'string' },
   },
 });
@@ -31,8 +33,17 @@ process.env.TMPDIR = scratchDirectory('faults');
 
 const progress = (line: string) => process.stderr.write(`faults: ${line}\n`);
 progress(`seed ${seed}`);
-const plan = schedule({ seed, length: seconds * 1000, replicas: 3, etcdMembers: 3 });
-const { violations, report } = await run({ seed, seconds, attempts: LEAST_RATE * seconds, output, plan, progress });
+const planned = (replicas: number, share: number, nth = 0): Phase => ({
+  seconds: share * seconds,
+  plan: schedule({ seed: seed + nth, length: share * seconds * 1000, replicas, etcdMembers: 3 }),
+});
+const resized = (): Phase[] => [
+  planned(3, 1 / 3),
+  { ...planned(5, 1 / 3, 1), change: { joining: [4, 5] } },
+  { ...planned(3, 1 / 3, 2), change: { leaving: [4, 5] } },
+];
+const phases = values.resize ? resized() : [planned(3, 1)];
+const { violations, report } = await run({ seed, phases, attempts: LEAST_RATE * seconds, output, progress });
 console.log(report);
-console.log(`written to ${output}: make faults SEED=${seed} plans the same faults again`);
+console.log(`written to ${output}: make faults SEED=${seed}${values.resize ? ' RESIZE=1' : ''} plans the same faults again`);
 process.exitCode = violations.length === 0 ? 0 : 1;

@@ -4,7 +4,7 @@ import { afterAll, expect, test } from 'vitest';
 import { scratchDirectory } from '../harness/reaper.ts';
 import type { ViolationKind } from './checker.ts';
 import { type Mutant, makeMutant, mutants } from './mutants.ts';
-import { type RunOptions, run } from './run.ts';
+import { type Phase, type RunOptions, run } from './run.ts';
 
 const directory = scratchDirectory('mutants');
 
@@ -20,7 +20,7 @@ const lies: Load = {
 /** The others where devices meet. */
 const meetings: Load = { plan: [] };
 
-type Load = Pick<RunOptions, 'plan' | 'limits'>;
+type Load = Pick<Phase, 'plan'> & Pick<RunOptions, 'limits'>;
 
 const cases: [Mutant, Load, ViolationKind[]][] = [
   [mutants.skipGuard, lies, ['limit-at-tokens']],
@@ -38,7 +38,8 @@ test.each(cases)('a daemon that $name is found out', async (mutant, load, expect
   for (const kind of expected) expect(found.map((violation) => violation.kind)).toContain(kind);
 });
 
-async function violations(daemon: string | undefined, load: Load) {
-  const options = { ...load, seed: 1, seconds: SECONDS, output: join(directory, 'run'), devices: 8, accountsAtOnce: 3, progress: () => {} };
+async function violations(daemon: string | undefined, { plan, ...load }: Load) {
+  const phases = [{ plan, seconds: SECONDS }];
+  const options = { ...load, seed: 1, phases, output: join(directory, 'run'), devices: 8, accountsAtOnce: 3, progress: () => {} };
   return (await run({ ...options, ...(daemon ? { daemon } : {}) })).violations;
 }

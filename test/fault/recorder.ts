@@ -1,4 +1,5 @@
 import { verify } from 'node:crypto';
+import { droppings, isDropped } from '../../client/dropped.ts';
 import type { VaultTransport } from '../../client/transport.ts';
 import { receiptKeys } from '../../daemon/vault/p256.ts';
 import { toHex } from '../../primitives/bytes.ts';
@@ -22,7 +23,8 @@ type Mischief = 'none' | 'lose-request' | 'lose-reply' | 'send-twice';
 
 export interface RecorderOptions {
   readonly device: string;
-  readonly statement: Statement;
+  /** What the fleet had until now, the newest first. */
+  readonly statements: readonly Statement[];
   readonly history: History;
   readonly rid: (recordId: string) => string;
   readonly random: Prng;
@@ -38,8 +40,14 @@ type Facts = Partial<Omit<Call, 'type'>>;
 
 /** Between a device and its frontend: writes down what is said, loses some of it and says some of it twice. */
 export function recording(inner: VaultTransport, options: RecorderOptions): VaultTransport {
-  const keys = receiptKeys(options.statement);
-  const { history, device, random } = options;
+  const { history, device, random, statements } = options;
+  const keys = new Map<Statement, Keys>();
+  const signers = (): Signers[] =>
+    statements.map((statement) => {
+      const known = keys.get(statement) ?? receiptKeys(statement);
+      keys.set(statement, known);
+      return { statement, keys: known };
+    });
 
   const send = async (method: Method, request: never): Promise<object> => {
     const at = history.now();
@@ -47,7 +55,7 @@ export function recording(inner: VaultTransport, options: RecorderOptions): Vaul
     const note = (facts: Facts) => history.add({ type: 'call', at, until: history.now(), device, method, ...asked, ...facts } as Call);
     try {
       const response = (await inner[method](request)) as object;
-      note({ outcome: 'ok', ...factsOfAnswer(method, request, response, options.statement, keys) });
+      note({ outcome: 'ok', ...factsOfAnswer(method, request, response, signers()) });
       return response;
     } catch (error) {
       note({ outcome: isVaultError(error) ? error.code : 'INTERNAL', message: messageOf(error) });
@@ -97,42 +105,46 @@ function factsOfRequest(method: Method, request: AnyRequest, { rid }: RecorderOp
 
 type Keys = ReturnType<typeof receiptKeys>;
 
-function factsOfAnswer(method: Method, request: AnyRequest, response: object, statement: Statement, keys: Keys): Facts {
-  if (method === 'beginRecovery')
-    return factsOfEvaluations(request as BeginRecoveryRequest, response as BeginRecoveryResponse, statement, keys);
+/** Who signs under a statement. */
+interface Signers {
+  readonly statement: Statement;
+  readonly keys: Keys;
+}
+
+function factsOfAnswer(method: Method, request: AnyRequest, response: object, signers: readonly Signers[]): Facts {
+  if (method === 'beginRecovery') return factsOfEvaluations(request as BeginRecoveryRequest, response as BeginRecoveryResponse, signers);
   if (method === 'finishEnrollment')
-    return factsOfEnrolled(request as FinishEnrollmentRequest, response as FinishEnrollmentResponse, statement, keys);
+    return factsOfEnrolled(request as FinishEnrollmentRequest, response as FinishEnrollmentResponse, signers);
   return {};
 }
 
-function factsOfEvaluations({ g, point }: BeginRecoveryRequest, response: BeginRecoveryResponse, statement: Statement, keys: Keys): Facts {
+function factsOfEvaluations({ g, point }: BeginRecoveryRequest, response: BeginRecoveryResponse, signers: readonly Signers[]): Facts {
   // In place of evaluations: too many replicas counted another point as this attempt.
   if (response.conflicts.length > 0) return { outcome: 'ATTEMPT_CONFLICT', attempt: response.attempt };
   const { body, bodyHash } = parseBody(response.body);
-  const { fleet, epoch } = statement;
   const { attempt } = response;
   const { limit } = body.policy;
-  const isSigned = ({ index, evaluated, enrolledAtMs, used, signature }: BeginRecoveryResponse['evaluations'][number]) => {
-    const receipt = { fleet, epoch, index, rid: body.rid, g, attempt, limit, used, point, evaluated, bodyHash, enrolledAtMs };
-    return isSignedBy(keys, index, receiptTranscript(receipt).preimage, signature);
-  };
+  const isSigned = ({ index, evaluated, enrolledAtMs, used, signature }: BeginRecoveryResponse['evaluations'][number]) =>
+    signers.some(({ statement: { fleet, epoch }, keys }) => {
+      const receipt = { fleet, epoch, index, rid: body.rid, g, attempt, limit, used, point, evaluated, bodyHash, enrolledAtMs };
+      return isSignedBy(keys, index, receiptTranscript(receipt).preimage, signature);
+    });
   const indices = (evaluations: BeginRecoveryResponse['evaluations']) => evaluations.map(({ index }) => index);
   const forged = indices(response.evaluations.filter((evaluation) => !isSigned(evaluation)));
   return { attempt, limit, receipts: indices(response.evaluations.filter(isSigned)), ...(forged.length > 0 ? { forged } : {}) };
 }
 
-function factsOfEnrolled(
-  request: FinishEnrollmentRequest,
-  { enrolled }: FinishEnrollmentResponse,
-  statement: Statement,
-  keys: Keys,
-): Facts {
+function factsOfEnrolled(request: FinishEnrollmentRequest, { enrolled }: FinishEnrollmentResponse, signers: readonly Signers[]): Facts {
   const { body, bodyHash } = parseBody(request.body);
-  const { fleet, epoch } = statement;
-  const signed = enrolled.filter(({ index, signature }) =>
-    isSignedBy(keys, index, enrolledTranscript({ fleet, epoch, index, rid: body.rid, g: body.g }, bodyHash).preimage, signature),
-  );
-  return { enrolled: signed.map(({ index }) => index) };
+  const signedUnder = ({ statement: { fleet, epoch }, keys }: Signers) =>
+    enrolled.flatMap(({ index, signature }) => {
+      const { preimage } = enrolledTranscript({ fleet, epoch, index, rid: body.rid, g: body.g }, bodyHash);
+      return isSignedBy(keys, index, preimage, signature) ? [index] : [];
+    });
+  const isAcknowledged = (signed: readonly number[], { statement: { threshold, terms } }: Signers) =>
+    signed.length >= threshold && (body.previous.length === 0 || isDropped(droppings({ terms }, {}), signed));
+  const under = signers.map((one) => ({ one, signed: signedUnder(one) })).find(({ signed }) => signed.length > 0);
+  return { enrolled: under?.signed ?? [], acknowledged: under !== undefined && isAcknowledged(under.signed, under.one) };
 }
 
 function isSignedBy(keys: Keys, index: number, preimage: Uint8Array, signature: Uint8Array): boolean {

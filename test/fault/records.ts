@@ -7,7 +7,7 @@ export interface Generation {
   readonly limit: number;
   /** When its enrolment was sent first. */
   sentAt: number;
-  /** When t replicas had signed for it; undefined where no device heard of that. */
+  /** When enough replicas had signed for it; undefined where no device heard of that. */
   acknowledgedAt: number | undefined;
   /** Points that devices sent. */
   readonly sent: Set<string>;
@@ -26,8 +26,6 @@ export interface Record {
   final: Final | undefined;
   isRolledBack: boolean;
 }
-
-const THRESHOLD = 2; // of three replicas
 
 /** Sorts a history by record and generation. */
 export function readHistory(events: readonly HistoryEvent[]): {
@@ -81,8 +79,7 @@ function noteEnrolment({ generations }: Record, call: Call, enrolled: Map<string
   generations.set(g, generation);
   generation.sentAt = Math.min(generation.sentAt, at); // calls are noted as they end
   enrolled.set(xOf(point), generation);
-  if (call.outcome === 'ok' && (call.enrolled?.length ?? 0) >= THRESHOLD)
-    generation.acknowledgedAt = Math.min(generation.acknowledgedAt ?? until, until);
+  if (call.outcome === 'ok' && call.acknowledged) generation.acknowledgedAt = Math.min(generation.acknowledgedAt ?? until, until);
 }
 
 function noteGuess(generations: ReadonlyMap<string, Generation>, call: Call): void {

@@ -5,8 +5,10 @@ import { everyAccount } from '../../cli/every-account.ts';
 import { GrantSigner } from '../../frontend/grant-signer.ts';
 import { frontendTransport } from '../../frontend/transport.ts';
 import { VaultConnection } from '../../frontend/vault-connection.ts';
-import { fromHex, toHex } from '../../primitives/bytes.ts';
-import { settle } from './aftermath.ts';
+import { toHex } from '../../primitives/bytes.ts';
+import type { Statement } from '../../protocol/statement.ts';
+import type { Restating } from '../harness/dev-fleet.ts';
+import { moveOn, settle } from './aftermath.ts';
 import { check, type Violation } from './checker.ts';
 import { Device } from './device.ts';
 import { EtcdLie } from './etcd-lie.ts';
@@ -20,14 +22,22 @@ import { ATTEMPTS, countsOf, reportOf } from './report.ts';
 import { TokenWatch } from './token-watch.ts';
 import { Workload } from './workload.ts';
 
+/** How long which faults are injected. */
+export interface Phase {
+  readonly seconds: number;
+  readonly plan: readonly Fault[];
+  /** Before it, while nothing is asked of the fleet. */
+  readonly change?: Restating;
+}
+
 export interface RunOptions {
   readonly seed: number;
-  readonly seconds: number;
+  /** One after the other. */
+  readonly phases: readonly Phase[];
   /** The run goes on, without faults, until so many were answered; 0 unless told. */
   readonly attempts?: number;
   /** For history.jsonl and report.txt; made anew. */
   readonly output: string;
-  readonly plan: readonly Fault[];
   /** The compiled daemon; that in dist/ unless told. */
   readonly daemon?: string;
   readonly devices?: number;
@@ -53,7 +63,8 @@ const honest = { none: 1, 'lose-request': 0, 'lose-reply': 0, 'send-twice': 0 } 
 
 /** Starts a fleet, lets devices use it while things go wrong, heals it, and holds what happened against the promises. */
 export async function run(options: RunOptions): Promise<RunResult> {
-  const { seed, seconds, output, plan, progress } = options;
+  const { seed, phases, output, progress } = options;
+  const seconds = phases.reduce((sum, phase) => sum + phase.seconds, 0);
   rmSync(output, { recursive: true, force: true });
   mkdirSync(output, { recursive: true });
   const history = new History(join(output, 'history.jsonl'));
@@ -77,12 +88,14 @@ export async function run(options: RunOptions): Promise<RunResult> {
     },
   });
   const closers: (() => void)[] = [];
+  const statements = [fleet.dev.statement];
   try {
     const random = new Prng(seed).fork();
     const rid = (recordId: string) => toHex(fleet.dev.rid(recordId));
     const device = (name: string, first: number, weights: typeof mischief | typeof honest) =>
-      openDevice(fleet, history, { name, first, weights, random: random.fork(), rid, closers });
-    const devices = Array.from({ length: options.devices ?? 16 }, (_, i) => device(`device-${i + 1}`, i, mischief).device);
+      openDevice(fleet, history, { name, first, weights, random: random.fork(), rid, statements, closers });
+    const opened = Array.from({ length: options.devices ?? 16 }, (_, i) => device(`device-${i + 1}`, i, mischief));
+    const devices = opened.map((one) => one.device);
     const { accountsAtOnce = 24, limits = LIMITS } = options;
     const workload = new Workload({ devices, random: random.fork(), rid, accountsAtOnce, limits });
     const lie = new EtcdLie(fleet.dev.etcd, fleet.dev.client.fleet, random.fork());
@@ -95,21 +108,32 @@ export async function run(options: RunOptions): Promise<RunResult> {
     const timers = [setInterval(lookAtTokens, TOKENS_EVERY), setInterval(() => progress(progressOf(history.events)), PROGRESS_EVERY)];
     closers.push(() => timers.forEach(clearInterval));
 
-    progress(`injecting ${plan.length} faults in ${seconds} s`);
+    const healer = () => ({ history, ...device('healer', 0, honest), store: fleet.dev.store, active: workload.active });
     history.begin();
-    const working = workload.run();
-    const began = performance.now();
-    await injector.run(plan);
-    await delay(Math.max(0, seconds * 1000 - (performance.now() - began)));
-    while (countsOf(history.events)[ATTEMPTS] < (options.attempts ?? 0)) await delay(PROGRESS_EVERY); // without faults: a busy machine had too many
-    workload.end();
-    progress('healing');
-    await fleet.heal();
-    await working;
+    for (const phase of phases) {
+      if (phase.change) {
+        progress(`changing the fleet: ${JSON.stringify(phase.change)}`);
+        if (phase.change.leaving) await moveOn(workload.accounts, healer());
+        await fleet.restate(phase.change);
+        statements.unshift(fleet.dev.statement);
+        for (const one of opened) one.renew();
+      }
+      progress(`injecting ${phase.plan.length} faults in ${phase.seconds} s`);
+      const working = workload.run();
+      const began = performance.now();
+      await injector.run(phase.plan);
+      await delay(Math.max(0, phase.seconds * 1000 - (performance.now() - began)));
+      // Without faults: a busy machine had too many.
+      const isLast = phase === phases.at(-1);
+      while (isLast && countsOf(history.events)[ATTEMPTS] < (options.attempts ?? 0)) await delay(PROGRESS_EVERY);
+      workload.end();
+      progress('healing');
+      await fleet.heal();
+      await working;
+    }
 
     progress(`settling ${workload.accounts.length} records`);
-    const healer = device('healer', 0, honest);
-    await settle(workload.accounts, { history, ...healer, store: fleet.dev.store, active: workload.active });
+    await settle(workload.accounts, healer());
     lookAtTokens();
   } finally {
     for (const close of closers) close();
@@ -129,29 +153,43 @@ interface Opening {
   readonly weights: typeof mischief | typeof honest;
   readonly random: Prng;
   readonly rid: (recordId: string) => string;
+  /** What the fleet had until now, the newest first. */
+  readonly statements: readonly Statement[];
   readonly closers: (() => void)[];
 }
 
-function openDevice({ addresses, dev }: FaultFleet, history: History, { name, first, weights, random, rid, closers }: Opening) {
-  const { fleet, tenant, tls, grant, statement_hashes } = dev.client;
+function openDevice(faulty: FaultFleet, history: History, opening: Opening) {
+  const { name, first, weights, random, rid, statements, closers } = opening;
+  const { dev } = faulty;
+  const { fleet, tenant, tls, grant } = dev.client;
   const pem = (file: string) => readFileSync(file, 'utf8');
-  const from = first % addresses.length;
-  const connection = new VaultConnection({
-    addresses: [...addresses.slice(from), ...addresses.slice(0, from)],
-    tls: { ca: pem(tls.ca), cert: pem(tls.cert), key: pem(tls.key) },
-  });
+  const connect = () => {
+    const { addresses } = faulty;
+    const from = first % addresses.length;
+    return new VaultConnection({
+      addresses: [...addresses.slice(from), ...addresses.slice(0, from)],
+      tls: { ca: pem(tls.ca), cert: pem(tls.cert), key: pem(tls.key) },
+    });
+  };
+  let connection = connect();
   closers.push(() => connection.close());
   const signer = new GrantSigner({ kid: grant.kid, pem: pem(grant.key) });
   const relay = everyAccount((account) => frontendTransport({ connection, signer, fleet, tenant, account }));
   const record = (listener: Pick<Device, 'onEnrolment' | 'onGuess'>) =>
     recording(relay, {
-      ...{ device: name, statement: dev.statement, history, rid, random: random.fork(), mischief: weights },
+      ...{ device: name, statements, history, rid, random: random.fork(), mischief: weights },
       onEnrolment: (request) => listener.onEnrolment(request),
       onGuess: (request) => listener.onGuess(request),
     });
-  const policy = { kind: 'pinned', statementHashes: statement_hashes.map((hash) => fromHex(hash, 'statement_hashes')) } as const;
+  const policy = () => ({ kind: 'pinned', statementHashes: statements.map(({ hash }) => hash) }) as const;
   const device = new Device({ name, random, history, fleet, tenant, policy, connect: record });
-  return { device, transport: record({ onEnrolment: () => {}, onGuess: () => {} }) };
+  /** Of the fleet as it is now. */
+  const renew = () => {
+    connection.close();
+    connection = connect();
+    device.restart();
+  };
+  return { device, transport: record({ onEnrolment: () => {}, onGuess: () => {} }), renew };
 }
 
 function progressOf(events: readonly HistoryEvent[]): string {

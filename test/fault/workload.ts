@@ -26,8 +26,9 @@ export class Workload {
     this.#options = options;
   }
 
-  /** Until `end` is called. */
+  /** Until `end` is called; then it may be run on. */
   async run(): Promise<void> {
+    this.#isOver = false;
     await Promise.all(this.#options.devices.map((device) => this.#use(device, this.#options.random.fork())));
   }
 

@@ -128,8 +128,14 @@ export class DevFleet {
   }
 
   /** Stops every replica, makes the next statement, with replicas that join and leave, and starts those of the fleet. */
-  async restate({ joining = [], ...changes }: Restating): Promise<void> {
+  async restate(changes: Restating): Promise<void> {
     await Promise.all(this.replicas.map(({ process }) => process.stop()));
+    await this.state(changes);
+    await Promise.all(this.replicas.map(({ process }) => process.start()));
+  }
+
+  /** Makes the next statement, of a fleet that is at rest. */
+  async state({ joining = [], ...changes }: Restating): Promise<void> {
     const ports = await portsFor(joining.length);
     const added = new Map(joining.map((index, i) => [index, ports[i] as Ports]));
     this.statement = await restateFleet(this.directory, {
@@ -142,7 +148,6 @@ export class DevFleet {
     this.replicas = replicas.map(
       ({ index }) => before.get(index) ?? toReplica(placeOf(this.directory, fleet, index), added.get(index) as Ports, this.clientFile),
     );
-    await Promise.all(this.replicas.map(({ process }) => process.start()));
   }
 
   /** A device behind its own frontend connection; `addresses` are the replicas it knows, all unless told. Closed with the fleet. */
