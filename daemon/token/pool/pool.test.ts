@@ -57,8 +57,10 @@ afterEach(() => {
 });
 
 it('a worker that dies is replaced, and its calls are answered by the next', async () => {
+  // Before their calls, on what it cannot read. Terminated in the middle of a call it would take the process with it: pkcs11js does not check what
+  // N-API answers in a thread that is being ended, and goes on with a pointer to nothing.
+  (workers.at(-1) as Worker).postMessage(null);
   const calls = Array.from({ length: 20 }, () => port.mac(randomBytes(32)));
-  await (workers.at(-1) as Worker).terminate();
   for (const mac of await Promise.all(calls)) expect(mac).toHaveLength(32);
   expect(kinds()).toEqual(['worker-died', 'token-back']);
 });
