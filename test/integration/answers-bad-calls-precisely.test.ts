@@ -11,6 +11,7 @@ import { toHex } from '../../primitives/bytes.ts';
 import { BodySchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { VaultService } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Grant } from '../../protocol/grant.ts';
+import { MAX_MESSAGE_LENGTH, MAX_PEER_MESSAGE_LENGTH } from '../../protocol/message.ts';
 import { beginEnrolmentTranscript, pointTranscript } from '../../protocol/transcripts.ts';
 import { guess, proofBy, voteRequest, votes } from './support/attempt.ts';
 import { CODE, type Draft, enrolled, finishRequest, prepareRequest } from './support/draft.ts';
@@ -153,12 +154,13 @@ describe('a request of the wrong form', () => {
     }
   });
 
-  test('is TOO_LARGE beyond 64 KiB', async () => {
-    const grant = 'x'.repeat(64 * 1024);
+  test('is TOO_LARGE beyond 64 KiB, and 256 KiB between replicas', async () => {
+    const grant = 'x'.repeat(MAX_MESSAGE_LENGTH);
     const refused = await toldBy(vault.beginRecovery({ recordId: 'bad', g, point, grant }));
     expect(refused).toMatchObject({ status: 'RESOURCE_EXHAUSTED', code: 'TOO_LARGE' });
-    const peer = world.peer(1).calls.vote({ ...voteRequest(draft, await guess(world, draft, CODE), 1), grant });
-    expect(await refusalOf(peer)).toBe('TOO_LARGE');
+    const request = voteRequest(draft, await guess(world, draft, CODE), 1);
+    const long = 'x'.repeat(MAX_PEER_MESSAGE_LENGTH);
+    expect(await refusalOf(world.peer(1).calls.vote({ ...request, grant: long }))).toBe('TOO_LARGE');
   });
 });
 

@@ -46,6 +46,8 @@ describe('an enrolment that it bends on the way', () => {
 
   const policy = (body: Body) => body.policy as NonNullable<Body['policy']>;
   const share = (body: Body) => body.shares[0] as Body['shares'][number];
+  /** It begins a line of its own. */
+  const renamed = (body: Body, g: Uint8Array) => Object.assign(body, { g, line: g });
 
   test.each<[what: string, code: string, change: (body: Body) => void]>([
     ['a limit above the operator’s bound', 'POLICY_REFUSED', (body) => Object.assign(policy(body), { limit: 11 })],
@@ -63,7 +65,9 @@ describe('an enrolment that it bends on the way', () => {
     ['a release base of its own', 'FINISH_REFUSED', (body) => Object.assign(body, { releaseBase: publicKeyOf(randomScalar().expose()) })],
     ['G as release base', 'MALFORMED', (body) => Object.assign(body, { releaseBase: p256.Point.BASE.toBytes(true) })],
     ['−G as release base', 'MALFORMED', (body) => Object.assign(body, { releaseBase: p256.Point.BASE.negate().toBytes(true) })],
-    ['another generation', 'FINISH_REFUSED', (body) => Object.assign(body, { g: randomBytes(16) })],
+    ['another generation', 'FINISH_REFUSED', (body) => renamed(body, randomBytes(16))],
+    ['another line', 'MALFORMED', (body) => Object.assign(body, { line: randomBytes(16) })],
+    ['a number beyond the first', 'GENERATION_CONFLICT', (body) => Object.assign(body, { number: 2n })],
   ])('is refused: %s', async (_what, code, change) => {
     expect(await offered(change)).toBe(code);
   });
