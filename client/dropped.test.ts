@@ -110,13 +110,30 @@ describe('a replacement is acknowledged only once fewer than t are left that may
   });
 
   test('after a recovery the body says who they are: of a record of now, any t are enough', async () => {
+    const fleet = new SoftFleet();
+    await enrol(fleet, 'of-three');
+    fleet.restate([1, 2, 3, 4, 5]);
+    await enrol(fleet, 'of-five');
+    fleet.restate([1, 2, 3, 4, 5, 6, 7]);
+    await enrol(fleet, 'of-seven');
+    // 4 of 7, and of what came before 2 of 3 and 3 of 5.
+    fleet.silent.add(3).add(5).add(7);
+    expect((await recover(fleet, 'of-seven', true)).renewal).toMatchObject({ state: 'failed' }); // fewer holders than before
+    const { renewal } = await clientOf(fleet).recover({ recordId: 'of-seven', code: CODE, allowFewerHolders: true });
+    expect(renewal).toMatchObject({ state: 'renewed', result: { holders: [1, 2, 4, 6] } });
+  });
+
+  test('and of what came before it, which may not be over: the body was perhaps never acknowledged', async () => {
     const { fleet } = await grown();
-    fleet.restate([1, 2, 3]);
-    await enrol(fleet, 'of-three-again');
-    fleet.silent.add(3);
-    expect((await recover(fleet, 'of-three-again', true)).renewal).toMatchObject({ state: 'failed' }); // fewer holders than before
-    const { renewal } = await clientOf(fleet).recover({ recordId: 'of-three-again', code: CODE, allowFewerHolders: true });
-    expect(renewal).toMatchObject({ state: 'renewed', result: { holders: [1, 2] } });
+    const { renewal: moved } = await recover(fleet, 'of-three', true);
+    expect(moved).toMatchObject({ state: 'renewed', result: { holders: [1, 2, 3, 4, 5] } });
+    fleet.silent.add(2).add(3); // two of three, which could open what three enrolled
+    const { renewal } = await clientOf(fleet).recover({ recordId: 'of-three', code: CODE, allowFewerHolders: true });
+    expect(renewal).toMatchObject({ state: 'failed', error: { code: 'NOT_ENOUGH_REPLICAS' } });
+    fleet.silent.delete(3);
+    expect((await clientOf(fleet).recover({ recordId: 'of-three', code: CODE, allowFewerHolders: true })).renewal).toMatchObject({
+      state: 'renewed',
+    });
   });
 
   test('without one it may be of any epoch, and all three must drop it', async () => {
@@ -128,9 +145,11 @@ describe('a replacement is acknowledged only once fewer than t are left that may
     await expect(replaced).rejects.toMatchObject({ code: 'NOT_ENOUGH_REPLICAS' });
   });
 
-  test('a first enrolment replaces nothing', async () => {
+  test('where there seems to be nothing, there may be what etcd hides', async () => {
     const { fleet } = await grown();
     fleet.silent.add(1).add(2);
+    await expect(enrol(fleet, 'new')).rejects.toMatchObject({ code: 'NOT_ENOUGH_REPLICAS' });
+    fleet.silent.delete(2);
     await enrol(fleet, 'new');
   });
 });

@@ -16,14 +16,17 @@ interface Replaced {
 
 /**
  * By whom it must be signed that they serve another generation now, and none before it. With another n or t, any t that enrol need not be
- * those: 3 of 5 leave 2 of 3. Where the body is not known it may be of any epoch that is served, and what a coordinator says of it is no help.
+ * those: 3 of 5 leave 2 of 3. What is replaced shows its own epoch, and was perhaps never acknowledged: then what came before it still has t that serve it, of
+ * an epoch before. Where no body is known there may be one of any epoch that is served, also where there seems to be none: what a coordinator says of it,
+ * or etcd, is no help.
  */
 export function droppings({ terms }: Pick<Statement, 'terms'>, replaced: Replaced | undefined): readonly Dropping[] {
-  if (!replaced) return [];
-  const { body } = replaced;
-  if (!body) return [...terms.values()].map((of) => ({ holders: of.indices, least: meeting(of) }));
+  const body = replaced?.body;
+  const epochs = [...terms.values()].filter(({ epoch }) => !body || epoch < body.epoch);
+  const ofEpochs = epochs.map((of) => ({ holders: of.indices, least: meeting(of) }));
+  if (!body) return ofEpochs;
   const { shares, threshold } = body;
-  return [{ holders: new Set(shares.map(({ index }) => index)), least: shares.length - threshold + 1 }];
+  return [...ofEpochs, { holders: new Set(shares.map(({ index }) => index)), least: shares.length - threshold + 1 }];
 }
 
 /** Whether these are enough. */

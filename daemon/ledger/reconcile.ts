@@ -67,6 +67,17 @@ export function remember(generation: Generation, recalled: readonly Guarded[]): 
   return { servers, points, lastAttemptMs: Math.max(0, ...times) };
 }
 
+/** Whether no two of them counted different points as one attempt. */
+export const isAgreed = (servers: readonly Guarded[]): boolean =>
+  servers.every(({ counted }, i) =>
+    servers.slice(0, i).every((other) =>
+      [...counted].every(([attempt, { pointHash }]) => {
+        const there = other.counted.get(attempt);
+        return there === undefined || constantTimeEqual(there.pointHash, pointHash);
+      }),
+    ),
+  );
+
 const isSame = (a: Generation, b: Generation): boolean => constantTimeEqual(a.bodyHash, b.bodyHash);
 
 /** The generations that guards serve, the latest first. Each guard may be at another one. */

@@ -3,7 +3,7 @@ import { isVaultError } from '../../primitives/errors.ts';
 import { parseSubRecord } from '../../protocol/sub-record.ts';
 import { meeting } from '../../protocol/terms.ts';
 import type { GuardStore } from '../ledger/guard-store.ts';
-import { generationsServed, remember, type Stored } from '../ledger/reconcile.ts';
+import { generationsServed, isAgreed, remember, type Stored } from '../ledger/reconcile.ts';
 import { allOf, type Register } from '../ledger/register.ts';
 import type { Participant } from './participant.ts';
 import { type Recalling, recallFrom } from './reconcile.ts';
@@ -19,9 +19,9 @@ export interface RebuildOptions extends Omit<Recalling, 'least'> {
 
 /**
  * Fills the new guard of a replica that lost its own, from what the others remember: every attempt that one of them counted counts
- * here too, and those whose point is not known are burnt. What etcd has from before a restore is reconciled with the others first.
- * Returns how many records this replica serves again, and of how many it cannot: fewer than n−t+1 others serve them, or its
- * share of them is not in etcd. Throws NOT_ENOUGH_REPLICAS; then it may be run again.
+ * here too. What etcd has from before a restore is reconciled with the others first.
+ * Returns how many records this replica serves again, and of how many it cannot: fewer than n−t+1 others serve them, or two of those have
+ * different points as one attempt, or its share of them is not in etcd. Throws NOT_ENOUGH_REPLICAS; then it may be run again.
  */
 export async function rebuildGuard(options: RebuildOptions): Promise<{ rebuilt: number; left: number }> {
   const { register } = options;
@@ -43,6 +43,7 @@ async function rebuildRecord(rid: Uint8Array, options: RebuildOptions): Promise<
   const terms = statement.terms.get(Number(generation.body.epoch));
   if (!terms?.remaining.has(index)) return false; // its share is another token's, or the epoch is served no more
   const { servers, points } = remember(generation, recalled);
+  if (!isAgreed(servers)) return false; // the lost guard may have voted for either, and a new one must not vote for the other
   if (servers.length < meeting(terms)) return false; // another one of them may have lost, with its guard, what this one counted with it
   const { live } = await store.read(rid);
   if (!live) await store.restore({ ...generation, subRecord }, points, options.clock.now()); // else a run was interrupted

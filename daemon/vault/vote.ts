@@ -20,7 +20,7 @@ import { expectServed } from './served.ts';
 import { shownPoints } from './shown.ts';
 import type { Vault } from './vault.ts';
 
-/** VOTE: counts the attempt in this replica's own guard, durably, and signs that it did; or that it counted another point as this attempt. */
+/** VOTE: counts the attempt in this replica's own guard, durably, and signs that it did; or that it counted another point as this attempt, and will never count this one. */
 export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResponse> {
   expectSameEpoch(vault, request.epoch);
   const { name } = await parseAttempt(vault, request);
@@ -30,7 +30,7 @@ export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResp
   try {
     await vault.guard.count(name, await paidBy(vault, name, request), vault.clock.now());
   } catch (error) {
-    const other = isVaultError(error, 'ATTEMPT_CONFLICT') && (await countedInstead(vault, name));
+    const other = isVaultError(error, 'ATTEMPT_CONFLICT') && (await vault.guard.refuse(name));
     if (!other) throw error;
     const signature = await vault.token.sign(conflictTranscript(index, name, other).digest);
     return create(VoteResponseSchema, { conflict: { index, other, signature } });
@@ -75,13 +75,6 @@ export async function paidBy({ guard, grants }: Vault, name: AttemptName, { gran
   const { counted } = await guard.read(rid);
   if (counted.size >= attempt - 1) return { grant, shown: [] };
   return { grant, shown: await shownPoints(grants, { fleet, rid, g }, shown.slice(0, MAX_ATTEMPTS).map(parseGrantedPoint)) };
-}
-
-/** The hash of the other point that this guard counted as the attempt. It stays so: what is counted is written once. */
-async function countedInstead({ guard }: Vault, { rid, g, attempt, pointHash }: AttemptName): Promise<Uint8Array | undefined> {
-  const { live, counted } = await guard.read(rid);
-  const entry = counted.get(attempt);
-  return entry && live && constantTimeEqual(live.body.g, g) && !constantTimeEqual(entry.pointHash, pointHash) ? entry.pointHash : undefined;
 }
 
 /** A replica that missed the end of an enrolment makes up for it here. Where it cannot, the guard says what is missing. */

@@ -71,7 +71,7 @@ test('of the end of an enrolment, as anybody on the way may change it', async ()
     [/^account\.recordId/, 'POLICY_REFUSED'],
     ...form,
     ...policy,
-    [/^body\.(previous|payload) (longer|shorter)/, 'MALFORMED'],
+    [/^body\.(previous|payload|line) (longer|shorter)/, 'MALFORMED'],
     [/^body\.shares\.\d\.x/, 'GRANT_REFUSED', 'MALFORMED'], // x + 1 may be another share's
     [/^body\.(proofKey|releaseBase) last bit/, 'GRANT_REFUSED', 'MALFORMED'],
     [/^body\.shares without/, 'MALFORMED'], // there are as many tags as shares
@@ -93,8 +93,9 @@ test('of the body, as a frontend may change it that signs a grant for every chan
     ...[...form, ...policy].map(([path, ...codes]): Rules[number] => [new RegExp(path.source.replace('^body\\.', '^')), ...codes]),
     [/^(previous longer|payload (longer|shorter)|shares without)/, 'MALFORMED'],
     [/^number/, 'GENERATION_CONFLICT'],
+    [/^(g|line) /, 'MALFORMED'], // a first one begins a line of its own
     [/^shares\.\d\.x|^(proofKey|releaseBase) last bit/, 'FINISH_REFUSED', 'MALFORMED'],
-    [/^(g|shares|policy|ownerKey|payload)/, 'FINISH_REFUSED'],
+    [/^(shares|policy|ownerKey|payload)/, 'FINISH_REFUSED'],
   ];
   expect(await surprises(draft.body, granted, rules)).toEqual([]);
   expect(await refusalOf(granted(draft.body))).toBe('ACCEPTED');

@@ -16,7 +16,7 @@ const TICKET_LIFE: Millis = 5000; // the other tests enrol well within it
 let own: OwnFleet;
 
 beforeAll(async () => {
-  own = await startOwnFleet({ etcdMembers: 1, settings: { erase_grace_ms: 1500, sweep_interval_ms: 200, ticket_life_ms: TICKET_LIFE } });
+  own = await startOwnFleet({ etcdMembers: 1, settings: { erase_grace_ms: 6000, sweep_interval_ms: 200, ticket_life_ms: TICKET_LIFE } });
 });
 
 afterAll(() => own?.stop());
