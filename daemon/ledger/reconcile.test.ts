@@ -6,7 +6,7 @@ import { renderSubRecord } from '../../protocol/sub-record.ts';
 import type { Terms } from '../../protocol/terms.ts';
 import { isExhausted, spend } from './attempts.ts';
 import { type Generation, type Recalled, renderPoint } from './guarded.ts';
-import { reconcile, type Stored } from './reconcile.ts';
+import { isAgreed, reconcile, type Stored } from './reconcile.ts';
 
 const fill = (n: number, length: number) => new Uint8Array(length).fill(n);
 const point = Uint8Array.of(2, ...fill(1, 32));
@@ -165,5 +165,16 @@ describe('after a restore of etcd', () => {
     const guards = [1, 2].map((index): Recalled => ({ ...guard(index, 1), live: generation(1, index, 2n) }));
     const { attempts } = reconciled(snapshot(3, [], RecordState.ERASED), guards) ?? nothing;
     expect(attempts).toMatchObject({ state: RecordState.LIVE, number: 1n, epoch: 2n });
+  });
+});
+
+describe('guards agree', () => {
+  it('where one of them lacks what the others counted', () => {
+    expect(isAgreed([guard(1, 1, 4, 5), guard(2, 1, 4), guard(3, 1)])).toBe(true);
+  });
+
+  it('but not where two of them counted different points as one attempt, at whatever place', () => {
+    expect(isAgreed([guard(1, 1, 4, 5), guard(2, 1, 4, 6)])).toBe(false);
+    expect(isAgreed([guard(1, 1), guard(2, 1, 4), guard(3, 1, 5)])).toBe(false);
   });
 });
