@@ -7,7 +7,6 @@
 #define N 3
 #define T 2
 #define LIMIT 2
-#define BURNT 7 /* stands in H for an attempt that is used up although its point is not known */
 
 #ifndef NG
 #define NG 2 /* generations 1..NG of one record */
@@ -104,15 +103,28 @@ byte begins; /* of those with body.previous, the ones that were begun over a tom
 #define IK_EACH_P(E, i, k) E(i, k, 1) E(i, k, 2) E(i, k, 3) E(i, k, 4) E(i, k, 5)
 #endif
 #define I_EACH_KP(E, i) IK_EACH_P(E, i, 1) IK_EACH_P(E, i, 2)
+#define IQ_EACH_P(E, i, q) E(i, 1, q) E(i, 2, q) E(i, 3, q)
+#define I_EACH_PQ(E, i) IQ_EACH_P(E, i, 1) IQ_EACH_P(E, i, 2) IQ_EACH_P(E, i, 3)
 /* A hostile replica, 2, keeps no rules: only the others take steps. */
 #ifdef HOSTILE
 #define EACH_I(E) E(0) E(1)
 #define EACH_IG(E) I_EACH_G(E, 0) I_EACH_G(E, 1)
 #define EACH_IKP(E) I_EACH_KP(E, 0) I_EACH_KP(E, 1)
+#define EACH_IPQ(E) I_EACH_PQ(E, 0) I_EACH_PQ(E, 1)
 #else
 #define EACH_I(E) E(0) E(1) E(2)
 #define EACH_IG(E) I_EACH_G(E, 0) I_EACH_G(E, 1) I_EACH_G(E, 2)
 #define EACH_IKP(E) I_EACH_KP(E, 0) I_EACH_KP(E, 1) I_EACH_KP(E, 2)
+#define EACH_IPQ(E) I_EACH_PQ(E, 0) I_EACH_PQ(E, 1) I_EACH_PQ(E, 2)
+#endif
+
+/* Every choice of guards that RECONCILE asks, n-t+1 at least; and where points are as frequent, of whose goes first, by number. */
+#if NP == 0
+#define EACH_SET(E) E(3, 0, 0) E(5, 0, 0) E(6, 0, 0) E(7, 0, 0)
+#else
+#define SET_EACH_FIRST(E, set) \
+  E(set, 0, 0) E(set, 0, 1) E(set, 0, 2) E(set, 1, 0) E(set, 1, 1) E(set, 1, 2) E(set, 2, 0) E(set, 2, 1) E(set, 2, 2)
+#define EACH_SET(E) SET_EACH_FIRST(E, 3) SET_EACH_FIRST(E, 5) SET_EACH_FIRST(E, 6) SET_EACH_FIRST(E, 7)
 #endif
 
 /* Enrolments. A set of replicas is a bit mask (bit i), a set of generations too (bit g). */
@@ -123,6 +135,7 @@ byte sent[NG];  /* replicas that signed `prepared` for generation g: their sub-r
 /* Points are alike: a new one is always the next number. That divides the states by NP! and hides nothing. */
 byte known;
 #define MAYBE(p) ((p) <= known + 1)
+#define MAYBE_TWO(q, p) (MAYBE(q) && ((p) <= known || (p) <= (q) + 1)) /* q is named first */
 #define USE(p) known = ((p) > known -> (p) : known)
 
 #ifdef REGISTER
@@ -140,6 +153,12 @@ end:
   EACH_IG(PREPARE)
   EACH_IG(PROMOTE)
   EACH_IKP(VOTE)
+#ifdef SHOWS
+  EACH_IPQ(SHOW)
+#endif
+#ifdef PAYS
+  EACH_P(PAY)
+#endif
   LENT
 #ifdef EVALUATIONS
   EACH_IKP(EVALUATE)
@@ -155,7 +174,7 @@ end:
 #endif
 #ifdef LOSS
   LOSE
-  REBUILD
+  REBUILD(1, 1) REBUILD(1, 2) REBUILD(2, 1) REBUILD(2, 2)
 #endif
 #ifdef REGISTER
   EACH_G(ENROL)
@@ -168,7 +187,7 @@ end:
 #ifdef RESTORES
   RESTORE
   EACH_I(SWITCH)
-  RECONCILE(3) RECONCILE(5) RECONCILE(6) RECONCILE(7)
+  EACH_SET(RECONCILE)
   EACH_I(JOIN)
 #endif
 #endif

@@ -5,9 +5,6 @@ bit gone[N];       /* it was erased: its name stays, nothing else does */
 byte prepared[N];
 byte tickets[N];   /* generations whose ticket was issued since what the guard serves last changed */
 byte recent[N];    /* those whose ticket was issued before that change, but not before the one before, and that replace what is served now */
-#ifdef RESTORES
-byte number[N];    /* of the live generation, as etcd had it at promotion */
-#endif
 /* Attempts on one generation change nothing for another. So those on the one that is WATCHED suffice; each has its run. */
 byte H[6];         /* of WATCHED, while it is live. H[2i], H[2i+1]: the points of attempts 1 and 2; 0: empty */
 
@@ -48,6 +45,25 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #else
 #define FREE(i, k, p) (AT(i, k) == (p) || AT(i, k) == 0 && AT(i, 3 - (k)) != (p))
 #endif
+
+/* The second one comes after a first. A guard that missed that counts what it is shown for it, q, without a vote: another point, which a tenant
+ * granted an attempt for. So what it counted never has a gap, and each attempt in it stands for a grant. */
+#ifdef M_ANY_ORDER
+#define MISSES(i, k) 0
+#else
+#define MISSES(i, k) ((k) == 2 && AT(i, 1) == 0)
+#endif
+#if defined(M_SHOWN_NOTHING)
+#define IS_SHOWN(p, q) 0
+#elif defined(M_SHOWN_TWICE)
+#define IS_SHOWN(p, q) ((q) && PAID(q))
+#elif defined(M_SHOWN_UNGRANTED)
+#define IS_SHOWN(p, q) ((q) && (q) != (p))
+#else
+#define IS_SHOWN(p, q) ((q) && (q) != (p) && PAID(q))
+#endif
+#define MAY_COUNT(i, k, p, q) (FREE(i, k, p) && (!MISSES(i, k) || IS_SHOWN(p, q)))
+#define COUNT(i, k, p, q) AT(i, 1) = (MISSES(i, k) -> (q) : AT(i, 1)); AT(i, k) = p
 
 /* A ticket holds until what the guard serves changes, or after one change that made it serve what the body replaces. */
 #define TICKETS(g, set) \
@@ -170,12 +186,6 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define KEPT_PREPARED(i, g) (prepared[i] & AFTER(g))
 #endif
 
-#ifdef RESTORES
-#define REMEMBER_NUMBER(i) number[i] = NUMBER
-#else
-#define REMEMBER_NUMBER(i) skip
-#endif
-
 #ifdef M_TICKET_COUNTS_ENDED
 #define END_TICKETS(i, g) tickets[i] = (live[i] && !gone[i] -> 0 : tickets[i])
 #else
@@ -192,12 +202,18 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
   :: d_step { HAS(prepared[i], g) && !SERVES(i, g) && COMMITTED(i, g) && IS_SIGNED(g) && GOES_ON(i, g) -> \
        printf("replica %d promotes generation %d and signs\n", i, g); \
        prepared[i] = KEPT_PREPARED(i, g); END_TICKETS(i, g); live[i] = g; gone[i] = 0; AT(i, 1) = 0; AT(i, 2) = 0; \
-       REMEMBER_NUMBER(i); SIGN(i, g) }
+       SIGN(i, g) }
 
 #define VOTE(i, k, p) \
-  :: d_step { ASKED(i, k, p) && !HAS_VOTED(i, k, p) && SERVES(i, WATCHED) && FREE(i, k, p) -> \
+  :: d_step { ASKED(i, k, p) && !HAS_VOTED(i, k, p) && SERVES(i, WATCHED) && MAY_COUNT(i, k, p, LOWER(i)) -> \
        printf("replica %d votes: generation %d, attempt %d, point %d\n", i, WATCHED, k, p); \
-       AT(i, k) = p; SET_VOTE(i, k, p); USE(p) }
+       COUNT(i, k, p, LOWER(i)); SET_VOTE(i, k, p); USE(p) }
+
+/* etcd, or whoever coordinates, may show any point as the one before. */
+#define SHOW(i, p, q) \
+  :: d_step { MAYBE_TWO(q, p) && PAID(p) && MISSES(i, 2) && SERVES(i, WATCHED) && MAY_COUNT(i, 2, p, q) -> \
+       printf("replica %d, shown point %d, votes: generation %d, attempt 2, point %d\n", i, q, WATCHED, p); \
+       COUNT(i, 2, p, q); SET_VOTE(i, 2, p); USE(q); USE(p) }
 
 /* A guard that did not vote adopts the attempt first; from then on it would vote for it too. So adoption does what a vote does,
  * and a replica that votes as the t-th can evaluate at once: without EVALUATE as an event of its own, a point counts as tried as
@@ -208,8 +224,8 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define MAY_EVALUATE(i, k, p) (VOTERS(k, p) != 0)
 #define ADOPT(i, k, p) skip
 #else
-#define MAY_EVALUATE(i, k, p) (VOTED(k, p) && FREE(i, k, p))
-#define ADOPT(i, k, p) AT(i, k) = p; SET_VOTE(i, k, p)
+#define MAY_EVALUATE(i, k, p) (VOTED(k, p) && MAY_COUNT(i, k, p, LOWER(i)))
+#define ADOPT(i, k, p) COUNT(i, k, p, LOWER(i)); SET_VOTE(i, k, p)
 #endif
 #define EVALUATE(i, k, p) \
   :: d_step { MAYBE(p) && SERVES(i, WATCHED) && MAY_EVALUATE(i, k, p) && !(TRIED(p) && AT(i, k) == (p)) -> \
@@ -265,6 +281,38 @@ byte lent; /* attempts that it voted for under other seeds */
        :: else -> skip \
        fi }
 
+/* What guards together remember of a generation's attempts, for RECONCILE and a rebuilt guard: under each number the point that most of those
+ * that serve it have there, if it has none yet; then those that are left over. Of two that are as frequent the one of the lower hash goes
+ * first, and any may be that: here it is that of guard a for the first number, b for the second, or else the next. */
+byte h1, h2; /* 0 between steps */
+#define PART(set, g, k, i) (HAS(set, i) && SERVES(i, g) -> AT(i, k) : 0)
+#define TIMES(set, g, k, p) ((PART(set, g, k, 0) == (p)) + (PART(set, g, k, 1) == (p)) + (PART(set, g, k, 2) == (p)))
+#define NEXT(i) (((i) + 1) % 3)
+#define TAKE(h, p, when) \
+  if \
+  :: (p) && (p) != h1 && (when) -> h = p \
+  :: else -> skip \
+  fi
+#define TAKE_NAMED(h, set, g, k, i) TAKE(h, PART(set, g, k, i), h == 0 || TIMES(set, g, k, PART(set, g, k, i)) > TIMES(set, g, k, h))
+#define TAKE_LEFT(set, g, i) TAKE(h2, PART(set, g, 1, i), h2 == 0)
+#if NP == 0
+#define MERGE(set, g, a, b) skip
+#elif defined(M_RECONCILE_TAKES_ONE)
+#define FIRST_SERVER(set, g) (HAS(set, 0) && SERVES(0, g) -> 0 : (HAS(set, 1) && SERVES(1, g) -> 1 : 2))
+#define MERGE(set, g, a, b) h1 = AT(FIRST_SERVER(set, g), 1); h2 = AT(FIRST_SERVER(set, g), 2)
+#else
+#ifdef M_RECONCILE_DROPS_LEFT
+#define LEFT_OVER(set, g, b) skip
+#else
+#define LEFT_OVER(set, g, b) TAKE_LEFT(set, g, b); TAKE_LEFT(set, g, NEXT(b)); TAKE_LEFT(set, g, NEXT(NEXT(b)))
+#endif
+#define MERGE(set, g, a, b) \
+  h1 = 0; h2 = 0; \
+  TAKE_NAMED(h1, set, g, 1, a); TAKE_NAMED(h1, set, g, 1, NEXT(a)); TAKE_NAMED(h1, set, g, 1, NEXT(NEXT(a))); \
+  TAKE_NAMED(h2, set, g, 2, b); TAKE_NAMED(h2, set, g, 2, NEXT(b)); TAKE_NAMED(h2, set, g, 2, NEXT(NEXT(b))); \
+  LEFT_OVER(set, g, b)
+#endif
+
 #ifdef LOSS
 bit lost, rebuilt;
 /* Guard 0 is lost, once. The new one has another incarnation: a new statement, a new epoch, no ticket of before holds. Nor would it in
@@ -280,13 +328,19 @@ bit lost, rebuilt;
        lost = 1; live[0] = 0; gone[0] = 0; prepared[0] = 0; AT(0, 1) = 0; AT(0, 2) = 0; VOID_TICKETS }
 
 /* Rebuilt by an operator from the n-t+1 others, once all of these serve under the new epoch: an epoch that votes name. Only a
- * generation that all of them hold; a number with two points, or a hole, is used up. */
+ * generation that all of them hold, and only where no two of them have different points under one number: which of these the lost guard
+ * voted for nobody can tell, and t votes for each would be one point too many. */
 #ifdef M_REBUILT_FROM_ONE
 #define OTHERS_HOLD SERVES(1, WATCHED)
-#define MERGED(k) AT(1, k)
+#define OTHERS 2
 #else
 #define OTHERS_HOLD SERVES(1, WATCHED) && SERVES(2, WATCHED)
-#define MERGED(k) (AT(1, k) == AT(2, k) || AT(2, k) == 0 -> AT(1, k) : (AT(1, k) == 0 -> AT(2, k) : BURNT))
+#define OTHERS 6
+#endif
+#ifdef M_REBUILT_DISAGREEING
+#define AGREES(k) 1
+#else
+#define AGREES(k) (AT(1, k) == 0 || AT(2, k) == 0 || AT(1, k) == AT(2, k))
 #endif
 #ifdef M_OLD_VOTES_COUNT
 #define VOID_VOTES skip
@@ -296,8 +350,8 @@ bit lost, rebuilt;
 #if NG != 1 || !defined(EVALUATIONS)
 #error "the rebuild of a guard is modelled for one generation, and voids votes: what they led to must be remembered apart"
 #endif
-#define REBUILD \
-  :: d_step { lost && !rebuilt && live[0] == 0 && OTHERS_HOLD && HAS(sent[WATCHED - 1], 0) -> \
+#define REBUILD(a, b) \
+  :: d_step { lost && !rebuilt && live[0] == 0 && OTHERS_HOLD && AGREES(1) && AGREES(2) && HAS(sent[WATCHED - 1], 0) -> \
        printf("replica 0 is rebuilt\n"); \
-       rebuilt = 1; live[0] = WATCHED; AT(0, 2) = MERGED(2); AT(0, 1) = (AT(0, 2) && MERGED(1) == 0 -> BURNT : MERGED(1)); VOID_VOTES }
+       rebuilt = 1; live[0] = WATCHED; MERGE(OTHERS, WATCHED, a, b); AT(0, 1) = h1; AT(0, 2) = h2; h1 = 0; h2 = 0; VOID_VOTES }
 #endif

@@ -13,13 +13,23 @@
 #else
 #define SHOWS_ERASED(i, g) 1
 #endif
-#define ASKED(i, k, p) MAYBE(p)
+/* An attempt is counted only for a point that a tenant's frontend granted one for. Where the limit is the matter, they grant whatever they are
+ * asked. PAYS: only for some. */
+#ifdef PAYS
+byte paid; /* points that it granted an attempt for */
+#define PAID(p) HAS(paid, p)
+#define PAY(p) \
+  :: d_step { MAYBE(p) && !PAID(p) -> printf("tenant grants an attempt for point %d\n", p); paid = paid | BIT(p); USE(p) }
+#else
+#define PAID(p) 1
+#endif
+#define ASKED(i, k, p) (MAYBE(p) && PAID(p))
+#define LOWER(i) 0 /* SHOW shows points */
 #ifdef FORGER /* 2 is made up, in the line of 1, whose owner never signed for it; 3 replaces it in the name of its own owner */
 #define MAY_PREPARE(i, g) ((g) != 2)
 #else
 #define MAY_PREPARE(i, g) 1
 #endif
-#define NUMBER 0
 
 #ifdef GRANTS
 byte granted; /* generations that the tenant signed may be erased */

@@ -47,8 +47,28 @@
 #define V_RETRY
 #endif
 
+/* The second comes after a first: whoever counts attempts by their numbers counts too few of none. */
+#ifdef P_ORDER
+#define VOTED_BY(i, p) (HAS_VOTED(i, 2, p) && SERVES(i, WATCHED) && (AT(i, 1) == 0 || AT(i, 1) == (p)))
+#define SKIPS(i) (VOTED_BY(i, 1) || VOTED_BY(i, 2) || VOTED_BY(i, 3))
+#define V_ORDER VIOLATION(a guard voted for the second attempt and counted no other one, SKIPS(0) || SKIPS(1) || SKIPS(2))
+#else
+#define V_ORDER
+#endif
+
+/* Nobody but the tenant uses attempts up. */
+#ifdef P_GRANTED
+#define ALL_PAID (PAID(1) + PAID(2) + PAID(3))
+#define COUNTED(i) ((AT(i, 1) != 0) + (AT(i, 2) != 0))
+#define V_GRANTED \
+  VIOLATION(a guard counted more attempts than the tenant granted, COUNTED(0) > ALL_PAID || COUNTED(1) > ALL_PAID || COUNTED(2) > ALL_PAID)
+#else
+#define V_GRANTED
+#endif
+
 /* Nobody is locked out: if everything were up from here on, t guards would vote for every attempt that is paid for, and for a
- * fresh point unless the limit is spent. 6 is the name of a fresh point. */
+ * fresh point unless the limit is spent. 6 is the name of a fresh point. Only the device of that very point has to be there: all others may
+ * be gone for good, with their grants expired, and send nothing again. */
 #ifdef P_LOCKOUT
 #ifdef RESTORES
 #define PROMOTABLE(i) (HAS(prepared[i], rg) && (HAS(rholders, i) || MAY_JOIN(i)))
@@ -57,11 +77,15 @@
 #define PROMOTABLE(i) (HAS(prepared[i], rg) && HAS(rholders, i))
 #define ALL_UP 1
 #endif
-#define WILLING(i, k, p) (SERVES(i, rg) && FREE(i, k, p) || !SERVES(i, rg) && PROMOTABLE(i))
+#define WOULD_COUNT(i, k, p) (SERVES(i, rg) -> MAY_COUNT(i, k, p, r1) : (k) == 1 || IS_SHOWN(p, r1))
+#define WILLING(i, k, p) ((SERVES(i, rg) || PROMOTABLE(i)) && WOULD_COUNT(i, k, p))
 #define STUCK(k, p) (WILLING(0, k, p) + WILLING(1, k, p) + WILLING(2, k, p) < T)
 #ifdef RESTORES
+#define IS_AHEAD(i) (RANK_OF(7, i) >= RANK_OF(7, 0) && RANK_OF(7, i) >= RANK_OF(7, 1) && RANK_OF(7, i) >= RANK_OF(7, 2))
+#define RECONCILES_TO(i) (RANK_OF(7, i) && IS_AHEAD(i) && ENOUGH_HOLDERS(7, live[i]))
 #define V_IRRECONCILABLE \
-  VIOLATION(all guards answer and the record cannot be reconciled, outdated && switched == 7 && ANY_G(ACKNOWLEDGED) && !(HIGHEST(7) && ENOUGH_HOLDERS(7)))
+  VIOLATION(all guards answer and the record cannot be reconciled, \
+            outdated && switched == 7 && ANY_G(ACKNOWLEDGED) && !(RECONCILES_TO(0) || RECONCILES_TO(1) || RECONCILES_TO(2)))
 #else
 #define V_IRRECONCILABLE
 #endif
@@ -78,7 +102,7 @@
 #define V_LOCKOUT V_IRRECONCILABLE \
   VIOLATION(a fresh enrolment is refused, ALL_UP && WOULD_PREPARE(0) + WOULD_PREPARE(1) + WOULD_PREPARE(2) < T) \
   VIOLATION(an attempt that was paid for gets no votes, ALL_UP && rg && !rerased && \
-            (r1 && r1 != BURNT && STUCK(1, r1) || r2 && r2 != BURNT && STUCK(2, r2))) \
+            (r1 && STUCK(1, r1) || r2 && STUCK(2, r2))) \
   VIOLATION(a fresh point is refused although the limit is not spent, ALL_UP && rg && !rerased && r2 == 0 && \
             (r1 == 0 && STUCK(1, 6) || r1 && STUCK(2, 6)))
 #else
@@ -114,13 +138,20 @@
 #define V_OLDER
 #endif
 
-/* RECONCILE: what t guards counted is in the register, or burnt there. */
+/* RECONCILE: what t guards counted is in the register, or that is full. After one restore it has its number, too. */
 #ifdef P_COUNTER
-#define COUNTED_ELSE(k, r, p) ((r) != (p) && VOTED(k, p))
-#define LOWERED(k, r) ((r) != BURNT && (COUNTED_ELSE(k, r, 1) || COUNTED_ELSE(k, r, 2) || COUNTED_ELSE(k, r, 3)))
-#define V_COUNTER VIOLATION(the register has less than t guards counted, READABLE && rg == WATCHED && !rerased && (LOWERED(1, r1) || LOWERED(2, r2)))
+#define IS_FORGOTTEN(p) (TRIED(p) && r1 != (p) && r2 != (p) && r2 == 0)
+#define V_COUNTER \
+  VIOLATION(the register has less than t guards counted, READABLE && rg == WATCHED && !rerased && (IS_FORGOTTEN(1) || IS_FORGOTTEN(2) || IS_FORGOTTEN(3)))
 #else
 #define V_COUNTER
+#endif
+#ifdef P_NUMBERS
+#define IS_RENUMBERED(k, r) (VOTED(k, 1) && (r) != 1 || VOTED(k, 2) && (r) != 2 || VOTED(k, 3) && (r) != 3)
+#define V_NUMBERS \
+  VIOLATION(what t guards counted has another number, READABLE && rg == WATCHED && !rerased && (IS_RENUMBERED(1, r1) || IS_RENUMBERED(2, r2)))
+#else
+#define V_NUMBERS
 #endif
 
 /* Whatever etcd says, a record that was acknowledged is not lost: t guards hold that generation, or one that comes after it in its owner's name;
@@ -145,4 +176,4 @@
 #define V_LOST
 #endif
 
-#define VIOLATIONS V_LIMIT V_LOST V_REACHED V_RETRY V_LOCKOUT V_KEPT V_OLDER V_COUNTER
+#define VIOLATIONS V_LIMIT V_LOST V_REACHED V_RETRY V_LOCKOUT V_KEPT V_ORDER V_GRANTED V_OLDER V_COUNTER V_NUMBERS

@@ -12,7 +12,6 @@ byte rholders;  /* replicas whose sub-record is in r/<rid> */
 int way[2];     /* transactions under way: kind, and the value to write; the larger first */
 byte told;      /* attempts (number, point) on WATCHED that some coordinator saw committed, and may ask any guard for at any later time */
 #ifdef RESTORES
-byte rnumber;        /* counts the enrolments */
 byte made[NG];       /* in which epoch the body was made */
 bit outdated;        /* restored, and not yet reconciled */
 byte switched = 7;   /* replicas that serve under the newest statement */
@@ -45,6 +44,10 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #define FENCED(i) 0
 #endif
 
+/* SPEND says which point came before, and etcd has the grants. */
+#define FIRST_OF(set) (HAS(set, TOLD(1, 1)) -> 1 : (HAS(set, TOLD(1, 2)) -> 2 : (HAS(set, TOLD(1, 3)) -> 3 : 0)))
+#define PAID(p) 1
+
 #define SHOWS_NOTHING(i) (READABLE && !FENCED(i) && rg == 0)
 #define SHOWS_LATEST(i, g) (READABLE && !FENCED(i) && rg == (g) && !rerased)
 #define SHOWS_ENDED(i, g) (READABLE && !FENCED(i) && rg == (g) && rerased)
@@ -55,18 +58,19 @@ byte expired;        /* generations whose body is for an earlier epoch */
 /* A replica refuses a coordinator, and a body, of another epoch than its own. */
 #ifdef M_ANY_EPOCH
 #define ASKED(i, k, p) (HAS(told | told_before, TOLD(k, p)))
+#define LOWER(i) FIRST_OF(told_before | told * (told_before == 0))
 #else
 #define ASKED(i, k, p) \
   (HAS(switched, i) && HAS(told, TOLD(k, p)) || !HAS(switched, i) && HAS(told_before, TOLD(k, p)))
+#define LOWER(i) (HAS(switched, i) -> FIRST_OF(told) : FIRST_OF(told_before))
 #endif
 #define MAY_PREPARE(i, g) (HAS(switched, i) && !HAS(expired, g))
-#define NUMBER rnumber
 #define DATE(g) made[(g) - 1] = restores
 #define OFFERING switched
 #else
 #define ASKED(i, k, p) HAS(told, TOLD(k, p))
+#define LOWER(i) FIRST_OF(told)
 #define MAY_PREPARE(i, g) 1
-#define NUMBER 0
 #define DATE(g) skip
 #define OFFERING 7
 #endif
@@ -134,15 +138,9 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #define LET_GO(n) way[0] = 0; way[1] = 0
 #endif
 #define NEW_TOLD(x) BIT(TOLD((TX_2(x) -> 2 : 1), (TX_2(x) -> TX_2(x) : TX_1(x))))
-#ifdef RESTORES
-#define COUNT_ENROLMENT(x) rnumber = rnumber + (TX_G(x) != rg)
-#else
-#define COUNT_ENROLMENT(x) skip
-#endif
 #define LAND(n) \
   :: d_step { way[n] -> \
        printf("etcd commits transaction %d: kind %d, generation %d\n", n, KIND(way[n]), TX_G(way[n])); \
-       COUNT_ENROLMENT(way[n]); \
        rg = TX_G(way[n]); r1 = TX_1(way[n]); r2 = TX_2(way[n]); rholders = TX_HOLDERS(way[n]); rerased = (KIND(way[n]) == ERASES); ended = ended | BIT(rg) * rerased; \
        if \
        :: KIND(way[n]) == SPENDS -> told = told | NEW_TOLD(way[n]) \
@@ -161,7 +159,7 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #ifdef M_NO_FENCE
 #define SNAPSHOT r1 = 0; r2 = 0;
 #else
-#define SNAPSHOT rg = 0; r1 = 0; r2 = 0; rholders = 0; rnumber = 0;
+#define SNAPSHOT rg = 0; r1 = 0; r2 = 0; rholders = 0;
 #endif
 #define RESTORE \
   :: d_step { restores < MOST_RESTORES && switched == 7 && rg -> \
@@ -184,48 +182,41 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #else
 #define ANSWERS(set) ((switched & (set)) == (set))
 #endif
-/* The latest generation that the asked guards serve; H as they hold it together. At least t of them must hold it, else nobody
- * could be served, and others that were not asked may know better. Where all were asked and fewer than t hold it, nobody was ever
- * told of it: then the one before. */
+/* The latest generation that the asked guards serve. At least t of them must hold it, else nobody could be served, and others that were not
+ * asked may know better. Where all were asked and fewer than t hold it, nobody was ever told of it: then the one before. */
 #if defined(M_RECONCILE_FEW_HOLDERS) || defined(M_RECONCILE_GIVES_UP)
 #define PASSES_OVER(set, g) 0
 #else
 #define PASSES_OVER(set, g) ((set) == 7 && !ATLEAST_T(HOLDERS(set, g)))
 #endif
-#define HELD_NUMBER(set, i) ((HAS(set, i) && live[i] && !gone[i] && !(PASSES_OVER(set, live[i]))) -> number[i] : 0)
-#define LATER(a, b) ((a) > (b) -> (a) : (b))
-#define HIGHEST(set) LATER(HELD_NUMBER(set, 0), LATER(HELD_NUMBER(set, 1), HELD_NUMBER(set, 2)))
-#define LATEST(set) \
-  (HELD_NUMBER(set, 0) == HIGHEST(set) -> live[0] : (HELD_NUMBER(set, 1) == HIGHEST(set) -> live[1] : live[2]))
-#define HOLDS(set, g, i) (HAS(set, i) && SERVES(i, g))
-#define PART(set, g, k, i) (HOLDS(set, g, i) -> AT(i, k) : 0)
-#define ONE(a, b) ((a) == (b) || (b) == 0 -> (a) : ((a) == 0 -> (b) : BURNT))
-#if defined(M_RECONCILE_TAKES_ONE)
-#define UNION(set, g, k) (HOLDS(set, g, 0) -> AT(0, k) : (HOLDS(set, g, 1) -> AT(1, k) : AT(2, k)))
-#else
-#define UNION(set, g, k) ONE(ONE(PART(set, g, k, 0), PART(set, g, k, 1)), PART(set, g, k, 2))
-#endif
+#define RANK(g) (4 * ORDER(g) + (g))
+#define RANK_OF(set, i) ((HAS(set, i) && live[i] && !gone[i] && !PASSES_OVER(set, live[i])) -> RANK(live[i]) : 0)
 #define KEEPS(set, g, i) (HAS(set, i) * BIT(i) * (SERVES(i, g) || HAS(prepared[i], g)))
-#define REMEMBERED(k) (told | (rg == WATCHED && R(k) && R(k) != BURNT -> BIT(TOLD(k, R(k))) : 0))
-#define R(k) ((k) == 1 -> r1 : r2)
-#define RECONCILE(set) \
-  :: d_step { outdated && ANSWERS(set) && HIGHEST(set) && ENOUGH_HOLDERS(set) -> \
-       rg = LATEST(set); \
-       printf("RECONCILE from guards (mask) %d: generation %d\n", set, rg); \
-       r2 = UNION(set, rg, 2); r1 = UNION(set, rg, 1); HOLES \
-       rholders = HOLDERS(set, rg); rerased = 0; outdated = 0; rnumber = HIGHEST(set) + 1; \
-       told = REMEMBERED(1); told = REMEMBERED(2) }
 #define HOLDERS(set, g) (KEEPS(set, g, 0) | KEEPS(set, g, 1) | KEEPS(set, g, 2))
 #ifdef M_RECONCILE_FEW_HOLDERS
-#define ENOUGH_HOLDERS(set) 1
+#define ENOUGH_HOLDERS(set, g) 1
 #else
-#define ENOUGH_HOLDERS(set) ATLEAST_T(HOLDERS(set, LATEST(set)))
+#define ENOUGH_HOLDERS(set, g) ATLEAST_T(HOLDERS(set, g))
 #endif
-#ifdef M_RECONCILE_COMPACTS
-#define HOLES r1 = (r1 == 0 -> r2 : r1); r2 = (r1 == r2 -> 0 : r2);
-#else
-#define HOLES r1 = (r1 == 0 && r2 -> BURNT : r1);
-#endif
+
+#define REMEMBERED(k, r) (rg == WATCHED && (r) -> BIT(TOLD(k, r)) : 0)
+#define LOOK_AT(set, i) \
+  if \
+  :: RANK_OF(set, i) > h1 -> h1 = RANK_OF(set, i) \
+  :: else -> skip \
+  fi
+#define RECONCILE(set, a, b) \
+  :: d_step { outdated && ANSWERS(set) -> \
+       LOOK_AT(set, 0); LOOK_AT(set, 1); LOOK_AT(set, 2); h1 = h1 & 3; \
+       if \
+       :: h1 && ENOUGH_HOLDERS(set, h1) -> \
+            rg = h1; MERGE(set, rg, a, b); r1 = h1 * (NP != 0); r2 = h2; \
+            printf("RECONCILE from guards (mask) %d: generation %d, points %d, %d\n", set, rg, r1, r2); \
+            rholders = HOLDERS(set, rg); rerased = 0; outdated = 0; \
+            told = told | REMEMBERED(1, r1) | REMEMBERED(2, r2) \
+       :: else -> skip \
+       fi; \
+       h1 = 0; h2 = 0 }
 
 /* A holder that was not asked adds its sub-record, without the device: settle(). Nothing rests on it. */
 #define MAY_JOIN(i) (READABLE && HAS(switched, i) && rg && !rerased && HAS(prepared[i], rg))

@@ -31,6 +31,8 @@ lies-lost-line    | | $owner -DSTRANGER                                     | th
 lies-lost-forged  | | $owner -DFORGER                                       | the same: etcd shows a stranger's body in the owner's line
 lies-erased       | large | $owner -DERASURES -DGRANTS                      | the same: the tenant has some of them erased
 lies-erased-line  | large | $owner -DERASURES -DGRANTS -DSTRANGER           | the same, and a stranger begins a line of his own
+lies-order        | | $liar -DNG=1 -DNP=3 -DSHOWS -DP_LIMIT -DP_ORDER       | P2, order: etcd lies, and shows any points as those before
+lies-granted      | | $liar -DNG=1 -DNP=3 -DSHOWS -DPAYS -DP_GRANTED        | P3: etcd lies, and shows any points: no attempt without a grant
 guard-lost        | | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT    | P2: etcd lies, a guard is lost, and rebuilt from the others
 hostile           | | $liar -DHOSTILE -DNG=2 -DNP=5 -DEVALUATIONS -DP_LIMIT | P3: one hostile replica, etcd lies
 attempts-first    | large | $etcd -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER | P2, P5, P6, no lock-out: first enrolment, two devices' attempts
@@ -39,7 +41,7 @@ attempts-siblings | large | $etcd -DNG=3 -DNP=3 -DWATCHED=2 -DSIBLINGS -DP_LIMIT
 enrolments-chain  | | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DP_KEPT -DP_OLDER    | P6, no lock-out: three generations, one after the other
 enrolments-again  | | $etcd -DNG=3 -DNP=0 -DSIBLINGS -DP_LOCKOUT -DP_KEPT -DP_OLDER | P5, P6, no lock-out: a device begins an enrolment again
 enrolments-first  | | $etcd -DNG=2 -DNP=0 -DFIRSTS -DP_LOCKOUT -DP_KEPT | the same: its first one
-restored          | large | $restored -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER -DP_COUNTER | P2, P5, P6, no lock-out, counters: etcd restored, RECONCILE
+restored          | large | $restored -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER -DP_COUNTER -DP_NUMBERS | P2, P5, P6, no lock-out, counters: etcd restored, RECONCILE
 restored-twice    | | $restored -DNG=1 -DNP=3 -DMOST_RESTORES=2 -DP_LIMIT -DP_KEPT -DP_COUNTER | P2, P6, counters: etcd restored twice
 restored-chain    | large | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DP_LOCKOUT -DP_KEPT -DP_OLDER | P6, no lock-out: restored twice, three generations
 restored-siblings | | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DSIBLINGS -DP_LOCKOUT -DP_KEPT -DP_OLDER | the same: two devices replace
@@ -56,6 +58,7 @@ seed-by-name         | $liar -DNG=1 -DNP=3 -DREUSES -DP_LIMIT -DM_SEED_BY_NAME  
 body-again           | $liar -DNG=2 -DNP=3 -DNAMESAKE -DP_LIMIT -DM_BODY_AGAIN | who did not begin finishes: a known body under new seeds
 guard-recreated      | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_RECREATED_SILENTLY    | a lost guard starts anew as if nothing was, and the ticket secret too
 guard-from-one       | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_REBUILT_FROM_ONE      | a guard rebuilt from n-t others
+guard-disagreeing    | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_REBUILT_DISAGREEING   | a guard rebuilt from others that have different points under one number
 guard-old-votes      | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT -DM_OLD_VOTES_COUNT       | votes of the lost guard count after it is rebuilt
 hostile-overwrite    | -DHOSTILE -DNG=1 -DNP=5 -DP_LIMIT -DM_OVERWRITE | P3: a guard writes over an attempt
 hostile-uncounted    | $liar -DHOSTILE -DNG=1 -DNP=5 -DEVALUATIONS -DP_LIMIT -DM_EVALUATES_UNCOUNTED | P3: evaluate on another's word, uncounted
@@ -72,6 +75,10 @@ lockout-tombstone    | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DM_TOMBSTONE_BELIEVED | 
 lockout-forgets-one  | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DM_FORGETS_ONE | forget only the very generation that is shown erased
 older-ticket         | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_ANY_TIME  | a ticket outlives a generation
 older-ticket-ended   | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_COUNTS_ENDED -DM_GOES_BACK | a ticket counts what ended, not what began; and a guard goes back
+order-none           | $liar -DNG=1 -DNP=3 -DSHOWS -DP_ORDER -DM_ANY_ORDER           | a guard counts any number that is free
+order-plain          | $etcd -DNG=1 -DNP=3 -DP_LOCKOUT -DM_SHOWN_NOTHING             | a guard counts 2 after 1, and nothing that it is shown: its device is gone
+shown-ungranted      | $liar -DNG=1 -DNP=3 -DSHOWS -DPAYS -DP_GRANTED -DM_SHOWN_UNGRANTED | a guard counts a point that it is shown without a grant
+shown-twice          | $liar -DNG=1 -DNP=3 -DSHOWS -DPAYS -DP_GRANTED -DM_SHOWN_TWICE | a guard is shown the very point that it is asked for as the one before
 retry-spends         | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_RETRY_SPENDS                | SPEND does not look h up
 retry-no-compare     | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_NO_COMPARE                  | no compare on mod_revision
 retry-enrol-resets   | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_ENROL_RESETS                | ENROL of the same g starts H anew
@@ -84,8 +91,8 @@ kept-any-previous    | $etcd -DNG=2 -DNP=0 -DP_KEPT -DM_ANY_PREVIOUS            
 restored-few         | $restored -DNG=2 -DNP=0 -DP_KEPT -DM_RECONCILE_FEW_HOLDERS    | RECONCILE to what fewer than t of the asked hold
 restored-few-votes   | $restored -DNG=1 -DNP=3 -DP_LOCKOUT -DM_RECONCILE_FEW_HOLDERS | the same: attempts get stuck
 restored-gives-up    | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DP_LOCKOUT -DM_RECONCILE_GIVES_UP -DM_KEEPS_SUCCESSORS | RECONCILE gives up on a latest that fewer than t hold; and promotion keeps only what names it
-counter-takes-one    | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_RECONCILE_TAKES_ONE   | RECONCILE takes one guard's H, not the union
-counter-compacts     | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_RECONCILE_COMPACTS    | RECONCILE closes holes instead of burning them
+counter-takes-one    | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_RECONCILE_TAKES_ONE   | RECONCILE takes one guard's H, not that of all
+counter-drops-left   | $restored -DNG=1 -DNP=3 -DMOST_RESTORES=2 -DP_COUNTER -DM_RECONCILE_DROPS_LEFT | RECONCILE takes one point for each number, and drops the others
 counter-unfenced     | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_RECONCILE_UNFENCED    | RECONCILE asks guards of the old epoch
 counter-any-epoch    | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_ANY_EPOCH              | a replica votes for a coordinator of the old epoch
 counter-no-fence     | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_NO_FENCE              | no compare on the incarnation
