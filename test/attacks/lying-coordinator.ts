@@ -9,7 +9,7 @@ type Calls = Client<typeof VaultService>;
 type Method = keyof Calls;
 
 /** What it makes of each call; `truly` is what an honest coordinator would answer, and has it done. */
-export type Lies = { [M in Method]?: (truly: () => ReturnType<Calls[M]>) => ReturnType<Calls[M]> };
+export type Lies = { [M in Method]?: (truly: () => ReturnType<Calls[M]>, request: Parameters<Calls[M]>[0]) => ReturnType<Calls[M]> };
 
 export interface LyingCoordinator {
   /** For a frontend that takes it for a replica. */
@@ -28,8 +28,8 @@ export async function coordinateAs({ fleet, world }: OwnFleet, index: number): P
   const state: { lies: Lies } = { lies: {} };
   const answer = (method: Method) => (request: never) => {
     const truly = () => daemon[method](request) as Promise<never>;
-    const lie = state.lies[method] as ((truly: () => Promise<never>) => Promise<never>) | undefined;
-    return lie ? lie(truly) : truly();
+    const lie = state.lies[method] as ((truly: () => Promise<never>, request: never) => Promise<never>) | undefined;
+    return lie ? lie(truly, request) : truly();
   };
   const methods = VaultService.methods.map(({ localName }) => [localName, answer(localName as Method)]);
   const tls = { cert, key, ca: join(fleet.directory, 'frontends-ca.crt') };

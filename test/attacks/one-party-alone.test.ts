@@ -12,8 +12,14 @@ import {
   type Record as StoredRecord,
   SubRecordSchema,
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import { ForgetRequestSchema, PromoteRequestSchema, SpentRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import {
+  ForgetRequestSchema,
+  PromoteRequestSchema,
+  SpentRequestSchema,
+  VoteRequestSchema,
+} from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { BeginRecoveryResponseSchema, EraseRecordResponseSchema } from '../../proto/gen/backupvault/v1/vault_pb.ts';
+import { parseBody } from '../../protocol/body.ts';
 import { erasedTranscript, spentTranscript } from '../../protocol/transcripts.ts';
 import { guess, voteRequest } from '../integration/support/attempt.ts';
 import { CODE, type Draft, draftEnrolment, enrolled, erasure, prepareRequest } from '../integration/support/draft.ts';
@@ -26,6 +32,7 @@ import { coordinateAs, type Lies, type LyingCoordinator } from './lying-coordina
 // What one hostile party alone destroys, hides, delays and charges, of a fleet that is otherwise honest: the table of docs/THREAT-MODEL.md.
 
 const GRACE = 3_600_000;
+const NONE = new Uint8Array(0);
 const policy = { limit: 5, coolDownMs: 0 };
 let own: OwnFleet;
 let liar: LyingCoordinator;
@@ -97,6 +104,31 @@ describe('a coordinator that lies', () => {
     expect(await refusalOf(vault.recover({ recordId: 'conflicts', code: CODE, renew: false }))).toBe('REPLY_UNTRUSTED');
     liar.lies = {};
     await expectOneAttempt(vault, 'conflicts', backupKey);
+  });
+
+  test('has no device give its point up by asking for it under a number that another one has', async () => {
+    const backupKey = await enroll('renumbered');
+    expect(await refusalOf(own.world.device().recover({ recordId: 'renumbered', code: 'another code' }))).toBe('WRONG_CODE');
+    const vault = device();
+    const answers: string[] = [];
+    liar.lies.beginRecovery = async (truly, { recordId = '', g = NONE, point = NONE, grant = '' }) => {
+      const { body } = await truly();
+      const account = { tenant: own.world.client.tenant, recordId };
+      const { bodyHash } = parseBody(body);
+      const asked = create(VoteRequestSchema, { account, g, bodyHash, attempt: 1, point, grant, epoch: BigInt(own.world.statement.epoch) });
+      const told = await Promise.allSettled([2, 3].map((index) => own.world.peer(index).calls.vote(asked)));
+      const conflicts = told.flatMap((each) => (each.status === 'fulfilled' && each.value.conflict ? [each.value.conflict] : []));
+      answers.push(...(await Promise.all([2, 3].map((index) => refusalOf(own.world.peer(index).calls.vote(asked))))));
+      return create(BeginRecoveryResponseSchema, { attempt: 1, conflicts, ...(body && { body }) });
+    };
+    for (let i = 0; i < 2; i++)
+      expect(await refusalOf(vault.recover({ recordId: 'renumbered', code: CODE, renew: false }))).not.toBe('ACCEPTED');
+    expect(new Set(answers)).toEqual(new Set(['ATTEMPT_CONFLICT']));
+    liar.lies = {};
+    const recovered = await vault.recover({ recordId: 'renumbered', code: CODE, renew: false });
+    expect(recovered.backupKey.expose()).toEqual(new Uint8Array(backupKey));
+    expect(recovered.attempt).toBe(2);
+    expect((await own.world.store.attempts(own.world.rid('renumbered')))?.points).toHaveLength(2);
   });
 
   test('hides no attempt that is paid for by describing them all as spent', async () => {
