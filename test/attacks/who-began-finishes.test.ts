@@ -68,6 +68,7 @@ function signed({ kept }: Scene, changes: Partial<Body>, tickets = kept.tickets)
   return create(FinishEnrollmentRequestSchema, { ...kept, body, tickets, signature });
 }
 
+const OTHER = new Uint8Array(16);
 const LAX = create(PolicySchema, { limit: 100, coolDownMs: 0n });
 
 describe('a relay that keeps an enrolment back', () => {
@@ -90,7 +91,7 @@ describe('a relay that keeps an enrolment back', () => {
       'FINISH_REFUSED',
       (scene) => ({ ...signed(scene, { policy: LAX }), signature: scene.kept.signature }),
     ],
-    ['the client’s body under another g', 'FINISH_REFUSED', (scene) => signed(scene, { g: new Uint8Array(16) })],
+    ['the client’s body under another g', 'FINISH_REFUSED', (scene) => signed(scene, { g: OTHER, line: OTHER })],
     // Votes name a body, not the seeds: what t guards know under two lots of seeds would be counted twice (test/model, body-again).
     [
       'the client’s body and tickets that it had made anew',
