@@ -1,7 +1,11 @@
-import { p256, p256_oprf } from '@noble/curves/nist.js';
+import { p256 } from '@noble/curves/nist.js';
 import { randomBytes } from '@noble/hashes/utils.js';
-import { toHex } from '../../primitives/bytes.ts';
+import { blind } from '../../client/oprf.ts';
+import { concat, toHex } from '../../primitives/bytes.ts';
+import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { BeginRecoveryRequestSchema, type Evaluation } from '../../proto/gen/backupvault/v1/vault_pb.ts';
+import { expand } from '../../protocol/scalar.ts';
+import { blindTranscript } from '../../protocol/transcripts.ts';
 import { RECORD } from '../harness/soft-client.ts';
 import type { SoftFleet } from '../harness/soft-fleet.ts';
 import type { Candidate } from './attacker.ts';
@@ -16,6 +20,8 @@ interface Asked {
   readonly key: bigint;
   /** What it believes the code to be. */
   readonly guess: Candidate;
+  readonly rid: Uint8Array;
+  readonly g: Uint8Array;
   /** How often it was asked before. */
   readonly before: number;
 }
@@ -39,13 +45,20 @@ export const brokenRandom = <T extends ArrayBufferView | null>(array: T): T => {
 export const honest: Behaviour = { name: 'answers truly', answer: truth };
 export const tags: Behaviour = { name: 'answers under another key', answer: tag };
 
+/** What a client sends for the guess whose blinds are made of a secret that its broken generator drew. */
+function blindedByBroken({ guess: { input }, rid, g }: Asked): Point {
+  const blocks = expand(brokenRandom(new Uint8Array(32)), blindTranscript(rid, g, input).digest);
+  const drawn = (length = 32) =>
+    concat(...Array.from({ length: Math.ceil(length / 32) }, () => blocks.next().value as Uint8Array)).slice(0, length);
+  return Point.fromBytes(blind(new SecretBytes(input.slice()), drawn).point);
+}
+
 /** Blinds that it may hope for: none at all, one made of the code, one from a broken generator. */
 export const answersItsGuess: Behaviour = {
   name: 'answers truly if the point is its guess under a blind that it knows',
   answer: (asked) => {
-    const { input, element, selfBlinded } = asked.guess;
-    const fromBroken = Point.fromBytes(p256_oprf.oprf.blind(input, (length) => brokenRandom(new Uint8Array(length as number))).blinded);
-    return [element, selfBlinded, fromBroken].some((hoped) => hoped.equals(asked.point)) ? truth(asked) : tag(asked);
+    const { element, selfBlinded } = asked.guess;
+    return [element, selfBlinded, blindedByBroken(asked)].some((hoped) => hoped.equals(asked.point)) ? truth(asked) : tag(asked);
   },
 };
 
@@ -84,7 +97,7 @@ export function takeOver(
     const answerOf = (index: number): Evaluation | undefined => {
       const replica = fleet.replica(index);
       const key = Point.Fn.fromBytes(replica.stateOf(hashed.body.g).oprfKey);
-      const answered = answer({ point, key, guess, before });
+      const answered = answer({ point, key, guess, before, rid: hashed.body.rid, g: hashed.body.g });
       if (answered === 'be late') reply.silent.push(index);
       if (answered === 'be late' || answered === 'refuse') return undefined;
       const evaluated = xOf(answered === 'do not sign' ? point : answered);
