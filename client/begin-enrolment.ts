@@ -85,7 +85,8 @@ async function askAndMake(
 ): Promise<Begun> {
   const { recordId, current } = plan;
   const { statement, g, s } = drawn;
-  expectPossible(plan, statement.replicas.length);
+  const { replicas, threshold } = statement;
+  expectPossible(plan, replicas.length);
   const { point } = drawn.blinded;
   const rid = ridOf(vault, recordId);
   const asked = { g, point, proofKey: proofKey(s.expose(), rid, g) };
@@ -115,7 +116,7 @@ async function askAndMake(
   const signature = signWithProofKey(s.expose(), rid, g, finishTranscript(nameOf(generation), bodyHash, tags));
   const ownerSignature = signReplacement(generation, current, bodyHash);
   const finish = create(FinishEnrollmentRequestSchema, { recordId, point, body, tickets, signature, ownerSignature });
-  return { statement, body, bodyHash, dropping, request: finish };
+  return { statement, body, bodyHash, dropping, holdersLeast: plan.holdersLeast ?? threshold, request: finish };
 }
 
 /** Throws MALFORMED. */

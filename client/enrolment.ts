@@ -31,6 +31,8 @@ export interface Begun extends HashedBody {
   readonly statement: TrustedStatement;
   /** Who must have dropped what it replaces. */
   readonly dropping: readonly Dropping[];
+  /** So many must sign that they hold it. */
+  readonly holdersLeast: number;
   readonly request: FinishEnrollmentRequest;
 }
 
@@ -138,12 +140,13 @@ export class Enrolment {
 const isStale = (error: unknown): boolean => isVaultError(error, 'TICKET_REFUSED') || isVaultError(error, 'TICKET_EXPIRED');
 
 /** Throws OUTCOME_UNKNOWN. */
-async function verifyAll(enrolled: readonly Enrolled[], { statement, body, bodyHash, dropping }: Begun) {
+async function verifyAll(enrolled: readonly Enrolled[], { statement, body, bodyHash, dropping, holdersLeast }: Begun) {
   const { epoch, threshold, replicas } = statement;
+  const needed = Math.max(threshold, holdersLeast);
   const { valid } = await verifyEach(enrolled, (claim) => verifyEnrolled(claim, statement, { body, bodyHash }));
-  if (valid.length < threshold)
+  if (valid.length < needed)
     throw new VaultError('OUTCOME_UNKNOWN', 'Too few replicas signed that the enrolment is in force; send the same bytes again.', {
-      details: { replicasAnswered: valid.length, replicasNeeded: threshold },
+      details: { replicasAnswered: valid.length, replicasNeeded: needed },
     });
   const holders = valid.map(({ index }) => index);
   if (!isDropped(dropping, holders))

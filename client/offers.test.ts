@@ -111,6 +111,18 @@ describe('fewer holders than the app asks for', () => {
     expect(await clientOf(fleet).enroll(enrolInput({ holdersLeast: 4 }))).toMatchObject({ holders: [1, 3, 4, 5] });
   });
 
+  test('are not what an enrolment is done with: a coordinator must not leave one out at its end', async () => {
+    const fleet = new SoftFleet();
+    const enrolment = await clientOf(fleet).beginEnrolment(enrolInput({ holdersLeast: 3 }));
+    fleet.silent.add(2);
+    await expect(enrolment.finish()).rejects.toMatchObject({
+      code: 'OUTCOME_UNKNOWN',
+      details: { replicasAnswered: 2, replicasNeeded: 3 },
+    });
+    fleet.silent.delete(2);
+    expect(await enrolment.finish()).toMatchObject({ holders: [1, 2, 3] });
+  });
+
   test('are not what a record is replaced with either, though fewer than before are allowed', async () => {
     const fleet = new SoftFleet({ replicas: 5 });
     const input = enrolInput();

@@ -44,6 +44,7 @@ function generation(n: number, { limit = 2, coolDownMs = 0n, enrolledAtMs = BigI
 }
 
 const endOf = ({ body: { g, line, epoch, number } }: Generation) => ({ g, line, epoch, number });
+const onOthersWord = { newest: fill(0, 8), byTenant: false };
 const notCommitted = async () => undefined;
 const namesPrepared = async () => (await guard.read(rid)).prepared.map(({ body }) => Number(body.g[0])).sort((a, b) => a - b);
 
@@ -391,7 +392,7 @@ describe('prepared generations', () => {
       expect(await promote(generation(1))).toBe('no error');
       await guard.prepare(rid, async () => stranger(5), notCommitted);
       expect(await promote(stranger(5))).toBe('GENERATION_UNKNOWN');
-      await guard.destroy(rid, endOf(generation(1)), fill(0, 8));
+      await guard.destroy(rid, endOf(generation(1)), onOthersWord);
       expect(await promote(stranger(5))).toBe('no error');
     });
 
@@ -413,8 +414,25 @@ describe('prepared generations', () => {
     await makeLive(generation(1));
     await makeLive(generation(2));
     for (const n of [1, 3, 4]) await guard.prepare(rid, async () => generation(n), notCommitted);
-    await guard.destroy(rid, endOf(generation(2)), fill(0, 8));
+    await guard.destroy(rid, endOf(generation(2)), onOthersWord);
     expect(await namesPrepared()).toEqual([3, 4]);
+  });
+
+  it('but those as well where the tenant says so: nobody finishes what its owner had erased', async () => {
+    await makeLive(generation(1));
+    for (const n of [2, 3]) await guard.prepare(rid, async () => generation(n), notCommitted);
+    const other = { ...generation(4), ...parseBody(create(BodySchema, { ...generation(4).body, line: fill(9, 16) })) };
+    await guard.prepare(rid, async () => other, notCommitted);
+    await guard.destroy(rid, endOf(generation(1)), { ...onOthersWord, byTenant: true });
+    expect(await namesPrepared()).toEqual([4]);
+    expect(await codeOf(guard.promote(rid, fill(2, 16), async () => signed))).toBe('GENERATION_UNKNOWN');
+  });
+
+  it('what is served stays, whoever has what came before it erased', async () => {
+    await makeLive(generation(1));
+    await makeLive(generation(2));
+    await guard.destroy(rid, endOf(generation(1)), { ...onOthersWord, byTenant: true });
+    expect((await guard.read(rid)).live?.body.number).toBe(2n);
   });
 });
 
@@ -430,9 +448,9 @@ describe('forgetting', () => {
     expect(await guard.changes(rid)).toBe(1n);
     await makeLive(generation(2));
     expect(await guard.changes(rid)).toBe(2n);
-    await guard.destroy(rid, endOf(generation(1)), fill(0, 8));
+    await guard.destroy(rid, endOf(generation(1)), onOthersWord);
     expect(await guard.changes(rid)).toBe(2n);
-    await guard.destroy(rid, endOf(generation(2)), fill(0, 8));
+    await guard.destroy(rid, endOf(generation(2)), onOthersWord);
     await guard.close();
     guard = await open();
     expect(await guard.changes(rid)).toBe(3n);
@@ -440,16 +458,16 @@ describe('forgetting', () => {
 
   it('drops nothing of another line', async () => {
     const live = await makeLive(generation(1));
-    await guard.destroy(rid, { ...endOf(generation(2)), line: fill(2, 16) }, fill(0, 8));
+    await guard.destroy(rid, { ...endOf(generation(2)), line: fill(2, 16) }, onOthersWord);
     expect((await guard.read(rid)).live).toBeDefined();
-    await guard.destroy(rid, endOf(live), fill(0, 8));
+    await guard.destroy(rid, endOf(live), onOthersWord);
     expect(await guard.read(rid)).toMatchObject({ live: undefined, prepared: [], counted: new Map() });
     expect((await guard.read(rid)).destroyed.map(({ number }) => number)).toEqual([1n, 2n]);
   });
 
   it('drops what came before in its line', async () => {
     await makeLive(generation(1));
-    await guard.destroy(rid, endOf(generation(2)), fill(0, 8));
+    await guard.destroy(rid, endOf(generation(2)), onOthersWord);
     const { live, destroyed: ended } = await guard.read(rid);
     expect(live).toBeUndefined();
     expect(ended.map(({ number }) => number)).toEqual([2n]);
@@ -458,7 +476,7 @@ describe('forgetting', () => {
   it('takes what is only prepared as well, and what that was to replace', async () => {
     await makeLive(generation(1));
     await guard.prepare(rid, async () => generation(2), notCommitted);
-    await guard.destroy(rid, endOf(generation(2)), fill(0, 8));
+    await guard.destroy(rid, endOf(generation(2)), onOthersWord);
     expect(await guard.read(rid)).toMatchObject({ live: undefined, prepared: [] });
     expect(await destroyed()).toEqual([fill(2, 16), fill(2, 8)].map(toHex));
     expect(await guard.changes(rid)).toBe(2n);
@@ -466,12 +484,12 @@ describe('forgetting', () => {
 
   it('remembers with which secret the seed was made, or may yet be made, also after a restart', async () => {
     await makeLive(generation(1));
-    await guard.destroy(rid, endOf(generation(1)), fill(0, 8));
+    await guard.destroy(rid, endOf(generation(1)), onOthersWord);
     expect(await destroyed()).toEqual([fill(1, 16), fill(1, 8)].map(toHex));
-    await guard.destroy(rid, endOf(generation(7)), fill(9, 8));
+    await guard.destroy(rid, endOf(generation(7)), { ...onOthersWord, newest: fill(9, 8) });
     await guard.close();
     guard = await open();
-    await guard.destroy(rid, endOf(generation(7)), fill(0, 8));
+    await guard.destroy(rid, endOf(generation(7)), onOthersWord);
     expect(await destroyed()).toEqual([fill(7, 16), fill(9, 8)].map(toHex));
     expect((await guard.read(rid)).destroyed).toHaveLength(1); // it is the latest of its line
   });

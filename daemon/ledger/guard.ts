@@ -153,9 +153,10 @@ export class Guard {
   /**
    * Drops a generation and what came before it in its line, be it served or prepared, also from the files of the store, and remembers that it is
    * over for good. `newest`: the name of the ticket secret by which an offer of now could become a generation of that name, where none is here.
-   * Where another one is live, that stays. Returns what is remembered. Throws OUTCOME_UNKNOWN.
+   * `byTenant`: who erases a record means also what was prepared to come after it and never served here; what was acknowledged, t guards serve. Where
+   * another one is live, that stays. Returns what is remembered. Throws OUTCOME_UNKNOWN.
    */
-  async destroy(rid: Uint8Array, end: End, newest: Uint8Array): Promise<Destroyed> {
+  async destroy(rid: Uint8Array, end: End, { newest, byTenant }: { newest: Uint8Array; byTenant: boolean }): Promise<Destroyed> {
     const destroyed = await this.#exclusively(rid, async (guarded) => {
       const known = guarded.destroyed.find((each) => covers(each, end));
       if (known) return known;
@@ -163,7 +164,7 @@ export class Guard {
       const { g, line, epoch, number } = held?.body ?? end;
       const gone = { g, line, epoch, number, madeWith: held?.madeWith ?? newest };
       this.#known.delete(toHex(rid));
-      await onDisk(() => this.#store.destroy(rid, gone, guarded));
+      await onDisk(() => this.#store.destroy(rid, gone, guarded, byTenant));
       return gone;
     });
     await this.expectPurged(rid);

@@ -82,7 +82,8 @@ async function serve(which: Generation): Promise<Generation> {
 const preparedSeeds = async () => (await guard.read(rid)).prepared.map(({ subRecord }) => toHex(subRecord.seed));
 const seedOf = ({ subRecord }: Generation) => toHex(subRecord.seed);
 
-const forget = ({ body }: Generation) => guard.destroy(body.rid, body, fill(0, 8));
+const onOthersWord = { newest: fill(0, 8), byTenant: false };
+const forget = ({ body }: Generation) => guard.destroy(body.rid, body, onOthersWord);
 
 /** A quarter of it is enough, in any file of the guard: LevelDB compresses, and may refer for some of its bytes to others. */
 async function isOnDisk({ subRecord }: Generation): Promise<boolean> {

@@ -83,10 +83,14 @@ export class Register {
     });
   }
 
-  /** SPEND. Returns which attempt the point is, new or known, and the points of the attempts before it. Throws as attempts.spend does. */
-  spend(rid: Uint8Array, g: Uint8Array, point: GrantedPoint): Promise<Spent> {
+  /**
+   * SPEND. Returns which attempt the point is, new or known, and the points of the attempts before it. `expectServed` is asked for the epoch of what
+   * is there, before anything is spent on it. Throws as that and attempts.spend do.
+   */
+  spend(rid: Uint8Array, g: Uint8Array, point: GrantedPoint, expectServed: (epoch: bigint) => void): Promise<Spent> {
     const key = toHex(rid);
     return this.#transactions.update(key, [], (current) => {
+      if (current) expectServed(current.epoch);
       const now = this.#clock.now();
       const { next, attempt, lower } = attempts.spend(current, g, point, now);
       const writes: Write[] = next && attempts.isExhausted(next) ? [{ put: `x/${key}`, value: Buffer.from(String(Math.floor(now))) }] : [];

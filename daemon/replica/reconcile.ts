@@ -16,7 +16,7 @@ import {
   parseGrantedPoint,
   type Recalled,
 } from '../ledger/guarded.ts';
-import { isPreparedBy, preparedByEnough } from '../vault/evidence.ts';
+import { isPreparedBy, preparedByEnough, wasPreparedByEnough } from '../vault/evidence.ts';
 import { shownPoints } from '../vault/shown.ts';
 import type { Vault } from '../vault/vault.ts';
 import { type Answered, askEnough } from './fan-out.ts';
@@ -62,6 +62,14 @@ export async function recallFrom(participants: readonly Participant[], rid: Uint
   const ask = async ({ index, calls }: Participant) => parseRecalled(await calls.recall(request), index);
   const recalled = await askEnough(participants, ask, { enough, grace: RECALL_GRACE, clock });
   const signed = signaturesIn(recalled);
+  const isUnshown = ({ live }: Recalled) =>
+    live && !preparedByEnough(recalling, live, signed(live)) && wasPreparedByEnough(recalling, live, signed(live));
+  if (recalled.length < participants.length && recalled.some(isUnshown))
+    throw new VaultError(
+      'NOT_ENOUGH_REPLICAS',
+      'Of what a replica serves, only those that did not answer can show that it may; send the same bytes again later.',
+      { details: { replicasAnswered: recalled.length, replicasNeeded: recalled.length + 1 } },
+    );
   return Promise.all(recalled.map((guarded) => shownBy(recalling, rid, guarded, signed)));
 }
 

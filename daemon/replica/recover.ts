@@ -27,7 +27,8 @@ export async function beginRecovery(fleet: Fleet, account: Account, request: Beg
   const { g, point, pointHash } = await expectGrantedPoint(vault, account, request);
   await expectServed(vault, account.rid, g);
   const { grant } = request;
-  const { attempt, lower: shown, bodyHash } = await vault.register.spend(account.rid, g, { pointHash, grant });
+  const isListed = (of: bigint) => void termsOf(statement, of);
+  const { attempt, lower: shown, bodyHash } = await vault.register.spend(account.rid, g, { pointHash, grant }, isListed);
   const { body } = await bodyWithHash(fleet, account.rid, bodyHash);
   const terms = termsOf(statement, body.epoch);
   const { threshold: enough } = terms;

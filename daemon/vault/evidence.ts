@@ -1,10 +1,12 @@
+import { fromHex } from '../../primitives/bytes.ts';
 import { type Body, type HashedBody, shareOf } from '../../protocol/body.ts';
+import { parsePoint } from '../../protocol/point.ts';
 import { SIGNATURE_LENGTH, type Signed } from '../../protocol/signature.ts';
 import type { Statement } from '../../protocol/statement.ts';
 import { leastThreshold, termsOf } from '../../protocol/terms.ts';
 import type { Transcript } from '../../protocol/transcript.ts';
 import { preparedTranscript } from '../../protocol/transcripts.ts';
-import { isSigned } from './p256.ts';
+import { isSigned, publicKey } from './p256.ts';
 import type { Vault } from './vault.ts';
 
 /**
@@ -35,6 +37,22 @@ export function preparedByEnough(vault: Verifier, hashed: HashedBody, signed: re
   const holders = signed.filter(({ index }) => isHolder(statement, body, index));
   const prepared = signedBy(vault, holders, preparedIn(vault, hashed));
   return prepared.length >= terms.threshold ? prepared : undefined;
+}
+
+/**
+ * Whether t replicas prepared it, some of which may have left the fleet, or have another token now: by the keys that the statement lists for the epoch.
+ * They are evidence of nothing, so nobody is served by that; but there may be somebody else who shows it.
+ */
+export function wasPreparedByEnough(vault: Verifier, hashed: HashedBody, signed: readonly Signed[]): boolean {
+  const { statement } = vault;
+  const { body } = hashed;
+  const listed = statement.document.earlier.find(({ epoch }) => BigInt(epoch) === body.epoch);
+  if (!listed) return false;
+  const receiptKeys = new Map(
+    listed.replicas.map(({ index, receipt_key }) => [index, publicKey(parsePoint(fromHex(receipt_key, 'receipt_key'), 'receipt_key'))]),
+  );
+  const holders = signed.filter(({ index }) => shareOf(body, index) !== undefined);
+  return signedBy({ statement, receiptKeys }, holders, preparedIn(vault, hashed)).length >= listed.threshold;
 }
 
 /** Whether this replica prepared it. */

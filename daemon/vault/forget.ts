@@ -29,8 +29,8 @@ async function destroy(
   const guarded = await guard.read(rid);
   const own = heldAs(guarded, g)?.body;
   const end = own ?? shownAs(vault, rid, g, held)?.body ?? unknown(g);
-  if (!isOver(guarded, end)) await expectErasure(vault, rid, g, erasure, own);
-  const { madeWith } = await guard.destroy(rid, end, tickets.newest());
+  const by = isOver(guarded, end) ? undefined : await expectErasure(vault, rid, g, erasure, own);
+  const { madeWith } = await guard.destroy(rid, end, { newest: tickets.newest(), byTenant: by === 'tenant' });
   if (tickets.keeps(madeWith)) return undefined;
   const { fleet, epoch } = statement;
   const { index } = self;
@@ -66,14 +66,15 @@ export async function forgetErased(vault: Vault, rid: Uint8Array): Promise<Tombs
   const held = heldBy(guarded).find(({ body }) => isEnded(attempts, guarded, body));
   if (held) {
     const { g } = held.body;
+    let by: Awaited<ReturnType<typeof expectErasure>>;
     try {
       const erasure = constantTimeEqual(g, attempts.g) ? attempts.erasure : undefined; // it is for that one alone
-      await expectErasure(vault, rid, g, erasure, held.body);
+      by = await expectErasure(vault, rid, g, erasure, held.body);
     } catch (error) {
       if (isVaultError(error)) return { state: 'unshown', held };
       throw error;
     }
-    await guard.destroy(rid, held.body, tickets.newest());
+    await guard.destroy(rid, held.body, { newest: tickets.newest(), byTenant: by === 'tenant' });
   }
   if (attempts.state !== RecordState.ERASED) return { state: 'none' };
   await guard.expectPurged(rid); // an earlier attempt may have got so far
