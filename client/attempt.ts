@@ -2,8 +2,8 @@ import { create } from '@bufbuild/protobuf';
 import { type Bytes, constantTimeEqual } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
-import { BeginRecoveryRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
-import { insist } from './insist.ts';
+import { BeginRecoveryRequestSchema, type BeginRecoveryResponse } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { insistInTurn, isUntrusted } from './insist.ts';
 import { findSecret, unmaskShares } from './open-body.ts';
 import type { Blinded } from './oprf.ts';
 import { type Answers, type RecoveryRequest, verifyAnswers } from './receipts.ts';
@@ -45,12 +45,16 @@ async function tryUntilKnown(
   progress: Progress,
 ): Promise<OpenedAttempt> {
   const { g, point, statement } = request;
-  const message = create(BeginRecoveryRequestSchema, { recordId, g, point, epoch: BigInt(statement.epoch) });
+  const message = { recordId, g, point, epoch: BigInt(statement.epoch) };
+  const turns = { turn: 0 };
+  const send = (turn: number) => transport.beginRecovery(create(BeginRecoveryRequestSchema, { ...message, turn }));
+  const read = (reply: BeginRecoveryResponse) => verifyAnswers(reply, request);
+  const asking = { turns, replicas: statement.replicas.length, send, read, isUntrue: isUntrusted };
   const pauses = ASK_AGAIN_MS.values();
   let heard: Answers | undefined;
   for (;;) {
     progress('asking');
-    const answers = await insist(clock, async () => verifyAnswers(await transport.beginRecovery(message), request));
+    const answers = await insistInTurn(clock, asking);
     heard = merge(heard, answers);
     if (heard === answers) unmasking.keys.clear(); // of another attempt, or body
     made.note(request.g, heard.attempt);
@@ -66,6 +70,7 @@ async function tryUntilKnown(
     const pause = isWaiting(heard) ? pauses.next().value : undefined;
     if (pause === undefined) throw wrongCode(heard);
     await clock.sleep(pause);
+    turns.turn++; // whom this coordinator did not hear another one may
   }
 }
 

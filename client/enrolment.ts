@@ -1,6 +1,7 @@
+import { create } from '@bufbuild/protobuf';
 import type { Bytes } from '../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../primitives/errors.ts';
-import type { Enrolled, FinishEnrollmentRequest } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { type Enrolled, type FinishEnrollmentRequest, FinishEnrollmentRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import type { HashedBody } from '../protocol/body.ts';
 import { expectSigned } from '../protocol/signature.ts';
 import { replicaOf } from '../protocol/statement.ts';
@@ -8,7 +9,7 @@ import { enrolledTranscript } from '../protocol/transcripts.ts';
 import { verifyEach } from './claims.ts';
 import { type Drained, drain } from './draining.ts';
 import { type Dropping, isDropped } from './dropped.ts';
-import { insist } from './insist.ts';
+import { insistInTurn, isUntrusted } from './insist.ts';
 import type { TrustedStatement } from './trust.ts';
 import type { Vault } from './vault.ts';
 
@@ -115,17 +116,26 @@ export class Enrolment {
   }
 
   #store() {
-    return insist(this.#vault.clock, async () => {
+    const { replicas } = this.#begun.statement;
+    const noting = async <T>(work: Promise<T>): Promise<T> => {
       try {
-        const { enrolled } = await this.#vault.transport.finishEnrollment(this.#begun.request);
-        const result = await verifyAll(enrolled, this.#begun);
-        this.#keep();
-        return result;
+        return await work;
       } catch (error) {
         if (!isStale(error)) this.#keep();
         if (isVaultError(error, 'OUTCOME_UNKNOWN')) this.#inDoubt = true;
         throw error;
       }
+    };
+    const { transport, clock } = this.#vault;
+    return insistInTurn(clock, {
+      replicas: replicas.length,
+      send: (turn) => noting(transport.finishEnrollment(create(FinishEnrollmentRequestSchema, { ...this.#begun.request, turn }))),
+      read: async ({ enrolled }) => {
+        const result = await noting(verifyAll(enrolled, this.#begun));
+        this.#keep();
+        return result;
+      },
+      isUntrue: isUntrusted,
     });
   }
 

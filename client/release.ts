@@ -11,7 +11,7 @@ import type { OpenedAttempt } from './attempt.ts';
 import { expectEnough, verifyEach } from './claims.ts';
 import { type CurveX, curveXOf, divide, liftX, multiply, parseCurvePoint, parseCurveX, randomScalar } from './curve.ts';
 import { signWithProofKey } from './derive.ts';
-import { insist } from './insist.ts';
+import { insistInTurn, isUntrusted, type Turns } from './insist.ts';
 import { openPayload, type Released } from './open-body.ts';
 import type { RecoveryRequest } from './receipts.ts';
 import type { Vault } from './vault.ts';
@@ -23,7 +23,7 @@ export class ReleaseSession {
   /** b: what is released is hidden from whoever hands it on, and from the hosts of the tokens that made it. */
   readonly #blind = randomScalar();
   readonly #message: FinishRecoveryRequest;
-  #turn = 0;
+  readonly #turns: Turns = { turn: 0 };
   /** Everything that holders signed so far: a coordinator that leaves some out delays, and no more. */
   readonly #released = new Map<number, Released>();
 
@@ -40,22 +40,9 @@ export class ReleaseSession {
    * REPLY_UNTRUSTED, and errors of the transport; none of them is final.
    */
   async open({ transport, clock }: Pick<Vault, 'transport' | 'clock'>): Promise<SecretBytes> {
-    for (let left = this.#request.statement.replicas.length; ; left--)
-      try {
-        return await insist(clock, () => this.#ask(transport));
-      } catch (error) {
-        if (!isUntrue(error) || left === 1) throw error;
-      }
-  }
-
-  async #ask(transport: Vault['transport']): Promise<SecretBytes> {
-    try {
-      const { releases } = await transport.finishRecovery(create(FinishRecoveryRequestSchema, { ...this.#message, turn: this.#turn }));
-      return await this.#openWith(releases);
-    } catch (error) {
-      if (isUntrue(error) || isVaultError(error, 'NOT_ENOUGH_REPLICAS')) this.#turn++;
-      throw error;
-    }
+    const replicas = this.#request.statement.replicas.length;
+    const send = (turn: number) => transport.finishRecovery(create(FinishRecoveryRequestSchema, { ...this.#message, turn }));
+    return insistInTurn(clock, { turns: this.#turns, replicas, send, read: ({ releases }) => this.#openWith(releases), isUntrue });
   }
 
   async #openWith(releases: readonly Release[]): Promise<SecretBytes> {
@@ -111,4 +98,4 @@ export function verifyRelease(release: Release, asked: AskedRelease): { readonly
 }
 
 /** What no honest vault says to this client, which has found s: A in the body shows it. */
-const isUntrue = (error: unknown): boolean => isVaultError(error, 'REPLY_UNTRUSTED') || isVaultError(error, 'PROOF_REFUSED');
+const isUntrue = (error: unknown): boolean => isUntrusted(error) || isVaultError(error, 'PROOF_REFUSED');

@@ -52,14 +52,14 @@ export function frontendTransport({ connection, signer, fleet, tenant, account }
       expectOwn(request);
       const { body, bodyHash } = parseBody(request.body);
       const signed = await grant('finish-enrolment', body.g, bodyHash);
-      return connection.call((vault, options) => vault.finishEnrollment({ ...request, grant: signed }, options));
+      return connection.call((vault, options) => vault.finishEnrollment({ ...request, grant: signed }, options), request.turn);
     },
 
     async beginRecovery(request) {
       expectOwn(request);
       const { g, point } = request;
       const signed = await grant('begin-recovery', g, pointTranscript(point).digest);
-      return connection.call((vault, options) => vault.beginRecovery({ ...request, grant: signed }, options));
+      return connection.call((vault, options) => vault.beginRecovery({ ...request, grant: signed }, options), request.turn);
     },
 
     // No grant: the proof of the code authorises, and the attempt was granted.
@@ -73,7 +73,7 @@ export function frontendTransport({ connection, signer, fleet, tenant, account }
       const { g } = request;
       const rid = ridFor(fleet, tenant, account);
       const signed = await grant('erase', g, eraseTranscript(rid, g).digest);
-      return connection.call((vault, options) => vault.eraseRecord({ ...request, grant: signed }, options));
+      return connection.call((vault, options) => vault.eraseRecord({ ...request, grant: signed }, options), request.turn);
     },
   };
 }
