@@ -1,14 +1,19 @@
 import { create } from '@bufbuild/protobuf';
 import { toHex } from '../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../primitives/errors.ts';
-import { type BeginEnrollmentRequest, BeginEnrollmentRequestSchema, type Offer } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import {
+  type BeginEnrollmentRequest,
+  BeginEnrollmentRequestSchema,
+  type BeginEnrollmentResponse,
+  type Offer,
+} from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { offerFields, parseTicket, type Ticket } from '../protocol/offer.ts';
 import { expectSigned } from '../protocol/signature.ts';
 import { replicaOf } from '../protocol/statement.ts';
 import { offerTranscript } from '../protocol/transcripts.ts';
 import { type Claims, expectEnough, together, verifyEach } from './claims.ts';
 import { type CurveX, parseCurveX } from './curve.ts';
-import { insist } from './insist.ts';
+import { insistInTurn, isUntrusted } from './insist.ts';
 import type { TrustedStatement } from './trust.ts';
 import type { Vault } from './vault.ts';
 
@@ -44,16 +49,19 @@ export async function gatherOffers(
   request: OfferRequest,
 ): Promise<readonly VerifiedOffer[]> {
   const { replicas, threshold } = request.statement;
-  const ask = async (turn: number) => {
-    const { offers } = await transport.beginEnrollment(create(BeginEnrollmentRequestSchema, { ...message, turn }));
-    return verifyEach(offers, (offer) => verifyOffer(offer, request));
-  };
-  return insist(clock, async () => {
-    const first = await ask(0);
+  const send = (turn: number) => transport.beginEnrollment(create(BeginEnrollmentRequestSchema, { ...message, turn }));
+  const verified = ({ offers }: BeginEnrollmentResponse) => verifyEach(offers, (offer) => verifyOffer(offer, request));
+  const read = async (reply: BeginEnrollmentResponse) => {
+    const first = await verified(reply);
     if (first.valid.length === replicas.length) return expectUsable(first, request);
-    const others = Array.from({ length: threshold - 1 }, (_, i) => ask(i + 1).catch(noOffers));
+    const others = Array.from({ length: threshold - 1 }, (_, i) =>
+      send(i + 1)
+        .then(verified)
+        .catch(noOffers),
+    );
     return expectUsable(together([first, ...(await Promise.all(others))]), request);
-  });
+  };
+  return insistInTurn(clock, { replicas: replicas.length, send, read, isUntrue: isUntrusted });
 }
 
 /** What one coordinator more is asked for is not needed. */
