@@ -263,6 +263,21 @@ byte lent; /* attempts that it voted for under other seeds */
 #else
 #define FORGOTTEN_WITH(g) ENDED(g)
 #endif
+/* The tenant's own word takes what is prepared of the line as well; what t replicas say of it does not. It may be either here. */
+#ifdef GRANTS
+#if NG == 3
+#define LINE_OF(g) (BIT(1) * (LINE(1) == LINE(g)) | BIT(2) * (LINE(2) == LINE(g)) | BIT(3) * (LINE(3) == LINE(g)))
+#else
+#define LINE_OF(g) (BIT(1) * (LINE(1) == LINE(g)) | BIT(2) * (LINE(2) == LINE(g)))
+#endif
+#define DROP_SUCCESSORS(i, g) \
+  if \
+  :: prepared[i] = prepared[i] & ~LINE_OF(g) \
+  :: true -> skip \
+  fi
+#else
+#define DROP_SUCCESSORS(i, g) skip
+#endif
 #define IS_SERVED_UP_TO(i, g) (live[i] && !gone[i] && HAS(FORGOTTEN_WITH(g), live[i]))
 #define IS_NEW_END(i, g) (BOUND(i) == LINE(g) && (live[i] == 0 || gone[i] && (LINE(live[i]) != LINE(g) || COMES_AFTER(g, live[i]))))
 #if defined(GRANTS) || defined(REGISTER)
@@ -274,6 +289,7 @@ byte lent; /* attempts that it voted for under other seeds */
   :: d_step { SHOWS_ERASED(i, g) && (SERVES(i, g) || HAS(prepared[i], g) || IS_SIGNED(g)) && IS_NEWS(i, g) -> \
        printf("replica %d forgets generation %d\n", i, g); \
        prepared[i] = prepared[i] & ~FORGOTTEN_WITH(g); \
+       DROP_SUCCESSORS(i, g); \
        if \
        :: IS_SERVED_UP_TO(i, g) -> \
             prepared[i] = KEPT_PREPARED(i, live[i]); tickets[i] = 0; recent[i] = 0; AT(i, 1) = 0; AT(i, 2) = 0; live[i] = g; gone[i] = 1 \
