@@ -150,6 +150,7 @@ describe('counting an attempt', () => {
     await guard.count(attempt(live, 2, 2), paid, 0);
     for (const open of [attempt(live, 3, 3), attempt(live, 1, 1), attempt(live, 1, 2), attempt(live, 2, 1)])
       expect(await guard.refuse(open)).toBeUndefined();
+    expect(await codeOf(guard.refuse(attempt(generation(2), 1, 3)))).toBe('GENERATION_UNKNOWN');
     expect(await guard.refuse(attempt(live, 1, 3))).toEqual(fill(1, 32));
     expect(await guard.refuse(attempt(live, 2, 3))).toEqual(fill(2, 32));
   });

@@ -120,10 +120,12 @@ export class Guard {
 
   /**
    * Where another point was counted as this attempt, and this one as none: durably refuses to count it as any. Whoever heard that from n−t+1
-   * replicas gives the point up, and is not to find it counted afterwards. Returns the hash of the other one; undefined where that is not how it stands.
+   * replicas gives the point up, and is not to find it counted afterwards. Returns the hash of the other one; undefined where that is not how it stands. Throws GENERATION_UNKNOWN.
    */
-  refuse({ rid, attempt, pointHash }: AttemptName): Promise<Uint8Array | undefined> {
+  refuse(name: AttemptName): Promise<Uint8Array | undefined> {
+    const { rid, attempt, pointHash } = name;
     return this.#exclusively(rid, async (guarded) => {
+      expectLive(guarded, name);
       const { counted, refused } = guarded;
       const point = toHex(pointHash);
       const before = refused.get(point);
