@@ -1,5 +1,6 @@
 import type { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
+import type { Millis } from '../primitives/brand.ts';
 import { type Clock, systemClock } from '../primitives/clock.ts';
 import type { VaultError } from '../primitives/errors.ts';
 import { ReplicaService } from '../proto/gen/backupvault/v1/replica_pb.ts';
@@ -53,14 +54,26 @@ export async function startReplica(config: Config, version: string, events: Even
     for (const step of undo.splice(0).reverse()) await step().catch((error: unknown) => failures.push(error)); // the others are undone all the same
     if (failures.length > 0) throw failures[0];
   };
+  const starting: Starting = { step: 'reading its files' };
+  const slow = setInterval(() => events.startsSlowly(starting.step), SLOW_START);
   try {
-    const fleet = await openFleet(config, events, systemClock, undo);
+    const fleet = await openFleet(config, events, systemClock, undo, starting);
+    starting.step = 'opening its ports';
     await openToOutside(config, version, fleet, onLost, undo);
     return stop;
   } catch (error) {
     await stop().catch(() => {}); // why it could not start is what matters
     throw error;
+  } finally {
+    clearInterval(slow);
   }
+}
+
+const SLOW_START: Millis = 10_000;
+
+/** What a start is at, for whoever waits for it. */
+interface Starting {
+  step: string;
 }
 
 interface OpenFleet extends Fleet {
@@ -70,23 +83,27 @@ interface OpenFleet extends Fleet {
   readonly guard: GuardStore;
 }
 
-async function openFleet(config: Config, events: Events, clock: Clock, undo: Stop[]): Promise<OpenFleet> {
+async function openFleet(config: Config, events: Events, clock: Clock, undo: Stop[], starting: Starting): Promise<OpenFleet> {
   const { statement, self, peers: others } = readStatement(config);
   const grants = new GrantVerifier(readTenantKeys(config), clock);
   expectCertificates(config);
+  starting.step = 'opening and testing its token';
   const token = await openOwnToken(config, statement, events, undo);
   expectOwnKeys(statement, self, token.identity);
 
   const { guardIncarnation: incarnation } = self;
+  starting.step = 'opening its guard';
   const store = await GuardStore.open(config.guard, { fleet: statement.fleet, replica: self.index, incarnation });
   const guard = new Guard(store);
   undo.push(() => guard.close());
 
+  starting.step = 'asking etcd';
   const etcd = new Etcd({ ...config.etcd, prefix: `/bkv/${statement.fleet}/` });
   undo.push(async () => etcd.close());
   const register = new Register(etcd, statement.document.store_incarnation, clock);
   await register.initialise(await store.memory());
   await store.rememberIncarnation(statement.document.store_incarnation);
+  starting.step = 'taking over its token and guard';
   const tenure = await Tenure.begin(token, store, incarnation, clock);
 
   const tickets = startTickets(config, clock, undo);
@@ -115,6 +132,7 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   const watch = begin(new StoreWatch(etcd, clock), undo);
   const space = begin(new Space(etcd, { quota: config.etcd.quota_bytes, clock, events }), undo);
   const bundle = new Bundle(etcd, { statement, interval: config.bundle_interval_ms, clock, events });
+  starting.step = 'reading the bundle';
   await bundle.look(); // whoever is served first gets it, too
   begin(bundle, undo);
   return {

@@ -46,6 +46,11 @@ export class Events {
     this.#log.info('started', { version, ...details });
   }
 
+  /** Told again and again while it lasts. */
+  startsSlowly(step: string): void {
+    this.#log.warn('starting takes long', { step });
+  }
+
   serving(serving: boolean, why: string): void {
     this.#serving.set(serving ? 1 : 0);
     if (serving) this.#log.info('serving', { why });

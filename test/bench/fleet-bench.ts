@@ -7,9 +7,9 @@ import type { VaultClient } from '../../client/vault-client.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { DevFleet } from '../harness/dev-fleet.ts';
+import { cpuOf, residentMiB } from '../harness/process-usage.ts';
 import { openDevices } from './devices.ts';
 import { type LoadResult, measureLoad, type Parties } from './load.ts';
-import { cpuOf, residentMiB } from './process-usage.ts';
 import { medianOf } from './statistics.ts';
 
 export interface FleetRun {

@@ -1,5 +1,5 @@
 import type { Millis } from '../../primitives/brand.ts';
-import { cpuOf, ownCpu } from './process-usage.ts';
+import { cpuOf, ownCpu } from '../harness/process-usage.ts';
 import { type Distribution, distributionOf } from './statistics.ts';
 
 /** Whose CPU is counted. */

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { exitWhenIdle } from '../../primitives/exit.ts';
-import { residentMiB } from './process-usage.ts';
+import { residentMiB } from '../harness/process-usage.ts';
 import { openTokenStage } from './token-stage.ts';
 
 // A process of its own, whose memory nothing else moves: evaluations through the port, and resident memory along them. Prints JSON.

@@ -1,4 +1,4 @@
-import { ownCpu } from './process-usage.ts';
+import { ownCpu } from '../harness/process-usage.ts';
 import { type Distribution, distributionOf } from './statistics.ts';
 
 /** Of one synchronous call, in µs. */

@@ -1,5 +1,5 @@
 import { evaluate } from '../../daemon/token/steps.ts';
-import { ownCpu } from './process-usage.ts';
+import { ownCpu } from '../harness/process-usage.ts';
 import { RawToken } from './raw-token.ts';
 import { type Sampled, Sampler } from './sampling.ts';
 import { medianOf } from './statistics.ts';

@@ -20,7 +20,7 @@ function exiting(...codes: number[]) {
   appendFileSync(logFile, '');
   const ready = async () => started() > codes.length;
   const command = { name: 'exiting', program: process.execPath, args: ['-e', script], logFile, ready, temporary: TEMPORARY };
-  return { managed: new ManagedProcess(command), started };
+  return { command, managed: new ManagedProcess(command), started };
 }
 
 test('is started again where a supervisor would do that, until it is ready', async () => {
@@ -35,4 +35,11 @@ test.each([0, 1, 78])('is not started again where it exits with %i', async (code
   const { managed, started } = exiting(code);
   await expect(managed.start()).rejects.toThrow('exited at its start');
   expect(started()).toBe(1);
+});
+
+test('says of what does not become ready what can be seen of it', async () => {
+  const { command } = exiting();
+  const managed = new ManagedProcess({ ...command, ready: async () => false, explain: async () => 'NOT_SERVING: no reason' });
+  await expect(managed.start(300)).rejects.toThrow(/^exiting is not ready after 300 ms \(NOT_SERVING: no reason; \d+ ms of CPU used\):/);
+  await managed.kill();
 });

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Millis } from '../../primitives/brand.ts';
+import { cpuOf } from './process-usage.ts';
 import { reapProcess } from './reaper.ts';
 
 export interface Command {
@@ -15,6 +16,8 @@ export interface Command {
   readonly logFile: string;
   /** Resolves to true once the process does its work. */
   readonly ready: () => Promise<boolean>;
+  /** Asked where it does not become ready: what can be seen of that from outside. */
+  readonly explain?: () => Promise<string>;
   /** What it exits with where a supervisor would start it again. */
   readonly temporary?: number;
 }
@@ -51,16 +54,23 @@ export class ManagedProcess {
    * Resolves when the process is ready. It is started again where a supervisor would do that, as when etcd is slow beside other work. Throws with the
    * end of its log when it exits for another reason, or takes too long.
    */
-  async start(): Promise<void> {
+  async start(patience: Millis = START_DEADLINE): Promise<void> {
     await this.launch();
-    const deadline = performance.now() + START_DEADLINE;
+    const deadline = performance.now() + patience;
     while (!(await this.#command.ready())) {
       const isTemporary = !this.running && this.#exitCode !== null && this.#exitCode === this.#command.temporary;
       if (!this.running && !isTemporary) throw new Error(`${this.name} exited at its start:\n${this.logTail()}`);
       if (isTemporary) await this.launch();
-      if (performance.now() > deadline) throw new Error(`${this.name} is not ready after ${START_DEADLINE} ms:\n${this.logTail()}`);
+      if (performance.now() > deadline)
+        throw new Error(`${this.name} is not ready after ${patience} ms (${await this.#explain()}):\n${this.logTail()}`);
       await delay(POLL);
     }
+  }
+
+  /** Whether it waits for something or never stops working is the first thing to know. */
+  async #explain(): Promise<string> {
+    const seen = (await this.#command.explain?.()) ?? 'not asked';
+    return `${seen}; ${this.pid === undefined ? `ended with ${this.#exitCode}` : `${cpuOf([this.pid])} ms of CPU used`}`;
   }
 
   /** Starts without waiting for readiness: for what is not to become ready. */

@@ -26,5 +26,9 @@ export function replicaProcess(place: ReplicaPlace, clientFile: string, launch: 
     logFile: join(place.directory, 'log'),
     temporary: EXIT.unavailable,
     ready: async () => (await probeReplica(address, tls)).health === 'SERVING',
+    explain: async () => {
+      const { health, problem } = await probeReplica(address, tls);
+      return `${health}${problem ? `: ${problem}` : ''}`;
+    },
   });
 }
