@@ -1,7 +1,9 @@
 import { Command } from 'commander';
 import type { ErasureResult } from '../client/erase.ts';
 import { PUBLIC, writeNew } from '../fleet/produce/files.ts';
+import { exactly, fromHex, toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
+import { G_LENGTH } from '../protocol/body.ts';
 import { encodeReceipts } from '../protocol/receipt.ts';
 import { withVault } from './open-vault.ts';
 import type { Output } from './output.ts';
@@ -9,6 +11,7 @@ import type { Output } from './output.ts';
 interface Options {
   readonly yes?: true;
   readonly receipts?: string;
+  readonly generation?: string;
 }
 
 export const eraseCommand = (output: Output): Command =>
@@ -17,13 +20,18 @@ export const eraseCommand = (output: Output): Command =>
     .argument('<record>', "the account's pseudonym at its backup service")
     .option('--yes', 'do it')
     .option('--receipts <file>', 'where the signatures go by which replicas say that nothing is left; must not exist')
+    .option(
+      '--generation <g>',
+      'this one alone, in hexadecimal: for the signatures of replicas that were away, when it was enrolled again since',
+    )
     .action(async (recordId: string, options: Options, command: Command) => {
       if (!options.yes) throw new VaultError('MALFORMED', `Nothing was done. Say --yes to erase ${recordId} for good.`);
       output.step('erasing');
-      const result = await withVault(command, (vault) => vault.erase(recordId));
+      const g = options.generation && exactly(G_LENGTH, fromHex(options.generation, '--generation'), '--generation');
+      const result = await withVault(command, (vault) => (g ? vault.eraseGeneration(recordId, g) : vault.erase(recordId)));
       const { statement, erased, pending, proofs } = result;
       if (options.receipts) writeNew(options.receipts, encodeReceipts({ statement, receipts: [], erasures: proofs }), PUBLIC);
-      output.result({ record: recordId, erased, pending }, inWords(recordId, result));
+      output.result({ record: recordId, generation: toHex(result.g), erased, pending }, inWords(recordId, result));
     });
 
 function inWords(recordId: string, { erased, pending }: ErasureResult): string {

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { isVaultError } from '../primitives/errors.ts';
+import { isVaultError, type VaultError } from '../primitives/errors.ts';
 import { EraseRecordRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { type Erasure, erasureOf, verifyErasure } from '../protocol/receipt.ts';
 import type { Statement } from '../protocol/statement.ts';
@@ -9,6 +9,8 @@ import { ridOf, type Vault } from './vault.ts';
 
 /** What became of an erasure. */
 export interface ErasureResult {
+  /** What was erased. The proof of a replica that was away can be had by this name, also when the record was enrolled again since. */
+  readonly g: Uint8Array;
   /** Replicas that signed that nothing of the record is left with them, nor anything that could make it again. */
   readonly erased: readonly number[];
   /**
@@ -23,32 +25,33 @@ export interface ErasureResult {
 
 /**
  * Erases one generation. An answer that is not signed for it counts as none. Where fewer than all replicas signed, t−1 other coordinators are asked for the
- * same: the first one may have done nothing, and of t one is honest.
+ * same: the first one may have done nothing, or have been away; of t one is honest, and one was there. Throws what all of them said where all refused.
  */
 export async function eraseGeneration(vault: Vault, recordId: string, g: Uint8Array): Promise<ErasureResult> {
   const { clock, transport, fleet } = vault;
   const rid = ridOf(vault, recordId);
   const ask = (turn: number) => insist(clock, () => transport.eraseRecord(create(EraseRecordRequestSchema, { recordId, g, turn })));
-  const replies = [await ask(0)];
   const statement = await fleet.statement();
   const proofs = new Map<number, Erasure>();
-  for (let turn = 1; ; turn++) {
-    const { valid } = await verifyEach(replies.at(-1)?.erased ?? [], ({ index, signature }) => {
+  const named = new Set<number>();
+  const refusals: VaultError[] = [];
+  for (let turn = 0; turn < statement.threshold && proofs.size < statement.replicas.length; turn++) {
+    const reply = await ask(turn).catch((error: unknown) => {
+      // Whoever was away may know no such generation. All else a frontend has asked of others already.
+      if (!isVaultError(error) || (turn === 0 && error.code !== 'GENERATION_UNKNOWN')) throw error;
+      refusals.push(error);
+    });
+    const { valid } = await verifyEach(reply?.erased ?? [], ({ index, signature }) => {
       const erasure = erasureOf(index, rid, g, signature);
       verifyErasure(statement, erasure);
       return { index, erasure };
     });
     for (const { index, erasure } of valid) proofs.set(index, erasure);
-    if (proofs.size === statement.replicas.length || turn === statement.threshold) break;
-    const reply = await ask(turn).catch(nothing);
-    if (reply) replies.push(reply);
+    for (const index of reply?.pending ?? []) named.add(index);
   }
-  const erased = [...proofs.keys()].sort((a, b) => a - b);
-  const pending = [...new Set(replies.flatMap((reply) => reply.pending))].filter((index) => !proofs.has(index)).sort((a, b) => a - b);
-  return { erased, pending, statement, proofs: erased.map((index) => proofs.get(index) as Erasure) };
-}
-
-/** What one coordinator more is asked for is not needed. */
-function nothing(error: unknown): undefined {
-  if (!isVaultError(error)) throw error;
+  if (refusals.length === statement.threshold) throw refusals[0];
+  const inOrder = (indices: Iterable<number>) => [...indices].sort((a, b) => a - b);
+  const erased = inOrder(proofs.keys());
+  const pending = inOrder([...named].filter((index) => !proofs.has(index)));
+  return { g, erased, pending, statement, proofs: erased.map((index) => proofs.get(index) as Erasure) };
 }

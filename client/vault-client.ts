@@ -111,4 +111,12 @@ export class VaultClient {
     const { vault, current } = await locate(this.#vault, parsed, from);
     return eraseGeneration(vault, parsed, current.g);
   }
+
+  /**
+   * The same for one generation, by its name `g`, and no other one, in this fleet. Of one that was erased before it brings the signatures of replicas that
+   * were away, also when the record was enrolled again since. Throws GENERATION_UNKNOWN.
+   */
+  async eraseGeneration(recordId: string, g: Uint8Array): Promise<ErasureResult> {
+    return eraseGeneration(this.#vault, parseRecordId(recordId), g);
+  }
 }

@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
-import { VaultError } from '../../primitives/errors.ts';
+import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import { type Attempts, type Erasure, ErasureSchema, type Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type ForgetRequest, ForgetRequestSchema, SpentRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { EraseRecordRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
@@ -13,6 +13,7 @@ import type { Account } from '../vault/account.ts';
 import { expectErasure } from '../vault/erasure.ts';
 import { isHolder } from '../vault/evidence.ts';
 import { forget } from '../vault/forget.ts';
+import type { Vault } from '../vault/vault.ts';
 import { bodyWithHash, expectOwn, expectSigned } from './believed.ts';
 import { askAll, askEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
@@ -36,9 +37,19 @@ export async function eraseRecord(fleet: Fleet, account: Account, request: Erase
   const { rid } = account;
   const erasure = create(ErasureSchema, { grant: request.grant });
   await expectErasure(vault, rid, g, erasure);
-  await vault.register.erase(rid, g, erasure);
-  events.erased(rid, 'asked');
+  try {
+    await vault.register.erase(rid, g, erasure);
+    events.erased(rid, 'asked');
+  } catch (error) {
+    if (!isVaultError(error, 'GENERATION_UNKNOWN') || !(await wasErased(vault, rid, g))) throw error;
+  }
   return forgetEverywhere(fleet, rid, g, erasure);
+}
+
+/** Erased before, and the record enrolled again since: etcd says no more of it, but replicas that were away have it, and can be told. */
+async function wasErased({ guard }: Vault, rid: Uint8Array, g: Uint8Array): Promise<boolean> {
+  const { destroyed } = await guard.read(rid);
+  return destroyed.some((end) => constantTimeEqual(end.g, g));
 }
 
 /** Erases a record that was spent, once t replicas say that its grace is over. */

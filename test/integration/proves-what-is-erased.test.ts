@@ -3,16 +3,18 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { create, toBinary } from '@bufbuild/protobuf';
+import { randomBytes } from '@noble/hashes/utils.js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exitCodes } from '../../cli/exit-codes.ts';
 import { GrantSigner } from '../../frontend/grant-signer.ts';
 import { toHex } from '../../primitives/bytes.ts';
 import { systemClock } from '../../primitives/clock.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
+import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { type Attempts, AttemptsSchema, ErasureSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { eraseTranscript } from '../../protocol/transcripts.ts';
 import { guess, voteRequest } from './support/attempt.ts';
-import { type Draft, enrolled } from './support/draft.ts';
+import { CODE, type Draft, enrolled } from './support/draft.ts';
 import { eventually } from './support/eventually.ts';
 import { type OwnFleet, startOwnFleet } from './support/own-fleet.ts';
 import { refusalOf } from './support/refusals.ts';
@@ -91,6 +93,28 @@ test('a replica that was away until the grant had expired destroys what t others
   expect(await guardSays(3, draft)).toBe('held'); // 1 and 2 can still make their seeds again
   await restart(1, 2);
   expect(await eventually('GENERATION_UNKNOWN', () => guardSays(3, draft))).toBe('GENERATION_UNKNOWN');
+});
+
+test('of a record that was enrolled again since, those that were away sign too, and what was enrolled stays', async () => {
+  const device = own.world.device();
+  const draft = await enrolled(own.world, 'again');
+  const third = own.fleet.replica(3).process;
+  await third.stop();
+  await expectErased('again', { erased: [], pending: [1, 2] });
+  const backupKey = new SecretBytes(randomBytes(32));
+  await device.enroll({ recordId: 'again', code: CODE, backupKey, policy: { limit: 3, coolDownMs: 0 } });
+  await third.start();
+  const collected = async () => {
+    const { erased, pending } = await device.eraseGeneration('again', draft.g);
+    return JSON.stringify({ erased, pending });
+  };
+  expect(await eventually('{"erased":[3],"pending":[1,2]}', collected)).toBe('{"erased":[3],"pending":[1,2]}');
+  await restart(1, 2);
+  expect(await eventually('{"erased":[1,2,3],"pending":[]}', collected)).toBe('{"erased":[1,2,3],"pending":[]}');
+  const args = ['erase', 'again', '--yes', '--generation', toHex(draft.g)];
+  expect(await bkvctl(...args)).toMatchObject({ document: { generation: toHex(draft.g), erased: [1, 2, 3] } });
+  expect((await device.recover({ recordId: 'again', code: CODE, renew: false })).backupKey.expose()).toEqual(backupKey.expose());
+  await expect(device.eraseGeneration('again', randomBytes(16))).rejects.toMatchObject({ code: 'GENERATION_UNKNOWN' });
 });
 
 /** The tombstone has the grant as it was signed an hour ago. */
