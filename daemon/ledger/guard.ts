@@ -4,7 +4,7 @@ import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Policy } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import { comesAfter } from '../../protocol/body.ts';
+import { comesAfter, isSameLine } from '../../protocol/body.ts';
 import type { Signed } from '../../protocol/signature.ts';
 import type { AttemptName } from '../../protocol/transcripts.ts';
 import { coolDownEnd, coolingDown, exhausted } from './attempts.ts';
@@ -154,7 +154,8 @@ export class Guard {
 
   /**
    * Drops a generation and what came before it in its line, be it served or prepared, also from the files of the store, and remembers that it is
-   * over for good. `newest`: the name of the ticket secret by which an offer of now could become a generation of that name, where none is here.
+   * over for good. `newest`: the name of the ticket secret by which an offer of now could become a generation of that name, where none is here, or of what
+   * else goes with it.
    * `byTenant`: who erases a record means also what was prepared to come after it and never served here; what was acknowledged, t guards serve. Where
    * another one is live, that stays. Returns what is remembered. Throws OUTCOME_UNKNOWN.
    */
@@ -164,7 +165,8 @@ export class Guard {
       if (known) return known;
       const held = heldBy(guarded).find(({ body }) => constantTimeEqual(body.g, end.g));
       const { g, line, epoch, number } = held?.body ?? end;
-      const gone = { g, line, epoch, number, madeWith: held?.madeWith ?? newest };
+      const isAlone = heldBy(guarded).every((each) => each === held || !isSameLine(each.body, { line }));
+      const gone = { g, line, epoch, number, madeWith: held && isAlone ? held.madeWith : newest };
       this.#known.delete(toHex(rid));
       await onDisk(() => this.#store.destroy(rid, gone, guarded, byTenant));
       return gone;
