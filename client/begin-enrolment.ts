@@ -3,7 +3,7 @@ import { randomBytes } from '@noble/hashes/utils.js';
 import { VaultError } from '../primitives/errors.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { BeginEnrollmentRequestSchema, FinishEnrollmentRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
-import { type Body, G_LENGTH } from '../protocol/body.ts';
+import { G_LENGTH } from '../protocol/body.ts';
 import { finishTranscript, replaceTranscript } from '../protocol/transcripts.ts';
 import { ownerKey, proofKey, rehearsalTag, signWithProofKey } from './derive.ts';
 import type { Described } from './describe.ts';
@@ -24,7 +24,7 @@ export interface EnrolmentPlan {
   readonly replaces: SecretBytes;
   readonly policy: RecordPolicy;
   /** What is there now and will be replaced; undefined for a record that never was. */
-  readonly current: (Pick<Described, 'state' | 'g' | 'number' | 'line' | 'holders'> & { readonly body?: Body }) | undefined;
+  readonly current: Pick<Described, 'state' | 'g' | 'number' | 'line' | 'holders'> | undefined;
   /** g in a fleet that is being replaced, from which the record moves. */
   readonly moved: Uint8Array | undefined;
   /** A re-enrolment while replicas are down would lower what the record survives. */
@@ -94,7 +94,7 @@ async function askAndMake(
   progress('asking');
   const offers = await gatherOffers(vault, request, { statement, rid, ...asked });
   expectHolders(offers.length, plan);
-  const dropping = droppings(statement, current);
+  const dropping = droppings(statement);
   expectCanDrop(
     dropping,
     offers.map(({ index }) => index),

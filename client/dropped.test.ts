@@ -109,18 +109,32 @@ describe('a replacement is acknowledged only once fewer than t are left that may
     expect(await enrolment.finish()).toMatchObject({ holders: [2, 3, 4, 5], threshold: 3 });
   });
 
-  test('after a recovery the body says who they are: of a record of now, any t are enough', async () => {
+  test('of each epoch as many must drop it as are left, and no more', async () => {
     const fleet = new SoftFleet();
     await enrol(fleet, 'of-three');
     fleet.restate([1, 2, 3, 4, 5]);
     await enrol(fleet, 'of-five');
     fleet.restate([1, 2, 3, 4, 5, 6, 7]);
     await enrol(fleet, 'of-seven');
-    // 4 of 7, and of what came before 2 of 3 and 3 of 5.
+    // 4 of 7, 3 of 5 and 2 of 3.
     fleet.silent.add(3).add(5).add(7);
     expect((await recover(fleet, 'of-seven', true)).renewal).toMatchObject({ state: 'failed' }); // fewer holders than before
     const { renewal } = await clientOf(fleet).recover({ recordId: 'of-seven', code: CODE, allowFewerHolders: true });
     expect(renewal).toMatchObject({ state: 'renewed', result: { holders: [1, 2, 4, 6] } });
+  });
+
+  test('after a recovery of what few held, too: another device may have replaced that, with others', async () => {
+    const fleet = new SoftFleet();
+    fleet.silent.add(3);
+    await enrol(fleet, 'of-two'); // by 1 and 2
+    fleet.restate([1, 2, 4]);
+    // 1 drops it, of two that held it. 2 and 3 may serve what another device put in its place, under the statement of before.
+    fleet.tamper.finishRecovery = () => void fleet.silent.add(2);
+    const again = () => clientOf(fleet).recover({ recordId: 'of-two', code: CODE, allowFewerHolders: true });
+    expect((await again()).renewal).toMatchObject({ state: 'failed', error: { code: 'NOT_ENOUGH_REPLICAS' } });
+    fleet.tamper.finishRecovery = () => {};
+    fleet.silent.delete(2);
+    expect((await again()).renewal).toMatchObject({ state: 'renewed', result: { holders: [1, 2, 4] } });
   });
 
   test('and of what came before it, which may not be over: the body was perhaps never acknowledged', async () => {

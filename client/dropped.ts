@@ -1,5 +1,4 @@
 import { VaultError } from '../primitives/errors.ts';
-import type { Body } from '../protocol/body.ts';
 import type { Statement } from '../protocol/statement.ts';
 import { meeting } from '../protocol/terms.ts';
 
@@ -9,25 +8,13 @@ export interface Dropping {
   readonly least: number;
 }
 
-/** What is replaced, as far as the client knows it: its body only where replicas vouched for it. */
-interface Replaced {
-  readonly body?: Body;
-}
-
 /**
- * By whom it must be signed that they serve another generation now, and none before it. With another n or t, any t that enrol need not be
- * those: 3 of 5 leave 2 of 3. What is replaced shows its own epoch, and was perhaps never acknowledged: then what came before it still has t that serve it, of
- * an epoch before. Where no body is known there may be one of any epoch that is served, also where there seems to be none: what a coordinator says of it,
- * or etcd, is no help.
+ * By whom it must be signed that they serve another generation now, and none before it: n−t+1 of every epoch that is served. With another n or t, any t
+ * that enrol need not be those: 3 of 5 leave 2 of 3. What a device knows of the record is no help: what it recovered was perhaps never acknowledged, and
+ * then what came before is still served; or another device replaced it in the meantime, and an etcd that lies hides that.
  */
-export function droppings({ terms }: Pick<Statement, 'terms'>, replaced: Replaced | undefined): readonly Dropping[] {
-  const body = replaced?.body;
-  const epochs = [...terms.values()].filter(({ epoch }) => !body || epoch < body.epoch);
-  const ofEpochs = epochs.map((of) => ({ holders: of.indices, least: meeting(of) }));
-  if (!body) return ofEpochs;
-  const { shares, threshold } = body;
-  return [...ofEpochs, { holders: new Set(shares.map(({ index }) => index)), least: shares.length - threshold + 1 }];
-}
+export const droppings = ({ terms }: Pick<Statement, 'terms'>): readonly Dropping[] =>
+  [...terms.values()].map((of) => ({ holders: of.indices, least: meeting(of) }));
 
 /** Whether these are enough. */
 export const isDropped = (droppings: readonly Dropping[], by: readonly number[]): boolean =>

@@ -110,7 +110,7 @@ export class Recoveries {
     const { g, number, line, policy, shares } = attempt.body;
     const isMoving = fleet === 'old';
     if (isMoving && rival === 'contested') return { state: 'failed', error: contested() };
-    const live = { state: 'live', g, number, line, holders: shares.map(({ index }) => index), body: attempt.body } as const;
+    const live = { state: 'live', g, number, line, holders: shares.map(({ index }) => index) } as const;
     const atNew = other === 'unknown' ? undefined : other;
     progress('renewing');
     const plan = {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Millis } from '../../primitives/brand.ts';
 import { type Bytes, toHex, uint64 } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
-import { comesAfter, G_LENGTH, HASH_LENGTH, isSameLine } from '../../protocol/body.ts';
+import { comesAfter, G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
 import { GroupCommit } from './group-commit.ts';
 import {
   del,
@@ -131,17 +131,21 @@ export class GuardStore {
     ]);
   }
 
-  /** Drops what is served or prepared, of the line that ended, up to its end. What comes after it stays, `all`: if it is served. */
-  async destroy(ridBytes: Uint8Array, destroyed: Destroyed, before: Kept, all: boolean): Promise<void> {
+  /**
+   * Drops what is served or prepared, of the line that ended, up to its end, and what else is `taken`. By the tenant's word every ticket ends that was given
+   * before, also where nothing was served: nobody prepares it again.
+   */
+  async destroy(ridBytes: Uint8Array, destroyed: Destroyed, before: Kept, taken: readonly Generation[]): Promise<void> {
     const rid = toHex(ridBytes);
     const { live } = before;
     const isLive = live && covers(destroyed, live.body);
     await this.#store.write([
       ...drop(
         rid,
-        before.prepared.filter(({ body }) => covers(destroyed, body) || (all && isSameLine(destroyed, body))),
+        before.prepared.filter((each) => covers(destroyed, each.body) || taken.includes(each)),
       ),
-      ...(isLive ? [...dropCounted(rid, before), del(keys.live(rid)), ...purgeLive(rid, live), await this.#countChange(rid)] : []),
+      ...(isLive ? [...dropCounted(rid, before), del(keys.live(rid)), ...purgeLive(rid, live)] : []),
+      ...(isLive || destroyed.byTenant ? [await this.#countChange(rid)] : []),
       putGone(rid, destroyed),
     ]);
   }

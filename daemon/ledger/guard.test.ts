@@ -419,14 +419,43 @@ describe('prepared generations', () => {
     expect(await namesPrepared()).toEqual([3, 4]);
   });
 
-  it('but those as well where the tenant says so: nobody finishes what its owner had erased', async () => {
-    await makeLive(generation(1));
-    for (const n of [2, 3]) await guard.prepare(rid, async () => generation(n), notCommitted);
-    const other = { ...generation(4), ...parseBody(create(BodySchema, { ...generation(4).body, line: fill(9, 16) })) };
-    await guard.prepare(rid, async () => other, notCommitted);
-    await guard.destroy(rid, endOf(generation(1)), { ...onOthersWord, byTenant: true });
-    expect(await namesPrepared()).toEqual([4]);
-    expect(await codeOf(guard.promote(rid, fill(2, 16), async () => signed))).toBe('GENERATION_UNKNOWN');
+  describe('where the tenant says so', () => {
+    const byTenant = { ...onOthersWord, byTenant: true };
+    /** In the place of what generation 1 was, by who enrols after it was erased. */
+    const anew = {
+      ...generation(4),
+      ...parseBody(create(BodySchema, { ...generation(4).body, previous: fill(1, 16), line: fill(9, 16) })),
+    };
+
+    it('what was to take its place goes as well: nobody finishes what its owner had erased', async () => {
+      await makeLive(generation(1));
+      for (const each of [generation(2), anew]) await guard.prepare(rid, async () => each, notCommitted);
+      await guard.destroy(rid, endOf(generation(1)), byTenant);
+      expect(await namesPrepared()).toEqual([4]);
+      expect(await codeOf(guard.promote(rid, fill(2, 16), async () => signed))).toBe('GENERATION_UNKNOWN');
+    });
+
+    it('but not what comes after that: what was acknowledged may rest on it', async () => {
+      for (const n of [2, 3]) await guard.prepare(rid, async () => generation(n), notCommitted);
+      await guard.destroy(rid, endOf(generation(1)), byTenant);
+      expect(await namesPrepared()).toEqual([3]);
+    });
+
+    it('tickets of before end, also where nothing was served', async () => {
+      await guard.destroy(rid, endOf(generation(1)), byTenant);
+      expect(await guard.changes(rid)).toBe(1n);
+      await guard.destroy(rid, endOf(generation(1)), byTenant); // said again, it is nothing new
+      expect(await guard.changes(rid)).toBe(1n);
+    });
+
+    it('after others said so, it takes what they had left', async () => {
+      await makeLive(generation(1));
+      await guard.prepare(rid, async () => generation(2), notCommitted);
+      await guard.destroy(rid, endOf(generation(1)), onOthersWord);
+      expect(await namesPrepared()).toEqual([2]);
+      await guard.destroy(rid, endOf(generation(1)), byTenant);
+      expect(await namesPrepared()).toEqual([]);
+    });
   });
 
   it('what is served stays, whoever has what came before it erased', async () => {

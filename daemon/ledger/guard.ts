@@ -156,19 +156,22 @@ export class Guard {
    * Drops a generation and what came before it in its line, be it served or prepared, also from the files of the store, and remembers that it is
    * over for good. `newest`: the name of the ticket secret by which an offer of now could become a generation of that name, where none is here, or of what
    * else goes with it.
-   * `byTenant`: who erases a record means also what was prepared to come after it and never served here; what was acknowledged, t guards serve. Where
-   * another one is live, that stays. Returns what is remembered. Throws OUTCOME_UNKNOWN.
+   * `byTenant`: who erases a record means also what was prepared to take its place, and was never served here. No more than that: what comes after it may be
+   * of those t that what was acknowledged rests on. Where another one is live, that stays. Returns what is remembered. Throws OUTCOME_UNKNOWN.
    */
   async destroy(rid: Uint8Array, end: End, { newest, byTenant }: { newest: Uint8Array; byTenant: boolean }): Promise<Destroyed> {
     const destroyed = await this.#exclusively(rid, async (guarded) => {
       const known = guarded.destroyed.find((each) => covers(each, end));
-      if (known) return known;
+      if (known && (known.byTenant || !byTenant)) return known;
       const held = heldBy(guarded).find(({ body }) => constantTimeEqual(body.g, end.g));
-      const { g, line, epoch, number } = held?.body ?? end;
-      const isAlone = heldBy(guarded).every((each) => each === held || !isSameLine(each.body, { line }));
-      const gone = { g, line, epoch, number, madeWith: held && isAlone ? held.madeWith : newest };
+      const { g, line, epoch, number } = known ?? held?.body ?? end;
+      const ofLine = ({ body }: Generation) => isSameLine(body, { line });
+      const isAlone = heldBy(guarded).every((each) => each === held || !ofLine(each));
+      const madeWith = held && isAlone ? held.madeWith : newest;
+      const gone = { g, line, epoch, number, madeWith, byTenant: byTenant && constantTimeEqual(g, end.g) };
+      const taken = byTenant ? guarded.prepared.filter((each) => ofLine(each) && constantTimeEqual(each.body.previous, end.g)) : [];
       this.#known.delete(toHex(rid));
-      await onDisk(() => this.#store.destroy(rid, gone, guarded, byTenant));
+      await onDisk(() => this.#store.destroy(rid, gone, guarded, taken));
       return gone;
     });
     await this.expectPurged(rid);

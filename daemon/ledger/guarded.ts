@@ -70,6 +70,8 @@ export interface End extends Order {
 export interface Destroyed extends End {
   /** The name of the last ticket secret by which its seed can be made again. */
   readonly madeWith: Uint8Array;
+  /** Shown by the tenant's grant, and not by what replicas signed alone. */
+  readonly byTenant: boolean;
 }
 
 /** What it holds of a record, served or prepared. */
@@ -107,16 +109,16 @@ export const encodeGeneration = (generation: Generation): Uint8Array => toBinary
 
 export const decodeGeneration = (value: Uint8Array): Generation => parseGeneration(fromBinary(GenerationSchema, value));
 
-/** g, 16 bytes, the name of the secret, 8, then epoch and number. The line is in the key. */
-export const encodeDestroyed = ({ g, madeWith, epoch, number }: Destroyed): Uint8Array =>
-  Buffer.concat([g, madeWith, uint64(epoch), uint64(number)]);
+/** g, 16 bytes, the name of the secret, 8, then epoch and number, and one byte: 1 by the tenant's grant, else 0. The line is in the key. */
+export const encodeDestroyed = ({ g, madeWith, epoch, number, byTenant }: Destroyed): Uint8Array =>
+  Buffer.concat([g, madeWith, uint64(epoch), uint64(number), Buffer.of(byTenant ? 1 : 0)]);
 
 export function decodeDestroyed(line: Uint8Array, value: Uint8Array): Destroyed {
   const bytes = Buffer.from(value);
   const end = G_LENGTH + SECRET_NAME_LENGTH;
   return {
     ...{ line, g: value.subarray(0, G_LENGTH), madeWith: value.subarray(G_LENGTH, end) },
-    ...{ epoch: bytes.readBigUInt64BE(end), number: bytes.readBigUInt64BE(end + 8) },
+    ...{ epoch: bytes.readBigUInt64BE(end), number: bytes.readBigUInt64BE(end + 8), byTenant: bytes.readUInt8(end + 16) === 1 },
   };
 }
 

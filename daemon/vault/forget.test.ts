@@ -28,7 +28,7 @@ function holding({ live, prepared, destroyed }: Held, register: object = {}): Va
   const guarded = {
     live: live && body(live),
     prepared: prepared ? [body(prepared)] : [],
-    destroyed: destroyed ? [{ ...endOf(destroyed), madeWith: first }] : [],
+    destroyed: destroyed ? [{ ...endOf(destroyed), madeWith: first, byTenant: false }] : [],
   };
   const { statement } = new SoftFleet();
   return {

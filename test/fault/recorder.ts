@@ -142,7 +142,7 @@ function factsOfEnrolled(request: FinishEnrollmentRequest, { enrolled }: FinishE
       return isSignedBy(keys, index, preimage, signature) ? [index] : [];
     });
   const isAcknowledged = (signed: readonly number[], { statement: { threshold, terms } }: Signers) =>
-    signed.length >= threshold && (body.previous.length === 0 || isDropped(droppings({ terms }, {}), signed));
+    signed.length >= threshold && (body.previous.length === 0 || isDropped(droppings({ terms }), signed));
   const under = signers.map((one) => ({ one, signed: signedUnder(one) })).find(({ signed }) => signed.length > 0);
   return { enrolled: under?.signed ?? [], acknowledged: under !== undefined && isAcknowledged(under.signed, under.one) };
 }
