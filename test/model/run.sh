@@ -14,6 +14,14 @@ liar='-DERASURES'
 etcd='-DREGISTER -DENROLLED -DERASURES'
 owner='-DNG=3 -DNP=0 -DENROLLED -DP_LOST'
 restored='-DREGISTER -DENROLLED -DRESTORES'
+# A fleet of these replicas, as masks, gets another n and another t. Flags begin with the file, where that is not attempts.pml.
+to_4='epochs.pml -DR1=7 -DR2=15'
+to_5='epochs.pml -DR1=7 -DR2=31'
+from_5='epochs.pml -DR1=31 -DR2=19'
+from_4='epochs.pml -DR1=15 -DR2=11'
+swap='epochs.pml -DR1=7 -DR2=11'
+kept='-DP_OLDER -DP_LOST -DP_LOCKOUT'
+attempt='-DNG=1 -DWATCHED=1'
 
 # name | size | flags | properties
 configurations="
@@ -45,6 +53,26 @@ restored          | large | $restored -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCK
 restored-twice    | | $restored -DNG=1 -DNP=3 -DMOST_RESTORES=2 -DP_LIMIT -DP_KEPT -DP_COUNTER | P2, P6, counters: etcd restored twice
 restored-chain    | large | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DP_LOCKOUT -DP_KEPT -DP_OLDER | P6, no lock-out: restored twice, three generations
 restored-siblings | | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DSIBLINGS -DP_LOCKOUT -DP_KEPT -DP_OLDER | the same: two devices replace
+epochs-to-4       | | $to_4 $kept                 | no older code comes back, P6, no lock-out: 3 replicas become 4
+epochs-to-4-chain | large | $to_4 -DNG=3 $kept    | the same: three generations, one after the other
+epochs-to-5       | | $to_5 $kept                 | the same: 3 replicas become 5
+epochs-to-5-chain | | $to_5 -DNG=3 -DENROLLED $kept | the same: three generations, the first one enrolled before
+epochs-from-4     | | $from_4 $kept               | the same: 4 replicas become 3
+epochs-from-5     | large | $from_5 $kept         | the same: 5 replicas become 3
+epochs-swap       | | $swap -DNG=3 $kept          | the same: one of 3 replicas leaves, another one comes
+epochs-siblings   | | $swap -DNG=3 -DSIBLINGS $kept | the same: and two devices replace
+epochs-siblings-4 | large | $to_4 -DNG=3 -DSIBLINGS $kept | the same: 3 replicas become 4, two devices replace
+epochs-siblings-5 | large | $to_5 -DNG=3 -DSIBLINGS -DENROLLED $kept | the same: 3 replicas become 5
+epochs-hidden     | | $to_5 -DFIRSTS $kept        | the same: etcd hides the record from a device that enrols
+epochs-try-to-4   | | $to_4 $attempt -DP_LIMIT    | P2: a change in the middle of an attempt, 3 to 4
+epochs-try-to-5   | | $to_5 $attempt -DP_LIMIT    | the same: 3 to 5
+epochs-try-from-4 | | $from_4 $attempt -DP_LIMIT  | the same: 4 to 3
+epochs-try-from-5 | | $from_5 $attempt -DP_LIMIT  | the same: 5 to 3
+epochs-try-swap   | | $swap $attempt -DP_LIMIT    | the same: one of 3 leaves, another one comes
+epochs-vote-to-4  | | $to_4 $attempt -DONE_POINT -DP_LOCKOUT | no lock-out: a change in the middle of an attempt, 3 to 4
+epochs-vote-to-5  | | $to_5 $attempt -DONE_POINT -DP_LOCKOUT | the same: 3 to 5
+epochs-vote-from-4 | | $from_4 $attempt -DONE_POINT -DP_LOCKOUT | the same: 4 to 3
+epochs-vote-from-5 | | $from_5 $attempt -DONE_POINT -DP_LOCKOUT | the same: 5 to 3
 "
 
 # name | flags | the rule that is missing. Each has only the property switched on that it must break.
@@ -96,6 +124,21 @@ counter-drops-left   | $restored -DNG=1 -DNP=3 -DMOST_RESTORES=2 -DP_COUNTER -DM
 counter-unfenced     | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_RECONCILE_UNFENCED    | RECONCILE asks guards of the old epoch
 counter-any-epoch    | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_ANY_EPOCH              | a replica votes for a coordinator of the old epoch
 counter-no-fence     | $restored -DNG=1 -DNP=3 -DP_COUNTER -DM_NO_FENCE              | no compare on the incarnation
+epochs-replaced      | $to_4 -DP_REPLACED                        | none: shows that a generation of 2 of 3 is replaced under 3 of 4
+epochs-both-vote     | $from_5 $attempt -DP_VOTED_IN_BOTH        | none: shows that an attempt is counted under both statements
+epochs-t-in-force    | $from_5 $attempt -DP_LIMIT -DM_T_IN_FORCE | a record goes by the t of the statement in force: 5 to 3
+epochs-t-in-force-4  | $to_4 -DNG=1 -DP_LOCKOUT -DM_T_IN_FORCE   | the same: 3 to 4
+epochs-t-lost        | $from_4 -DP_LOST -DM_T_IN_FORCE           | the same: 4 to 3
+epochs-t-claimed     | $to_5 $attempt -DP_LIMIT -DM_T_CLAIMED    | a record goes by a t that somebody claims
+epochs-claimed-lost  | $to_5 -DP_LOST -DM_T_CLAIMED              | the same
+epochs-revoked       | $swap $attempt -DP_LIMIT -DM_REVOKED_COUNTS | votes by a key that is not in force count
+epochs-revoked-lock  | $swap -DP_LOCKOUT -DM_REVOKED_COUNTS      | \`prepared\` by a key that is not in force counts
+epochs-vote-once     | $to_5 $attempt -DONE_POINT -DP_LOCKOUT -DM_VOTES_ONCE | what a guard counted it votes for under one statement only
+epochs-at-t          | $to_5 -DP_OLDER -DM_ACKNOWLEDGED_AT_T     | a replacement is acknowledged at t, whoever still holds what it replaces
+epochs-hidden-at-t   | $to_5 -DFIRSTS -DP_OLDER -DM_ACKNOWLEDGED_AT_T | the same, where there seems to be nothing
+epochs-left          | $swap -DP_OLDER -DM_LEFT_FORGOTTEN        | who left does not count among those that may hold what is replaced
+epochs-body-alone    | $to_5 -DNG=3 -DENROLLED -DP_OLDER -DM_BODY_ALONE | who recovered has that body dropped by its holders, and nothing by others
+epochs-body-knows    | $swap -DNG=3 -DSIBLINGS -DP_OLDER -DM_BODY_AND_BEFORE | the same, and what is of an epoch before the body's by n-t+1
 "
 
 quick=
@@ -111,19 +154,20 @@ done
 command -v spin >/dev/null && command -v gcc >/dev/null || { echo 'model: spin and gcc are needed; make setup installs them' >&2; exit 1; }
 
 # The search is exhaustive: full states, compressed without loss (COLLAPSE). Breadth first finds the shortest counterexample.
-search() { # name, breadth|depth, gcc option, flags...
-  local name=$1 mode=-DCOLLAPSE optimise=$3
+search() { # name, breadth|depth, gcc option, [file,] flags...
+  local name=$1 mode=-DCOLLAPSE optimise=$3 file=attempts.pml
   [ "$2" = depth ] || mode=-DBFS
   shift 3
+  [[ $1 != *.pml ]] || { file=$1; shift; }
   rm -rf "${build:?}/$name"
   mkdir -p "$build/$name"
   cd "$build/$name" || return
   {
-    spin -a "$@" "$here/attempts.pml" &&
+    spin -a "$@" "$here/$file" &&
       gcc $optimise -w -DSAFETY -DNOREDUCE -DMEMLIM=$MEMORY_MB $mode -o pan pan.c &&
       nice ./pan -n -m$DEPTH
   } >out 2>&1
-  [ ! -e attempts.pml.trail ] || spin -k attempts.pml.trail "$@" "$here/attempts.pml" >trail.txt 2>&1
+  [ ! -e "$file.trail" ] || spin -k "$file.trail" "$@" "$here/$file" >trail.txt 2>&1
   rm -f pan pan.? # 1 MB each
 }
 
