@@ -263,20 +263,35 @@ byte lent; /* attempts that it voted for under other seeds */
 #else
 #define FORGOTTEN_WITH(g) ENDED(g)
 #endif
-/* The tenant's own word takes what is prepared of the line as well; what t replicas say of it does not. It may be either here. */
-#ifdef GRANTS
+/* by: 1 for the tenant's own word, 0 for that of replicas. The tenant's takes what is prepared to come after as well. So that nobody prepares that again,
+ * it ends all tickets, also where nothing was served. */
 #if NG == 3
 #define LINE_OF(g) (BIT(1) * (LINE(1) == LINE(g)) | BIT(2) * (LINE(2) == LINE(g)) | BIT(3) * (LINE(3) == LINE(g)))
-#else
+#elif NG == 2
 #define LINE_OF(g) (BIT(1) * (LINE(1) == LINE(g)) | BIT(2) * (LINE(2) == LINE(g)))
-#endif
-#define DROP_SUCCESSORS(i, g) \
-  if \
-  :: prepared[i] = prepared[i] & ~LINE_OF(g) \
-  :: true -> skip \
-  fi
 #else
-#define DROP_SUCCESSORS(i, g) skip
+#define LINE_OF(g) BIT(1)
+#endif
+#if defined(M_ERASES_NO_SUCCESSORS)
+#define TAKEN_BY(by, g) FORGOTTEN_WITH(g)
+#else
+#define TAKEN_BY(by, g) ((by) -> FORGOTTEN_WITH(g) | LINE_OF(g) : FORGOTTEN_WITH(g))
+#endif
+#ifdef M_ERASURE_KEEPS_TICKETS
+#define VOID_TICKETS_BY(by, i) skip
+#else
+#define VOID_TICKETS_BY(by, i) tickets[i] = tickets[i] * !(by); recent[i] = recent[i] * !(by)
+#endif
+#ifdef P_ERASED
+byte struck[NG]; /* guards that destroyed it, or what came before it in its line, on the tenant's word, after its offers were made */
+#define STRIKE(i, g, h) struck[(h) - 1] = struck[(h) - 1] | (HAS(begun & LINE_OF(g), h) && !SERVES(i, h)) << (i)
+#if NG == 3
+#define STRIKE_ALL(by, i, g) if :: by -> STRIKE(i, g, 1); STRIKE(i, g, 2); STRIKE(i, g, 3) :: else -> skip fi
+#else
+#define STRIKE_ALL(by, i, g) if :: by -> STRIKE(i, g, 1); STRIKE(i, g, 2) :: else -> skip fi
+#endif
+#else
+#define STRIKE_ALL(by, i, g) skip
 #endif
 #define IS_SERVED_UP_TO(i, g) (live[i] && !gone[i] && HAS(FORGOTTEN_WITH(g), live[i]))
 #define IS_NEW_END(i, g) (BOUND(i) == LINE(g) && (live[i] == 0 || gone[i] && (LINE(live[i]) != LINE(g) || COMES_AFTER(g, live[i]))))
@@ -285,17 +300,22 @@ byte lent; /* attempts that it voted for under other seeds */
 #else /* where anything may be shown for a count's sake, what is served suffices */
 #define IS_NEWS(i, g) SERVES(i, g)
 #endif
-#define FORGET(i, g) \
+#define FORGET_BY(by, i, g) \
   :: d_step { SHOWS_ERASED(i, g) && (SERVES(i, g) || HAS(prepared[i], g) || IS_SIGNED(g)) && IS_NEWS(i, g) -> \
-       printf("replica %d forgets generation %d\n", i, g); \
-       prepared[i] = prepared[i] & ~FORGOTTEN_WITH(g); \
-       DROP_SUCCESSORS(i, g); \
+       printf("replica %d forgets generation %d; on the tenant's word: %d\n", i, g, by); \
+       prepared[i] = prepared[i] & ~TAKEN_BY(by, g); VOID_TICKETS_BY(by, i); \
        if \
        :: IS_SERVED_UP_TO(i, g) -> \
             prepared[i] = KEPT_PREPARED(i, live[i]); tickets[i] = 0; recent[i] = 0; AT(i, 1) = 0; AT(i, 2) = 0; live[i] = g; gone[i] = 1 \
        :: live[i] == 0 || gone[i] -> live[i] = g; gone[i] = 1 \
        :: else -> skip \
-       fi }
+       fi; \
+       STRIKE_ALL(by, i, g) }
+#if defined(GRANTS) || defined(REGISTER) && NP == 0
+#define FORGET(i, g) FORGET_BY(0, i, g) FORGET_BY(1, i, g)
+#else /* the tenant's takes more, and that only forbids what the other one allows */
+#define FORGET(i, g) FORGET_BY(0, i, g)
+#endif
 
 /* What guards together remember of a generation's attempts, for RECONCILE and a rebuilt guard: under each number the point that most of those
  * that serve it have there, if it has none yet; then those that are left over. Of two that are as frequent the one of the lower hash goes

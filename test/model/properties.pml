@@ -155,10 +155,12 @@
 #endif
 
 /* Whatever etcd says, a record that was acknowledged is not lost: t guards hold that generation, or one that comes after it in its owner's name;
- * t of them signed for it; unless the tenant signed that it may go. */
+ * t of them signed for it; unless the tenant signed that it may go, or what it came after. */
 #ifdef P_LOST
-#ifdef GRANTS
+#if defined(ONLY_ITSELF_MAY_GO)
 #define MAY_GO(g) HAS(granted, g)
+#elif defined(GRANTS)
+#define MAY_GO(g) (granted & ENDED(g))
 #else
 #define MAY_GO(g) 0
 #endif
@@ -176,4 +178,12 @@
 #define V_LOST
 #endif
 
-#define VIOLATIONS V_LIMIT V_LOST V_REACHED V_RETRY V_LOCKOUT V_KEPT V_ORDER V_GRANTED V_OLDER V_COUNTER V_NUMBERS
+/* What the tenant had erased, and what was prepared to come after it: once n-t+1 guards destroyed it on the tenant's word, t serve it no more. */
+#ifdef P_ERASED
+#define IS_BACK(h) (ATLEAST_T(struck[(h) - 1]) && SERVES(0, h) + SERVES(1, h) + SERVES(2, h) >= T)
+#define V_ERASED VIOLATION(what the tenant had erased is served again, ANY_G(IS_BACK))
+#else
+#define V_ERASED
+#endif
+
+#define VIOLATIONS V_LIMIT V_LOST V_ERASED V_REACHED V_RETRY V_LOCKOUT V_KEPT V_ORDER V_GRANTED V_OLDER V_COUNTER V_NUMBERS

@@ -12,6 +12,7 @@ DEPTH=10000    # more than any path has; a search that reaches it is a failure
 
 liar='-DERASURES'
 etcd='-DREGISTER -DENROLLED -DERASURES'
+tenant='-DNP=0 -DENROLLED -DERASURES -DGRANTS'
 owner='-DNG=3 -DNP=0 -DENROLLED -DP_LOST'
 restored='-DREGISTER -DENROLLED -DRESTORES'
 
@@ -31,6 +32,8 @@ lies-lost-line    | | $owner -DSTRANGER                                     | th
 lies-lost-forged  | | $owner -DFORGER                                       | the same: etcd shows a stranger's body in the owner's line
 lies-erased       | large | $owner -DERASURES -DGRANTS                      | the same: the tenant has some of them erased
 lies-erased-line  | large | $owner -DERASURES -DGRANTS -DSTRANGER           | the same, and a stranger begins a line of his own
+lies-erased-stays | | $tenant -DNG=2 -DP_ERASED                       | what the tenant had erased, and what was prepared after it, is served by t no more: etcd lies
+lies-erased-chain | large | $tenant -DNG=3 -DHONEST_DEVICE -DP_ERASED       | the same: three generations, one after the other
 lies-order        | | $liar -DNG=1 -DNP=3 -DSHOWS -DP_LIMIT -DP_ORDER       | P2, order: etcd lies, and shows any points as those before
 lies-granted      | | $liar -DNG=1 -DNP=3 -DSHOWS -DPAYS -DP_GRANTED        | P3: etcd lies, and shows any points: no attempt without a grant
 guard-lost        | | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT    | P2: etcd lies, a guard is lost, and rebuilt from the others
@@ -71,6 +74,9 @@ lost-any-line        | $owner -DSTRANGER -DM_ANY_LINE               | a higher n
 lost-served-binds    | $owner -DSTRANGER -DM_SERVED_BINDS           | a guard that serves nothing takes what it prepared of any line
 lost-names-owner     | $owner -DFORGER -DM_ETCD_NAMES_OWNER         | the owner is that of any body that etcd shows
 lost-forgets         | $owner -DERASURES -DGRANTS -DM_FORGETS_UNSHOWN | forget on etcd's word
+erased-costs-later   | $owner -DERASURES -DGRANTS -DHONEST_DEVICE -DONLY_ITSELF_MAY_GO | none: shows that erasing a generation may cost a later one that was acknowledged
+erased-successors    | $tenant -DNG=2 -DP_ERASED -DM_ERASES_NO_SUCCESSORS | a tenant's erasure leaves what is prepared to come after
+erased-tickets       | $tenant -DNG=2 -DP_ERASED -DM_ERASURE_KEEPS_TICKETS | it ends tickets only where something was served
 lockout-tombstone    | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DM_TOMBSTONE_BELIEVED | a guard that serves one line prepares another one, over a tombstone
 lockout-forgets-one  | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DM_FORGETS_ONE | forget only the very generation that is shown erased
 older-ticket         | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_ANY_TIME  | a ticket outlives a generation
