@@ -187,6 +187,7 @@ end:
 #ifdef RESTORES
   RESTORE
   EACH_I(SWITCH)
+  LIES
   EACH_SET(RECONCILE)
   EACH_I(JOIN)
 #endif

@@ -321,7 +321,14 @@ byte struck[NG]; /* guards that destroyed it, or what came before it in its line
  * that serve it have there, if it has none yet; then those that are left over. Of two that are as frequent the one of the lower hash goes
  * first, and any may be that: here it is that of guard a for the first number, b for the second, or else the next. */
 byte h1, h2; /* 0 between steps */
-#define PART(set, g, k, i) (HAS(set, i) && SERVES(i, g) -> AT(i, k) : 0)
+#ifdef LIAR /* register.pml: in Recall, replica 2 says anything */
+#define SAYS_IT_SERVES(i, g) ((i) == 2 -> said == (g) && IS_SHOWN_PREPARED(g) : SERVES(i, g))
+#define SAYS_AT(i, k) ((i) == 2 -> ((k) == 1 -> said_1 : said_2) : AT(i, k))
+#else
+#define SAYS_IT_SERVES(i, g) SERVES(i, g)
+#define SAYS_AT(i, k) AT(i, k)
+#endif
+#define PART(set, g, k, i) (HAS(set, i) && SAYS_IT_SERVES(i, g) -> SAYS_AT(i, k) : 0)
 #define TIMES(set, g, k, p) ((PART(set, g, k, 0) == (p)) + (PART(set, g, k, 1) == (p)) + (PART(set, g, k, 2) == (p)))
 #define NEXT(i) (((i) + 1) % 3)
 #define TAKE(h, p, when) \

@@ -181,9 +181,31 @@
 /* What the tenant had erased, and what was prepared to come after it: once n-t+1 guards destroyed it on the tenant's word, t serve it no more. */
 #ifdef P_ERASED
 #define IS_BACK(h) (ATLEAST_T(struck[(h) - 1]) && SERVES(0, h) + SERVES(1, h) + SERVES(2, h) >= T)
+#ifdef RESTORES
+#define V_ERASED \
+  VIOLATION(what the tenant had erased is served again, ANY_G(IS_BACK)) \
+  VIOLATION(RECONCILE put in force what was erased, revived)
+#else
 #define V_ERASED VIOLATION(what the tenant had erased is served again, ANY_G(IS_BACK))
+#endif
 #else
 #define V_ERASED
 #endif
 
-#define VIOLATIONS V_LIMIT V_LOST V_ERASED V_REACHED V_RETRY V_LOCKOUT V_KEPT V_ORDER V_GRANTED V_OLDER V_COUNTER V_NUMBERS
+/* One replica, 2, says anything after a restore: it neither adds attempts that were not granted, nor names what no other one prepared; and what both others
+ * serve, or counted, stays. */
+#ifdef P_LIAR
+#define IS_PASSED_OVER(g) (SERVES(0, g) && SERVES(1, g) && (rerased || rg != (g) && !REPLACES(rg, g)))
+#define IS_UNCOUNTED(p) ((VOTED_BY_BOTH(1, p) || VOTED_BY_BOTH(2, p)) && r1 != (p) && r2 != (p) && r2 == 0)
+#define VOTED_BY_BOTH(k, p) ((VOTERS(k, p) & 3) == 3)
+#define V_LIAR \
+  VIOLATION(there are more attempts than were granted, READABLE && (r1 != 0) + (r2 != 0) > known) \
+  VIOLATION(etcd names what no honest replica prepared, READABLE && restores && rg && (sent[rg - 1] & 3) == 0) \
+  VIOLATION(what both others serve is not in force, READABLE && ANY_G(IS_PASSED_OVER)) \
+  VIOLATION(what both others counted is not in the register, \
+            READABLE && rg == WATCHED && !rerased && (IS_UNCOUNTED(1) || IS_UNCOUNTED(2) || IS_UNCOUNTED(3)))
+#else
+#define V_LIAR
+#endif
+
+#define VIOLATIONS V_LIAR V_LIMIT V_LOST V_ERASED V_REACHED V_RETRY V_LOCKOUT V_KEPT V_ORDER V_GRANTED V_OLDER V_COUNTER V_NUMBERS

@@ -46,6 +46,9 @@ enrolments-again  | | $etcd -DNG=3 -DNP=0 -DSIBLINGS -DP_LOCKOUT -DP_KEPT -DP_OL
 enrolments-first  | | $etcd -DNG=2 -DNP=0 -DFIRSTS -DP_LOCKOUT -DP_KEPT | the same: its first one
 restored          | large | $restored -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER -DP_COUNTER -DP_NUMBERS | P2, P5, P6, no lock-out, counters: etcd restored, RECONCILE
 restored-twice    | | $restored -DNG=1 -DNP=3 -DMOST_RESTORES=2 -DP_LIMIT -DP_KEPT -DP_COUNTER | P2, P6, counters: etcd restored twice
+restored-erased   | large | $restored -DERASURES -DNG=2 -DNP=0 -DP_ERASED           | what the tenant had erased, or the snapshot has as erased, is not in force again
+restored-hostile  | | $restored -DLIAR -DNG=2 -DNP=0 -DP_LIAR                   | P3: after a restore one replica says anything to Recall: generations
+restored-granted  | | $restored -DLIAR -DNG=1 -DNP=3 -DP_LIAR             | the same: attempts
 restored-chain    | large | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DP_LOCKOUT -DP_KEPT -DP_OLDER | P6, no lock-out: restored twice, three generations
 restored-siblings | | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DSIBLINGS -DP_LOCKOUT -DP_KEPT -DP_OLDER | the same: two devices replace
 "
@@ -77,6 +80,10 @@ lost-forgets         | $owner -DERASURES -DGRANTS -DM_FORGETS_UNSHOWN | forget o
 erased-costs-later   | $owner -DERASURES -DGRANTS -DHONEST_DEVICE -DONLY_ITSELF_MAY_GO | none: shows that erasing a generation may cost a later one that was acknowledged
 erased-successors    | $tenant -DNG=2 -DP_ERASED -DM_ERASES_NO_SUCCESSORS | a tenant's erasure leaves what is prepared to come after
 erased-tickets       | $tenant -DNG=2 -DP_ERASED -DM_ERASURE_KEEPS_TICKETS | it ends tickets only where something was served
+erased-few           | $restored -DERASURES -DNG=2 -DNP=0 -DP_ERASED -DM_RECONCILE_FEW_HOLDERS | RECONCILE to what fewer than t of the asked hold
+erased-tombstone     | $restored -DERASURES -DNG=2 -DNP=0 -DP_ERASED -DM_RECONCILE_FORGETS_TOMBSTONE | RECONCILE to what the snapshot has as erased
+reconcile-unproven   | $restored -DLIAR -DNG=2 -DNP=0 -DP_LIAR -DM_RECONCILE_UNPROVEN | RECONCILE takes what is said to be served without t prepared
+reconcile-ungranted  | $restored -DLIAR -DNG=1 -DNP=3 -DP_LIAR -DM_RECONCILE_UNGRANTED | RECONCILE takes points without their grants
 lockout-tombstone    | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DM_TOMBSTONE_BELIEVED | a guard that serves one line prepares another one, over a tombstone
 lockout-forgets-one  | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DM_FORGETS_ONE | forget only the very generation that is shown erased
 older-ticket         | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_ANY_TIME  | a ticket outlives a generation
