@@ -34,7 +34,7 @@ byte committed;      /* generations that were in force */
 #define TX_G(x) (((x) >> 2) & 3)
 #define TX_1(x) (((x) >> 4) & 7)
 #define TX_2(x) (((x) >> 7) & 7)
-#define TX_HOLDERS(x) (((x) >> 10) & 7)
+#define TX_HOLDERS(x) (((x) >> 10) & ALL)
 #define ENROLS 1 /* or adds sub-records */
 #define SPENDS 2
 #define ERASES 3
@@ -81,7 +81,7 @@ byte committed;      /* generations that were in force */
 #define LOWER(i) FIRST_OF(told)
 #define MAY_PREPARE(i, g) 1
 #define DATE(g) skip
-#define OFFERING 7
+#define OFFERING ALL
 #endif
 
 /* The device describes the record first, and names what it replaces. */
@@ -125,7 +125,15 @@ byte committed;      /* generations that were in force */
   PROPOSE(READABLE && CURRENT(g) && (sent[(g) - 1] & (set)) == (set) && rg != (g) && NAMES_STORED(g), ENROL, g, TX(ENROLS, g, 0, 0, set)) \
   PROPOSE(READABLE && CURRENT(g) && (sent[(g) - 1] & (set)) == (set) && rg == (g) && !rerased && !ENROLLED_ALREADY(set), \
           ENROL again, g, TX(ENROLS, g, SAME_1, SAME_2, rholders | (set)))
+#if N == 3
 #define ENROL(g) ENROL_SET(g, 3) ENROL_SET(g, 5) ENROL_SET(g, 6) ENROL_SET(g, 7)
+#elif N == 4
+#define ENROL(g) ENROL_SET(g, 7) ENROL_SET(g, 11) ENROL_SET(g, 13) ENROL_SET(g, 14) ENROL_SET(g, 15)
+#else
+#define ENROL(g) \
+  ENROL_SET(g, 7) ENROL_SET(g, 11) ENROL_SET(g, 13) ENROL_SET(g, 14) ENROL_SET(g, 15) ENROL_SET(g, 19) ENROL_SET(g, 21) ENROL_SET(g, 22) \
+  ENROL_SET(g, 23) ENROL_SET(g, 25) ENROL_SET(g, 26) ENROL_SET(g, 27) ENROL_SET(g, 28) ENROL_SET(g, 29) ENROL_SET(g, 30) ENROL_SET(g, 31)
+#endif
 
 #ifdef M_RETRY_SPENDS
 #define NEW_POINT(p) 1

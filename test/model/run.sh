@@ -16,6 +16,7 @@ tenant='-DNP=0 -DENROLLED -DERASURES -DGRANTS'
 owner='-DNG=3 -DNP=0 -DENROLLED -DP_LOST'
 restored='-DREGISTER -DENROLLED -DRESTORES'
 
+counted='-DREGISTER -DENROLLED -DNG=1 -DNP=3'
 # name | size | flags | properties
 configurations="
 lies-first        | | $liar -DNG=2 -DNP=3 -DP_LIMIT                        | P2: etcd lies, a first enrolment, replaced or erased
@@ -35,10 +36,15 @@ lies-erased-line  | large | $owner -DERASURES -DGRANTS -DSTRANGER           | th
 lies-erased-stays | | $tenant -DNG=2 -DP_ERASED                       | what the tenant had erased, and what was prepared after it, is served by t no more: etcd lies
 lies-erased-chain | large | $tenant -DNG=3 -DHONEST_DEVICE -DP_ERASED       | the same: three generations, one after the other
 lies-order        | | $liar -DNG=1 -DNP=3 -DSHOWS -DP_LIMIT -DP_ORDER       | P2, order: etcd lies, and shows any points as those before
+lies-order-three  | | -DLIMIT=3 -DNG=1 -DNP=4 -DSHOWS -DP_LIMIT -DP_ORDER   | the same: a limit of three
+lies-order-4      | | $liar -DN=4 -DNG=1 -DNP=3 -DSHOWS -DP_LIMIT -DP_ORDER | the same: n = 4, t = 3
+lies-order-5      | | -DN=5 -DNG=1 -DNP=3 -DSHOWS -DP_LIMIT -DP_ORDER       | the same: n = 5, t = 3, and nothing is erased
 lies-granted      | | $liar -DNG=1 -DNP=3 -DSHOWS -DPAYS -DP_GRANTED        | P3: etcd lies, and shows any points: no attempt without a grant
 guard-lost        | | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT    | P2: etcd lies, a guard is lost, and rebuilt from the others
 hostile           | | $liar -DHOSTILE -DNG=2 -DNP=5 -DEVALUATIONS -DP_LIMIT | P3: one hostile replica, etcd lies
 attempts-first    | large | $etcd -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER | P2, P5, P6, no lock-out: first enrolment, two devices' attempts
+fleet-4           | | $counted -DN=4 -DP_LIMIT -DP_LOCKOUT                  | P2, no lock-out: n = 4, t = 3, one generation
+fleet-5           | | $counted -DN=5 -DP_LIMIT -DP_LOCKOUT                  | the same: n = 5, t = 3
 attempts-second   | | $etcd -DNG=2 -DNP=3 -DWATCHED=2 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER | the same: the enrolment that replaces it
 attempts-siblings | large | $etcd -DNG=3 -DNP=3 -DWATCHED=2 -DSIBLINGS -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER | the same: two devices replace at the same time
 enrolments-chain  | | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DP_KEPT -DP_OLDER    | P6, no lock-out: three generations, one after the other
@@ -57,6 +63,8 @@ restored-siblings | | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DSIBLINGS -DP_L
 mutants="
 bound-reached        | $liar -DHOSTILE -DNG=1 -DNP=5 -DEVALUATIONS -DP_REACHED       | none: shows that the bound of P3 is reached
 one-vote-less        | $liar -DNG=1 -DNP=3 -DP_LIMIT -DM_ONE_VOTE_LESS               | evaluate with t-1 votes
+one-vote-less-4      | -DN=4 -DNG=1 -DNP=3 -DP_LIMIT -DM_ONE_VOTE_LESS               | the same: n = 4
+one-vote-less-5      | -DN=5 -DNG=1 -DNP=3 -DP_LIMIT -DM_ONE_VOTE_LESS               | the same: n = 5
 overwrite            | $liar -DNG=1 -DNP=3 -DP_LIMIT -DM_OVERWRITE                   | a guard writes over an attempt
 ticket-any-time      | $liar -DNG=1 -DNP=3 -DP_LIMIT -DM_TICKET_ANY_TIME             | a ticket outlives a generation
 ticket-by-name       | $liar -DNG=2 -DNP=3 -DWATCHED=2 -DREUSES -DP_LIMIT -DM_TICKET_BY_NAME | a ticket holds whenever the name that the body replaces is served
@@ -89,6 +97,9 @@ lockout-forgets-one  | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DM_FORGETS_ONE | forget 
 older-ticket         | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_ANY_TIME  | a ticket outlives a generation
 older-ticket-ended   | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_COUNTS_ENDED -DM_GOES_BACK | a ticket counts what ended, not what began; and a guard goes back
 order-none           | $liar -DNG=1 -DNP=3 -DSHOWS -DP_ORDER -DM_ANY_ORDER           | a guard counts any number that is free
+order-none-three     | -DLIMIT=3 -DNG=1 -DNP=4 -DSHOWS -DP_ORDER -DM_ANY_ORDER       | the same: a limit of three
+order-none-4         | -DN=4 -DNG=1 -DNP=3 -DSHOWS -DP_ORDER -DM_ANY_ORDER           | the same: n = 4
+order-none-5         | -DN=5 -DNG=1 -DNP=3 -DSHOWS -DP_ORDER -DM_ANY_ORDER           | the same: n = 5
 order-plain          | $etcd -DNG=1 -DNP=3 -DP_LOCKOUT -DM_SHOWN_NOTHING             | a guard counts 2 after 1, and nothing that it is shown: its device is gone
 shown-ungranted      | $liar -DNG=1 -DNP=3 -DSHOWS -DPAYS -DP_GRANTED -DM_SHOWN_UNGRANTED | a guard counts a point that it is shown without a grant
 shown-twice          | $liar -DNG=1 -DNP=3 -DSHOWS -DPAYS -DP_GRANTED -DM_SHOWN_TWICE | a guard is shown the very point that it is asked for as the one before
@@ -97,6 +108,8 @@ retry-no-compare     | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_NO_COMPARE             
 retry-enrol-resets   | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_ENROL_RESETS                | ENROL of the same g starts H anew
 lockout-no-compare   | $etcd -DNG=1 -DNP=3 -DP_LOCKOUT -DM_NO_COMPARE                | no compare on mod_revision
 lockout-last-only    | $etcd -DNG=1 -DNP=3 -DP_LOCKOUT -DM_LAST_ONLY                 | a guard keeps the last attempt only
+lockout-last-only-4  | $counted -DN=4 -DP_LOCKOUT -DM_LAST_ONLY                      | the same: n = 4
+lockout-last-only-5  | $counted -DN=5 -DP_LOCKOUT -DM_LAST_ONLY                      | the same: n = 5
 lockout-clears       | $etcd -DNG=2 -DNP=0 -DP_LOCKOUT -DM_CLEARS_ALL_PREPARED       | promotion drops the successor that was prepared
 lockout-evicts       | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DM_EVICTS -DSIBLINGS         | a new prepared generation pushes out a committed one
 kept-unread          | $etcd -DNG=2 -DNP=0 -DP_KEPT -DM_PROMOTES_UNREAD              | promote without reading etcd
