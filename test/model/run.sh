@@ -38,7 +38,7 @@ lies-erased-chain | large | $tenant -DNG=3 -DHONEST_DEVICE -DP_ERASED       | th
 lies-order        | | $liar -DNG=1 -DNP=3 -DSHOWS -DP_LIMIT -DP_ORDER       | P2, order: etcd lies, and shows any points as those before
 lies-order-three  | | -DLIMIT=3 -DNG=1 -DNP=4 -DSHOWS -DP_LIMIT -DP_ORDER   | the same: a limit of three
 lies-order-4      | | $liar -DN=4 -DNG=1 -DNP=3 -DSHOWS -DP_LIMIT -DP_ORDER | the same: n = 4, t = 3
-lies-order-5      | | -DN=5 -DNG=1 -DNP=3 -DSHOWS -DP_LIMIT -DP_ORDER       | the same: n = 5, t = 3, and nothing is erased
+lies-order-5      | large | -DN=5 -DNG=1 -DNP=3 -DSHOWS -DP_LIMIT -DP_ORDER       | the same: n = 5, t = 3, and nothing is erased
 lies-granted      | | $liar -DNG=1 -DNP=3 -DSHOWS -DPAYS -DP_GRANTED        | P3: etcd lies, and shows any points: no attempt without a grant
 guard-lost        | | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT    | P2: etcd lies, a guard is lost, and rebuilt from the others
 hostile           | | $liar -DHOSTILE -DNG=2 -DNP=5 -DEVALUATIONS -DP_LIMIT | P3: one hostile replica, etcd lies
@@ -54,7 +54,7 @@ restored          | large | $restored -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCK
 restored-twice    | | $restored -DNG=1 -DNP=3 -DMOST_RESTORES=2 -DP_LIMIT -DP_KEPT -DP_COUNTER | P2, P6, counters: etcd restored twice
 restored-erased   | large | $restored -DERASURES -DNG=2 -DNP=0 -DP_ERASED           | what the tenant had erased, or the snapshot has as erased, is not in force again
 restored-hostile  | | $restored -DLIAR -DNG=2 -DNP=0 -DP_LIAR                   | P3: after a restore one replica says anything to Recall: generations
-restored-granted  | | $restored -DLIAR -DNG=1 -DNP=3 -DP_LIAR             | the same: attempts
+restored-granted  | large | $restored -DLIAR -DNG=1 -DNP=3 -DP_LIAR             | the same: attempts
 restored-chain    | large | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DP_LOCKOUT -DP_KEPT -DP_OLDER | P6, no lock-out: restored twice, three generations
 restored-siblings | | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DSIBLINGS -DP_LOCKOUT -DP_KEPT -DP_OLDER | the same: two devices replace
 "
