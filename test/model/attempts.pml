@@ -1,12 +1,19 @@
-/* The attempt and generation state machine of docs/PROTOCOL.md, sections 4 and 6: n = 3, t = 2, limit 2.
+/* The attempt and generation state machine of docs/PROTOCOL.md, sections 4 and 6: n = 3, t = 2, limit 2, or a little more.
  *
  * One process; every event is one atomic step, and any event may be the last: that is a crash. A coordinator remembers nothing.
  * A guard is durable. What was once said (a request, a sub-record, a vote, what etcd answered) stays said: it may arrive at any
  * later time, twice, or never. README.md says what is abstracted and why that is sound; run.sh holds the configurations. */
 
+#ifndef N
 #define N 3
-#define T 2
+#endif
+#define T (N / 2 + 1)
+#ifndef LIMIT
 #define LIMIT 2
+#endif
+#if N > 3 && (defined(RESTORES) || defined(LOSS) || defined(HOSTILE) || defined(GRANTS)) || LIMIT > 2 && (defined(REGISTER) || defined(LOSS) || defined(PAYS))
+#error "modelled for n = 3, or limit 2, alone"
+#endif
 
 #ifndef NG
 #define NG 2 /* generations 1..NG of one record */
@@ -72,7 +79,17 @@ byte begins; /* of those with body.previous, the ones that were begun over a tom
 
 #define BIT(x) (1 << (x))
 #define HAS(set, x) (((set) >> (x)) & 1)
+#define ALL (BIT(N) - 1)
+#if N == 3
 #define ATLEAST_T(set) ((set) == 3 || (set) >= 5) /* two or more of three */
+#define SUM_I(E) (E(0) + E(1) + E(2))
+#elif N == 4
+#define ATLEAST_T(set) ((set) == 7 || (set) == 11 || (set) >= 13) /* three or more of four */
+#define SUM_I(E) (E(0) + E(1) + E(2) + E(3))
+#else
+#define ATLEAST_T(set) (HAS(set, 0) + HAS(set, 1) + HAS(set, 2) + HAS(set, 3) + HAS(set, 4) >= T)
+#define SUM_I(E) (E(0) + E(1) + E(2) + E(3) + E(4))
+#endif
 
 #ifndef WATCHED
 #define WATCHED 1 /* whose attempts are modelled */
@@ -102,15 +119,34 @@ byte begins; /* of those with body.previous, the ones that were begun over a tom
 #define EACH_P(E) E(1) E(2) E(3) E(4) E(5)
 #define IK_EACH_P(E, i, k) E(i, k, 1) E(i, k, 2) E(i, k, 3) E(i, k, 4) E(i, k, 5)
 #endif
+#if LIMIT == 2
 #define I_EACH_KP(E, i) IK_EACH_P(E, i, 1) IK_EACH_P(E, i, 2)
+#else
+#define I_EACH_KP(E, i) IK_EACH_P(E, i, 1) IK_EACH_P(E, i, 2) IK_EACH_P(E, i, 3)
+#endif
+#if NP == 4
+#define IQ_EACH_P(E, i, q) E(i, 1, q) E(i, 2, q) E(i, 3, q) E(i, 4, q)
+#define I_EACH_PQ(E, i) IQ_EACH_P(E, i, 1) IQ_EACH_P(E, i, 2) IQ_EACH_P(E, i, 3) IQ_EACH_P(E, i, 4)
+#else
 #define IQ_EACH_P(E, i, q) E(i, 1, q) E(i, 2, q) E(i, 3, q)
 #define I_EACH_PQ(E, i) IQ_EACH_P(E, i, 1) IQ_EACH_P(E, i, 2) IQ_EACH_P(E, i, 3)
+#endif
 /* A hostile replica, 2, keeps no rules: only the others take steps. */
 #ifdef HOSTILE
 #define EACH_I(E) E(0) E(1)
 #define EACH_IG(E) I_EACH_G(E, 0) I_EACH_G(E, 1)
 #define EACH_IKP(E) I_EACH_KP(E, 0) I_EACH_KP(E, 1)
 #define EACH_IPQ(E) I_EACH_PQ(E, 0) I_EACH_PQ(E, 1)
+#elif N == 4
+#define EACH_I(E) E(0) E(1) E(2) E(3)
+#define EACH_IG(E) I_EACH_G(E, 0) I_EACH_G(E, 1) I_EACH_G(E, 2) I_EACH_G(E, 3)
+#define EACH_IKP(E) I_EACH_KP(E, 0) I_EACH_KP(E, 1) I_EACH_KP(E, 2) I_EACH_KP(E, 3)
+#define EACH_IPQ(E) I_EACH_PQ(E, 0) I_EACH_PQ(E, 1) I_EACH_PQ(E, 2) I_EACH_PQ(E, 3)
+#elif N == 5
+#define EACH_I(E) E(0) E(1) E(2) E(3) E(4)
+#define EACH_IG(E) I_EACH_G(E, 0) I_EACH_G(E, 1) I_EACH_G(E, 2) I_EACH_G(E, 3) I_EACH_G(E, 4)
+#define EACH_IKP(E) I_EACH_KP(E, 0) I_EACH_KP(E, 1) I_EACH_KP(E, 2) I_EACH_KP(E, 3) I_EACH_KP(E, 4)
+#define EACH_IPQ(E) I_EACH_PQ(E, 0) I_EACH_PQ(E, 1) I_EACH_PQ(E, 2) I_EACH_PQ(E, 3) I_EACH_PQ(E, 4)
 #else
 #define EACH_I(E) E(0) E(1) E(2)
 #define EACH_IG(E) I_EACH_G(E, 0) I_EACH_G(E, 1) I_EACH_G(E, 2)
@@ -187,6 +223,7 @@ end:
 #ifdef RESTORES
   RESTORE
   EACH_I(SWITCH)
+  LIES
   EACH_SET(RECONCILE)
   EACH_I(JOIN)
 #endif

@@ -6,10 +6,14 @@ byte prepared[N];
 byte tickets[N];   /* generations whose ticket was issued since what the guard serves last changed */
 byte recent[N];    /* those whose ticket was issued before that change, but not before the one before, and that replace what is served now */
 /* Attempts on one generation change nothing for another. So those on the one that is WATCHED suffice; each has its run. */
-byte H[6];         /* of WATCHED, while it is live. H[2i], H[2i+1]: the points of attempts 1 and 2; 0: empty */
+byte H[N * LIMIT]; /* of WATCHED, while it is live: the points of the attempts of guard 0, then those of guard 1, and so on; 0: empty */
 
 /* What the world has seen. */
-int votes;         /* vote signatures: three bits (replicas) for each number and point of WATCHED */
+#if NP == 0
+short votes[1];
+#else
+short votes[NP];   /* vote signatures for each point of WATCHED: a bit for each replica, for each number */
+#endif
 #ifdef ENROLLED
 byte enrolled[NG]; /* replicas that signed `enrolled` */
 #define SIGN(i, g) enrolled[(g) - 1] = enrolled[(g) - 1] | BIT(i)
@@ -20,19 +24,28 @@ byte enrolled[NG]; /* replicas that signed `enrolled` */
 byte tried;        /* points of WATCHED that an honest replica evaluated */
 #endif
 
-#define AT(i, k) H[2 * (i) + (k) - 1]
-#define SERVES(i, g) (live[i] == (g) && !gone[i])
-#define PLACE(k, p) (3 * (2 * ((p) - 1) + (k) - 1))
-#ifdef HOSTILE
-#define VOTERS(k, p) (((votes >> PLACE(k, p)) & 7) | 4)
+#define AT(i, k) H[LIMIT * (i) + (k) - 1]
+#if LIMIT == 2
+#define EMPTY(i) AT(i, 1) = 0; AT(i, 2) = 0
+#define COUNTED(i) ((AT(i, 1) != 0) + (AT(i, 2) != 0))
+#define IS_COUNTED(i, p) (AT(i, 1) == (p) || AT(i, 2) == (p))
 #else
-#define VOTERS(k, p) ((votes >> PLACE(k, p)) & 7)
+#define EMPTY(i) AT(i, 1) = 0; AT(i, 2) = 0; AT(i, 3) = 0
+#define COUNTED(i) ((AT(i, 1) != 0) + (AT(i, 2) != 0) + (AT(i, 3) != 0))
+#define IS_COUNTED(i, p) (AT(i, 1) == (p) || AT(i, 2) == (p) || AT(i, 3) == (p))
 #endif
-#define HAS_VOTED(i, k, p) HAS(votes, PLACE(k, p) + (i))
-#define SET_VOTE(i, k, p) votes = votes | BIT(PLACE(k, p) + (i))
+#define SERVES(i, g) (live[i] == (g) && !gone[i])
+#define VOTES(k, p) ((votes[(p) - 1] >> (N * ((k) - 1))) & ALL)
+#ifdef HOSTILE
+#define VOTERS(k, p) (VOTES(k, p) | 4)
+#else
+#define VOTERS(k, p) VOTES(k, p)
+#endif
+#define HAS_VOTED(i, k, p) HAS(VOTES(k, p), i)
+#define SET_VOTE(i, k, p) votes[(p) - 1] = votes[(p) - 1] | BIT(N * ((k) - 1) + (i))
 
 #ifdef M_ONE_VOTE_LESS
-#define VOTED(k, p) (VOTERS(k, p) != 0)
+#define VOTED(k, p) (HAS(VOTERS(k, p), 0) + HAS(VOTERS(k, p), 1) + HAS(VOTERS(k, p), 2) + HAS(VOTERS(k, p), 3) + HAS(VOTERS(k, p), 4) >= T - 1)
 #else
 #define VOTED(k, p) ATLEAST_T(VOTERS(k, p))
 #endif
@@ -43,15 +56,16 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #elif defined(M_LAST_ONLY)
 #define FREE(i, k, p) (AT(i, k) == (p) && !((k) == 1 && AT(i, 2)) || AT(i, k) == 0 && AT(i, 2) == 0)
 #else
-#define FREE(i, k, p) (AT(i, k) == (p) || AT(i, k) == 0 && AT(i, 3 - (k)) != (p))
+#define FREE(i, k, p) (AT(i, k) == (p) || AT(i, k) == 0 && !IS_COUNTED(i, p))
 #endif
 
-/* The second one comes after a first. A guard that missed that counts what it is shown for it, q, without a vote: another point, which a tenant
- * granted an attempt for. So what it counted never has a gap, and each attempt in it stands for a grant. */
+/* The second one comes after a first, and so on. A guard that missed that counts what it is shown for it, q, without a vote: another point, which a tenant
+ * granted an attempt for. So what it counted never has a gap, and each attempt in it stands for a grant. A guard that missed two is shown them one after
+ * the other here: in between it counted what it does count at the end, and voted for nothing. */
 #ifdef M_ANY_ORDER
 #define MISSES(i, k) 0
 #else
-#define MISSES(i, k) ((k) == 2 && AT(i, 1) == 0)
+#define MISSES(i, k) ((k) > COUNTED(i) + 1)
 #endif
 #if defined(M_SHOWN_NOTHING)
 #define IS_SHOWN(p, q) 0
@@ -63,13 +77,25 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define IS_SHOWN(p, q) ((q) && (q) != (p) && PAID(q))
 #endif
 #define MAY_COUNT(i, k, p, q) (FREE(i, k, p) && (!MISSES(i, k) || IS_SHOWN(p, q)))
+#if LIMIT == 2
 #define COUNT(i, k, p, q) AT(i, 1) = (MISSES(i, k) -> (q) : AT(i, 1)); AT(i, k) = p
+#else
+#define COUNT(i, k, p, q) AT(i, k) = p /* what is shown is in SHOW */
+#endif
 
 /* A ticket holds until what the guard serves changes, or after one change that made it serve what the body replaces. */
 #define TICKETS(g, set) \
   tickets[0] = tickets[0] | (HAS(set, 0) << (g)); \
   tickets[1] = tickets[1] | (HAS(set, 1) << (g)); \
-  tickets[2] = tickets[2] | (HAS(set, 2) << (g));
+  tickets[2] = tickets[2] | (HAS(set, 2) << (g)); \
+  TICKETS_OF_MORE(g, set)
+#if N == 3
+#define TICKETS_OF_MORE(g, set)
+#elif N == 4
+#define TICKETS_OF_MORE(g, set) tickets[3] = tickets[3] | (HAS(set, 3) << (g));
+#else
+#define TICKETS_OF_MORE(g, set) tickets[3] = tickets[3] | (HAS(set, 3) << (g)); tickets[4] = tickets[4] | (HAS(set, 4) << (g));
+#endif
 #if defined(M_TICKET_ANY_TIME)
 #define TICKET(i, g) 1
 #elif defined(M_TICKET_BY_NAME)
@@ -201,7 +227,7 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
 #define PROMOTE(i, g) \
   :: d_step { HAS(prepared[i], g) && !SERVES(i, g) && COMMITTED(i, g) && IS_SIGNED(g) && GOES_ON(i, g) -> \
        printf("replica %d promotes generation %d and signs\n", i, g); \
-       prepared[i] = KEPT_PREPARED(i, g); END_TICKETS(i, g); live[i] = g; gone[i] = 0; AT(i, 1) = 0; AT(i, 2) = 0; \
+       prepared[i] = KEPT_PREPARED(i, g); END_TICKETS(i, g); live[i] = g; gone[i] = 0; EMPTY(i); \
        SIGN(i, g) }
 
 #define VOTE(i, k, p) \
@@ -210,10 +236,20 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
        COUNT(i, k, p, LOWER(i)); SET_VOTE(i, k, p); USE(p) }
 
 /* etcd, or whoever coordinates, may show any point as the one before. */
-#define SHOW(i, p, q) \
-  :: d_step { MAYBE_TWO(q, p) && PAID(p) && MISSES(i, 2) && SERVES(i, WATCHED) && MAY_COUNT(i, 2, p, q) -> \
-       printf("replica %d, shown point %d, votes: generation %d, attempt 2, point %d\n", i, q, WATCHED, p); \
-       COUNT(i, 2, p, q); SET_VOTE(i, 2, p); USE(q); USE(p) }
+#define SHOW_AT(i, k, p, q) \
+  :: d_step { MAYBE_TWO(q, p) && PAID(p) && (k) == COUNTED(i) + 2 && SERVES(i, WATCHED) && MAY_COUNT(i, k, p, q) && !IS_COUNTED(i, q) -> \
+       printf("replica %d, shown point %d, votes: generation %d, attempt %d, point %d\n", i, q, WATCHED, k, p); \
+       AT(i, (k) - 1) = q; AT(i, k) = p; SET_VOTE(i, k, p); USE(q); USE(p) }
+#if LIMIT == 2
+#define SHOW(i, p, q) SHOW_AT(i, 2, p, q)
+#else
+/* The first of two. */
+#define SHOW_ALONE(i, p, q) \
+  :: d_step { (p) == (q) && MAYBE(q) && COUNTED(i) == 0 && SERVES(i, WATCHED) -> \
+       printf("replica %d is shown point %d: generation %d\n", i, q, WATCHED); \
+       AT(i, 1) = q; USE(q) }
+#define SHOW(i, p, q) SHOW_AT(i, 2, p, q) SHOW_AT(i, 3, p, q) SHOW_ALONE(i, p, q)
+#endif
 
 /* A guard that did not vote adopts the attempt first; from then on it would vote for it too. So adoption does what a vote does,
  * and a replica that votes as the t-th can evaluate at once: without EVALUATE as an event of its own, a point counts as tried as
@@ -239,11 +275,12 @@ byte tried;        /* points of WATCHED that an honest replica evaluated */
  * with other seeds would vote, and one with the seeds would evaluate. One such replica is enough to show it: 0. */
 #ifdef M_BODY_AGAIN
 byte lent; /* attempts that it voted for under other seeds */
+#define LOAN(k, p) (2 * ((p) - 1) + (k) - 1)
 #define LEND(k, p) \
-  :: d_step { MAYBE(p) && SERVES(0, NAMESAKE_OF(WATCHED)) && !HAS(lent, PLACE(k, p) / 3) -> \
-       printf("replica 0, with other seeds, votes: attempt %d, point %d\n", k, p); lent = lent | BIT(PLACE(k, p) / 3); USE(p) }
+  :: d_step { MAYBE(p) && SERVES(0, NAMESAKE_OF(WATCHED)) && !HAS(lent, LOAN(k, p)) -> \
+       printf("replica 0, with other seeds, votes: attempt %d, point %d\n", k, p); lent = lent | BIT(LOAN(k, p)); USE(p) }
 #undef VOTERS
-#define VOTERS(k, p) (((votes >> PLACE(k, p)) & 7) | HAS(lent, PLACE(k, p) / 3) * (((votes >> PLACE(k, p)) & 7) != 0))
+#define VOTERS(k, p) (VOTES(k, p) | HAS(lent, LOAN(k, p)) * (VOTES(k, p) != 0))
 #define LENT LEND(1, 1) LEND(1, 2) LEND(1, 3) LEND(2, 1) LEND(2, 2) LEND(2, 3)
 #else
 #define LENT
@@ -263,20 +300,40 @@ byte lent; /* attempts that it voted for under other seeds */
 #else
 #define FORGOTTEN_WITH(g) ENDED(g)
 #endif
-/* The tenant's own word takes what is prepared of the line as well; what t replicas say of it does not. It may be either here. */
-#ifdef GRANTS
+/* by: 1 for the tenant's own word, 0 for that of replicas. The tenant's takes what is prepared to take its place as well. So that nobody prepares that again,
+ * it ends all tickets, also where nothing was served. */
+#define TAKES_PLACE(h, g) (PREVIOUS(h) == (g) && LINE(h) == LINE(g))
 #if NG == 3
-#define LINE_OF(g) (BIT(1) * (LINE(1) == LINE(g)) | BIT(2) * (LINE(2) == LINE(g)) | BIT(3) * (LINE(3) == LINE(g)))
+#define NEXT_OF(g) (BIT(1) * TAKES_PLACE(1, g) | BIT(2) * TAKES_PLACE(2, g) | BIT(3) * TAKES_PLACE(3, g))
+#elif NG == 2
+#define NEXT_OF(g) (BIT(1) * TAKES_PLACE(1, g) | BIT(2) * TAKES_PLACE(2, g))
 #else
-#define LINE_OF(g) (BIT(1) * (LINE(1) == LINE(g)) | BIT(2) * (LINE(2) == LINE(g)))
+#define NEXT_OF(g) 0
 #endif
-#define DROP_SUCCESSORS(i, g) \
-  if \
-  :: prepared[i] = prepared[i] & ~LINE_OF(g) \
-  :: true -> skip \
-  fi
+#define ERASED_WITH(g) (FORGOTTEN_WITH(g) | NEXT_OF(g))
+#if defined(M_ERASES_NO_SUCCESSORS)
+#define TAKEN_BY(by, g) FORGOTTEN_WITH(g)
+#elif defined(M_ERASES_LINE)
+#define OF_LINE(h, g) (LINE(h) == LINE(g))
+#define TAKEN_BY(by, g) ((by) -> BIT(1) * OF_LINE(1, g) | BIT(2) * OF_LINE(2, g) | BIT(3) * OF_LINE(3, g) : FORGOTTEN_WITH(g))
 #else
-#define DROP_SUCCESSORS(i, g) skip
+#define TAKEN_BY(by, g) ((by) -> ERASED_WITH(g) : FORGOTTEN_WITH(g))
+#endif
+#ifdef M_ERASURE_KEEPS_TICKETS
+#define VOID_TICKETS_BY(by, i) skip
+#else
+#define VOID_TICKETS_BY(by, i) tickets[i] = tickets[i] * !(by); recent[i] = recent[i] * !(by)
+#endif
+#ifdef P_ERASED
+byte struck[NG]; /* guards that destroyed it, or what it takes the place of, on the tenant's word, after its offers were made */
+#define STRIKE(i, g, h) struck[(h) - 1] = struck[(h) - 1] | (HAS(begun & ERASED_WITH(g), h) && !SERVES(i, h)) << (i)
+#if NG == 3
+#define STRIKE_ALL(by, i, g) if :: by -> STRIKE(i, g, 1); STRIKE(i, g, 2); STRIKE(i, g, 3) :: else -> skip fi
+#else
+#define STRIKE_ALL(by, i, g) if :: by -> STRIKE(i, g, 1); STRIKE(i, g, 2) :: else -> skip fi
+#endif
+#else
+#define STRIKE_ALL(by, i, g) skip
 #endif
 #define IS_SERVED_UP_TO(i, g) (live[i] && !gone[i] && HAS(FORGOTTEN_WITH(g), live[i]))
 #define IS_NEW_END(i, g) (BOUND(i) == LINE(g) && (live[i] == 0 || gone[i] && (LINE(live[i]) != LINE(g) || COMES_AFTER(g, live[i]))))
@@ -285,23 +342,35 @@ byte lent; /* attempts that it voted for under other seeds */
 #else /* where anything may be shown for a count's sake, what is served suffices */
 #define IS_NEWS(i, g) SERVES(i, g)
 #endif
-#define FORGET(i, g) \
+#define FORGET_BY(by, i, g) \
   :: d_step { SHOWS_ERASED(i, g) && (SERVES(i, g) || HAS(prepared[i], g) || IS_SIGNED(g)) && IS_NEWS(i, g) -> \
-       printf("replica %d forgets generation %d\n", i, g); \
-       prepared[i] = prepared[i] & ~FORGOTTEN_WITH(g); \
-       DROP_SUCCESSORS(i, g); \
+       printf("replica %d forgets generation %d; on the tenant's word: %d\n", i, g, by); \
+       prepared[i] = prepared[i] & ~TAKEN_BY(by, g); VOID_TICKETS_BY(by, i); \
        if \
        :: IS_SERVED_UP_TO(i, g) -> \
-            prepared[i] = KEPT_PREPARED(i, live[i]); tickets[i] = 0; recent[i] = 0; AT(i, 1) = 0; AT(i, 2) = 0; live[i] = g; gone[i] = 1 \
+            prepared[i] = KEPT_PREPARED(i, live[i]); tickets[i] = 0; recent[i] = 0; EMPTY(i); live[i] = g; gone[i] = 1 \
        :: live[i] == 0 || gone[i] -> live[i] = g; gone[i] = 1 \
        :: else -> skip \
-       fi }
+       fi; \
+       STRIKE_ALL(by, i, g) }
+#if defined(GRANTS) || defined(REGISTER) && NP == 0
+#define FORGET(i, g) FORGET_BY(0, i, g) FORGET_BY(1, i, g)
+#else /* the tenant's takes more, and that only forbids what the other one allows */
+#define FORGET(i, g) FORGET_BY(0, i, g)
+#endif
 
 /* What guards together remember of a generation's attempts, for RECONCILE and a rebuilt guard: under each number the point that most of those
  * that serve it have there, if it has none yet; then those that are left over. Of two that are as frequent the one of the lower hash goes
  * first, and any may be that: here it is that of guard a for the first number, b for the second, or else the next. */
 byte h1, h2; /* 0 between steps */
-#define PART(set, g, k, i) (HAS(set, i) && SERVES(i, g) -> AT(i, k) : 0)
+#ifdef LIAR /* register.pml: in Recall, replica 2 says anything */
+#define SAYS_IT_SERVES(i, g) ((i) == 2 -> said == (g) && IS_SHOWN_PREPARED(g) : SERVES(i, g))
+#define SAYS_AT(i, k) ((i) == 2 -> ((k) == 1 -> said_1 : said_2) : AT(i, k))
+#else
+#define SAYS_IT_SERVES(i, g) SERVES(i, g)
+#define SAYS_AT(i, k) AT(i, k)
+#endif
+#define PART(set, g, k, i) (HAS(set, i) && SAYS_IT_SERVES(i, g) -> SAYS_AT(i, k) : 0)
 #define TIMES(set, g, k, p) ((PART(set, g, k, 0) == (p)) + (PART(set, g, k, 1) == (p)) + (PART(set, g, k, 2) == (p)))
 #define NEXT(i) (((i) + 1) % 3)
 #define TAKE(h, p, when) \
@@ -341,7 +410,7 @@ bit lost, rebuilt;
 #define LOSE \
   :: d_step { !lost -> \
        printf("replica 0 loses its guard\n"); \
-       lost = 1; live[0] = 0; gone[0] = 0; prepared[0] = 0; AT(0, 1) = 0; AT(0, 2) = 0; VOID_TICKETS }
+       lost = 1; live[0] = 0; gone[0] = 0; prepared[0] = 0; EMPTY(0); VOID_TICKETS }
 
 /* Rebuilt by an operator from the n-t+1 others, once all of these serve under the new epoch: an epoch that votes name. Only a
  * generation that all of them hold, and only where no two of them have different points under one number: which of these the lost guard
@@ -361,7 +430,7 @@ bit lost, rebuilt;
 #ifdef M_OLD_VOTES_COUNT
 #define VOID_VOTES skip
 #else
-#define VOID_VOTES votes = 0
+#define VOID_VOTES votes[0] = 0; votes[1] = 0; votes[2] = 0
 #endif
 #if NG != 1 || !defined(EVALUATIONS)
 #error "the rebuild of a guard is modelled for one generation, and voids votes: what they led to must be remembered apart"

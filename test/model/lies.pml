@@ -46,7 +46,7 @@ byte granted; /* generations that the tenant signed may be erased */
 #define BEGIN(g) \
   :: d_step { !HAS(begun, g) && (PREVIOUS(g) == 0 || TOLD_OF(PREVIOUS(g))) -> \
        printf("device: offers for generation %d\n", g); \
-       begun = begun | BIT(g); TICKETS(g, 7) }
+       begun = begun | BIT(g); TICKETS(g, ALL) }
 
 /* Names are chosen by whoever enrols: another generation may have a name that was there before, and its own tickets.
  * M_SEED_BY_NAME: a seed is made of names and P alone, so begun again with these the very generation has new tickets. */
@@ -58,4 +58,4 @@ byte granted; /* generations that the tenant signed may be erased */
 #define REUSE(g) \
   :: d_step { MAY_REUSE(g) && HAS(begun, g) -> \
        printf("a stranger: offers for a generation named %d, too\n", g); \
-       TICKETS(g, 7) }
+       TICKETS(g, ALL) }

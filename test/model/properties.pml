@@ -49,9 +49,20 @@
 
 /* The second comes after a first: whoever counts attempts by their numbers counts too few of none. */
 #ifdef P_ORDER
-#define VOTED_BY(i, p) (HAS_VOTED(i, 2, p) && SERVES(i, WATCHED) && (AT(i, 1) == 0 || AT(i, 1) == (p)))
-#define SKIPS(i) (VOTED_BY(i, 1) || VOTED_BY(i, 2) || VOTED_BY(i, 3))
-#define V_ORDER VIOLATION(a guard voted for the second attempt and counted no other one, SKIPS(0) || SKIPS(1) || SKIPS(2))
+#define OTHER_AT(i, k, p) (AT(i, k) != 0 && AT(i, k) != (p))
+#define SKIPS_1(i, p) (HAS_VOTED(i, 2, p) && !OTHER_AT(i, 1, p))
+#if LIMIT == 2
+#define SKIPS_BEFORE(i, p) (SERVES(i, WATCHED) && SKIPS_1(i, p))
+#else
+#define SKIPS_2(i, p) (HAS_VOTED(i, 3, p) && !(OTHER_AT(i, 1, p) && OTHER_AT(i, 2, p) && AT(i, 1) != AT(i, 2)))
+#define SKIPS_BEFORE(i, p) (SERVES(i, WATCHED) && (SKIPS_1(i, p) || SKIPS_2(i, p)))
+#endif
+#if NP == 4
+#define SKIPS(i) (SKIPS_BEFORE(i, 1) || SKIPS_BEFORE(i, 2) || SKIPS_BEFORE(i, 3) || SKIPS_BEFORE(i, 4))
+#else
+#define SKIPS(i) (SKIPS_BEFORE(i, 1) || SKIPS_BEFORE(i, 2) || SKIPS_BEFORE(i, 3))
+#endif
+#define V_ORDER VIOLATION(a guard voted for a later attempt and counted fewer others before it, SUM_I(SKIPS))
 #else
 #define V_ORDER
 #endif
@@ -59,7 +70,6 @@
 /* Nobody but the tenant uses attempts up. */
 #ifdef P_GRANTED
 #define ALL_PAID (PAID(1) + PAID(2) + PAID(3))
-#define COUNTED(i) ((AT(i, 1) != 0) + (AT(i, 2) != 0))
 #define V_GRANTED \
   VIOLATION(a guard counted more attempts than the tenant granted, COUNTED(0) > ALL_PAID || COUNTED(1) > ALL_PAID || COUNTED(2) > ALL_PAID)
 #else
@@ -79,7 +89,13 @@
 #endif
 #define WOULD_COUNT(i, k, p) (SERVES(i, rg) -> MAY_COUNT(i, k, p, r1) : (k) == 1 || IS_SHOWN(p, r1))
 #define WILLING(i, k, p) ((SERVES(i, rg) || PROMOTABLE(i)) && WOULD_COUNT(i, k, p))
+#if N == 3
 #define STUCK(k, p) (WILLING(0, k, p) + WILLING(1, k, p) + WILLING(2, k, p) < T)
+#elif N == 4
+#define STUCK(k, p) (WILLING(0, k, p) + WILLING(1, k, p) + WILLING(2, k, p) + WILLING(3, k, p) < T)
+#else
+#define STUCK(k, p) (WILLING(0, k, p) + WILLING(1, k, p) + WILLING(2, k, p) + WILLING(3, k, p) + WILLING(4, k, p) < T)
+#endif
 #ifdef RESTORES
 #define IS_AHEAD(i) (RANK_OF(7, i) >= RANK_OF(7, 0) && RANK_OF(7, i) >= RANK_OF(7, 1) && RANK_OF(7, i) >= RANK_OF(7, 2))
 #define RECONCILES_TO(i) (RANK_OF(7, i) && IS_AHEAD(i) && ENOUGH_HOLDERS(7, live[i]))
@@ -100,7 +116,7 @@
 #endif
 #define WOULD_PREPARE(i) (TO_FORGET(i) || (rg == 0 || rerased -> BOUND(i) == 0 : SERVES(i, rg) || IS_SIGNED(rg) && MAY_TAKE(i, rg)))
 #define V_LOCKOUT V_IRRECONCILABLE \
-  VIOLATION(a fresh enrolment is refused, ALL_UP && WOULD_PREPARE(0) + WOULD_PREPARE(1) + WOULD_PREPARE(2) < T) \
+  VIOLATION(a fresh enrolment is refused, ALL_UP && SUM_I(WOULD_PREPARE) < T) \
   VIOLATION(an attempt that was paid for gets no votes, ALL_UP && rg && !rerased && \
             (r1 && STUCK(1, r1) || r2 && STUCK(2, r2))) \
   VIOLATION(a fresh point is refused although the limit is not spent, ALL_UP && rg && !rerased && r2 == 0 && \
@@ -120,7 +136,7 @@
 #define SHOWS_ANYTHING 1
 #define FITS(i, k, r) (AT(i, k) == 0 || AT(i, k) == (r))
 #define KEPT_BY(i) (!HAS(enrolled[rg - 1], i) || SERVES(i, rg) && FITS(i, 1, r1) && FITS(i, 2, r2))
-#define KEPT (KEPT_BY(0) && KEPT_BY(1) && KEPT_BY(2))
+#define KEPT (SUM_I(KEPT_BY) == N)
 #endif
 #define FORGOTTEN(g) ACKNOWLEDGED(g) && rg != (g) && !REPLACES(rg, g)
 #define V_KEPT \
@@ -157,7 +173,7 @@
 /* Whatever etcd says, a record that was acknowledged is not lost: t guards hold that generation, or one that comes after it in its owner's name;
  * t of them signed for it; unless the tenant signed that it may go. */
 #ifdef P_LOST
-#ifdef GRANTS
+#if defined(GRANTS)
 #define MAY_GO(g) HAS(granted, g)
 #else
 #define MAY_GO(g) 0
@@ -176,4 +192,34 @@
 #define V_LOST
 #endif
 
-#define VIOLATIONS V_LIMIT V_LOST V_REACHED V_RETRY V_LOCKOUT V_KEPT V_ORDER V_GRANTED V_OLDER V_COUNTER V_NUMBERS
+/* What the tenant had erased, and what was prepared to come after it: once n-t+1 guards destroyed it on the tenant's word, t serve it no more. */
+#ifdef P_ERASED
+#define IS_BACK(h) (ATLEAST_T(struck[(h) - 1]) && SERVES(0, h) + SERVES(1, h) + SERVES(2, h) >= T)
+#ifdef RESTORES
+#define V_ERASED \
+  VIOLATION(what the tenant had erased is served again, ANY_G(IS_BACK)) \
+  VIOLATION(RECONCILE put in force what was erased, revived)
+#else
+#define V_ERASED VIOLATION(what the tenant had erased is served again, ANY_G(IS_BACK))
+#endif
+#else
+#define V_ERASED
+#endif
+
+/* One replica, 2, says anything after a restore: it neither adds attempts that were not granted, nor names what no other one prepared; and what both others
+ * serve, or counted, stays. */
+#ifdef P_LIAR
+#define IS_PASSED_OVER(g) (SERVES(0, g) && SERVES(1, g) && (rerased || rg != (g) && !REPLACES(rg, g)))
+#define IS_UNCOUNTED(p) ((VOTED_BY_BOTH(1, p) || VOTED_BY_BOTH(2, p)) && r1 != (p) && r2 != (p) && r2 == 0)
+#define VOTED_BY_BOTH(k, p) ((VOTERS(k, p) & 3) == 3)
+#define V_LIAR \
+  VIOLATION(there are more attempts than were granted, READABLE && (r1 != 0) + (r2 != 0) > known) \
+  VIOLATION(etcd names what no honest replica prepared, READABLE && restores && rg && (sent[rg - 1] & 3) == 0) \
+  VIOLATION(what both others serve is not in force, READABLE && ANY_G(IS_PASSED_OVER)) \
+  VIOLATION(what both others counted is not in the register, \
+            READABLE && rg == WATCHED && !rerased && (IS_UNCOUNTED(1) || IS_UNCOUNTED(2) || IS_UNCOUNTED(3)))
+#else
+#define V_LIAR
+#endif
+
+#define VIOLATIONS V_LIAR V_LIMIT V_LOST V_ERASED V_REACHED V_RETRY V_LOCKOUT V_KEPT V_ORDER V_GRANTED V_OLDER V_COUNTER V_NUMBERS

@@ -19,13 +19,22 @@ byte told_before;
 byte restores;
 byte expired;        /* generations whose body is for an earlier epoch */
 #endif
+#define TOMBSTONE 4
+#if defined(RESTORES) && (defined(ERASURES) || defined(LIAR))
+byte stored;         /* what the snapshot holds: a generation, plus TOMBSTONE where it is one; 0: nothing */
+byte committed;      /* generations that were in force */
+#define NOTE_COMMITTED committed = committed | BIT(rg)
+#else
+#define stored 0
+#define NOTE_COMMITTED skip
+#endif
 
 #define TX(kind, g, a, b, holders) ((kind) | (g) << 2 | (a) << 4 | (b) << 7 | (holders) << 10)
 #define KIND(x) ((x) & 3)
 #define TX_G(x) (((x) >> 2) & 3)
 #define TX_1(x) (((x) >> 4) & 7)
 #define TX_2(x) (((x) >> 7) & 7)
-#define TX_HOLDERS(x) (((x) >> 10) & 7)
+#define TX_HOLDERS(x) (((x) >> 10) & ALL)
 #define ENROLS 1 /* or adds sub-records */
 #define SPENDS 2
 #define ERASES 3
@@ -72,7 +81,7 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #define LOWER(i) FIRST_OF(told)
 #define MAY_PREPARE(i, g) 1
 #define DATE(g) skip
-#define OFFERING 7
+#define OFFERING ALL
 #endif
 
 /* The device describes the record first, and names what it replaces. */
@@ -116,7 +125,15 @@ byte expired;        /* generations whose body is for an earlier epoch */
   PROPOSE(READABLE && CURRENT(g) && (sent[(g) - 1] & (set)) == (set) && rg != (g) && NAMES_STORED(g), ENROL, g, TX(ENROLS, g, 0, 0, set)) \
   PROPOSE(READABLE && CURRENT(g) && (sent[(g) - 1] & (set)) == (set) && rg == (g) && !rerased && !ENROLLED_ALREADY(set), \
           ENROL again, g, TX(ENROLS, g, SAME_1, SAME_2, rholders | (set)))
+#if N == 3
 #define ENROL(g) ENROL_SET(g, 3) ENROL_SET(g, 5) ENROL_SET(g, 6) ENROL_SET(g, 7)
+#elif N == 4
+#define ENROL(g) ENROL_SET(g, 7) ENROL_SET(g, 11) ENROL_SET(g, 13) ENROL_SET(g, 14) ENROL_SET(g, 15)
+#else
+#define ENROL(g) \
+  ENROL_SET(g, 7) ENROL_SET(g, 11) ENROL_SET(g, 13) ENROL_SET(g, 14) ENROL_SET(g, 15) ENROL_SET(g, 19) ENROL_SET(g, 21) ENROL_SET(g, 22) \
+  ENROL_SET(g, 23) ENROL_SET(g, 25) ENROL_SET(g, 26) ENROL_SET(g, 27) ENROL_SET(g, 28) ENROL_SET(g, 29) ENROL_SET(g, 30) ENROL_SET(g, 31)
+#endif
 
 #ifdef M_RETRY_SPENDS
 #define NEW_POINT(p) 1
@@ -141,7 +158,7 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #define LAND(n) \
   :: d_step { way[n] -> \
        printf("etcd commits transaction %d: kind %d, generation %d\n", n, KIND(way[n]), TX_G(way[n])); \
-       rg = TX_G(way[n]); r1 = TX_1(way[n]); r2 = TX_2(way[n]); rholders = TX_HOLDERS(way[n]); rerased = (KIND(way[n]) == ERASES); ended = ended | BIT(rg) * rerased; \
+       rg = TX_G(way[n]); r1 = TX_1(way[n]); r2 = TX_2(way[n]); rholders = TX_HOLDERS(way[n]); rerased = (KIND(way[n]) == ERASES); ended = ended | BIT(rg) * rerased; NOTE_COMMITTED; \
        if \
        :: KIND(way[n]) == SPENDS -> told = told | NEW_TOLD(way[n]) \
        :: else -> skip \
@@ -155,16 +172,25 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #define MOST_RESTORES 1
 #endif
 /* By the operator's procedure: the old members' data is destroyed, so what was under way is gone; a new statement with the next
- * incarnation. What the snapshot holds of the record does not matter: it is outdated, and RECONCILE asks the guards. */
+ * incarnation. What the snapshot holds of the record is outdated, and RECONCILE asks the guards. It matters only where it is a tombstone, or where no
+ * guard serves anything. */
 #ifdef M_NO_FENCE
 #define SNAPSHOT r1 = 0; r2 = 0;
 #else
 #define SNAPSHOT rg = 0; r1 = 0; r2 = 0; rholders = 0;
 #endif
-#define RESTORE \
-  :: d_step { restores < MOST_RESTORES && switched == 7 && rg -> \
-       printf("operator restores etcd from a snapshot, with the next incarnation\n"); \
-       restores++; outdated = 1; way[0] = 0; way[1] = 0; switched = 0; expired = begun; SNAPSHOT \
+#if defined(ERASURES) || defined(LIAR)
+#define STORE(x) stored = x;
+#define RESTORES_EACH(g) RESTORE_TO(g, HAS(committed, g)) RESTORE_TO(TOMBSTONE + (g), HAS(ended, g))
+#define RESTORE RESTORE_TO(0, 1) EACH_G(RESTORES_EACH)
+#else
+#define STORE(x)
+#define RESTORE RESTORE_TO(0, 1)
+#endif
+#define RESTORE_TO(x, when) \
+  :: d_step { restores < MOST_RESTORES && switched == 7 && rg && (when) -> \
+       printf("operator restores etcd from a snapshot (%d), with the next incarnation\n", x); \
+       restores++; outdated = 1; way[0] = 0; way[1] = 0; switched = 0; expired = begun; SNAPSHOT STORE(x) \
        told_before = told; told = 0 }
 
 /* A replica starts under the new statement. */
@@ -190,8 +216,46 @@ byte expired;        /* generations whose body is for an earlier epoch */
 #define PASSES_OVER(set, g) ((set) == 7 && !ATLEAST_T(HOLDERS(set, g)))
 #endif
 #define RANK(g) (4 * ORDER(g) + (g))
-#define RANK_OF(set, i) ((HAS(set, i) && live[i] && !gone[i] && !PASSES_OVER(set, live[i])) -> RANK(live[i]) : 0)
-#define KEEPS(set, g, i) (HAS(set, i) * BIT(i) * (SERVES(i, g) || HAS(prepared[i], g)))
+/* What the tombstone of the snapshot ended is over. */
+#ifdef M_RECONCILE_FORGETS_TOMBSTONE
+#define IS_OVER_IN_STORE(g) 0
+#else
+#define IS_OVER_IN_STORE(g) (stored > TOMBSTONE && ORDER(g) <= ORDER(stored & 3))
+#endif
+/* LIAR: after a restore, replica 2 tells anything. It counts as serving what t signed that they prepared, itself among them: what it signs is its own
+ * business. An attempt counts that the tenant granted. */
+#ifdef LIAR
+byte said, said_1, said_2; /* what it says that it serves, and counted */
+bit said_to_hold;          /* whatever it is asked for */
+#ifdef M_RECONCILE_UNPROVEN
+#define IS_SHOWN_PREPARED(g) 1
+#else
+#define IS_SHOWN_PREPARED(g) ATLEAST_T(sent[(g) - 1] | 4)
+#endif
+#ifdef M_RECONCILE_UNGRANTED
+#define MAY_SAY(p) 1
+#else
+#define MAY_SAY(p) ((p) <= known)
+#endif
+#define SAY(g) :: d_step { outdated && said == 0 -> printf("replica 2 says that it serves generation %d\n", g); said = g }
+#define SAY_POINT(p) \
+  :: d_step { outdated && said_1 == 0 && MAY_SAY(p) -> printf("and that it counted point %d first\n", p); said_1 = p } \
+  :: d_step { outdated && said_2 == 0 && MAY_SAY(p) -> printf("and that it counted point %d second\n", p); said_2 = p }
+#define LIES \
+  :: d_step { outdated && !said_to_hold -> printf("replica 2 says that it holds what it is asked for\n"); said_to_hold = 1 } \
+  EACH_G(SAY) EACH_P(SAY_POINT)
+#define SERVED_BY(i) ((i) == 2 -> (said && IS_SHOWN_PREPARED(said) -> said : 0) : live[i] * !gone[i])
+#define SAYS_IT_HOLDS(i, g) ((i) == 2 -> said_to_hold || said == (g) : SERVES(i, g) || HAS(prepared[i], g))
+#define UNSAY said = 0; said_1 = 0; said_2 = 0; said_to_hold = 0;
+#else
+#define LIES
+#define SERVED_BY(i) (live[i] * !gone[i])
+#define SAYS_IT_HOLDS(i, g) (SERVES(i, g) || HAS(prepared[i], g))
+#define UNSAY
+#endif
+#define SERVED_IN(set, i) (HAS(set, i) * SERVED_BY(i))
+#define RANK_OF(set, i) ((SERVED_IN(set, i) && !PASSES_OVER(set, SERVED_IN(set, i)) && !IS_OVER_IN_STORE(SERVED_IN(set, i))) -> RANK(SERVED_IN(set, i)) : 0)
+#define KEEPS(set, g, i) (HAS(set, i) * BIT(i) * SAYS_IT_HOLDS(i, g))
 #define HOLDERS(set, g) (KEEPS(set, g, 0) | KEEPS(set, g, 1) | KEEPS(set, g, 2))
 #ifdef M_RECONCILE_FEW_HOLDERS
 #define ENOUGH_HOLDERS(set, g) 1
@@ -205,6 +269,34 @@ byte expired;        /* generations whose body is for an earlier epoch */
   :: RANK_OF(set, i) > h1 -> h1 = RANK_OF(set, i) \
   :: else -> skip \
   fi
+/* What t guards hold no more, and all answered, is a tombstone, by the name of the latest that is served, or else of what was stored. */
+#define NAMED_BY(set, i) \
+  if \
+  :: SERVED_IN(set, i) && RANK(SERVED_IN(set, i)) > h2 -> h2 = RANK(SERVED_IN(set, i)) \
+  :: else -> skip \
+  fi
+#define NAMES_STORE (stored && (h2 == 0 || ORDER(h2 & 3) <= ORDER(stored & 3)))
+#if defined(ERASURES) || defined(LIAR)
+#define END_OF(set) \
+  NAMED_BY(set, 0); NAMED_BY(set, 1); NAMED_BY(set, 2); \
+  if \
+  :: h2 || stored -> \
+       rg = (NAMES_STORE -> stored & 3 : h2 & 3); rerased = 1; r1 = 0; r2 = 0; rholders = 0; outdated = 0; \
+       printf("RECONCILE from guards (mask) %d: a tombstone of generation %d\n", set, rg) \
+  :: else -> outdated = 0 \
+  fi
+#define MAY_END(set) ((set) == 7 || !(SERVED_IN(set, 0) && !IS_OVER_IN_STORE(SERVED_IN(set, 0)) || SERVED_IN(set, 1) && !IS_OVER_IN_STORE(SERVED_IN(set, 1)) || \
+                                      SERVED_IN(set, 2) && !IS_OVER_IN_STORE(SERVED_IN(set, 2))))
+#else
+#define END_OF(set) skip
+#define MAY_END(set) 1
+#endif
+#ifdef P_ERASED
+bit revived; /* RECONCILE put in force what n-t+1 guards had destroyed on the tenant's word, or what the snapshot had as erased */
+#define NOTE_REVIVED revived = revived | ATLEAST_T(struck[rg - 1]) | (stored > TOMBSTONE && ENDS(rg, stored & 3))
+#else
+#define NOTE_REVIVED skip
+#endif
 #define RECONCILE(set, a, b) \
   :: d_step { outdated && ANSWERS(set) -> \
        LOOK_AT(set, 0); LOOK_AT(set, 1); LOOK_AT(set, 2); h1 = h1 & 3; \
@@ -212,8 +304,13 @@ byte expired;        /* generations whose body is for an earlier epoch */
        :: h1 && ENOUGH_HOLDERS(set, h1) -> \
             rg = h1; MERGE(set, rg, a, b); r1 = h1 * (NP != 0); r2 = h2; \
             printf("RECONCILE from guards (mask) %d: generation %d, points %d, %d\n", set, rg, r1, r2); \
-            rholders = HOLDERS(set, rg); rerased = 0; outdated = 0; \
+            rholders = HOLDERS(set, rg); rerased = 0; outdated = 0; NOTE_REVIVED; \
             told = told | REMEMBERED(1, r1) | REMEMBERED(2, r2) \
+       :: h1 == 0 && MAY_END(set) -> END_OF(set) \
+       :: else -> skip \
+       fi; \
+       if \
+       :: !outdated -> UNSAY skip \
        :: else -> skip \
        fi; \
        h1 = 0; h2 = 0 }

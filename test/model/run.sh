@@ -12,6 +12,7 @@ DEPTH=10000    # more than any path has; a search that reaches it is a failure
 
 liar='-DERASURES'
 etcd='-DREGISTER -DENROLLED -DERASURES'
+tenant='-DNP=0 -DENROLLED -DERASURES -DGRANTS'
 owner='-DNG=3 -DNP=0 -DENROLLED -DP_LOST'
 restored='-DREGISTER -DENROLLED -DRESTORES'
 # A fleet of these replicas, as masks, gets another n and another t. Flags begin with the file, where that is not attempts.pml.
@@ -23,6 +24,7 @@ swap='epochs.pml -DR1=7 -DR2=11'
 kept='-DP_OLDER -DP_LOST -DP_LOCKOUT'
 attempt='-DNG=1 -DWATCHED=1'
 
+counted='-DREGISTER -DENROLLED -DNG=1 -DNP=3'
 # name | size | flags | properties
 configurations="
 lies-first        | | $liar -DNG=2 -DNP=3 -DP_LIMIT                        | P2: etcd lies, a first enrolment, replaced or erased
@@ -39,11 +41,18 @@ lies-lost-line    | | $owner -DSTRANGER                                     | th
 lies-lost-forged  | | $owner -DFORGER                                       | the same: etcd shows a stranger's body in the owner's line
 lies-erased       | large | $owner -DERASURES -DGRANTS                      | the same: the tenant has some of them erased
 lies-erased-line  | large | $owner -DERASURES -DGRANTS -DSTRANGER           | the same, and a stranger begins a line of his own
+lies-erased-stays | | $tenant -DNG=2 -DP_ERASED                       | what the tenant had erased, and what was prepared after it, is served by t no more: etcd lies
+lies-erased-chain | large | $tenant -DNG=3 -DHONEST_DEVICE -DP_ERASED       | the same: three generations, one after the other
 lies-order        | | $liar -DNG=1 -DNP=3 -DSHOWS -DP_LIMIT -DP_ORDER       | P2, order: etcd lies, and shows any points as those before
+lies-order-three  | | -DLIMIT=3 -DNG=1 -DNP=4 -DSHOWS -DP_LIMIT -DP_ORDER   | the same: a limit of three
+lies-order-4      | | $liar -DN=4 -DNG=1 -DNP=3 -DSHOWS -DP_LIMIT -DP_ORDER | the same: n = 4, t = 3
+lies-order-5      | large | -DN=5 -DNG=1 -DNP=3 -DSHOWS -DP_LIMIT -DP_ORDER       | the same: n = 5, t = 3, and nothing is erased
 lies-granted      | | $liar -DNG=1 -DNP=3 -DSHOWS -DPAYS -DP_GRANTED        | P3: etcd lies, and shows any points: no attempt without a grant
 guard-lost        | | $liar -DLOSS -DNG=1 -DNP=3 -DEVALUATIONS -DP_LIMIT    | P2: etcd lies, a guard is lost, and rebuilt from the others
 hostile           | | $liar -DHOSTILE -DNG=2 -DNP=5 -DEVALUATIONS -DP_LIMIT | P3: one hostile replica, etcd lies
 attempts-first    | large | $etcd -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER | P2, P5, P6, no lock-out: first enrolment, two devices' attempts
+fleet-4           | | $counted -DN=4 -DP_LIMIT -DP_LOCKOUT                  | P2, no lock-out: n = 4, t = 3, one generation
+fleet-5           | | $counted -DN=5 -DP_LIMIT -DP_LOCKOUT                  | the same: n = 5, t = 3
 attempts-second   | | $etcd -DNG=2 -DNP=3 -DWATCHED=2 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER | the same: the enrolment that replaces it
 attempts-siblings | large | $etcd -DNG=3 -DNP=3 -DWATCHED=2 -DSIBLINGS -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER | the same: two devices replace at the same time
 enrolments-chain  | | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DP_KEPT -DP_OLDER    | P6, no lock-out: three generations, one after the other
@@ -51,6 +60,9 @@ enrolments-again  | | $etcd -DNG=3 -DNP=0 -DSIBLINGS -DP_LOCKOUT -DP_KEPT -DP_OL
 enrolments-first  | | $etcd -DNG=2 -DNP=0 -DFIRSTS -DP_LOCKOUT -DP_KEPT | the same: its first one
 restored          | large | $restored -DNG=2 -DNP=3 -DP_LIMIT -DP_RETRY -DP_LOCKOUT -DP_KEPT -DP_OLDER -DP_COUNTER -DP_NUMBERS | P2, P5, P6, no lock-out, counters: etcd restored, RECONCILE
 restored-twice    | | $restored -DNG=1 -DNP=3 -DMOST_RESTORES=2 -DP_LIMIT -DP_KEPT -DP_COUNTER | P2, P6, counters: etcd restored twice
+restored-erased   | large | $restored -DERASURES -DNG=2 -DNP=0 -DP_ERASED           | what the tenant had erased, or the snapshot has as erased, is not in force again
+restored-hostile  | | $restored -DLIAR -DNG=2 -DNP=0 -DP_LIAR                   | P3: after a restore one replica says anything to Recall: generations
+restored-granted  | large | $restored -DLIAR -DNG=1 -DNP=3 -DP_LIAR             | the same: attempts
 restored-chain    | large | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DP_LOCKOUT -DP_KEPT -DP_OLDER | P6, no lock-out: restored twice, three generations
 restored-siblings | | $restored -DNG=3 -DNP=0 -DMOST_RESTORES=2 -DSIBLINGS -DP_LOCKOUT -DP_KEPT -DP_OLDER | the same: two devices replace
 epochs-to-4       | | $to_4 $kept                 | no older code comes back, P6, no lock-out: 3 replicas become 4
@@ -79,6 +91,8 @@ epochs-vote-from-5 | | $from_5 $attempt -DONE_POINT -DP_LOCKOUT | the same: 5 to
 mutants="
 bound-reached        | $liar -DHOSTILE -DNG=1 -DNP=5 -DEVALUATIONS -DP_REACHED       | none: shows that the bound of P3 is reached
 one-vote-less        | $liar -DNG=1 -DNP=3 -DP_LIMIT -DM_ONE_VOTE_LESS               | evaluate with t-1 votes
+one-vote-less-4      | -DN=4 -DNG=1 -DNP=3 -DP_LIMIT -DM_ONE_VOTE_LESS               | the same: n = 4
+one-vote-less-5      | -DN=5 -DNG=1 -DNP=3 -DP_LIMIT -DM_ONE_VOTE_LESS               | the same: n = 5
 overwrite            | $liar -DNG=1 -DNP=3 -DP_LIMIT -DM_OVERWRITE                   | a guard writes over an attempt
 ticket-any-time      | $liar -DNG=1 -DNP=3 -DP_LIMIT -DM_TICKET_ANY_TIME             | a ticket outlives a generation
 ticket-by-name       | $liar -DNG=2 -DNP=3 -DWATCHED=2 -DREUSES -DP_LIMIT -DM_TICKET_BY_NAME | a ticket holds whenever the name that the body replaces is served
@@ -99,11 +113,22 @@ lost-any-line        | $owner -DSTRANGER -DM_ANY_LINE               | a higher n
 lost-served-binds    | $owner -DSTRANGER -DM_SERVED_BINDS           | a guard that serves nothing takes what it prepared of any line
 lost-names-owner     | $owner -DFORGER -DM_ETCD_NAMES_OWNER         | the owner is that of any body that etcd shows
 lost-forgets         | $owner -DERASURES -DGRANTS -DM_FORGETS_UNSHOWN | forget on etcd's word
+erased-costs-later   | $owner -DERASURES -DGRANTS -DHONEST_DEVICE -DSIBLINGS | none: shows that erasing a generation may cost one of two that replace it at once
+erased-takes-line    | $owner -DERASURES -DGRANTS -DHONEST_DEVICE -DM_ERASES_LINE | a tenant's erasure takes all that is prepared of the line
+erased-successors    | $tenant -DNG=2 -DP_ERASED -DM_ERASES_NO_SUCCESSORS | a tenant's erasure leaves what is prepared to come after
+erased-tickets       | $tenant -DNG=2 -DP_ERASED -DM_ERASURE_KEEPS_TICKETS | it ends tickets only where something was served
+erased-few           | $restored -DERASURES -DNG=2 -DNP=0 -DP_ERASED -DM_RECONCILE_FEW_HOLDERS | RECONCILE to what fewer than t of the asked hold
+erased-tombstone     | $restored -DERASURES -DNG=2 -DNP=0 -DP_ERASED -DM_RECONCILE_FORGETS_TOMBSTONE | RECONCILE to what the snapshot has as erased
+reconcile-unproven   | $restored -DLIAR -DNG=2 -DNP=0 -DP_LIAR -DM_RECONCILE_UNPROVEN | RECONCILE takes what is said to be served without t prepared
+reconcile-ungranted  | $restored -DLIAR -DNG=1 -DNP=3 -DP_LIAR -DM_RECONCILE_UNGRANTED | RECONCILE takes points without their grants
 lockout-tombstone    | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DM_TOMBSTONE_BELIEVED | a guard that serves one line prepares another one, over a tombstone
 lockout-forgets-one  | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DM_FORGETS_ONE | forget only the very generation that is shown erased
 older-ticket         | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_ANY_TIME  | a ticket outlives a generation
 older-ticket-ended   | $liar -DNG=3 -DNP=0 -DENROLLED -DP_OLDER -DM_TICKET_COUNTS_ENDED -DM_GOES_BACK | a ticket counts what ended, not what began; and a guard goes back
 order-none           | $liar -DNG=1 -DNP=3 -DSHOWS -DP_ORDER -DM_ANY_ORDER           | a guard counts any number that is free
+order-none-three     | -DLIMIT=3 -DNG=1 -DNP=4 -DSHOWS -DP_ORDER -DM_ANY_ORDER       | the same: a limit of three
+order-none-4         | -DN=4 -DNG=1 -DNP=3 -DSHOWS -DP_ORDER -DM_ANY_ORDER           | the same: n = 4
+order-none-5         | -DN=5 -DNG=1 -DNP=3 -DSHOWS -DP_ORDER -DM_ANY_ORDER           | the same: n = 5
 order-plain          | $etcd -DNG=1 -DNP=3 -DP_LOCKOUT -DM_SHOWN_NOTHING             | a guard counts 2 after 1, and nothing that it is shown: its device is gone
 shown-ungranted      | $liar -DNG=1 -DNP=3 -DSHOWS -DPAYS -DP_GRANTED -DM_SHOWN_UNGRANTED | a guard counts a point that it is shown without a grant
 shown-twice          | $liar -DNG=1 -DNP=3 -DSHOWS -DPAYS -DP_GRANTED -DM_SHOWN_TWICE | a guard is shown the very point that it is asked for as the one before
@@ -112,6 +137,8 @@ retry-no-compare     | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_NO_COMPARE             
 retry-enrol-resets   | $etcd -DNG=1 -DNP=3 -DP_RETRY -DM_ENROL_RESETS                | ENROL of the same g starts H anew
 lockout-no-compare   | $etcd -DNG=1 -DNP=3 -DP_LOCKOUT -DM_NO_COMPARE                | no compare on mod_revision
 lockout-last-only    | $etcd -DNG=1 -DNP=3 -DP_LOCKOUT -DM_LAST_ONLY                 | a guard keeps the last attempt only
+lockout-last-only-4  | $counted -DN=4 -DP_LOCKOUT -DM_LAST_ONLY                      | the same: n = 4
+lockout-last-only-5  | $counted -DN=5 -DP_LOCKOUT -DM_LAST_ONLY                      | the same: n = 5
 lockout-clears       | $etcd -DNG=2 -DNP=0 -DP_LOCKOUT -DM_CLEARS_ALL_PREPARED       | promotion drops the successor that was prepared
 lockout-evicts       | $etcd -DNG=3 -DNP=0 -DP_LOCKOUT -DM_EVICTS -DSIBLINGS         | a new prepared generation pushes out a committed one
 kept-unread          | $etcd -DNG=2 -DNP=0 -DP_KEPT -DM_PROMOTES_UNREAD              | promote without reading etcd
