@@ -18,6 +18,7 @@ interface Options {
   readonly renew: boolean;
   readonly allowFewerHolders?: true;
   readonly receipts?: string;
+  readonly anew?: true;
 }
 
 export const recoverCommand = (output: Output): Command =>
@@ -28,6 +29,10 @@ export const recoverCommand = (output: Output): Command =>
     .option('--code-file <file>', 'the code, one line; - is standard input (default: ask for it)')
     .option('--no-renew', 'do not enrol again afterwards: attempts that were used stay used')
     .option('--allow-fewer-holders', 'enrol again although fewer replicas would hold a share than do now')
+    .option(
+      '--anew',
+      'give up what was sent before for this record, which costs another attempt: for a code that gets no answer although replicas are there',
+    )
     .option('--receipts <file>', 'where the receipts go that replicas signed for the attempt, right or wrong; must not exist')
     .action((recordId: string, options: Options, command: Command) => recover(recordId, options, command, output));
 
@@ -39,6 +44,7 @@ async function recover(recordId: string, options: Options, command: Command, out
       recordId,
       code,
       renew: options.renew,
+      anew: options.anew ?? false,
       allowFewerHolders: options.allowFewerHolders ?? false,
       progress: (step: Step) => output.step(steps[step]),
     };

@@ -1,11 +1,8 @@
-import { create } from '@bufbuild/protobuf';
 import { randomBytes } from '@noble/hashes/utils.js';
 import { describe, expect, test } from 'vitest';
 import { toHex } from '../primitives/bytes.ts';
 import type { ErrorCode } from '../primitives/errors.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
-import { BeginRecoveryRequestSchema, type BeginRecoveryResponse, ConflictSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
-import { conflictTranscript, pointTranscript } from '../protocol/transcripts.ts';
 import { CODE, clientOf, enrolInput, InstantClock, quickHash, RECORD, WRONG } from '../test/harness/soft-client.ts';
 import { SoftFleet } from '../test/harness/soft-fleet.ts';
 import { Blinds, memoryBlindStore } from './blinds.ts';
@@ -59,7 +56,7 @@ async function enrolled() {
 const pointsSent = (fleet: SoftFleet) => new Set(fleet.received('beginRecovery').map(toHex)).size;
 
 describe('P5: what a coordinator says without signatures costs no guess', () => {
-  test.each<ErrorCode>(['GENERATION_UNKNOWN', 'RECORD_UNKNOWN', 'EXHAUSTED', 'ERASED', 'ATTEMPT_CONFLICT'])(
+  test.each<ErrorCode>(['GENERATION_UNKNOWN', 'RECORD_UNKNOWN', 'EXHAUSTED', 'ERASED'])(
     'not after the attempt was counted and it said %s',
     async (code) => {
       const fleet = await enrolled();
@@ -113,47 +110,11 @@ describe('P5: what a coordinator says without signatures costs no guess', () => 
   });
 });
 
-describe('a point that another one took the place of', () => {
-  const other = randomBytes(32);
-
-  /** The first point that comes is answered by what these replicas signed. */
-  function conflicting(fleet: SoftFleet, indices: readonly number[], { other: counted = other, forged = false } = {}): void {
-    const { name, statement } = fleet;
-    const { bodyHash } = fleet.bodyOf(RECORD);
-    let first: string | undefined;
-    fleet.tamper.beginRecovery = (reply: BeginRecoveryResponse) => {
-      const { g: asked, point } = fleet.lastReceived('beginRecovery', BeginRecoveryRequestSchema);
-      first ??= toHex(point);
-      if (toHex(point) !== first) return;
-      const { body } = fleet.bodyOf(RECORD);
-      const { attempt } = reply;
-      const pointHash = pointTranscript(point).digest;
-      const named = { fleet: name, epoch: statement.epoch, rid: body.rid, g: asked, bodyHash, attempt, pointHash };
-      reply.conflicts = indices.map((index) => {
-        const transcript = conflictTranscript(index, named, counted);
-        return create(ConflictSchema, { index, other: counted, signature: fleet.replica(forged ? 1 : index).sign(transcript) });
-      });
-      Object.assign(reply, { evaluations: [] });
-    };
-  }
-
-  test('is given up where n−t+1 replicas signed that, and the code is tried once more', async () => {
-    const fleet = await enrolled();
-    conflicting(fleet, [1, 2]);
-    expect((await clientOf(fleet).recover(recovery)).attempt).toBe(2);
-  });
-
-  test.each([
-    ['fewer signed it', [3], {}],
-    ['one signed it twice', [3, 3], {}],
-    ['the signatures are another’s', [2, 3], { forged: true }],
-    ['too many bytes are said to have been counted', [1, 2], { other: randomBytes(33) }],
-  ] as const)('is kept where %s', async (_, indices, how) => {
-    const fleet = await enrolled();
-    const client = clientOf(fleet);
-    conflicting(fleet, indices, how);
-    await expect(client.recover(recovery)).rejects.toMatchObject({ code: 'REPLY_UNTRUSTED' });
-    fleet.tamper.beginRecovery = () => {};
-    expect((await client.recover(recovery)).attempt).toBe(1);
-  });
+test('P5: where the app says so, the code is tried anew, and that costs an attempt', async () => {
+  const fleet = await enrolled();
+  const client = clientOf(fleet);
+  fleet.lose('beginRecovery', 4);
+  await expect(client.recover(recovery)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+  expect((await client.recover({ ...recovery, anew: true })).attempt).toBe(2);
+  expect(pointsSent(fleet)).toBe(2);
 });

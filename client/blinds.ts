@@ -32,8 +32,8 @@ export function memoryBlindStore(): BlindStore {
 const SECRET_LENGTH = 32;
 
 /**
- * The blind of each code, for each generation of a record: the same code gives the same point, until it is known that the point is worth
- * nothing. What a coordinator says without signatures is not known: a blind that were dropped on its word would cost the next attempt.
+ * The blind of each code, for each generation of a record: the same code gives the same point, until the
+ * record was opened with it. Nothing that anybody says ends it sooner: a blind that were dropped on a coordinator's word would cost the next attempt.
  */
 export class Blinds {
   readonly #store: BlindStore;

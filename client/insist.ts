@@ -8,6 +8,7 @@ const repeatable: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'NOT_ENOUGH_REPLICAS',
   'STORE_UNAVAILABLE',
   'RECORD_OUTDATED',
+  'ATTEMPT_CONFLICT',
   'TOKEN_UNAVAILABLE',
   'GUARD_FAILING',
   'BUSY',

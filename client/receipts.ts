@@ -1,13 +1,13 @@
 import type { Millis } from '../primitives/brand.ts';
-import { constantTimeEqual, exactly } from '../primitives/bytes.ts';
+import { constantTimeEqual } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import type { BeginRecoveryResponse, Evaluation } from '../proto/gen/backupvault/v1/vault_pb.ts';
-import { type Body, HASH_LENGTH, type HashedBody, parseBody, shareOf } from '../protocol/body.ts';
+import { type Body, type HashedBody, parseBody, shareOf } from '../protocol/body.ts';
 import { type Receipt, receiptOf } from '../protocol/receipt.ts';
 import { expectSigned } from '../protocol/signature.ts';
 import { replicaOf } from '../protocol/statement.ts';
-import { meeting, type Terms, termsOf } from '../protocol/terms.ts';
-import { conflictTranscript, pointTranscript, receiptTranscript } from '../protocol/transcripts.ts';
+import { type Terms, termsOf } from '../protocol/terms.ts';
+import { receiptTranscript } from '../protocol/transcripts.ts';
 import { expectEnough, verifyEach } from './claims.ts';
 import { type CurveX, parseCurveX } from './curve.ts';
 import type { TrustedStatement } from './trust.ts';
@@ -40,29 +40,8 @@ export interface Answers extends HashedBody {
   readonly silent: readonly number[];
 }
 
-/** Throws POINT_DEAD where n−t+1 replicas signed that they counted another point as this attempt: fewer than t are left that could vote. */
-async function expectAlive(reply: BeginRecoveryResponse, { statement, rid, g, point }: RecoveryRequest): Promise<void> {
-  if (reply.conflicts.length === 0) return;
-  const { attempt } = reply;
-  const { fleet, epoch } = statement;
-  const { body, bodyHash } = parseReplyBody(reply);
-  const terms = termsOf(statement, body.epoch);
-  const name = { fleet, epoch, rid, g, bodyHash, attempt, pointHash: pointTranscript(point).digest };
-  const { valid } = await verifyEach(reply.conflicts, ({ index, other, signature }) => {
-    if (!terms.remaining.has(index)) throw untrusted(`replica ${index} cannot hold what is of epoch ${terms.epoch}`);
-    exactly(HASH_LENGTH, other, 'conflict.other');
-    if (constantTimeEqual(other, name.pointHash)) throw untrusted('a point is in conflict with itself');
-    expectSigned(replicaOf(statement, index), conflictTranscript(index, name, other), signature, 'The conflict');
-    return { index };
-  });
-  if (valid.length >= meeting(terms))
-    throw new VaultError('POINT_DEAD', `The replicas counted another attempt as attempt ${attempt}: this one is worth nothing.`);
-  if (reply.evaluations.length === 0) throw untrusted('it shows neither what the point gives nor that it is worth nothing');
-}
-
-/** A body that at least t replicas vouch for, and their answers. Throws POINT_DEAD, REPLY_UNTRUSTED, NOT_ENOUGH_REPLICAS. */
+/** A body that at least t replicas vouch for, and their answers. Throws REPLY_UNTRUSTED, NOT_ENOUGH_REPLICAS. */
 export async function verifyAnswers(reply: BeginRecoveryResponse, request: RecoveryRequest): Promise<Answers> {
-  await expectAlive(reply, request);
   const hashed = parseReplyBody(reply);
   const terms = expectFits(hashed.body, request);
   const { attempt, silent } = reply;

@@ -19,6 +19,11 @@ export interface RecoverInput {
    * A code that is tried at one fleet counts there alone.
    */
   readonly from?: Side;
+  /**
+   * Gives up what was sent before for this record, so that the code costs another attempt. Only where the user agrees to that: for a code that gets no answer,
+   * time and again, although enough replicas are there (docs/THREAT-MODEL.md, one replica's host).
+   */
+  readonly anew?: boolean;
   /** Whether to enrol again at once after success, under the same code and policy. On by default. */
   readonly renew?: boolean;
   readonly allowFewerHolders?: boolean;
@@ -66,11 +71,12 @@ export class Recoveries {
 
   /** Calls with the same code at the same time are one recovery. */
   async recover(input: RecoverInput): Promise<RecoveryResult> {
-    const { code, from } = input;
+    const { code, from, anew = false } = input;
     const recordId = parseRecordId(input.recordId);
     checkCode(code);
     const name = `${from} ${recordId}`;
-    const entry = this.#entryFor(name, () => new Recovery(this.#vault, recordId, code, from), code);
+    if (anew && this.#entries.get(name)?.running === undefined) this.#entries.delete(name);
+    const entry = this.#entryFor(name, () => new Recovery(this.#vault, recordId, code, { from, anew }), code);
     entry.running ??= this.#run(entry.recovery, input).finally(() => {
       entry.running = undefined;
       if (entry.recovery.isOver && this.#entries.get(name) === entry) this.#entries.delete(name);

@@ -46,16 +46,18 @@ export class Recovery {
   readonly #recordId: string;
   readonly #code: SecretBytes;
   readonly #from: Side | undefined;
+  #isAnew: boolean;
   #begun: Begun | undefined;
   #release: { readonly statementHash: Uint8Array; readonly session: ReleaseSession } | undefined;
   #isOver = false;
 
-  /** `from`: the fleet whose record is meant, where the app says so. */
-  constructor(vault: Vault, recordId: string, code: string, from: Side | undefined) {
+  /** `from`: the fleet whose record is meant, where the app says so. `anew`: what was sent before for this record is given up. */
+  constructor(vault: Vault, recordId: string, code: string, { from, anew = false }: { from?: Side | undefined; anew?: boolean }) {
     this.#vault = vault;
     this.#recordId = recordId;
     this.#code = new SecretBytes(utf8(normaliseCode(code)));
     this.#from = from;
+    this.#isAnew = anew;
   }
 
   /** Nothing is gained by running it again. */
@@ -86,10 +88,6 @@ export class Recovery {
     try {
       return await this.#runAt(located, progress);
     } catch (error) {
-      if (isVaultError(error, 'POINT_DEAD') && this.#begun) {
-        await this.#beginAgain(this.#begun);
-        return this.#runAt(located, progress);
-      }
       if (isVaultError(error, 'STATEMENT_MISMATCH')) return this.#underNextStatement(located, progress);
       if (located.vault === this.#vault || !isVaultError(error) || !final.has(error.code)) throw error;
       const again = await this.#locate();
@@ -117,6 +115,8 @@ export class Recovery {
   async #recoverAt({ vault, current, other }: Located, progress: Progress): Promise<Recovered> {
     const statement = await vault.fleet.statement();
     if (this.#begun?.vault !== vault) [this.#begun, this.#release] = [undefined, undefined];
+    if (this.#isAnew) await vault.blinds.drop(ridOf(vault, this.#recordId), current.g);
+    this.#isAnew = false;
     this.#begun ??= await this.#begin(vault, current);
     const { g, blinded } = this.#begun;
     const request: RecoveryRequest = { statement, rid: ridOf(vault, this.#recordId), g, point: blinded.point };
@@ -140,13 +140,6 @@ export class Recovery {
       throw new VaultError('EXHAUSTED', 'Every attempt is spent; the record will be erased.', { details });
     const code = new TextDecoder().decode(this.#code.expose());
     return { vault, g, blinded: await vault.blinds.blind(rid, g, codeInput(code, vault.fleet.name, rid)) };
-  }
-
-  /** The point is worth nothing, as the replicas signed. A fresh one costs an attempt. */
-  async #beginAgain({ vault, g, blinded }: Begun): Promise<void> {
-    blinded.blind.wipe();
-    await vault.blinds.drop(ridOf(vault, this.#recordId), g);
-    this.#begun = undefined;
   }
 
   /** The same for as long as the fleet's statement, whose epoch the proof names, is the same. */

@@ -24,7 +24,7 @@ export const errorCodes = {
   GENERATION_UNKNOWN: 'the record has another generation, or this replica does not hold it: describe, then use its g',
   GENERATION_CONFLICT: 'another enrolment came first, or the same g came with another body: describe, then start again',
   ATTEMPT_UNKNOWN: 'this replica has not counted that attempt: begin the recovery first',
-  ATTEMPT_CONFLICT: 'that attempt was counted for another point: an operator must reconcile etcd with the guards',
+  ATTEMPT_CONFLICT: 'that attempt was counted for another point: send exactly the same bytes again, and it gets another number',
   ATTEMPT_GAP: 'this replica missed earlier attempts, and was not shown them: show it their points and grants',
   EXHAUSTED: 'every attempt is spent: the record will be erased; a new backup key must be enrolled',
   ERASED: 'the record was erased: enrol again',
@@ -59,7 +59,6 @@ export const errorCodes = {
   LOG_UNAVAILABLE: 'the log or a witness does not answer: try again later',
   // The client
   WRONG_CODE: 'the code is wrong: ask again, attempts left are given',
-  POINT_DEAD: 'another attempt took the place of this one, as the replicas signed: enter the code again, which costs an attempt',
   CODE_REJECTED: 'the code has a typing error or is too weak: nothing was sent',
   FLEET_UNTRUSTED: 'the fleet’s keys are not what the policy trusts: do not go on',
   REPLY_UNTRUSTED: 'replicas’ answers do not verify or do not agree: do not go on',

@@ -152,10 +152,6 @@ export interface AttemptName extends GenerationName {
 export const voteTranscript = (index: number, a: AttemptName) =>
   new Transcript('vote', ...view({ ...a, index }), a.bodyHash, a.attempt, a.pointHash);
 
-/** Signed by V_i where its guard counted another point as this attempt: this one will never have its vote. */
-export const conflictTranscript = (index: number, a: AttemptName, other: Uint8Array) =>
-  new Transcript('conflict', ...view({ ...a, index }), a.bodyHash, a.attempt, a.pointHash, other);
-
 /** Signed by V_i with its evaluation: the client's proof of what was counted, under which limit. */
 export const receiptTranscript = (r: ReceiptFields) =>
   new Transcript('receipt', ...view(r), r.attempt, r.limit, r.used, r.point, r.evaluated, r.bodyHash, r.enrolledAtMs);

@@ -6,10 +6,8 @@ import {
   encodeCounted,
   encodeDestroyed,
   encodeGeneration,
-  encodeRefused,
   type Generation,
-  type Kept,
-  type Refused,
+  type Guarded,
 } from './guarded.ts';
 import type { Operation } from './numbered-store.ts';
 
@@ -18,7 +16,6 @@ import type { Operation } from './numbered-store.ts';
 // live/<rid>          the generation served
 // prep/<rid>/<g>      generations that may have been committed
 // h/<rid>/<k>         attempts counted
-// refused/<rid>/<h>   points that were refused for good, of the live generation
 // full/<rid>          every attempt of the live generation is counted
 // gone/<rid>/<line>   the latest generation of a line that was destroyed
 // changes/<rid>       how often another generation, or none, became the one served
@@ -30,7 +27,6 @@ export const keys = {
   live: (rid: string) => `live/${rid}`,
   prepared: (rid: string, g = '') => `prep/${rid}/${g}`,
   counted: (rid: string, attempt?: number) => `h/${rid}/${attempt === undefined ? '' : String(attempt).padStart(3, '0')}`,
-  refused: (rid: string, point = '') => `refused/${rid}/${point}`,
   full: (rid: string) => `full/${rid}`,
   gone: (rid: string, line = '') => `gone/${rid}/${line}`,
   changes: (rid: string) => `changes/${rid}`,
@@ -48,8 +44,6 @@ export const putLive = (generation: Generation) => put(keys.live(toHex(generatio
 export const putPrepared = (generation: Generation) => put(preparedKey(generation), encodeGeneration(generation));
 
 export const putCounted = (rid: string, attempt: number, counted: Counted) => put(keys.counted(rid, attempt), encodeCounted(counted));
-
-export const putRefused = (rid: string, point: string, refused: Refused) => put(keys.refused(rid, point), encodeRefused(refused));
 
 export const putFull = (rid: string) => put(keys.full(rid), new Uint8Array(0));
 
@@ -70,8 +64,7 @@ export function drop(rid: string, prepared: readonly Generation[], promoted?: Ge
   return prepared.flatMap((each) => (isPromoted(each) ? [del(preparedKey(each))] : dropPrepared(rid, each)));
 }
 
-export const dropCounted = (rid: string, { counted, refused }: Kept): Operation[] => [
+export const dropCounted = (rid: string, { counted }: Guarded): Operation[] => [
   ...[...counted.keys()].map((attempt) => del(keys.counted(rid, attempt))),
-  ...[...refused.keys()].map((point) => del(keys.refused(rid, point))),
   del(keys.full(rid)),
 ];

@@ -2,22 +2,9 @@ import { z } from 'zod';
 import type { Millis } from '../../primitives/brand.ts';
 import { type Bytes, toHex, uint64 } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
-import { comesAfter, G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
+import { comesAfter, G_LENGTH } from '../../protocol/body.ts';
 import { GroupCommit } from './group-commit.ts';
-import {
-  del,
-  drop,
-  dropCounted,
-  keys,
-  purgeLive,
-  put,
-  putCounted,
-  putFull,
-  putGone,
-  putLive,
-  putPrepared,
-  putRefused,
-} from './guard-layout.ts';
+import { del, drop, dropCounted, keys, purgeLive, put, putCounted, putFull, putGone, putLive, putPrepared } from './guard-layout.ts';
 import {
   type Counted,
   covers,
@@ -25,11 +12,9 @@ import {
   decodeCounted,
   decodeDestroyed,
   decodeGeneration,
-  decodeRefused,
   type Generation,
   type GrantedPoint,
-  type Kept,
-  type Refused,
+  type Guarded,
 } from './guarded.ts';
 import { decodeNumber, NumberedStore, type Operation } from './numbered-store.ts';
 import type { StoreMemory } from './transactions.ts';
@@ -69,20 +54,18 @@ export class GuardStore {
     }
   }
 
-  async read(ridBytes: Uint8Array): Promise<Kept> {
+  async read(ridBytes: Uint8Array): Promise<Guarded> {
     const rid = toHex(ridBytes);
-    const [live, prepared, counted, refused, gone] = await Promise.all([
+    const [live, prepared, counted, gone] = await Promise.all([
       this.#store.get(keys.live(rid)),
       this.#store.entries(keys.prepared(rid)),
       this.#store.entries(keys.counted(rid)),
-      this.#store.entries(keys.refused(rid)),
       this.#store.entries(keys.gone(rid)),
     ]);
     return {
       live: live && decodeGeneration(live),
       prepared: prepared.map(([, value]) => decodeGeneration(value)),
       counted: new Map(counted.map(([key, value]) => [Number(key.slice(-3)), decodeCounted(value)])),
-      refused: new Map(refused.map(([key, value]) => [key.slice(-2 * HASH_LENGTH), decodeRefused(value)])),
       destroyed: gone.map(([key, value]) => decodeDestroyed(Buffer.from(key.slice(-2 * G_LENGTH), 'hex'), value)),
     };
   }
@@ -96,7 +79,7 @@ export class GuardStore {
    * Makes `generation` the live one. Of others only those remain that are prepared and come after it. t guards may have prepared one, and it may be
    * in force already: an etcd that shows each of them something else must not have it dropped by all.
    */
-  async replaceLive(generation: Generation, before: Kept): Promise<void> {
+  async replaceLive(generation: Generation, before: Guarded): Promise<void> {
     const rid = toHex(generation.body.rid);
     const dropped = before.prepared.filter((each) => !comesAfter(each, generation));
     const replaced = before.live ? purgeLive(rid, before.live) : [];
@@ -115,10 +98,6 @@ export class GuardStore {
     await this.#store.write([...[...counted].map(([attempt, each]) => putCounted(rid, attempt, each)), ...(isFull ? [putFull(rid)] : [])]);
   }
 
-  async putRefused(rid: Uint8Array, point: string, refused: Refused): Promise<void> {
-    await this.#store.write([putRefused(toHex(rid), point, refused)]);
-  }
-
   /** A live generation and its attempts, as others remember them, in a guard that knows nothing of the record. */
   async restore(generation: Generation, points: readonly GrantedPoint[], atMs: Millis): Promise<void> {
     const rid = toHex(generation.body.rid);
@@ -135,7 +114,7 @@ export class GuardStore {
    * Drops what is served or prepared, of the line that ended, up to its end, and what else is `taken`. By the tenant's word every ticket ends that was given
    * before, also where nothing was served: nobody prepares it again.
    */
-  async destroy(ridBytes: Uint8Array, destroyed: Destroyed, before: Kept, taken: readonly Generation[]): Promise<void> {
+  async destroy(ridBytes: Uint8Array, destroyed: Destroyed, before: Guarded, taken: readonly Generation[]): Promise<void> {
     const rid = toHex(ridBytes);
     const { live } = before;
     const isLive = live && covers(destroyed, live.body);

@@ -144,41 +144,6 @@ describe('counting an attempt', () => {
     expect((await guard.read(rid)).counted.size).toBe(1);
   });
 
-  it('a point is refused for good only where another one was counted as the attempt, and it as none', async () => {
-    const live = await makeLive(generation(1, { limit: 5 }));
-    await guard.count(attempt(live, 1, 1), paid, 0);
-    await guard.count(attempt(live, 2, 2), paid, 0);
-    for (const open of [attempt(live, 3, 3), attempt(live, 1, 1), attempt(live, 1, 2), attempt(live, 2, 1)])
-      expect(await guard.refuse(open)).toBeUndefined();
-    expect(await codeOf(guard.refuse(attempt(generation(2), 1, 3)))).toBe('GENERATION_UNKNOWN');
-    expect(await guard.refuse(attempt(live, 1, 3))).toEqual(fill(1, 32));
-    expect(await guard.refuse(attempt(live, 2, 3))).toEqual(fill(2, 32));
-  });
-
-  it('what was refused is counted as no attempt afterwards, also after a restart, and uses up a number where it is shown', async () => {
-    const live = await makeLive(generation(1, { limit: 5 }));
-    await guard.count(attempt(live, 1, 1), paid, 0);
-    await guard.refuse(attempt(live, 1, 3));
-    await guard.close();
-    guard = await open();
-    const expectRefused = async () => {
-      expect(await codeOf(guard.count(attempt(live, 2, 3), paid, 0))).toBe('ATTEMPT_CONFLICT');
-      expect(await codeOf(guard.adopt(attempt(live, 2, 3), paid, 0))).toBe('ATTEMPT_CONFLICT');
-    };
-    await expectRefused();
-    expect(await guard.count(attempt(live, 3, 4), shown(3), 0)).toMatchObject({ used: 3 });
-    await expectRefused();
-    expect(new Uint8Array((await guard.refuse(attempt(live, 1, 3))) ?? [])).toEqual(fill(1, 32));
-  });
-
-  it('keeps so many refusals, and signs no more', async () => {
-    const live = await makeLive(generation(1));
-    await guard.count(attempt(live, 1, 255), paid, 0);
-    for (let h = 1; h <= 100; h++) expect(await guard.refuse(attempt(live, 1, h))).toEqual(fill(255, 32));
-    expect(await guard.refuse(attempt(live, 1, 101))).toBeUndefined();
-    expect(await guard.refuse(attempt(live, 1, 100))).toEqual(fill(255, 32));
-  });
-
   it('counts a point once: one grant does not pay for another number', async () => {
     const live = await makeLive(generation(1));
     await guard.count(attempt(live, 1, 1), paid, 0);

@@ -18,12 +18,10 @@ import {
   type GrantedPoint,
   type Guarded,
   heldBy,
-  type Kept,
   lineOf,
 } from './guarded.ts';
 
 const MOST_PREPARED = 8; // enrolments that were begun and never finished, for each record
-const MOST_REFUSED = 100; // points that a tenant granted and that no attempt came of, for each generation
 const MOST_KNOWN = 1024; // a few KB each; a recovery asks for its record five times within a second
 
 /** `prepared` of t holders or more, of a generation that etcd committed; undefined where it did not, or fewer did. */
@@ -57,7 +55,7 @@ export class Guard {
    * What the disk holds of records used lately. No other process can write there, and in this one only the holder of a record's lock
    * reads, writes and remembers it: an entry is dropped before a write begins, and comes back only once the disk has it.
    */
-  readonly #known = new LRUCache<string, Kept>({ max: MOST_KNOWN });
+  readonly #known = new LRUCache<string, Guarded>({ max: MOST_KNOWN });
 
   constructor(store: GuardStore) {
     this.#store = store;
@@ -116,30 +114,6 @@ export class Guard {
   /** Counts an attempt for which t others voted already. They observed the cool-down; otherwise as `count`. */
   adopt(name: AttemptName, paid: Paid, now: Millis): Promise<Counting> {
     return this.#count(name, paid, now, () => {});
-  }
-
-  /**
-   * Where another point was counted as this attempt, and this one as none: durably refuses to count it as any. Whoever heard that from n−t+1
-   * replicas gives the point up, and is not to find it counted afterwards. Returns the hash of the other one; undefined where that is not how it stands. Throws GENERATION_UNKNOWN.
-   */
-  refuse(name: AttemptName): Promise<Uint8Array | undefined> {
-    const { rid, attempt, pointHash } = name;
-    return this.#exclusively(rid, async (guarded) => {
-      expectLive(guarded, name);
-      const { counted, refused } = guarded;
-      const point = toHex(pointHash);
-      const before = refused.get(point);
-      if (before?.attempt === attempt) return before.other;
-      const other = counted.get(attempt)?.pointHash;
-      const isCounted = [...counted.values()].some((known) => constantTimeEqual(known.pointHash, pointHash));
-      if (!other || isCounted || (!before && refused.size >= MOST_REFUSED)) return undefined;
-      if (before) return other;
-      const entry = { attempt, other };
-      this.#known.delete(toHex(rid));
-      await onDisk(() => this.#store.putRefused(rid, point, entry));
-      this.#known.set(toHex(rid), { ...guarded, refused: new Map([...refused, [point, entry]]) });
-      return other;
-    });
   }
 
   /** The live generation, if it counted this attempt for this point. Throws GENERATION_UNKNOWN, ATTEMPT_UNKNOWN. */
@@ -241,7 +215,7 @@ export class Guard {
     void this.#store.purge().catch(() => {});
   }
 
-  async #exclusively<T>(rid: Uint8Array, work: (guarded: Kept) => Promise<T>): Promise<T> {
+  async #exclusively<T>(rid: Uint8Array, work: (guarded: Guarded) => Promise<T>): Promise<T> {
     const key = toHex(rid);
     const lock = this.#locks.get(key) ?? new Mutex();
     this.#locks.set(key, lock);
@@ -292,8 +266,7 @@ function missed({ counted }: Guarded, { attempt, pointHash }: AttemptName, shown
 }
 
 /** The attempt, where this point was counted as just that. Throws ATTEMPT_CONFLICT. */
-function countedAs({ counted, refused }: Kept, { attempt, pointHash }: AttemptName): Counted | undefined {
-  if (refused.has(toHex(pointHash))) throw conflict('The point was refused for good');
+function countedAs({ counted }: Guarded, { attempt, pointHash }: AttemptName): Counted | undefined {
   const entry = counted.get(attempt);
   if (entry && constantTimeEqual(entry.pointHash, pointHash)) return entry;
   if (entry) throw conflict(`Attempt ${attempt} was counted for another point`);
@@ -320,7 +293,7 @@ function expectCooledDown({ counted }: Guarded, { limit, coolDownMs }: Policy, n
   if (wait > now) throw coolingDown(wait, counted.size, limit);
 }
 
-const conflict = (what: string) => new VaultError('ATTEMPT_CONFLICT', `${what}; an operator must reconcile etcd with the guards.`);
+const conflict = (what: string) => new VaultError('ATTEMPT_CONFLICT', `${what}; send exactly the same bytes again.`);
 
 const unknownGeneration = () =>
   new VaultError('GENERATION_UNKNOWN', 'This replica does not hold that generation of the record; describe it and use its g.');

@@ -33,13 +33,6 @@ export interface Counted extends GrantedPoint {
   readonly atMs: number;
 }
 
-/** A point that is never to be counted here: another one was, as the attempt that it was to be. */
-export interface Refused {
-  readonly attempt: number;
-  /** The hash of the other one. */
-  readonly other: Uint8Array;
-}
-
 /** What the guard knows of one record. */
 export interface Guarded {
   readonly live: Generation | undefined;
@@ -53,12 +46,6 @@ export interface Guarded {
 /** The same, as a replica tells others. */
 export interface Recalled extends Guarded {
   readonly index: number;
-}
-
-/** With what is nobody else's business. */
-export interface Kept extends Guarded {
-  /** By the hash of a point, in hexadecimal: for the live generation. Write-once: devices gave these points up. */
-  readonly refused: ReadonlyMap<string, Refused>;
 }
 
 /** Where a line ended. */
@@ -130,14 +117,6 @@ export const decodeCounted = (value: Uint8Array): Counted => ({
   atMs: Number(Buffer.from(value).readBigUInt64BE(0)),
   pointHash: value.subarray(8, 8 + HASH_LENGTH),
   grant: Buffer.from(value.subarray(8 + HASH_LENGTH)).toString(),
-});
-
-/** 8 bytes of the attempt, 32 of the other point's hash. */
-export const encodeRefused = ({ attempt, other }: Refused): Uint8Array => Buffer.concat([uint64(attempt), other]);
-
-export const decodeRefused = (value: Uint8Array): Refused => ({
-  attempt: Number(Buffer.from(value).readBigUInt64BE(0)),
-  other: value.subarray(8, 8 + HASH_LENGTH),
 });
 
 export const renderPoint = ({ pointHash, grant }: GrantedPoint): GrantedPointMessage =>

@@ -6,7 +6,7 @@ import { renderSubRecord } from '../../protocol/sub-record.ts';
 import type { Terms } from '../../protocol/terms.ts';
 import { isExhausted, spend } from './attempts.ts';
 import { type Generation, type Recalled, renderPoint } from './guarded.ts';
-import { isAgreed, reconcile, type Stored } from './reconcile.ts';
+import { isAgreed, reconcile, reordered, type Stored } from './reconcile.ts';
 
 const fill = (n: number, length: number) => new Uint8Array(length).fill(n);
 const point = Uint8Array.of(2, ...fill(1, 32));
@@ -176,5 +176,29 @@ describe('guards agree', () => {
   it('but not where two of them counted different points as one attempt, at whatever place', () => {
     expect(isAgreed([guard(1, 1, 4, 5), guard(2, 1, 4, 6)])).toBe(false);
     expect(isAgreed([guard(1, 1), guard(2, 1, 4), guard(3, 1, 5)])).toBe(false);
+  });
+});
+
+describe('an order of attempts that guards do not have', () => {
+  const order = (points: number[], ...guards: Recalled[]) => {
+    const { attempts } = snapshot(1, points);
+    return pointsOf(reordered(attempts as Attempts, guards));
+  };
+
+  it('becomes theirs, and what etcd alone has comes after it', () => {
+    expect(order([3], guard(1, 1, 1), guard(2, 1, 1, 2))).toEqual([1, 2, 3]);
+    expect(order([2, 1], guard(1, 1, 1), guard(2, 1, 1))).toEqual([1, 2]);
+  });
+
+  it('is left alone where they have no other one', () => {
+    expect(order([1, 2], guard(1, 1, 1), guard(2, 1))).toBeUndefined();
+    expect(order([1, 2], guard(1, 2, 3), empty(2))).toBeUndefined(); // of another generation
+  });
+
+  it('never goes beyond the limit, and keeps the latest time', () => {
+    const { attempts } = snapshot(1, [4]);
+    const next = reordered(attempts as Attempts, [guard(1, 1, 1, 2, 3)]);
+    expect(pointsOf(next)).toEqual([1, 2, 3]);
+    expect(next?.lastAttemptMs).toBe(3n);
   });
 });

@@ -5,6 +5,7 @@ import { VaultError } from '../../primitives/errors.ts';
 import {
   type Attempts,
   AttemptsSchema,
+  type GrantedPoint as GrantedPointMessage,
   type Record,
   RecordSchema,
   RecordState,
@@ -14,7 +15,7 @@ import { isLater, type Order } from '../../protocol/body.ts';
 import { renderSubRecord } from '../../protocol/sub-record.ts';
 import type { Terms } from '../../protocol/terms.ts';
 import { live } from './attempts.ts';
-import { type Generation, type GrantedPoint, type Guarded, heldBy, type Recalled } from './guarded.ts';
+import { type Generation, type GrantedPoint, type Guarded, heldBy, type Recalled, renderPoint } from './guarded.ts';
 
 /** What etcd holds of a record, from before it was restored. */
 export interface Stored {
@@ -50,6 +51,23 @@ export function reconcile(stored: Stored, recalled: readonly Recalled[], options
     record: create(RecordSchema, { body: generation.body, subRecords: subRecordsOf(generation, stored, recalled) }),
   };
 }
+
+/**
+ * The register with the order of attempts that guards have together, and after that what etcd alone has: undefined where etcd has that order. For one whose
+ * points were lost, or renumbered, behind the vault's back: guards count in one order, and never change it.
+ */
+export function reordered(current: Attempts, recalled: readonly Guarded[]): Attempts | undefined {
+  const servers = recalled.filter(({ live }) => live && constantTimeEqual(live.bodyHash, current.bodyHash));
+  const counted = unionOf(servers).map(renderPoint);
+  const isCounted = ({ hash }: GrantedPointMessage) => counted.some((known) => constantTimeEqual(known.hash, hash));
+  const points = [...counted, ...current.points.filter((point) => !isCounted(point))].slice(0, current.limit);
+  const isSameOrder = points.length === current.points.length && points.every(({ hash }, i) => isAt(current, i, hash));
+  const times = servers.flatMap(({ counted }) => [...counted.values()].map(({ atMs }) => atMs));
+  const lastAttemptMs = BigInt(Math.max(Number(current.lastAttemptMs), ...times));
+  return isSameOrder ? undefined : create(AttemptsSchema, { ...current, points, lastAttemptMs });
+}
+
+const isAt = ({ points }: Attempts, i: number, hash: Uint8Array): boolean => constantTimeEqual(points[i]?.hash ?? new Uint8Array(0), hash);
 
 /** What guards together know of a generation. */
 export interface Remembered {

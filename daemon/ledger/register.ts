@@ -16,8 +16,8 @@ import { type HashedBody, parseBody } from '../../protocol/body.ts';
 import { renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 import * as attempts from './attempts.ts';
 import type { Etcd, Versioned, Write } from './etcd.ts';
-import type { GrantedPoint, Recalled } from './guarded.ts';
-import { mergeSubRecords, type ReconcileOptions, reconcile, type Stored } from './reconcile.ts';
+import type { GrantedPoint, Guarded, Recalled } from './guarded.ts';
+import { mergeSubRecords, type ReconcileOptions, reconcile, reordered, type Stored } from './reconcile.ts';
 import { decode, type StoreMemory, Transactions } from './transactions.ts';
 
 export interface Spent {
@@ -95,6 +95,17 @@ export class Register {
       const { next, attempt, lower } = attempts.spend(current, g, point, now);
       const writes: Write[] = next && attempts.isExhausted(next) ? [{ put: `x/${key}`, value: Buffer.from(String(Math.floor(now))) }] : [];
       return { next, writes, result: { attempt, lower, bodyHash: (current as Attempts).bodyHash } };
+    });
+  }
+
+  /** The order of attempts as guards have it together. Returns whether etcd had another one. Throws as attempts.expectLive does. */
+  reorder(rid: Uint8Array, g: Uint8Array, recalled: readonly Guarded[]): Promise<boolean> {
+    const key = toHex(rid);
+    return this.#transactions.update(key, [], (current) => {
+      const next = reordered(attempts.expectLive(current, g), recalled);
+      const writes: Write[] =
+        next && attempts.isExhausted(next) ? [{ put: `x/${key}`, value: Buffer.from(String(next.lastAttemptMs)) }] : [];
+      return { next, writes, result: next !== undefined };
     });
   }
 

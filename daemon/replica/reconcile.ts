@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
-import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import type { Generation as GenerationMessage } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type Counted as CountedMessage, RecallRequestSchema, type RecallResponse } from '../../proto/gen/backupvault/v1/replica_pb.ts';
@@ -44,10 +44,20 @@ async function reconcileRecord({ vault, participants, events }: Fleet, rid: Uint
   if (changed) events.reconciled(rid, recalled.length);
 }
 
+/** Where a guard counted another point than etcd says: etcd is put right, as guards show that they counted. Throws as `recallFrom` does. */
+export async function reorderAttempts({ vault, participants, events }: Fleet, rid: Uint8Array, g: Uint8Array): Promise<void> {
+  const { attempts } = await vault.register.readCurrent(rid);
+  const known = new Set(attempts?.points.map(({ hash }) => toHex(hash)));
+  const recalled = await recallFrom(participants, rid, { ...vault, least: vault.statement.threshold, known });
+  if (await vault.register.reorder(rid, g, recalled)) events.reordered(rid, recalled.length);
+}
+
 /** What it takes to ask guards what they remember, and to see what of it they show. */
 export interface Recalling extends Pick<Vault, 'statement' | 'receiptKeys' | 'grants' | 'clock'> {
   /** So many must answer in any case. */
   readonly least: number;
+  /** Hashes of points that etcd has: whatever became of their grants, they are no news. */
+  readonly known?: ReadonlySet<string>;
 }
 
 /**
@@ -101,13 +111,13 @@ async function shownBy(
 }
 
 async function shownAttempts(
-  { statement, grants }: Recalling,
+  { statement, grants, known }: Recalling,
   rid: Uint8Array,
   { body }: HashedBody,
   counted: ReadonlyMap<number, Counted>,
 ): Promise<Map<number, Counted>> {
   const shown = await shownPoints(grants, { fleet: statement.fleet, rid, g: body.g }, [...counted.values()]);
-  return new Map([...counted].filter(([, point]) => shown.includes(point)));
+  return new Map([...counted].filter(([, point]) => shown.includes(point) || known?.has(toHex(point.pointHash))));
 }
 
 /** Another replica's guard may say anything; what no guard can hold is refused. Throws MALFORMED. */

@@ -52,7 +52,6 @@ export const statusOf = {
   WRONG_CODE: status.INTERNAL,
   CODE_REJECTED: status.INTERNAL,
   FLEET_UNTRUSTED: status.INTERNAL,
-  POINT_DEAD: status.FAILED_PRECONDITION,
   REPLY_UNTRUSTED: status.INTERNAL,
   INTERNAL: status.INTERNAL,
 } as const satisfies Record<ErrorCode, status>;

@@ -115,6 +115,12 @@ export class Events {
     this.#log.warn('reconciled', { rid: short(rid), guards });
   }
 
+  /** etcd had other points as attempts than the guards have, behind the vault's back. */
+  reordered(rid: Uint8Array, guards: number): void {
+    this.#records.inc({ event: 'reordered' });
+    this.#log.warn('etcd had another order of attempts', { rid: short(rid), guards });
+  }
+
   storeUsed(bytes: number, quota: number, isOutOfSpace: boolean): void {
     this.#storeBytes.set({ kind: 'used' }, bytes);
     this.#storeBytes.set({ kind: 'quota' }, quota);

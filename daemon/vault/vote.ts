@@ -1,6 +1,5 @@
 import { create } from '@bufbuild/protobuf';
 import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
-import { isVaultError } from '../../primitives/errors.ts';
 import {
   type EvaluateRequest,
   type VoteRequest,
@@ -9,7 +8,7 @@ import {
 } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { G_LENGTH, HASH_LENGTH, MAX_ATTEMPTS } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
-import { type AttemptName, conflictTranscript, pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
+import { type AttemptName, pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import { faultPoint } from '../fault-point.ts';
 import type { Paid } from '../ledger/guard.ts';
 import { parseGrantedPoint } from '../ledger/guarded.ts';
@@ -20,21 +19,14 @@ import { expectServed } from './served.ts';
 import { shownPoints } from './shown.ts';
 import type { Vault } from './vault.ts';
 
-/** VOTE: counts the attempt in this replica's own guard, durably, and signs that it did; or that it counted another point as this attempt, and will never count this one. */
+/** VOTE: counts the attempt in this replica's own guard, durably, and signs that it did. */
 export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResponse> {
   expectSameEpoch(vault, request.epoch);
   const { name } = await parseAttempt(vault, request);
   await promoteIfNotLive(vault, name);
   await expectServed(vault, name.rid, name.g);
+  await vault.guard.count(name, await paidBy(vault, name, request), vault.clock.now());
   const { index } = vault.self;
-  try {
-    await vault.guard.count(name, await paidBy(vault, name, request), vault.clock.now());
-  } catch (error) {
-    const other = isVaultError(error, 'ATTEMPT_CONFLICT') && (await vault.guard.refuse(name));
-    if (!other) throw error;
-    const signature = await vault.token.sign(conflictTranscript(index, name, other).digest);
-    return create(VoteResponseSchema, { conflict: { index, other, signature } });
-  }
   const signature = await vault.token.sign(voteTranscript(index, name).digest);
   faultPoint('before-vote-reply');
   return create(VoteResponseSchema, { vote: { index, signature } });

@@ -120,7 +120,6 @@ function factsOfAnswer(method: Method, request: AnyRequest, response: object, si
 
 function factsOfEvaluations({ g, point }: BeginRecoveryRequest, response: BeginRecoveryResponse, signers: readonly Signers[]): Facts {
   // In place of evaluations: too many replicas counted another point as this attempt.
-  if (response.conflicts.length > 0) return { outcome: 'ATTEMPT_CONFLICT', attempt: response.attempt };
   const { body, bodyHash } = parseBody(response.body);
   const { attempt } = response;
   const { limit } = body.policy;

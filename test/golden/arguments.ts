@@ -74,7 +74,6 @@ export const goldenArguments: { [Name in keyof typeof transcripts]: Parameters<(
   ownerTranscript: [view.rid],
   rehearsalTranscript: [view.rid],
   blindTranscript: [view.rid, view.g, bytesFor('input')],
-  conflictTranscript: [index, { ...name, bodyHash, attempt: 3, pointHash: bytesFor('h') }, bytesFor('other h')],
   spentTranscript: [view],
   erasedTranscript: [view],
   preparedTranscript: [view, bytesFor('previous', 16), bodyHash],

@@ -6,16 +6,11 @@ import { flips } from '../../harness/flips.ts';
 /** Why a call was refused; 'ACCEPTED' where it was not. */
 export async function refusalOf(call: Promise<unknown>): Promise<ErrorCode | 'ACCEPTED'> {
   try {
-    return tellsConflict(await call) ? 'ATTEMPT_CONFLICT' : 'ACCEPTED';
+    await call;
+    return 'ACCEPTED';
   } catch (error) {
     return isVaultError(error) ? error.code : callError(error).code;
   }
-}
-
-/** A signed conflict is no error: a replica's in place of its vote, a coordinator's in place of evaluations. */
-function tellsConflict(answer: unknown): boolean {
-  const { conflict, conflicts = [] } = (answer ?? {}) as { readonly conflict?: object; readonly conflicts?: readonly object[] };
-  return conflict !== undefined || conflicts.length > 0;
 }
 
 /** What a caller that speaks bare gRPC sees of a refusal. */
