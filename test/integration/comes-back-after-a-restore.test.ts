@@ -63,7 +63,12 @@ beforeAll(async () => {
   snapshot = join(own.fleet.directory, 'snapshot.db');
   const vault = own.world.device();
   for (const recordId of ['attempts', 'changed', 'erased'])
-    await vault.enroll({ recordId, code: CODE, backupKey: keyOf(recordId), policy: recordId === 'attempts' ? { ...policy, limit: 4 } : policy });
+    await vault.enroll({
+      recordId,
+      code: CODE,
+      backupKey: keyOf(recordId),
+      policy: recordId === 'attempts' ? { ...policy, limit: 4 } : policy,
+    });
   saveSnapshot(own.fleet.etcd, snapshot);
   // What the snapshot does not know:
   expect(await refusalOf(vault.recover({ recordId: 'attempts', code: 'wrong code 1' }))).toBe('WRONG_CODE');
