@@ -212,12 +212,18 @@
 #define IS_PASSED_OVER(g) (SERVES(0, g) && SERVES(1, g) && (rerased || rg != (g) && !REPLACES(rg, g)))
 #define IS_UNCOUNTED(p) ((VOTED_BY_BOTH(1, p) || VOTED_BY_BOTH(2, p)) && r1 != (p) && r2 != (p) && r2 == 0)
 #define VOTED_BY_BOTH(k, p) ((VOTERS(k, p) & 3) == 3)
-#define V_LIAR \
+#if NP == 0
+#define V_LIAR_COUNTS
+#else
+#define V_LIAR_COUNTS \
   VIOLATION(there are more attempts than were granted, READABLE && (r1 != 0) + (r2 != 0) > known) \
-  VIOLATION(etcd names what no honest replica prepared, READABLE && restores && rg && (sent[rg - 1] & 3) == 0) \
-  VIOLATION(what both others serve is not in force, READABLE && ANY_G(IS_PASSED_OVER)) \
   VIOLATION(what both others counted is not in the register, \
             READABLE && rg == WATCHED && !rerased && (IS_UNCOUNTED(1) || IS_UNCOUNTED(2) || IS_UNCOUNTED(3)))
+#endif
+#define V_LIAR \
+  V_LIAR_COUNTS \
+  VIOLATION(etcd names what no honest replica prepared, READABLE && restores && rg && (sent[rg - 1] & 3) == 0) \
+  VIOLATION(what both others serve is not in force, READABLE && ANY_G(IS_PASSED_OVER))
 #else
 #define V_LIAR
 #endif
