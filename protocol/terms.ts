@@ -127,10 +127,11 @@ export const leastThreshold = ({ terms }: Pick<Stated, 'terms'>): number =>
 
 /**
  * Whether those who answered have one of any t of every epoch among them: nothing that was acknowledged is unknown to all of them. Where fewer
- * than that can be asked, because one of them lost its guard, all of these.
+ * than that can be asked, because one of them lost its guard, all of these. `from`: of the epochs before it nothing matters.
  */
-export const meetsEveryEpoch = ({ terms }: Pick<Stated, 'terms'>, answered: Some, asked: Some): boolean =>
+export const meetsEveryEpoch = ({ terms }: Pick<Stated, 'terms'>, answered: Some, asked: Some, from = 0n): boolean =>
   [...terms.values()].every((of) => {
+    if (of.epoch < from) return true;
     const among = (some: Some) => [...of.remaining].filter((one) => some.has(one)).length;
     return among(answered) >= Math.min(meeting(of), among(asked));
   });

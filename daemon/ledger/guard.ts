@@ -111,6 +111,11 @@ export class Guard {
     return this.#count(name, paid, now, expectCooledDown);
   }
 
+  /** Whether `count` would count it, or has: throws as that does, and changes nothing. */
+  async expectCountable(name: AttemptName, paid: Paid, now: Millis): Promise<void> {
+    countingOf(await this.read(name.rid), name, paid, now, expectCooledDown);
+  }
+
   /** Counts an attempt for which t others voted already. They observed the cool-down; otherwise as `count`. */
   adopt(name: AttemptName, paid: Paid, now: Millis): Promise<Counting> {
     return this.#count(name, paid, now, () => {});
@@ -189,24 +194,16 @@ export class Guard {
     return this.#store.close();
   }
 
-  #count(name: AttemptName, { grant, shown }: Paid, now: Millis, expectMay: ExpectMay): Promise<Counting> {
+  #count(name: AttemptName, paid: Paid, now: Millis, expectMay: ExpectMay): Promise<Counting> {
     return this.#exclusively(name.rid, async (guarded) => {
-      const live = expectLive(guarded, name);
-      const { policy } = live.body;
-      const { rid, attempt, pointHash } = name;
-      if (attempt < 1 || attempt > policy.limit) throw exhausted(policy);
-      const known = countedAs(guarded, name);
-      if (known && known.atMs > 0) return { generation: live, used: guarded.counted.size };
-      const before = known ? [] : missed(guarded, name, shown);
-      expectMay(guarded, policy, now);
-      const first = guarded.counted.size + 1;
-      const entries = new Map(before.map((point, i): [number, Counted] => [first + i, { ...point, atMs: 0 }]));
-      entries.set(attempt, { pointHash, grant, atMs: Math.max(1, Math.floor(now)) });
+      const { generation, entries } = countingOf(guarded, name, paid, now, expectMay);
+      if (entries.size === 0) return { generation, used: guarded.counted.size };
       const counted = new Map([...guarded.counted, ...entries]);
+      const { rid } = name;
       this.#known.delete(toHex(rid));
-      await onDisk(() => this.#store.putCounted(rid, entries, counted.size >= policy.limit));
+      await onDisk(() => this.#store.putCounted(rid, entries, counted.size >= generation.body.policy.limit));
       this.#known.set(toHex(rid), { ...guarded, counted });
-      return { generation: live, used: counted.size };
+      return { generation, used: counted.size };
     });
   }
 
@@ -247,6 +244,22 @@ export function expectLive({ live }: Guarded, { g, bodyHash }: AttemptName): Gen
 function isBoundTo(guarded: Guarded, { body }: Generation): boolean {
   const line = lineOf(guarded);
   return line === undefined || constantTimeEqual(line, body.line);
+}
+
+/** What is to be written so that the attempt is counted: nothing where it is. */
+function countingOf(guarded: Guarded, name: AttemptName, { grant, shown }: Paid, now: Millis, expectMay: ExpectMay) {
+  const generation = expectLive(guarded, name);
+  const { policy } = generation.body;
+  const { attempt, pointHash } = name;
+  if (attempt < 1 || attempt > policy.limit) throw exhausted(policy);
+  const known = countedAs(guarded, name);
+  if (known && known.atMs > 0) return { generation, entries: new Map<number, Counted>() };
+  const before = known ? [] : missed(guarded, name, shown);
+  expectMay(guarded, policy, now);
+  const first = guarded.counted.size + 1;
+  const entries = new Map(before.map((point, i): [number, Counted] => [first + i, { ...point, atMs: 0 }]));
+  entries.set(attempt, { pointHash, grant, atMs: Math.max(1, Math.floor(now)) });
+  return { generation, entries };
 }
 
 /**

@@ -6,7 +6,7 @@ import { renderSubRecord } from '../../protocol/sub-record.ts';
 import type { Terms } from '../../protocol/terms.ts';
 import { isExhausted, spend } from './attempts.ts';
 import { type Generation, type Recalled, renderPoint } from './guarded.ts';
-import { isAgreed, reconcile, reordered, type Stored } from './reconcile.ts';
+import { isAgreed, placesFor, reconcile, reordered, type Stored } from './reconcile.ts';
 
 const fill = (n: number, length: number) => new Uint8Array(length).fill(n);
 const point = Uint8Array.of(2, ...fill(1, 32));
@@ -179,26 +179,59 @@ describe('guards agree', () => {
   });
 });
 
-describe('an order of attempts that guards do not have', () => {
-  const order = (points: number[], ...guards: Recalled[]) => {
-    const { attempts } = snapshot(1, points);
-    return pointsOf(reordered(attempts as Attempts, guards));
-  };
+describe('a point whose number guards refused', () => {
+  const terms = { limit: 5, threshold: 2 };
+  /** Where point 9 may go, and what etcd has then. */
+  const places = (points: number[], ...guards: Recalled[]) =>
+    placesFor(granted(9), points.map(granted), guards, terms).map((place) => [
+      place.attempt,
+      place.points.map(({ pointHash: [first] }) => first),
+    ]);
 
-  it('becomes theirs, and what etcd alone has comes after it', () => {
-    expect(order([3], guard(1, 1, 1), guard(2, 1, 1, 2))).toEqual([1, 2, 3]);
-    expect(order([2, 1], guard(1, 1, 1), guard(2, 1, 1))).toEqual([1, 2]);
+  it('comes after all others, in the order that guards have together: what etcd alone has is the last of these', () => {
+    expect(places([3, 9], guard(1, 1, 1), guard(2, 1, 1, 2))).toEqual([[4, [1, 2, 3, 9]]]);
+    expect(places([9, 2, 1], guard(1, 1, 1), guard(2, 1, 1))).toEqual([[3, [1, 2, 9]]]);
   });
 
-  it('is left alone where they have no other one', () => {
-    expect(order([1, 2], guard(1, 1, 1), guard(2, 1))).toBeUndefined();
-    expect(order([1, 2], guard(1, 2, 3), empty(2))).toBeUndefined(); // of another generation
+  it('goes where t have it, whatever another one says', () => {
+    expect(places([1, 9], guard(1, 1, 9, 2), guard(2, 1, 9), guard(3, 1, 1, 9))).toEqual([[1, [9, 2, 1]]]);
   });
 
-  it('never goes beyond the limit, and keeps the latest time', () => {
-    const { attempts } = snapshot(1, [4]);
-    const next = reordered(attempts as Attempts, [guard(1, 1, 1, 2, 3)]);
-    expect(pointsOf(next)).toEqual([1, 2, 3]);
-    expect(next?.lastAttemptMs).toBe(3n);
+  it('may go where one has it, after that place was found worse; and nobody else loses a number', () => {
+    expect(places([], guard(1, 1, 9, 2), guard(2, 1, 1, 2), guard(3, 1, 1, 2))).toEqual([
+      [3, [1, 2, 9]],
+      [1, [9, 2, 1]],
+    ]);
+  });
+
+  it('is pinned by nobody to a number that would be reached by a gap', () => {
+    const liar: Recalled = { ...guard(3, 1), counted: new Map([[5, { ...granted(9), atMs: 1 }]]) };
+    expect(places([], guard(1, 1, 1), guard(2, 1, 1), liar)).toEqual([[2, [1, 9]]]);
+  });
+
+  it('has no place where others use up all numbers, and none beyond the limit where one has it', () => {
+    expect(places([1, 2, 3, 4, 5], guard(1, 1, 1, 2), guard(2, 1, 1))).toEqual([]);
+    expect(places([1, 2, 3, 4, 5], guard(1, 1, 1, 9), guard(2, 1, 1))).toEqual([[2, [1, 9, 3, 4, 5]]]);
+  });
+
+  it('leaves alone the number that t have another point under, though a liar is one of two that name it', () => {
+    const { attempts } = reconciled(snapshot(1, []), [guard(1, 1, 2), guard(2, 1, 2, 3), guard(3, 1, 3, 2)]) ?? nothing;
+    expect(pointsOf(attempts)).toEqual([2, 3]);
+  });
+});
+
+describe('an order of attempts that is put right', () => {
+  const seen = snapshot(1, [7, 4]).attempts as Attempts;
+  const points = [1, 4].map(granted);
+
+  it('keeps what was spent meanwhile, drops what was seen and is not wanted, and keeps the latest time', () => {
+    const current = snapshot(1, [7, 4, 5]).attempts as Attempts;
+    const next = reordered(current, points, seen, [guard(1, 1, 1), guard(2, 1, 8)]);
+    expect(pointsOf(next)).toEqual([1, 4, 5]);
+    expect(next.lastAttemptMs).toBe(8n);
+  });
+
+  it('never goes beyond the limit', () => {
+    expect(pointsOf(reordered(snapshot(1, [7, 5, 6]).attempts as Attempts, points, seen, []))).toEqual([1, 4, 5]);
   });
 });

@@ -5,7 +5,6 @@ import { VaultError } from '../../primitives/errors.ts';
 import {
   type Attempts,
   AttemptsSchema,
-  type GrantedPoint as GrantedPointMessage,
   type Record,
   RecordSchema,
   RecordState,
@@ -15,7 +14,7 @@ import { isLater, type Order } from '../../protocol/body.ts';
 import { renderSubRecord } from '../../protocol/sub-record.ts';
 import type { Terms } from '../../protocol/terms.ts';
 import { live } from './attempts.ts';
-import { type Generation, type GrantedPoint, type Guarded, heldBy, type Recalled, renderPoint } from './guarded.ts';
+import { type Generation, type GrantedPoint, type Guarded, heldBy, parseGrantedPoint, type Recalled, renderPoint } from './guarded.ts';
 
 /** What etcd holds of a record, from before it was restored. */
 export interface Stored {
@@ -52,22 +51,56 @@ export function reconcile(stored: Stored, recalled: readonly Recalled[], options
   };
 }
 
-/**
- * The register with the order of attempts that guards have together, and after that what etcd alone has: undefined where etcd has that order. For one whose
- * points were lost, or renumbered, behind the vault's back: guards count in one order, and never change it.
- */
-export function reordered(current: Attempts, recalled: readonly Guarded[]): Attempts | undefined {
-  const servers = recalled.filter(({ live }) => live && constantTimeEqual(live.bodyHash, current.bodyHash));
-  const counted = unionOf(servers).map(renderPoint);
-  const isCounted = ({ hash }: GrantedPointMessage) => counted.some((known) => constantTimeEqual(known.hash, hash));
-  const points = [...counted, ...current.points.filter((point) => !isCounted(point))].slice(0, current.limit);
-  const isSameOrder = points.length === current.points.length && points.every(({ hash }, i) => isAt(current, i, hash));
-  const times = servers.flatMap(({ counted }) => [...counted.values()].map(({ atMs }) => atMs));
-  const lastAttemptMs = BigInt(Math.max(Number(current.lastAttemptMs), ...times));
-  return isSameOrder ? undefined : create(AttemptsSchema, { ...current, points, lastAttemptMs });
+/** A number that a point may have, and the points that etcd holds then. */
+export interface Place {
+  readonly attempt: number;
+  readonly points: readonly GrantedPoint[];
 }
 
-const isAt = ({ points }: Attempts, i: number, hash: Uint8Array): boolean => constantTimeEqual(points[i]?.hash ?? new Uint8Array(0), hash);
+/**
+ * Where a point may go whose number guards refused, the best place first. One that t guards have under a number has that. Else after all others, which is free
+ * everywhere, or under a number that somebody has it under. None: the others use up all numbers. `granted`: etcd's points, as far as a tenant granted them:
+ * those that no guard counted come after those that one did.
+ */
+export function placesFor(
+  point: GrantedPoint,
+  granted: readonly GrantedPoint[],
+  servers: readonly Guarded[],
+  { limit, threshold }: { limit: number; threshold: number },
+): Place[] {
+  const name = nameOf(point);
+  const [fixed] = [...fixedBy(servers, threshold)].filter(([, hash]) => hash === name);
+  if (fixed) return [{ attempt: fixed[0], points: unique([...unionOf(servers, threshold), ...granted]).slice(0, limit) }];
+  const isOther = (each: GrantedPoint) => nameOf(each) !== name;
+  const ofOthers = servers.map((server) => ({ ...server, counted: new Map([...server.counted].filter(([, each]) => isOther(each))) }));
+  const others = unique([...unionOf(ofOthers, threshold), ...granted.filter(isOther)]);
+  const named = servers.flatMap(({ counted }) => [...counted].filter(([, each]) => !isOther(each)).map(([attempt]) => attempt));
+  const last = others.length + 1;
+  return [...new Set([last, ...named])]
+    .filter((attempt) => attempt <= Math.min(limit, last))
+    .map((attempt) => ({ attempt, points: insert(others, point, attempt).slice(0, limit) }));
+}
+
+/** What was there comes last: the numbers of all others stay. */
+function insert(others: readonly GrantedPoint[], point: GrantedPoint, attempt: number): GrantedPoint[] {
+  const displaced = others.slice(attempt - 1, attempt);
+  return [...others.slice(0, attempt - 1), point, ...others.slice(attempt), ...displaced];
+}
+
+/** The register with these points in place of those that were `seen`, and after them what was spent since then. */
+export function reordered(current: Attempts, points: readonly GrantedPoint[], seen: Attempts, servers: readonly Guarded[]): Attempts {
+  const old = seen.points.map(({ hash }) => toHex(hash));
+  const since = current.points.filter(({ hash }) => !old.includes(toHex(hash))).map(parseGrantedPoint);
+  const lastAttemptMs = BigInt(Math.max(Number(current.lastAttemptMs), lastAttemptOf(servers)));
+  const next = unique([...points, ...since]).slice(0, current.limit);
+  return create(AttemptsSchema, { ...current, points: next.map(renderPoint), lastAttemptMs });
+}
+
+const unique = (points: readonly GrantedPoint[]): GrantedPoint[] => {
+  const byName = new Map<string, GrantedPoint>();
+  for (const point of points) if (!byName.has(nameOf(point))) byName.set(nameOf(point), point);
+  return [...byName.values()];
+};
 
 /** What guards together know of a generation. */
 export interface Remembered {
@@ -80,10 +113,12 @@ export interface Remembered {
 
 export function remember(generation: Generation, recalled: readonly Guarded[]): Remembered {
   const servers = recalled.filter(({ live }) => live && isSame(live, generation));
-  const times = servers.flatMap(({ counted }) => [...counted.values()].map(({ atMs }) => atMs));
-  const points = unionOf(servers).slice(0, generation.body.policy.limit);
-  return { servers, points, lastAttemptMs: Math.max(0, ...times) };
+  const { threshold, policy } = generation.body;
+  return { servers, points: unionOf(servers, threshold).slice(0, policy.limit), lastAttemptMs: lastAttemptOf(servers) };
 }
+
+const lastAttemptOf = (servers: readonly Guarded[]): Millis =>
+  Math.max(0, ...servers.flatMap(({ counted }) => [...counted.values()].map(({ atMs }) => atMs)));
 
 /** Whether no two of them counted different points as one attempt. */
 export const isAgreed = (servers: readonly Guarded[]): boolean =>
@@ -138,24 +173,41 @@ function tombstoneOf(attempts: Attempts | undefined, latest: Generation | undefi
 }
 
 /**
- * H as the guards hold it together: under each number the point that most have there. A point that is left over, because there was another
- * one, comes after the others: no count goes down, and whatever a guard says, it can add no point but one that was granted.
+ * H as the guards hold it together: a point that t of them have under one number has that, since whoever lies is among fewer than t; under each other number is
+ * the point that most have there. A point that is left over, because there was another one, comes after the others: no count goes down, and whatever a guard
+ * says, it can add no point but one that was granted.
  */
-function unionOf(servers: readonly Guarded[]): GrantedPoint[] {
+function unionOf(servers: readonly Guarded[], threshold: number): GrantedPoint[] {
   const entries = servers.flatMap(({ counted }) => [...counted]).sort(([a], [b]) => a - b);
   const left = new Map(entries.map(([, { pointHash, grant }]) => [toHex(pointHash), { pointHash, grant }]));
+  const fixed = fixedBy(servers, threshold);
+  const isFree = (name: string) => left.has(name) && ![...fixed.values()].includes(name);
   const points: GrantedPoint[] = [];
   while (left.size > 0) {
     const attempt = points.length + 1;
-    const named = servers
-      .map(({ counted }) => toHex(counted.get(attempt)?.pointHash ?? new Uint8Array(0)))
-      .filter((name) => left.has(name));
-    const [name] = named.length > 0 ? byFrequency(named) : left.keys();
+    const named = servers.map(({ counted }) => toHex(counted.get(attempt)?.pointHash ?? new Uint8Array(0))).filter(isFree);
+    const here = fixed.get(attempt);
+    const name =
+      here !== undefined && left.has(here) ? here : (byFrequency(named)[0] ?? [...left.keys()].find(isFree) ?? [...left.keys()][0]);
     points.push(left.get(name as string) as GrantedPoint);
     left.delete(name as string);
   }
   return points;
 }
+
+/** The points that t guards have under one number, by number. */
+export function fixedBy(servers: readonly Guarded[], threshold: number): Map<number, string> {
+  const fixed = new Map<number, string>();
+  for (const { counted } of servers)
+    for (const [attempt, point] of counted) {
+      const name = nameOf(point);
+      const agree = servers.filter((other) => nameOf(other.counted.get(attempt)) === name).length;
+      if (agree >= threshold) fixed.set(attempt, name);
+    }
+  return fixed;
+}
+
+const nameOf = (point: GrantedPoint | undefined): string => (point ? toHex(point.pointHash) : '');
 
 /** The most frequent first; of those that are equally so, always the same. */
 function byFrequency(names: readonly string[]): string[] {

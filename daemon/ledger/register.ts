@@ -98,14 +98,15 @@ export class Register {
     });
   }
 
-  /** The order of attempts as guards have it together. Returns whether etcd had another one. Throws as attempts.expectLive does. */
-  reorder(rid: Uint8Array, g: Uint8Array, recalled: readonly Guarded[]): Promise<boolean> {
+  /** REORDER: these points in place of those that were `seen`. Throws as attempts.expectLive does. */
+  async reorder(rid: Uint8Array, points: readonly GrantedPoint[], seen: Attempts, servers: readonly Guarded[]): Promise<void> {
     const key = toHex(rid);
-    return this.#transactions.update(key, [], (current) => {
-      const next = reordered(attempts.expectLive(current, g), recalled);
-      const writes: Write[] =
-        next && attempts.isExhausted(next) ? [{ put: `x/${key}`, value: Buffer.from(String(next.lastAttemptMs)) }] : [];
-      return { next, writes, result: next !== undefined };
+    await this.#transactions.update(key, [], (current) => {
+      const next = reordered(attempts.expectLive(current, seen.g), points, seen, servers);
+      const write: Write = attempts.isExhausted(next)
+        ? { put: `x/${key}`, value: Buffer.from(String(next.lastAttemptMs)) }
+        : { delete: `x/${key}` };
+      return { next, writes: [write], result: undefined };
     });
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Clock, systemClock } from '../../primitives/clock.ts';
 import { type ErrorCode, VaultError } from '../../primitives/errors.ts';
-import { type Answered, askAll, askEnough, expectEnough } from './fan-out.ts';
+import { askAll, askEnough, expectEnough } from './fan-out.ts';
 import type { Participant } from './participant.ts';
 
 const three = [1, 2, 3].map((index) => ({ index }) as Participant);
@@ -43,7 +43,7 @@ describe('asking every replica', () => {
 
   it('waits for such answers as are enough, where it matters whose they are', async () => {
     const late = () => systemClock.sleep(5).then(() => 'late');
-    const enough = (answered: Answered) => answered.has(3);
+    const enough = (answered: ReadonlyMap<number, unknown>) => answered.has(3);
     const asking = { enough, grace: 0, clock: systemClock };
     const askThem = (behaviour: Record<number, () => Promise<string>>) =>
       askEnough(three, ({ index }) => (behaviour[index] as () => Promise<string>)(), asking);

@@ -25,12 +25,9 @@ const passing: ReadonlySet<ErrorCode> = new Set([
 
 export const isPassing = (error: VaultError): boolean => passing.has(error.code);
 
-/** Of whom there is an answer. */
-export type Answered = Pick<ReadonlySet<number>, 'has' | 'size'>;
-
-interface Asking {
+interface Asking<T> {
   /** So many, or such. */
-  readonly enough: number | ((answered: Answered) => boolean);
+  readonly enough: number | ((answers: ReadonlyMap<number, T>) => boolean);
   readonly grace: Millis;
   readonly clock: Clock;
 }
@@ -39,7 +36,7 @@ interface Asking {
 export async function askEnough<T>(
   participants: readonly Participant[],
   ask: (participant: Participant) => Promise<T>,
-  asking: Asking,
+  asking: Asking<T>,
 ): Promise<T[]> {
   const { enough } = asking;
   const all = await askAll(participants, ask, asking);
@@ -54,7 +51,7 @@ export async function askEnough<T>(
 export function askAll<T>(
   participants: readonly Participant[],
   ask: (participant: Participant) => Promise<T>,
-  { enough, grace, clock }: Asking,
+  { enough, grace, clock }: Asking<T>,
 ): Promise<Answers<T>> {
   const answers = new Map<number, T>();
   const failures = new Map<number, VaultError>();

@@ -2,11 +2,11 @@ import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
-import type { Generation as GenerationMessage } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import type { Attempts, Generation as GenerationMessage } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type Counted as CountedMessage, RecallRequestSchema, type RecallResponse } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import type { HashedBody } from '../../protocol/body.ts';
+import { type HashedBody, isLater } from '../../protocol/body.ts';
 import type { Signed } from '../../protocol/signature.ts';
-import { meetsEveryEpoch } from '../../protocol/terms.ts';
+import { meetsEveryEpoch, termsOf } from '../../protocol/terms.ts';
 import {
   type Counted,
   type Generation,
@@ -16,10 +16,11 @@ import {
   parseGrantedPoint,
   type Recalled,
 } from '../ledger/guarded.ts';
-import { isPreparedBy, preparedByEnough, wasPreparedByEnough } from '../vault/evidence.ts';
+import { fixedBy, generationsServed } from '../ledger/reconcile.ts';
+import { isHolder, isPreparedBy, preparedByEnough, preparers, wasPreparedByEnough } from '../vault/evidence.ts';
 import { shownPoints } from '../vault/shown.ts';
 import type { Vault } from '../vault/vault.ts';
-import { type Answered, askEnough } from './fan-out.ts';
+import { askEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
 import type { Participant } from './participant.ts';
 
@@ -44,44 +45,76 @@ async function reconcileRecord({ vault, participants, events }: Fleet, rid: Uint
   if (changed) events.reconciled(rid, recalled.length);
 }
 
-/** Where a guard counted another point than etcd says: etcd is put right, as guards show that they counted. Throws as `recallFrom` does. */
-export async function reorderAttempts({ vault, participants, events }: Fleet, rid: Uint8Array, g: Uint8Array): Promise<void> {
-  const { attempts } = await vault.register.readCurrent(rid);
-  const known = new Set(attempts?.points.map(({ hash }) => toHex(hash)));
-  const recalled = await recallFrom(participants, rid, { ...vault, least: vault.statement.threshold, known });
-  if (await vault.register.reorder(rid, g, recalled)) events.reordered(rid, recalled.length);
+/** What the guards counted that serve what etcd has: of t of those that can. Throws as `recallFrom` does. */
+export async function recallServers({ vault, participants }: Fleet, rid: Uint8Array, current: Attempts): Promise<Recalled[]> {
+  const { threshold, remaining } = termsOf(vault.statement, current.epoch);
+  const holders = participants.filter(({ index }) => remaining.has(index));
+  const isMeant = ({ bodyHash }: HashedBody) => constantTimeEqual(bodyHash, current.bodyHash);
+  const known = new Set(current.points.map(({ hash }) => toHex(hash)));
+  const recalled = await recallFrom(holders, rid, { ...vault, least: threshold, isMeant, known });
+  return recalled.filter(({ live }) => live && isMeant(live));
 }
 
 /** What it takes to ask guards what they remember, and to see what of it they show. */
 export interface Recalling extends Pick<Vault, 'statement' | 'receiptKeys' | 'grants' | 'clock'> {
   /** So many must answer in any case. */
   readonly least: number;
+  /** Where one generation alone matters, of those who are asked. */
+  readonly isMeant?: (generation: HashedBody) => boolean;
   /** Hashes of points that etcd has: whatever became of their grants, they are no news. */
   readonly known?: ReadonlySet<string>;
 }
 
 /**
- * What guards remember of a record, as far as they show it: of each epoch so many that any t have one among them. Throws
- * NOT_ENOUGH_REPLICAS.
+ * What guards remember of a record, as far as they show it: of each epoch so many that any t have one among them, but of those before what t of them hold.
+ * Throws NOT_ENOUGH_REPLICAS.
  */
 export async function recallFrom(participants: readonly Participant[], rid: Uint8Array, recalling: Recalling): Promise<Recalled[]> {
-  const { statement, least, clock } = recalling;
+  const { statement, least, clock, isMeant } = recalling;
   const request = create(RecallRequestSchema, { rid, epoch: BigInt(statement.epoch) });
   const asked = new Set(participants.map(({ index }) => index));
-  const enough = (answered: Answered) => answered.size >= least && meetsEveryEpoch(statement, answered, asked);
+  const enough = (answered: ReadonlyMap<number, Recalled>) => {
+    if (answered.size < least) return false;
+    return isMeant !== undefined || meetsEveryEpoch(statement, answered, asked, latestOf(recalling, [...answered.values()])?.body.epoch);
+  };
   const ask = async ({ index, calls }: Participant) => parseRecalled(await calls.recall(request), index);
   const recalled = await askEnough(participants, ask, { enough, grace: RECALL_GRACE, clock });
-  const signed = signaturesIn(recalled);
-  const isUnshown = ({ live }: Recalled) =>
-    live && !preparedByEnough(recalling, live, signed(live)) && wasPreparedByEnough(recalling, live, signed(live));
-  if (recalled.length < participants.length && recalled.some(isUnshown))
+  if (recalled.length < participants.length && isSomeUnshown(recalling, recalled))
     throw new VaultError(
       'NOT_ENOUGH_REPLICAS',
       'Of what a replica serves, only those that did not answer can show that it may; send the same bytes again later.',
       { details: { replicasAnswered: recalled.length, replicasNeeded: recalled.length + 1 } },
     );
-  return Promise.all(recalled.map((guarded) => shownBy(recalling, rid, guarded, signed)));
+  const signed = signaturesIn(recalled);
+  return Promise.all(recalled.map((guarded) => shownBy(recalling, rid, guarded, signed, recalled)));
 }
+
+/** The latest generation that is shown and that t of these hold. */
+function latestOf(recalling: Recalling, recalled: readonly Recalled[]): HashedBody | undefined {
+  const signed = signaturesIn(recalled);
+  return generationsServed(recalled).find((live) => {
+    const { threshold, remaining } = recalling.statement.terms.get(Number(live.body.epoch)) ?? {};
+    const holders = recalled.filter((guarded) => remaining?.has(guarded.index) && heldBy(guarded).some((held) => isSame(held, live)));
+    return threshold !== undefined && holders.length >= threshold && preparedByEnough(recalling, live, signed(live));
+  });
+}
+
+/** Whether somebody serves what only those that did not answer can show, and what would stand then. */
+function isSomeUnshown(recalling: Recalling, recalled: readonly Recalled[]): boolean {
+  const { statement, isMeant } = recalling;
+  const signed = signaturesIn(recalled);
+  const answered = new Set(recalled.map(({ index }) => index));
+  const latest = latestOf(recalling, recalled);
+  return recalled.some(({ live }) => {
+    if (!live || preparedByEnough(recalling, live, signed(live)) || !wasPreparedByEnough(recalling, live, signed(live))) return false;
+    if (isMeant ? !isMeant(live) : latest && !isLater(live.body, latest.body)) return false;
+    const { threshold } = termsOf(statement, live.body.epoch);
+    const silent = live.body.shares.filter(({ index }) => isHolder(statement, live.body, index) && !answered.has(index));
+    return preparers(recalling, live, signed(live)).length + silent.length >= threshold;
+  });
+}
+
+const isSame = (a: HashedBody, b: HashedBody): boolean => constantTimeEqual(a.bodyHash, b.bodyHash);
 
 /** Every `prepared` that is among the answers, whoever gave it, by body. */
 function signaturesIn(recalled: readonly Guarded[]): (generation: HashedBody) => Signed[] {
@@ -99,6 +132,7 @@ async function shownBy(
   rid: Uint8Array,
   { live, prepared, counted, ...guarded }: Recalled,
   signed: (generation: HashedBody) => Signed[],
+  recalled: readonly Recalled[],
 ): Promise<Recalled> {
   const isOwn = (generation: Generation) => isPreparedBy(recalling, generation, generation.subRecord);
   const shown = live && isOwn(live) ? preparedByEnough(recalling, live, signed(live)) : undefined;
@@ -106,18 +140,30 @@ async function shownBy(
     ...guarded,
     live: live && shown && { ...live, prepared: shown },
     prepared: prepared.filter(isOwn),
-    counted: live && shown ? await shownAttempts(recalling, rid, live, counted) : new Map(),
+    counted: live && shown ? await shownAttempts(recalling, rid, live, counted, recalled) : new Map(),
   };
 }
 
+/** By its grant; or since t have it under one number, of which one tells the truth. */
 async function shownAttempts(
   { statement, grants, known }: Recalling,
   rid: Uint8Array,
-  { body }: HashedBody,
+  live: HashedBody,
   counted: ReadonlyMap<number, Counted>,
+  recalled: readonly Recalled[],
 ): Promise<Map<number, Counted>> {
-  const shown = await shownPoints(grants, { fleet: statement.fleet, rid, g: body.g }, [...counted.values()]);
-  return new Map([...counted].filter(([, point]) => shown.includes(point) || known?.has(toHex(point.pointHash))));
+  const { g, threshold } = live.body;
+  const fixed = fixedBy(
+    recalled.filter((other) => other.live && isSame(other.live, live)),
+    threshold,
+  );
+  const shown = await shownPoints(grants, { fleet: statement.fleet, rid, g }, [...counted.values()]);
+  return new Map(
+    [...counted].filter(([attempt, point]) => {
+      const name = toHex(point.pointHash);
+      return shown.includes(point) || known?.has(name) || fixed.get(attempt) === name;
+    }),
+  );
 }
 
 /** Another replica's guard may say anything; what no guard can hold is refused. Throws MALFORMED. */

@@ -1,51 +1,32 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
-import { type Bytes, constantTimeEqual, exactly } from '../../primitives/bytes.ts';
-import { EvaluateRequestSchema, ReleaseRequestSchema, type Vote, VoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
+import { EvaluateRequestSchema, ReleaseRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { BeginRecoveryRequest, FinishRecoveryRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { G_LENGTH, type HashedBody } from '../../protocol/body.ts';
-import type { CompressedPoint } from '../../protocol/point.ts';
 import { termsOf } from '../../protocol/terms.ts';
-import { receiptTranscript, releasedTranscript, voteTranscript } from '../../protocol/transcripts.ts';
+import { receiptTranscript, releasedTranscript } from '../../protocol/transcripts.ts';
 import type { Account } from '../vault/account.ts';
 import { isHolder } from '../vault/evidence.ts';
 import { parseCurveX } from '../vault/p256.ts';
 import { expectServed } from '../vault/served.ts';
 import { expectGrantedPoint } from '../vault/vote.ts';
 import { bodyWithHash, expectOwn, expectSigned, expectWellFormed } from './believed.ts';
+import { countAttempt } from './count.ts';
 import { type Answers, askAll, expectEnough, isPassing } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
 import type { Participant } from './participant.ts';
-import { reorderAttempts } from './reconcile.ts';
-
-/** A point that its tenant paid for. */
-interface Asked {
-  readonly account: Account;
-  readonly g: Bytes;
-  readonly point: CompressedPoint;
-  readonly pointHash: Bytes;
-  readonly grant: string;
-}
 
 const EVALUATE_GRACE: Millis = 150; // more answers than t let the client see past a wrong one
 const RELEASE_GRACE: Millis = 150;
 
-/**
- * Spends an attempt in etcd, has t guards count it, then asks every holder to evaluate. A point that was paid for passes the first two freely, and keeps its
- * number, but where etcd has another order of attempts than the guards: then it goes where they have it, or after theirs.
- */
+/** Has the attempt counted, then asks every holder to evaluate. */
 export async function beginRecovery(fleet: Fleet, account: Account, request: BeginRecoveryRequest) {
   const { vault, events } = fleet;
   const { g, point, pointHash } = await expectGrantedPoint(vault, account, request);
   await expectServed(vault, account.rid, g);
   const asked = { account, g, point, pointHash, grant: request.grant };
-  let counted = await spendAndVote(fleet, asked);
-  if (counted.isMisplaced) {
-    await reorderAttempts(fleet, account.rid, g);
-    counted = await spendAndVote(fleet, asked);
-  }
-  const { body, named, holders, paid, enough } = counted;
-  const votes = expectEnough(counted.voted, enough, holders.length);
+  const { body, named, holders, paid, enough, votes } = await countAttempt(fleet, asked);
   const { attempt } = named;
 
   const toEvaluate = create(EvaluateRequestSchema, { ...paid, votes });
@@ -67,30 +48,6 @@ export async function beginRecovery(fleet: Fleet, account: Account, request: Beg
   const evaluations = expectEnough(answers, enough, holders.length);
   events.attempted(account.rid, attempt, limit, evaluations.length);
   return { body, attempt, evaluations, silent: silentAmong(holders, fleet, answers) };
-}
-
-/** One number of etcd's, and who voted for it. `isMisplaced`: fewer than t, and somebody has another point there. */
-async function spendAndVote(fleet: Fleet, { account, g, point, pointHash, grant }: Asked) {
-  const { vault, participants } = fleet;
-  const { statement, clock } = vault;
-  const isListed = (of: bigint) => void termsOf(statement, of);
-  const { attempt, lower: shown, bodyHash } = await vault.register.spend(account.rid, g, { pointHash, grant }, isListed);
-  const { body } = await bodyWithHash(fleet, account.rid, bodyHash);
-  const { threshold: enough } = termsOf(statement, body.epoch);
-  const { fleet: name, epoch } = statement;
-  const named = { fleet: name, epoch, rid: account.rid, g, bodyHash, attempt };
-  const paid = { account, g, bodyHash, attempt, point, grant, shown: [...shown] };
-  const holders = participants.filter(({ index }) => isHolder(statement, body, index));
-  const toVote = create(VoteRequestSchema, { ...paid, epoch: BigInt(epoch) });
-  const askForVote = async ({ index, calls }: Participant) => {
-    const { vote } = await calls.vote(toVote);
-    const { signature } = expectOwn(fleet, vote, index);
-    expectSigned(fleet, index, voteTranscript(index, { ...named, pointHash }), signature, 'its vote');
-    return vote as Vote;
-  };
-  const voted = await askAll(holders, askForVote, { enough, grace: 0, clock });
-  const isMisplaced = voted.answers.size < enough && [...voted.failures.values()].some(({ code }) => code === 'ATTEMPT_CONFLICT');
-  return { body, named, holders, paid, enough, voted, isMisplaced };
 }
 
 /**

@@ -30,13 +30,16 @@ export function isSignedByEnough(
  * `signed`, and for an epoch of which nothing is served.
  */
 export function preparedByEnough(vault: Verifier, hashed: HashedBody, signed: readonly Signed[]): readonly Signed[] | undefined {
-  const { statement } = vault;
-  const { body } = hashed;
-  const terms = statement.terms.get(Number(body.epoch));
+  const terms = vault.statement.terms.get(Number(hashed.body.epoch));
   if (!terms) return undefined;
-  const holders = signed.filter(({ index }) => isHolder(statement, body, index));
-  const prepared = signedBy(vault, holders, preparedIn(vault, hashed));
+  const prepared = preparers(vault, hashed, signed);
   return prepared.length >= terms.threshold ? prepared : undefined;
+}
+
+/** `prepared` of holders of the body, one of each. Throws GENERATION_UNKNOWN for an epoch of which nothing is served. */
+export function preparers(vault: Verifier, hashed: HashedBody, signed: readonly Signed[]): Signed[] {
+  const holders = signed.filter(({ index }) => isHolder(vault.statement, hashed.body, index));
+  return signedBy(vault, holders, preparedIn(vault, hashed));
 }
 
 /**

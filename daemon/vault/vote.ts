@@ -19,13 +19,18 @@ import { expectServed } from './served.ts';
 import { shownPoints } from './shown.ts';
 import type { Vault } from './vault.ts';
 
-/** VOTE: counts the attempt in this replica's own guard, durably, and signs that it did. */
+/** VOTE: counts the attempt in this replica's own guard, durably, and signs that it did. A dry one asks whether it would, and changes nothing. */
 export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResponse> {
   expectSameEpoch(vault, request.epoch);
   const { name } = await parseAttempt(vault, request);
   await promoteIfNotLive(vault, name);
   await expectServed(vault, name.rid, name.g);
-  await vault.guard.count(name, await paidBy(vault, name, request), vault.clock.now());
+  const paid = await paidBy(vault, name, request);
+  if (request.dry) {
+    await vault.guard.expectCountable(name, paid, vault.clock.now());
+    return create(VoteResponseSchema, {});
+  }
+  await vault.guard.count(name, paid, vault.clock.now());
   const { index } = vault.self;
   const signature = await vault.token.sign(voteTranscript(index, name).digest);
   faultPoint('before-vote-reply');

@@ -6,7 +6,9 @@ import { scratchDirectory } from './reaper.ts';
 
 const TEMPORARY = 69;
 
-/** Exits with these codes, one at each start, then stays. */
+const KILL = -1;
+
+/** Exits with these codes, or kills itself, one at each start, then stays. */
 function exiting(...codes: number[]) {
   const directory = scratchDirectory('managed');
   const [logFile, starts] = [join(directory, 'log'), join(directory, 'starts')];
@@ -14,7 +16,8 @@ function exiting(...codes: number[]) {
     const { appendFileSync, readFileSync } = require('node:fs');
     appendFileSync('${starts}', '.');
     const code = ${JSON.stringify(codes)}[readFileSync('${starts}').length - 1];
-    if (code !== undefined) process.exit(code);
+    if (code === ${KILL}) process.kill(process.pid, 'SIGKILL');
+    else if (code !== undefined) process.exit(code);
     setInterval(() => {}, 1000);`;
   const started = () => (existsSync(starts) ? readFileSync(starts).length : 0);
   appendFileSync(logFile, '');
@@ -24,7 +27,7 @@ function exiting(...codes: number[]) {
 }
 
 test('is started again where a supervisor would do that, until it is ready', async () => {
-  const { managed, started } = exiting(TEMPORARY, TEMPORARY);
+  const { managed, started } = exiting(TEMPORARY, KILL);
   await managed.start();
   expect(started()).toBe(3);
   expect(managed.running).toBe(true);

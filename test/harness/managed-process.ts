@@ -18,7 +18,7 @@ export interface Command {
   readonly ready: () => Promise<boolean>;
   /** Asked where it does not become ready: what can be seen of that from outside. */
   readonly explain?: () => Promise<string>;
-  /** What it exits with where a supervisor would start it again. */
+  /** What it exits with where a supervisor would start it again, as also where it killed itself. */
   readonly temporary?: number;
 }
 
@@ -33,6 +33,9 @@ export class ManagedProcess {
   readonly #command: Command;
   #child: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
+  /** Did its end mean that a supervisor starts it again? */
+  #isTemporary = false;
+  #isKilled = false;
   #exitCode: number | null = null;
 
   constructor(command: Command) {
@@ -58,9 +61,8 @@ export class ManagedProcess {
     await this.launch();
     const deadline = performance.now() + patience;
     while (!(await this.#command.ready())) {
-      const isTemporary = !this.running && this.#exitCode !== null && this.#exitCode === this.#command.temporary;
-      if (!this.running && !isTemporary) throw new Error(`${this.name} exited at its start:\n${this.logTail()}`);
-      if (isTemporary) await this.launch();
+      if (!this.running && !this.#isTemporary) throw new Error(`${this.name} exited at its start:\n${this.logTail()}`);
+      if (!this.running) await this.launch();
       if (performance.now() > deadline)
         throw new Error(`${this.name} is not ready after ${patience} ms (${await this.#explain()}):\n${this.logTail()}`);
       await delay(POLL);
@@ -87,10 +89,13 @@ export class ManagedProcess {
     });
     reapProcess(child);
     this.#child = child;
+    this.#isKilled = false;
     this.#exited = new Promise((resolve) => {
-      child.once('exit', (code) => {
+      child.once('exit', (code, signal) => {
         this.#child = undefined;
         this.#exitCode = code;
+        const endsItself = signal === 'SIGKILL' && !this.#isKilled; // as a replica whose token hangs does
+        this.#isTemporary = this.#command.temporary !== undefined && (code === this.#command.temporary || endsItself);
         resolve();
       });
     });
@@ -121,6 +126,7 @@ export class ManagedProcess {
   }
 
   signal(signal: NodeJS.Signals): void {
+    this.#isKilled ||= signal === 'SIGKILL';
     this.#child?.kill(signal);
   }
 

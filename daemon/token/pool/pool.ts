@@ -27,6 +27,8 @@ export interface PoolOptions {
 }
 
 const RETRY: Millis = 100;
+/** A module that does not answer at the start is given up after so many times as long as a call may take: the next process may get through. */
+const START_CALLS = 12;
 /** Calls under way that take longer than this when the token is to be opened anew are said to be silent. */
 const PATIENCE: Millis = 1000;
 /**
@@ -87,12 +89,15 @@ export class WorkerPool {
     openPools.add(this);
   }
 
-  /** Opens the token in every worker; the first one tests it. Throws what opening throws, and TOKEN_UNFIT. */
+  /** Opens the token in every worker; the first one tests it. Throws what opening throws, and TOKEN_UNFIT; TOKEN_UNAVAILABLE where the module does not answer. */
   async start(): Promise<TokenIdentity> {
     const began = performance.now();
-    const waits = setTimeout(() => this.#lose('silent'), this.#location.profile.callTimeout); // for the log: it is waited for
+    const { callTimeout } = this.#location.profile;
+    const waits = setTimeout(() => this.#lose('silent'), callTimeout); // for the log: it is waited for
+    const { promise: hangs, reject } = withReject();
+    const watch = setInterval(() => this.silentFor > START_CALLS * callTimeout && reject(hangsAtStart()), RETRY);
     try {
-      await this.#crew.open({ afresh: false, isTested: true });
+      await Promise.race([this.#crew.open({ afresh: false, isTested: true }), hangs]);
       const wasSilent = this.#fault !== undefined;
       this.#serve();
       if (wasSilent) this.#onEvent({ kind: 'token-back', reason: `after ${Math.round(performance.now() - began)} ms` });
@@ -102,6 +107,7 @@ export class WorkerPool {
       throw error.meaning === 'ended' ? new VaultError('INTERNAL', error.message) : error.error;
     } finally {
       clearTimeout(waits);
+      clearInterval(watch);
     }
     return this.#crew.identity as TokenIdentity;
   }
@@ -291,6 +297,17 @@ export class WorkerPool {
     this.#dispatch();
   }
 }
+
+function withReject(): { promise: Promise<never>; reject: (error: VaultError) => void } {
+  let reject: (error: VaultError) => void = () => {};
+  const promise = new Promise<never>((_, rejectIt) => {
+    reject = rejectIt;
+  });
+  return { promise, reject };
+}
+
+const hangsAtStart = () =>
+  new VaultError('TOKEN_UNAVAILABLE', 'The PKCS#11 module does not answer, so that the token cannot be opened: start the replica again.');
 
 const unavailable = (fault: TokenFault): VaultError => new VaultError('TOKEN_UNAVAILABLE', `Not served: ${tokenFaults[fault]}.`);
 

@@ -1,0 +1,165 @@
+import { create } from '@bufbuild/protobuf';
+import type { Millis } from '../../primitives/brand.ts';
+import type { Bytes } from '../../primitives/bytes.ts';
+import { isVaultError } from '../../primitives/errors.ts';
+import type { GrantedPoint as GrantedPointMessage } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type Vote, VoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import type { Body } from '../../protocol/body.ts';
+import type { CompressedPoint } from '../../protocol/point.ts';
+import { termsOf } from '../../protocol/terms.ts';
+import { type AttemptName, voteTranscript } from '../../protocol/transcripts.ts';
+import { exhausted } from '../ledger/attempts.ts';
+import { parseGrantedPoint, renderPoint } from '../ledger/guarded.ts';
+import { type Place, placesFor } from '../ledger/reconcile.ts';
+import type { Account } from '../vault/account.ts';
+import { isHolder } from '../vault/evidence.ts';
+import { shownPoints } from '../vault/shown.ts';
+import { bodyWithHash, expectOwn, expectSigned } from './believed.ts';
+import { type Answers, askAll, expectEnough } from './fan-out.ts';
+import type { Fleet } from './fleet.ts';
+import type { Participant } from './participant.ts';
+import { recallServers } from './reconcile.ts';
+
+/** A point that its tenant paid for. */
+export interface Asked {
+  readonly account: Account;
+  readonly g: Bytes;
+  readonly point: CompressedPoint;
+  readonly pointHash: Bytes;
+  readonly grant: string;
+}
+
+/** An attempt as etcd has it, or may have it, and who is asked to count it. */
+interface Attempt {
+  readonly body: Body;
+  readonly named: Omit<AttemptName, 'pointHash'>;
+  readonly holders: readonly Participant[];
+  /** t */
+  readonly enough: number;
+  /** What Vote and Evaluate are asked with. */
+  readonly paid: Pick<Asked, 'account' | 'g' | 'point' | 'grant'> & {
+    readonly bodyHash: Uint8Array;
+    readonly attempt: number;
+    readonly shown: GrantedPointMessage[];
+  };
+}
+
+export interface CountedAttempt extends Attempt {
+  /** Of t holders or more. */
+  readonly votes: Vote[];
+}
+
+const DRY_GRACE: Millis = 150; // how many more than t would count it decides between two numbers
+
+/**
+ * Spends an attempt in etcd, and has t guards count it. A point that was paid for passes both freely, and keeps its number, but where etcd has another order
+ * of attempts than the guards: then etcd takes theirs first, and the point goes where t of them count it.
+ */
+export async function countAttempt(fleet: Fleet, asked: Asked): Promise<CountedAttempt> {
+  let isPlaced = false;
+  const place = async () => {
+    isPlaced = true;
+    await reorder(fleet, asked);
+    return spend(fleet, asked);
+  };
+  let attempt = await spend(fleet, asked).catch((error: unknown) => {
+    if (isVaultError(error, 'EXHAUSTED')) return place(); // by etcd's word
+    throw error;
+  });
+  let voted = await voteFor(fleet, asked, attempt, isPlaced);
+  if (isMisplaced(voted, attempt) && !isPlaced) {
+    attempt = await place();
+    voted = await voteFor(fleet, asked, attempt, isPlaced);
+  }
+  return { ...attempt, votes: expectEnough(voted, attempt.enough, attempt.holders.length) };
+}
+
+/** Fewer than t would count it, and somebody because it has another point there, or lacks one that etcd has below. */
+const isMisplaced = ({ answers, failures }: Answers<unknown>, { enough }: Attempt): boolean =>
+  answers.size < enough && [...failures.values()].some(({ code }) => code === 'ATTEMPT_CONFLICT' || code === 'ATTEMPT_GAP');
+
+async function spend(fleet: Fleet, asked: Asked): Promise<Attempt> {
+  const { vault } = fleet;
+  const { account, g, pointHash, grant } = asked;
+  const isListed = (of: bigint) => void termsOf(vault.statement, of);
+  const { attempt, lower, bodyHash } = await vault.register.spend(account.rid, g, { pointHash, grant }, isListed);
+  return attemptAs(fleet, asked, bodyHash, attempt, lower);
+}
+
+async function attemptAs(
+  fleet: Fleet,
+  { account, g, point, grant }: Asked,
+  bodyHash: Uint8Array,
+  attempt: number,
+  lower: readonly GrantedPointMessage[],
+): Promise<Attempt> {
+  const { statement } = fleet.vault;
+  const { body } = await bodyWithHash(fleet, account.rid, bodyHash);
+  const { fleet: name, epoch } = statement;
+  return {
+    body,
+    named: { fleet: name, epoch, rid: account.rid, g, bodyHash, attempt },
+    holders: fleet.participants.filter(({ index }) => isHolder(statement, body, index)),
+    enough: termsOf(statement, body.epoch).threshold,
+    paid: { account, g, bodyHash, attempt, point, grant, shown: [...lower] },
+  };
+}
+
+/**
+ * The votes, or why there are fewer than t. Guards count a point under one number and no other: where those that take it and those that have another one
+ * there could both be fewer than t, which cannot be of an odd number of holders, nobody counts it before t say that they would.
+ */
+async function voteFor(fleet: Fleet, asked: Asked, attempt: Attempt, isPlaced: boolean): Promise<Answers<Vote>> {
+  const { holders, enough } = attempt;
+  if (isPlaced || holders.length < 2 * enough - 1) {
+    const { answers, failures } = await askForVotes(fleet, asked, attempt, true);
+    if (answers.size < enough) return { answers: new Map(), failures };
+  }
+  return askForVotes(fleet, asked, attempt, false) as Promise<Answers<Vote>>;
+}
+
+function askForVotes(fleet: Fleet, { pointHash }: Asked, { named, holders, enough, paid }: Attempt, dry: boolean) {
+  const { statement, clock } = fleet.vault;
+  const request = create(VoteRequestSchema, { ...paid, epoch: BigInt(statement.epoch), dry });
+  const ask = async ({ index, calls }: Participant): Promise<Vote | undefined> => {
+    const { vote } = await calls.vote(request);
+    if (dry) return undefined;
+    const { signature } = expectOwn(fleet, vote, index);
+    expectSigned(fleet, index, voteTranscript(index, { ...named, pointHash }), signature, 'its vote');
+    return vote;
+  };
+  return askAll(holders, ask, { enough, grace: dry ? DRY_GRACE : 0, clock });
+}
+
+/**
+ * REORDER: etcd takes the order of the guards, as far as they show what they counted, and the point goes where most of them count it. Throws NOT_ENOUGH_REPLICAS;
+ * EXHAUSTED where other points use up all numbers.
+ */
+async function reorder(fleet: Fleet, asked: Asked): Promise<void> {
+  const { vault, events } = fleet;
+  const { statement, register, grants } = vault;
+  const { account, g, pointHash, grant } = asked;
+  const { rid } = account;
+  const seen = await register.expectLive(rid, g);
+  const servers = await recallServers(fleet, rid, seen);
+  const granted = await shownPoints(grants, { fleet: statement.fleet, rid, g }, seen.points.map(parseGrantedPoint));
+  const { threshold } = termsOf(statement, seen.epoch);
+  const places = placesFor({ pointHash, grant }, granted, servers, { limit: seen.limit, threshold });
+  const best = await bestOf(fleet, asked, seen.bodyHash, places);
+  if (!best) throw exhausted(seen);
+  await register.reorder(rid, best.points, seen, servers);
+  events.reordered(rid, servers.length);
+}
+
+/** The first where t would count it, else where most would: a guard may say anything of what it counted. */
+async function bestOf(fleet: Fleet, asked: Asked, bodyHash: Uint8Array, places: readonly Place[]): Promise<Place | undefined> {
+  if (places.length < 2) return places[0];
+  let best: { place: Place; would: number } | undefined;
+  for (const place of places) {
+    const attempt = await attemptAs(fleet, asked, bodyHash, place.attempt, place.points.slice(0, place.attempt - 1).map(renderPoint));
+    const would = (await askForVotes(fleet, asked, attempt, true)).answers.size;
+    if (would >= attempt.enough) return place;
+    if (best === undefined || would > best.would) best = { place, would };
+  }
+  return best?.place;
+}
