@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import type { Bytes } from '../../primitives/bytes.ts';
-import { isVaultError } from '../../primitives/errors.ts';
+import { isVaultError, type VaultError } from '../../primitives/errors.ts';
 import type { GrantedPoint as GrantedPointMessage } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type Vote, VoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { Body } from '../../protocol/body.ts';
@@ -14,6 +14,7 @@ import { type Place, placesFor } from '../ledger/reconcile.ts';
 import type { Account } from '../vault/account.ts';
 import { isHolder } from '../vault/evidence.ts';
 import { shownPoints } from '../vault/shown.ts';
+import { expectWouldVote } from '../vault/vote.ts';
 import { bodyWithHash, expectOwn, expectSigned } from './believed.ts';
 import { type Answers, askAll, expectEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
@@ -76,7 +77,9 @@ export async function countAttempt(fleet: Fleet, asked: Asked): Promise<CountedA
 
 /** Fewer than t would count it, and somebody because it has another point there, or lacks one that etcd has below. */
 const isMisplaced = ({ answers, failures }: Answers<unknown>, { enough }: Attempt): boolean =>
-  answers.size < enough && [...failures.values()].some(({ code }) => code === 'ATTEMPT_CONFLICT' || code === 'ATTEMPT_GAP');
+  answers.size < enough && [...failures.values()].some(isMisplacing);
+
+const isMisplacing = ({ code }: VaultError): boolean => code === 'ATTEMPT_CONFLICT' || code === 'ATTEMPT_GAP';
 
 async function spend(fleet: Fleet, asked: Asked): Promise<Attempt> {
   const { vault } = fleet;
@@ -106,30 +109,59 @@ async function attemptAs(
 }
 
 /**
- * The votes, or why there are fewer than t. Guards count a point under one number and no other: where those that take it and those that have another one
- * there could both be fewer than t, which cannot be of an odd number of holders, nobody counts it before t say that they would.
+ * The votes, or why there are fewer than t. Guards count a point under one number and no other: where those that took it and those that have another one there
+ * were both fewer than t, it could never be evaluated. So this replica's own guard counts it last, once that makes t; and where that is not enough, because
+ * holders are few or guards disagree, nobody counts it before t say that they would.
  */
 async function voteFor(fleet: Fleet, asked: Asked, attempt: Attempt, isPlaced: boolean): Promise<Answers<Vote>> {
-  const { holders, enough } = attempt;
-  if (isPlaced || holders.length < 2 * enough - 1) {
-    const { answers, failures } = await askForVotes(fleet, asked, attempt, true);
-    if (answers.size < enough) return { answers: new Map(), failures };
+  const { holders, enough, paid } = attempt;
+  const { vault } = fleet;
+  const { index } = vault.self;
+  const [own, others] = [holders.filter((each) => each.index === index), holders.filter((each) => each.index !== index)];
+  const name = { ...attempt.named, pointHash: asked.pointHash };
+  const refusal = await expectWouldVote(vault, name, paid).then(
+    () => undefined,
+    (error: unknown) => error as VaultError,
+  );
+  if (refusal && isMisplacing(refusal) && !isPlaced) return { answers: new Map(), failures: new Map([[index, refusal]]) };
+  if (refusal || isPlaced || holders.length < 2 * enough - 1) {
+    const would = await askWhoWould(fleet, attempt);
+    if (would.answers.size < enough) return { answers: new Map(), failures: would.failures };
+    return askForVotes(fleet, name, attempt, holders, enough);
   }
-  return askForVotes(fleet, asked, attempt, false) as Promise<Answers<Vote>>;
+  const voted = await askForVotes(fleet, name, attempt, others, enough - 1);
+  if (voted.answers.size < enough - 1) return voted;
+  const last = await askForVotes(fleet, name, attempt, own, 1);
+  if (last.answers.size === 0) return askForVotes(fleet, name, attempt, others, enough);
+  return { answers: new Map([...voted.answers, ...last.answers]), failures: voted.failures };
 }
 
-function askForVotes(fleet: Fleet, { pointHash }: Asked, { named, holders, enough, paid }: Attempt, dry: boolean) {
-  const { statement, clock } = fleet.vault;
-  const request = create(VoteRequestSchema, { ...paid, epoch: BigInt(statement.epoch), dry });
-  const ask = async ({ index, calls }: Participant): Promise<Vote | undefined> => {
-    const { vote } = await calls.vote(request);
-    if (dry) return undefined;
-    const { signature } = expectOwn(fleet, vote, index);
-    expectSigned(fleet, index, voteTranscript(index, { ...named, pointHash }), signature, 'its vote');
+function askForVotes(
+  fleet: Fleet,
+  name: AttemptName,
+  attempt: Attempt,
+  of: readonly Participant[],
+  enough: number,
+): Promise<Answers<Vote>> {
+  const { clock } = fleet.vault;
+  const request = voteRequest(fleet, attempt, false);
+  const ask = async ({ index, calls }: Participant): Promise<Vote> => {
+    const vote = expectOwn(fleet, (await calls.vote(request)).vote, index);
+    expectSigned(fleet, index, voteTranscript(index, name), vote.signature, 'its vote');
     return vote;
   };
-  return askAll(holders, ask, { enough, grace: dry ? DRY_GRACE : 0, clock });
+  return askAll(of, ask, { enough, grace: 0, clock });
 }
+
+/** Nothing is counted: what a guard says here is worth no more than its word. */
+function askWhoWould(fleet: Fleet, attempt: Attempt): Promise<Answers<unknown>> {
+  const { clock } = fleet.vault;
+  const request = voteRequest(fleet, attempt, true);
+  return askAll(attempt.holders, ({ calls }) => calls.vote(request), { enough: attempt.enough, grace: DRY_GRACE, clock });
+}
+
+const voteRequest = ({ vault: { statement } }: Fleet, { paid }: Attempt, dry: boolean) =>
+  create(VoteRequestSchema, { ...paid, epoch: BigInt(statement.epoch), dry });
 
 /**
  * REORDER: etcd takes the order of the guards, as far as they show what they counted, and the point goes where most of them count it. Throws NOT_ENOUGH_REPLICAS;
@@ -157,7 +189,7 @@ async function bestOf(fleet: Fleet, asked: Asked, bodyHash: Uint8Array, places: 
   let best: { place: Place; would: number } | undefined;
   for (const place of places) {
     const attempt = await attemptAs(fleet, asked, bodyHash, place.attempt, place.points.slice(0, place.attempt - 1).map(renderPoint));
-    const would = (await askForVotes(fleet, asked, attempt, true)).answers.size;
+    const would = (await askWhoWould(fleet, attempt)).answers.size;
     if (would >= attempt.enough) return place;
     if (best === undefined || would > best.would) best = { place, would };
   }

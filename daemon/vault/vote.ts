@@ -23,18 +23,23 @@ import type { Vault } from './vault.ts';
 export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResponse> {
   expectSameEpoch(vault, request.epoch);
   const { name } = await parseAttempt(vault, request);
-  await promoteIfNotLive(vault, name);
   await expectServed(vault, name.rid, name.g);
-  const paid = await paidBy(vault, name, request);
   if (request.dry) {
-    await vault.guard.expectCountable(name, paid, vault.clock.now());
+    await expectWouldVote(vault, name, request);
     return create(VoteResponseSchema, {});
   }
-  await vault.guard.count(name, paid, vault.clock.now());
+  await promoteIfNotLive(vault, name);
+  await vault.guard.count(name, await paidBy(vault, name, request), vault.clock.now());
   const { index } = vault.self;
   const signature = await vault.token.sign(voteTranscript(index, name).digest);
   faultPoint('before-vote-reply');
   return create(VoteResponseSchema, { vote: { index, signature } });
+}
+
+/** Throws as `vote` does, and changes nothing, but that a replica that missed the end of an enrolment makes up for it. */
+export async function expectWouldVote(vault: Vault, name: AttemptName, request: Paying): Promise<void> {
+  await promoteIfNotLive(vault, name);
+  await vault.guard.expectCountable(name, await paidBy(vault, name, request), vault.clock.now());
 }
 
 /** An attempt as a tenant's frontend authorised it. Throws MALFORMED, FOREIGN_TENANT, GRANT_REFUSED, GRANT_EXPIRED. */
@@ -62,12 +67,14 @@ export async function expectGrantedPoint(
   return { g, point, pointHash };
 }
 
+type Paying = Pick<VoteRequest, 'grant' | 'shown'>;
+
 /**
  * What pays for the attempt, and shows those before it that this guard missed: a point that the tenant granted an attempt for uses up a
  * number, whether the grant has expired or not. Whoever numbers attempts can then leave none out, and nobody's receipt shows too few. What is
  * shown without a grant is passed over.
  */
-export async function paidBy({ guard, grants }: Vault, name: AttemptName, { grant, shown }: VoteRequest | EvaluateRequest): Promise<Paid> {
+export async function paidBy({ guard, grants }: Vault, name: AttemptName, { grant, shown }: Paying): Promise<Paid> {
   const { fleet, rid, g, attempt } = name;
   const { counted } = await guard.read(rid);
   if (counted.size >= attempt - 1) return { grant, shown: [] };
