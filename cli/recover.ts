@@ -31,7 +31,7 @@ export const recoverCommand = (output: Output): Command =>
     .option('--allow-fewer-holders', 'enrol again although fewer replicas would hold a share than do now')
     .option(
       '--anew',
-      'give up what was sent before for this record, which costs another attempt: for a code that gets no answer although replicas are there',
+      'give up what was sent before for this record, which costs another attempt: only for a code that got no answer from t replicas, each asked first',
     )
     .option('--receipts <file>', 'where the receipts go that replicas signed for the attempt, right or wrong; must not exist')
     .action((recordId: string, options: Options, command: Command) => recover(recordId, options, command, output));

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { type Bytes, constantTimeEqual } from '../primitives/bytes.ts';
-import { VaultError } from '../primitives/errors.ts';
+import { isVaultError, VaultError } from '../primitives/errors.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { BeginRecoveryRequestSchema, type BeginRecoveryResponse } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { insistInTurn, isUntrusted } from './insist.ts';
@@ -20,7 +20,8 @@ export interface OpenedAttempt extends Answers {
 
 /**
  * Sends one point until its code is known to be right or wrong. That the code is wrong is said only after every holder answered
- * that can be heard: with a hostile replica among t answers, a right code looks wrong. Throws WRONG_CODE, and what `insist` gives up on.
+ * that can be heard: with a hostile replica among t answers, a right code looks wrong. And a coordinator may leave holders out without a word: so
+ * where some are missing, t−1 others are asked. Of t coordinators one is honest. Throws WRONG_CODE, and what `insist` gives up on.
  */
 export async function tryPoint(
   vault: Pick<Vault, 'transport' | 'clock' | 'made' | 'onReceipts' | 'argon2id'>,
@@ -47,39 +48,65 @@ async function tryUntilKnown(
   const { g, point, statement } = request;
   const message = { recordId, g, point, epoch: BigInt(statement.epoch) };
   const turns = { turn: 0 };
-  const send = (turn: number) => transport.beginRecovery(create(BeginRecoveryRequestSchema, { ...message, turn }));
+  let asked = 0; // the latest turn that somebody was asked at
+  const send = (turn: number) => {
+    asked = turn;
+    return transport.beginRecovery(create(BeginRecoveryRequestSchema, { ...message, turn }));
+  };
   const read = (reply: BeginRecoveryResponse) => verifyAnswers(reply, request);
-  const asking = { turns, replicas: statement.replicas.length, send, read, isUntrue: isUntrusted };
-  const pauses = ASK_AGAIN_MS.values();
-  let heard: Answers | undefined;
-  for (;;) {
+  const ask = async (): Promise<Answers> => {
     progress('asking');
-    const answers = await insistInTurn(clock, asking);
-    heard = merge(heard, answers);
-    if (heard === answers) unmasking.keys.clear(); // of another attempt, or body
-    made.note(request.g, heard.attempt);
+    const answers = await insistInTurn(clock, { turns, replicas: statement.replicas.length, send, read, isUntrue: isUntrusted });
+    made.note(g, answers.attempt);
     onReceipts(
-      request.statement,
+      statement,
       answers.valid.map(({ receipt }) => receipt),
     );
+    return answers;
+  };
+  const open = async ({ body, valid }: Answers): Promise<SecretBytes | undefined> => {
     progress('stretching');
-    const shares = await unmaskShares(heard.body, heard.valid, unmasking);
+    const shares = await unmaskShares(body, valid, unmasking);
     progress('combining');
-    const s = await findSecret(heard.body, shares);
+    return findSecret(body, shares);
+  };
+
+  const pauses = ASK_AGAIN_MS.values();
+  let heard = await ask();
+  const first = asked;
+  for (;;) {
+    const s = await open(heard);
     if (s) return { ...heard, s };
-    const pause = isWaiting(heard) ? pauses.next().value : undefined;
-    if (pause === undefined) throw wrongCode(heard);
-    await clock.sleep(pause);
-    turns.turn++; // whom this coordinator did not hear another one may
+    let answers: Answers | undefined;
+    while (!answers) {
+      const pause = isWaiting(heard) ? pauses.next().value : undefined;
+      if (pause === undefined && (isComplete(heard) || asked - first >= heard.body.threshold - 1)) throw wrongCode(heard);
+      if (pause !== undefined) await clock.sleep(pause);
+      turns.turn = asked + 1; // whom this coordinator did not hear, or left out, another one may hear
+      answers = await ask().catch(noAnswers);
+    }
+    const merged = merge(heard, answers);
+    if (merged === answers) unmasking.keys.clear(); // of another body
+    heard = merged;
   }
 }
 
-/** A replica that answered once need not answer again. */
-function merge(before: Answers | undefined, now: Answers): Answers {
-  if (!before || before.attempt !== now.attempt || !constantTimeEqual(before.bodyHash, now.bodyHash)) return now;
+/**
+ * t holders signed that the attempt was made, and what they answered. What a coordinator says afterwards, unsigned, makes that no less true: a hostile one
+ * would else have the user take the outcome for another. Nothing is lost by passing it over, since the code stays in doubt while a holder is missing.
+ */
+function noAnswers(error: unknown): undefined {
+  if (!isVaultError(error)) throw error;
+}
+
+/** A replica that answered once need not answer again, also where the point has got another number meanwhile: its answer is the same under any. */
+function merge(before: Answers, now: Answers): Answers {
+  if (!constantTimeEqual(before.bodyHash, now.bodyHash)) return now;
   const news = now.valid.filter(({ index }) => !before.valid.some((answer) => answer.index === index));
   return { ...now, valid: [...before.valid, ...news] };
 }
+
+const isComplete = ({ body, valid }: Answers) => valid.length === body.shares.length;
 
 /** Whether some holder may yet be heard. One that is known to be away is not waited for: the code stays in doubt, and the point free. */
 const isWaiting = ({ silent, valid }: Answers) => silent.some((index) => !valid.some((answer) => answer.index === index));

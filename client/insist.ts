@@ -42,7 +42,7 @@ export interface Asking<Reply, T> {
 
 /**
  * The same, with another coordinator after each reply that is of no use: one that answers, and shows nothing for what it says, would else be asked for
- * ever. Of t coordinators one tells the truth.
+ * ever. So would one that says, of any point, that its number is another one's. Of t coordinators one tells the truth.
  */
 export async function insistInTurn<Reply, T>(
   clock: Clock,
@@ -54,7 +54,7 @@ export async function insistInTurn<Reply, T>(
       reply = await send(turns.turn);
       return await read(reply);
     } catch (error) {
-      if (reply !== undefined || isUntrue(error)) turns.turn++;
+      if (reply !== undefined || isUntrue(error) || isVaultError(error, 'ATTEMPT_CONFLICT')) turns.turn++;
       throw error;
     }
   };

@@ -20,8 +20,9 @@ export interface RecoverInput {
    */
   readonly from?: Side;
   /**
-   * Gives up what was sent before for this record, so that the code costs another attempt. Only where the user agrees to that: for a code that gets no answer,
-   * time and again, although enough replicas are there (docs/THREAT-MODEL.md, one replica's host).
+   * Gives up what was sent before for this record, so that the code costs another attempt. Only where the user agrees to that, and only for a code that got no
+   * answer from t coordinators, although enough replicas are there: fewer may say of any code that there is none. To call again without it costs nothing
+   * (docs/THREAT-MODEL.md, one replica's host).
    */
   readonly anew?: boolean;
   /** Whether to enrol again at once after success, under the same code and policy. On by default. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { CODE, clientOf, enrolInput, RECORD, WRONG } from '../test/harness/soft-client.ts';
+import { CODE, clientOf, enrolInput, InstantClock, RECORD, WRONG } from '../test/harness/soft-client.ts';
 import { SoftFleet } from '../test/harness/soft-fleet.ts';
 
 test('any t holders are enough', async () => {
@@ -32,16 +32,18 @@ test('a silent holder is asked again before a code is called wrong', async () =>
   expect(fleet.attemptsOf(RECORD)).toBe(1);
 });
 
-test('a holder that is known to be away is not waited for', async () => {
+test('a holder that is known to be away is not waited for: t coordinators are asked at once', async () => {
   const fleet = new SoftFleet();
-  const client = clientOf(fleet);
+  const clock = new InstantClock();
+  const client = clientOf(fleet, clock);
   await client.enroll(enrolInput());
   fleet.silent.add(3);
   fleet.tamper.beginRecovery = (reply) => {
     reply.silent = [];
   };
   for (let i = 0; i < 2; i++) await expect(client.recover({ recordId: RECORD, code: WRONG })).rejects.toMatchObject({ code: 'WRONG_CODE' });
-  expect(fleet.received('beginRecovery').length).toBe(2);
+  expect(fleet.received('beginRecovery').length).toBe(4);
+  expect(clock.slept).toBe(0);
   expect(fleet.attemptsOf(RECORD)).toBe(1); // in doubt, so the same code is the same attempt
 });
 

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
+import { VaultError } from '../primitives/errors.ts';
 import {
   BeginRecoveryResponseSchema,
   EraseRecordResponseSchema,
@@ -18,7 +19,9 @@ function lyingFirst(fleet: SoftFleet, method: Method, lie: object): number[] {
   const truly = fleet[method].bind(fleet) as (request: never) => Promise<never>;
   fleet[method] = (async (request: { turn: number }) => {
     turns.push(request.turn);
-    return request.turn === 0 ? lie : truly(request as never);
+    if (request.turn > 0) return truly(request as never);
+    if (lie instanceof VaultError) throw lie;
+    return lie;
   }) as never;
   return turns;
 }
@@ -33,6 +36,13 @@ test('a recovery goes on with the next, and costs what it would have', async () 
   const fleet = await enrolled();
   const { body } = fleet.bodyOf(RECORD);
   const turns = lyingFirst(fleet, 'beginRecovery', create(BeginRecoveryResponseSchema, { body, attempt: 1 }));
+  expect(await clientOf(fleet).recover({ recordId: RECORD, code: CODE, renew: false })).toMatchObject({ attempt: 1 });
+  expect(turns).toEqual([0, 1]);
+});
+
+test('a recovery goes on with the next after one that says that the number is another point’s', async () => {
+  const fleet = await enrolled();
+  const turns = lyingFirst(fleet, 'beginRecovery', new VaultError('ATTEMPT_CONFLICT', 'So the coordinator says.'));
   expect(await clientOf(fleet).recover({ recordId: RECORD, code: CODE, renew: false })).toMatchObject({ attempt: 1 });
   expect(turns).toEqual([0, 1]);
 });

@@ -113,6 +113,7 @@ describe('one call', () => {
     ['has a clock that is wrong', () => new VaultError('GRANT_EXPIRED', 'from the future')],
     ['has lost its token', () => new VaultError('TOKEN_UNAVAILABLE', 'gone')],
     ['serves under another statement', () => new VaultError('STATEMENT_MISMATCH', 'epoch 2')],
+    ['says that the attempt is another point’s', () => new VaultError('ATTEMPT_CONFLICT', 'another point')],
     ['cannot see its peers', () => new VaultError('NOT_ENOUGH_REPLICAS', 'alone')],
   ])('goes to the next replica when one %s', async (_, behave) => {
     const [first, second] = [await startReplica(behave), await answering()];
@@ -314,6 +315,8 @@ describe('a device’s request', () => {
     const begin = { recordId, g, point, proofKey };
     for (const turn of [0, 1]) await transport.beginEnrollment(create(pb.BeginEnrollmentRequestSchema, { ...begin, turn }));
     expect(replicas.map(({ asked }) => asked[1])).toMatchObject([{ turn: 0 }, { turn: 1 }]);
+    for (const turn of [0, 1]) await transport.beginRecovery(create(pb.BeginRecoveryRequestSchema, { recordId, g, point, turn }));
+    expect(replicas.map(({ asked }) => asked[2])).toMatchObject([{ turn: 0 }, { turn: 1 }]);
   });
 
   test('without a grant is relayed as it is', async () => {

@@ -39,6 +39,7 @@ const worthAnother: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'RECORD_OUTDATED',
   'GRANT_EXPIRED', // by that replica's clock, which may be wrong
   'STATEMENT_MISMATCH', // replicas take up a new statement one by one
+  'ATTEMPT_CONFLICT', // nothing shows it
   'TOKEN_UNAVAILABLE',
   'TOKEN_FAULT',
   'GUARD_FAILING',

@@ -148,7 +148,6 @@ describe('counting an attempt', () => {
     const live = await makeLive(generation(1));
     await guard.count(attempt(live, 1, 1), paid, 0);
     expect(await codeOf(guard.count(attempt(live, 2, 1), paid, 0))).toBe('ATTEMPT_CONFLICT');
-    expect(await codeOf(guard.adopt(attempt(live, 2, 1), paid, 0))).toBe('ATTEMPT_CONFLICT');
   });
 
   it('refuses numbers beyond the limit of its own body, whatever etcd says', async () => {
@@ -262,6 +261,82 @@ describe('the order of attempts', () => {
     guard = await open();
     expect(await counted()).toEqual([1, 2].map((n) => [n, n]));
     expect(await codeOf(guard.count(attempt(live, 3, 3), shown(1, 2), 0))).toBe('EXHAUSTED');
+  });
+});
+
+describe('a point that t others voted for, and that is counted here under another number', () => {
+  const counted = async () => [...(await guard.read(rid)).counted].map(([k, { pointHash, atMs }]) => [k, pointHash[0], atMs]);
+
+  it('is adopted, and counted no second time', async () => {
+    const live = await makeLive(generation(1, { limit: 3 }));
+    for (const n of [1, 2]) await guard.count(attempt(live, n, n), paid, 10);
+    const before = await counted();
+    expect(await guard.adopt(attempt(live, 1, 2), paid, 20)).toMatchObject({ used: 2 });
+    expect(await guard.adopt(attempt(live, 2, 1), paid, 20)).toMatchObject({ used: 2 });
+    expect(await counted()).toEqual(before);
+  });
+
+  it('gets no vote under that number', async () => {
+    const live = await makeLive(generation(1, { limit: 3 }));
+    for (const n of [1, 2]) await guard.count(attempt(live, n, n), paid, 10);
+    await guard.adopt(attempt(live, 2, 1), paid, 20);
+    for (const k of [2, 3]) expect(await codeOf(guard.count(attempt(live, k, 1), shown(2), 30))).toBe('ATTEMPT_CONFLICT');
+  });
+
+  it('is adopted once as many attempts are counted as its number says, of those that are shown', async () => {
+    const live = await makeLive(generation(1, { limit: 5 }));
+    await guard.count(attempt(live, 1, 1), paid, 10);
+    expect((await guard.adopt(attempt(live, 3, 1), shown(1, 9, 8, 7), 20)).used).toBe(3);
+    expect(await counted()).toEqual([
+      [1, 1, 10],
+      [2, 9, 0],
+      [3, 8, 0],
+    ]);
+    await guard.close();
+    guard = await open();
+    expect(await counted()).toHaveLength(3);
+  });
+
+  it('is refused where too few are shown: a receipt never says more than is counted, and none shows too few', async () => {
+    const live = await makeLive(generation(1, { limit: 5 }));
+    await guard.count(attempt(live, 1, 1), paid, 10);
+    expect(await codeOf(guard.adopt(attempt(live, 3, 1), shown(1, 1, 9), 20))).toBe('ATTEMPT_GAP');
+    expect(await codeOf(guard.adopt(attempt(live, 2, 1), paid, 20))).toBe('ATTEMPT_GAP');
+    expect(await counted()).toEqual([[1, 1, 10]]);
+  });
+
+  it('leads nobody beyond the limit', async () => {
+    const live = await makeLive(generation(1, { limit: 2 }));
+    await guard.count(attempt(live, 1, 1), paid, 10);
+    expect(await codeOf(guard.adopt(attempt(live, 3, 1), shown(7, 8, 9), 20))).toBe('EXHAUSTED');
+    expect((await guard.adopt(attempt(live, 2, 1), shown(7, 8, 9), 20)).used).toBe(2);
+    expect(await counted()).toHaveLength(2);
+    expect(await codeOf(guard.adopt(attempt(live, 2, 5), paid, 20))).toBe('ATTEMPT_CONFLICT');
+  });
+
+  it('starts the cool-down where it was only shown before, as what is adopted under its number does', async () => {
+    const live = await makeLive(generation(1, { limit: 5, coolDownMs: 100n }));
+    await guard.count(attempt(live, 2, 2), shown(1), 1000);
+    await guard.adopt(attempt(live, 2, 1), paid, 1050);
+    expect(await counted()).toEqual([
+      [1, 1, 1050],
+      [2, 2, 1000],
+    ]);
+    expect(await codeOf(guard.count(attempt(live, 3, 3), paid, 1149))).toBe('COOLING_DOWN');
+  });
+
+  it('is not adopted where it is not counted, and another one has its number', async () => {
+    const live = await makeLive(generation(1, { limit: 5 }));
+    await guard.count(attempt(live, 1, 1), paid, 10);
+    expect(await codeOf(guard.adopt(attempt(live, 1, 2), paid, 20))).toBe('ATTEMPT_CONFLICT');
+  });
+
+  it('may be released, as what was never counted may not', async () => {
+    const live = await makeLive(generation(1, { limit: 5 }));
+    await guard.count(attempt(live, 2, 2), shown(1), 10);
+    for (const h of [1, 2]) expect((await guard.counted(rid, live.body.g, fill(h, 32))).body.g).toEqual(live.body.g);
+    expect(await codeOf(guard.counted(rid, live.body.g, fill(3, 32)))).toBe('ATTEMPT_UNKNOWN');
+    expect(await codeOf(guard.counted(rid, fill(2, 16), fill(2, 32)))).toBe('GENERATION_UNKNOWN');
   });
 });
 
@@ -503,7 +578,7 @@ describe('what is remembered of the disk', () => {
     const live = await makeLive(generation(1));
     const reads = vi.spyOn(store, 'read');
     await guard.count(attempt(live, 1, 1), paid, 0);
-    await guard.counted(rid, live.body.g, 1, fill(1, 32));
+    await guard.counted(rid, live.body.g, fill(1, 32));
     expect((await guard.read(rid)).counted.get(1)).toEqual({ pointHash: fill(1, 32), grant: 'granted', atMs: 1 });
     expect(reads).toHaveBeenCalledTimes(1);
     await guard.close();
@@ -522,7 +597,7 @@ describe('what is remembered of the disk', () => {
     });
     const counting = guard.count(attempt(live, 1, 1), paid, 0);
     await vi.waitFor(() => expect(store.putCounted).toHaveBeenCalled(), PATIENCE);
-    await guard.counted(rid, live.body.g, 1, fill(1, 32));
+    await guard.counted(rid, live.body.g, fill(1, 32));
     expect(written).toBe(true);
     await counting;
   });

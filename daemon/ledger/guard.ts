@@ -108,26 +108,30 @@ export class Guard {
    * Throws GENERATION_UNKNOWN, EXHAUSTED (k beyond the limit), ATTEMPT_CONFLICT, ATTEMPT_GAP, COOLING_DOWN.
    */
   count(name: AttemptName, paid: Paid, now: Millis): Promise<Counting> {
-    return this.#count(name, paid, now, expectCooledDown);
+    return this.#count(name, (guarded) => countingOf(guarded, name, name.attempt, paid, now, expectCooledDown));
   }
 
   /** Whether `count` would count it, or has: throws as that does, and changes nothing. */
   async expectCountable(name: AttemptName, paid: Paid, now: Millis): Promise<void> {
-    countingOf(await this.read(name.rid), name, paid, now, expectCooledDown);
+    countingOf(await this.read(name.rid), name, name.attempt, paid, now, expectCooledDown);
   }
 
-  /** Counts an attempt for which t others voted already. They observed the cool-down; otherwise as `count`. */
+  /**
+   * Counts an attempt for which t others voted already. They observed the cool-down; otherwise as `count`, but that a point which is counted here under
+   * another number is counted no second time. It is one of at most `limit` points in H all the same, and with the votes of t for one number it is
+   * what the others evaluate.
+   */
   adopt(name: AttemptName, paid: Paid, now: Millis): Promise<Counting> {
-    return this.#count(name, paid, now, () => {});
+    return this.#count(name, (guarded) => countingOf(guarded, name, numberOf(guarded, name) ?? name.attempt, paid, now, () => {}));
   }
 
-  /** The live generation, if it counted this attempt for this point. Throws GENERATION_UNKNOWN, ATTEMPT_UNKNOWN. */
-  async counted(rid: Uint8Array, g: Uint8Array, attempt: number, pointHash: Uint8Array): Promise<Generation> {
-    const { live, counted } = await this.read(rid);
+  /** The live generation, if this point is counted, whatever its number: the proof names that. Throws GENERATION_UNKNOWN, ATTEMPT_UNKNOWN. */
+  async counted(rid: Uint8Array, g: Uint8Array, pointHash: Uint8Array): Promise<Generation> {
+    const guarded = await this.read(rid);
+    const { live } = guarded;
     if (!live || !constantTimeEqual(live.body.g, g)) throw unknownGeneration();
-    const entry = counted.get(attempt);
-    if (!entry || !constantTimeEqual(entry.pointHash, pointHash))
-      throw new VaultError('ATTEMPT_UNKNOWN', `This replica did not count attempt ${attempt} for that point; begin the recovery first.`);
+    if (numberOf(guarded, { pointHash }) === undefined)
+      throw new VaultError('ATTEMPT_UNKNOWN', 'This replica counted no attempt for that point; begin the recovery first.');
     return live;
   }
 
@@ -194,12 +198,11 @@ export class Guard {
     return this.#store.close();
   }
 
-  #count(name: AttemptName, paid: Paid, now: Millis, expectMay: ExpectMay): Promise<Counting> {
-    return this.#exclusively(name.rid, async (guarded) => {
-      const { generation, entries } = countingOf(guarded, name, paid, now, expectMay);
+  async #count({ rid }: AttemptName, counting: (guarded: Guarded) => ReturnType<typeof countingOf>): Promise<Counting> {
+    return this.#exclusively(rid, async (guarded) => {
+      const { generation, entries } = counting(guarded);
       if (entries.size === 0) return { generation, used: guarded.counted.size };
       const counted = new Map([...guarded.counted, ...entries]);
-      const { rid } = name;
       this.#known.delete(toHex(rid));
       await onDisk(() => this.#store.putCounted(rid, entries, counted.size >= generation.body.policy.limit));
       this.#known.set(toHex(rid), { ...guarded, counted });
@@ -246,47 +249,56 @@ function isBoundTo(guarded: Guarded, { body }: Generation): boolean {
   return line === undefined || constantTimeEqual(line, body.line);
 }
 
-/** What is to be written so that the attempt is counted: nothing where it is. */
-function countingOf(guarded: Guarded, name: AttemptName, { grant, shown }: Paid, now: Millis, expectMay: ExpectMay) {
+/** What is to be written so that the attempt is counted: nothing where it is. `place`: its number in H, where that is another than the attempt's. */
+function countingOf(guarded: Guarded, name: AttemptName, place: number, { grant, shown }: Paid, now: Millis, expectMay: ExpectMay) {
   const generation = expectLive(guarded, name);
   const { policy } = generation.body;
   const { attempt, pointHash } = name;
   if (attempt < 1 || attempt > policy.limit) throw exhausted(policy);
-  const known = countedAs(guarded, name);
-  if (known && known.atMs > 0) return { generation, entries: new Map<number, Counted>() };
-  const before = known ? [] : missed(guarded, name, shown);
-  expectMay(guarded, policy, now);
+  const known = countedAs(guarded, { ...name, attempt: place });
   const first = guarded.counted.size + 1;
-  const entries = new Map(before.map((point, i): [number, Counted] => [first + i, { ...point, atMs: 0 }]));
-  entries.set(attempt, { pointHash, grant, atMs: Math.max(1, Math.floor(now)) });
+  const entries = new Map(missed(guarded, name, shown).map((point, i): [number, Counted] => [first + i, { ...point, atMs: 0 }]));
+  if (!known || known.atMs === 0) entries.set(place, { pointHash, grant, atMs: Math.max(1, Math.floor(now)) });
+  if (entries.size > 0) expectMay(guarded, policy, now);
   return { generation, entries };
 }
 
+/** How many points are missing here, beside the attempt's own, for as many to be counted as its number says. */
+export const missing = (guarded: Guarded, name: AttemptName): number =>
+  Math.max(0, name.attempt - guarded.counted.size - (numberOf(guarded, name) === undefined ? 1 : 0));
+
 /**
- * Points that were shown and are not counted here, as many as are missing below the attempt: each was granted, so each uses up a number.
- * Throws ATTEMPT_GAP where fewer were shown.
+ * Points that were shown and are not counted here, as many as are missing: each was granted, so each uses up a number. Throws ATTEMPT_GAP where
+ * fewer were shown: a receipt would else say that fewer attempts were used than t others counted, or more than are counted here.
  */
-function missed({ counted }: Guarded, { attempt, pointHash }: AttemptName, shown: readonly GrantedPoint[]): GrantedPoint[] {
+function missed(guarded: Guarded, name: AttemptName, shown: readonly GrantedPoint[]): GrantedPoint[] {
+  const { counted } = guarded;
   const fresh = new Map(shown.map((point) => [toHex(point.pointHash), point]));
-  for (const known of [...counted.values(), { pointHash }]) fresh.delete(toHex(known.pointHash));
-  const missing = attempt - 1 - counted.size;
-  if (fresh.size < missing)
+  for (const known of [...counted.values(), name]) fresh.delete(toHex(known.pointHash));
+  const most = missing(guarded, name);
+  if (fresh.size < most)
     throw new VaultError(
       'ATTEMPT_GAP',
-      `This replica counted ${counted.size} attempts, and was not shown all of those before attempt ${attempt}.`,
+      `This replica counted ${counted.size} attempts, and was not shown all of those before attempt ${name.attempt}.`,
     );
-  return [...fresh.values()].slice(0, missing);
+  return [...fresh.values()].slice(0, most);
+}
+
+/** Where a point is in H. */
+function numberOf({ counted }: Guarded, { pointHash }: Pick<AttemptName, 'pointHash'>): number | undefined {
+  for (const [number, known] of counted) if (constantTimeEqual(known.pointHash, pointHash)) return number;
+  return undefined;
 }
 
 /** The attempt, where this point was counted as just that. Throws ATTEMPT_CONFLICT. */
-function countedAs({ counted }: Guarded, { attempt, pointHash }: AttemptName): Counted | undefined {
-  const entry = counted.get(attempt);
-  if (entry && constantTimeEqual(entry.pointHash, pointHash)) return entry;
-  if (entry) throw conflict(`Attempt ${attempt} was counted for another point`);
+function countedAs(guarded: Guarded, name: AttemptName): Counted | undefined {
+  const { attempt } = name;
+  const entry = guarded.counted.get(attempt);
+  const number = numberOf(guarded, name);
+  if (entry && number !== attempt) throw conflict(`Attempt ${attempt} was counted for another point`);
   // One grant is for one attempt: a coordinator must not spend all of them with the point of one.
-  for (const [other, { pointHash: known }] of counted)
-    if (constantTimeEqual(known, pointHash)) throw conflict(`The point of attempt ${attempt} was counted as attempt ${other}`);
-  return undefined;
+  if (number !== undefined && number !== attempt) throw conflict(`The point of attempt ${attempt} was counted as attempt ${number}`);
+  return entry;
 }
 
 /** Throws GUARD_FAILING: another replica may do better. Whether a write is there, the disk tells when it is read again. */

@@ -11,7 +11,7 @@ import { storedGeneration } from './stored-generation.ts';
 import type { Vault } from './vault.ts';
 
 /**
- * Multiplies the blinded base by this replica's release key, for whoever proves the code of an attempt that was counted here. A wrong proof
+ * Multiplies the blinded base by this replica's release key, for whoever proves the code of a point that was counted here. A wrong proof
  * releases nothing and spends nothing: what signs it is made of 256 bits that only the code opens.
  */
 export async function release(vault: Vault, request: ReleaseRequest): Promise<ReleaseResponse> {
@@ -22,7 +22,7 @@ export async function release(vault: Vault, request: ReleaseRequest): Promise<Re
   const blindedBase = parseCurvePoint(request.blindedBase, 'blinded_base');
   const proof = exactly(SIGNATURE_LENGTH, request.proof, 'proof');
   const { attempt } = request;
-  const counted = await guard.counted(rid, g, attempt, pointTranscript(point).digest);
+  const counted = await guard.counted(rid, g, pointTranscript(point).digest);
 
   const generation = storedGeneration(counted);
   const proofKey = counted.body.proofKey as CompressedPoint; // prepare checked it

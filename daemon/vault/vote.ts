@@ -10,7 +10,7 @@ import { G_LENGTH, HASH_LENGTH, MAX_ATTEMPTS } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { type AttemptName, pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import { faultPoint } from '../fault-point.ts';
-import type { Paid } from '../ledger/guard.ts';
+import { missing, type Paid } from '../ledger/guard.ts';
 import { parseGrantedPoint } from '../ledger/guarded.ts';
 import { type Account, expectSameEpoch, parseAccount } from './account.ts';
 import { parseCurvePoint } from './p256.ts';
@@ -75,9 +75,8 @@ type Paying = Pick<VoteRequest, 'grant' | 'shown'>;
  * shown without a grant is passed over.
  */
 export async function paidBy({ guard, grants }: Vault, name: AttemptName, { grant, shown }: Paying): Promise<Paid> {
-  const { fleet, rid, g, attempt } = name;
-  const { counted } = await guard.read(rid);
-  if (counted.size >= attempt - 1) return { grant, shown: [] };
+  const { fleet, rid, g } = name;
+  if (missing(await guard.read(rid), name) === 0) return { grant, shown: [] };
   return { grant, shown: await shownPoints(grants, { fleet, rid, g }, shown.slice(0, MAX_ATTEMPTS).map(parseGrantedPoint)) };
 }
 

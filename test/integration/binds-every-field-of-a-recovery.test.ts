@@ -68,8 +68,7 @@ test('of a proof', async () => {
     [/^point last bit/, 'ATTEMPT_UNKNOWN', 'MALFORMED'],
     [/^blindedBase last bit/, 'PROOF_REFUSED', 'MALFORMED'],
     [/^(account\.recordId|g) /, 'GENERATION_UNKNOWN'],
-    [/^attempt /, 'ATTEMPT_UNKNOWN'],
-    [/^proof /, 'PROOF_REFUSED'],
+    [/^(attempt|proof) /, 'PROOF_REFUSED'],
   ];
   expect(await surprises(message, release, rules)).toEqual([]);
   expect(await refusalOf(release(message))).toBe('ACCEPTED');

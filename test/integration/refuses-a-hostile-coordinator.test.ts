@@ -122,15 +122,17 @@ describe('a coordinator that asks for a release', () => {
     const draft = await enrolled(world, 'released');
     const honest = await guess(world, draft, 'correct horse');
     const other = await guess(world, draft, 'another code');
+    const uncounted = await guess(world, draft, 'a third code');
     const releasing = (request: ReturnType<typeof releaseRequest>, index = 1) => refusalOf(world.peer(index).calls.release(request));
     const proven = releaseRequest(world, draft, honest, 1);
 
     expect(await releasing(proven)).toBe('ATTEMPT_UNKNOWN'); // nobody counted it yet
     await votes(world, voteRequest(draft, honest, 1), [1, 2, 3]);
     await votes(world, voteRequest(draft, other, 2), [1]);
-    expect(await releasing({ ...proven, attempt: 2 })).toBe('ATTEMPT_UNKNOWN');
-    expect(await releasing({ ...proven, attempt: 3 })).toBe('ATTEMPT_UNKNOWN');
-    expect(await releasing({ ...proven, point: other.blinded.point })).toBe('ATTEMPT_UNKNOWN');
+    expect(await releasing({ ...proven, attempt: 2 })).toBe('PROOF_REFUSED');
+    expect(await releasing({ ...proven, attempt: 3 })).toBe('PROOF_REFUSED');
+    expect(await releasing({ ...proven, point: uncounted.blinded.point })).toBe('ATTEMPT_UNKNOWN');
+    expect(await releasing({ ...proven, point: other.blinded.point })).toBe('PROOF_REFUSED');
     expect(await releasing({ ...proven, attempt: 2, point: other.blinded.point })).toBe('PROOF_REFUSED');
     expect(await releasing({ ...proven, blindedBase: publicKeyOf(randomScalar().expose()) })).toBe('PROOF_REFUSED');
     for (const index of [1, 2, 3]) expect(await releasing(proven, index)).toBe('ACCEPTED');
