@@ -68,7 +68,21 @@ export const heldBy = ({ live, prepared }: Guarded): Generation[] => [...(live ?
 export const isOver = ({ destroyed }: Guarded, body: End): boolean => destroyed.some((end) => covers(end, body));
 
 /** Whether the end of a line is the end of this generation, too. */
-export const covers = (end: End, body: End): boolean => constantTimeEqual(end.g, body.g) || (isSameLine(end, body) && !isLater(body, end));
+export const covers = (end: End, body: End): boolean => constantTimeEqual(end.g, body.g) || reaches(end, body);
+
+const reaches = (end: End, body: End): boolean => isSameLine(end, body) && !isLater(body, end);
+
+/** Of a generation that nobody showed, and so of no line that is known: it ends no other one. */
+export const unknownEnd = (g: Uint8Array): End => ({ g, line: g, epoch: 0n, number: 0n });
+
+export const isUnknownEnd = ({ number }: Order): boolean => number === 0n;
+
+/**
+ * The end that was remembered for this one, or for a later one of its line. For a generation that is shown, that of its mere name is none: what came before it
+ * may be here yet.
+ */
+export const answerTo = ({ destroyed }: Guarded, end: End): Destroyed | undefined =>
+  destroyed.find((each) => reaches(each, end) || (isUnknownEnd(end) && constantTimeEqual(each.g, end.g)));
 
 /**
  * The line that this guard goes by: it takes no other until it was shown that this one is over. Where it serves nothing, it may be among the t whose
