@@ -1,6 +1,6 @@
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { type Body, beginsLine } from '../../protocol/body.ts';
-import { answerTo, covers, type Destroyed, type End, type Generation, type Guarded, heldBy, isUnknownEnd } from './guarded.ts';
+import { answerTo, covers, type Destroyed, type End, type Generation, type Guarded, heldBy, isUnknownEnd, type Shown } from './guarded.ts';
 
 /** What a guard does about a generation that it was shown to be over. */
 export interface Destruction {
@@ -14,12 +14,18 @@ export interface Destruction {
   readonly leaves: boolean;
 }
 
-/** `newest`, `byTenant`: as Guard.destroy has them. No I/O. */
-export function destructionOf(
-  guarded: Guarded,
-  asked: End,
-  { newest, byTenant }: { readonly newest: Uint8Array; readonly byTenant: boolean },
-): Destruction {
+/** Who says so, and what is known of it. */
+export interface Cause {
+  /** The name of the ticket secret by which an offer of now could become a generation of that name, where none is here, or of what else goes with it. */
+  readonly newest: Uint8Array;
+  /** Whether the tenant does. Otherwise it is t replicas. */
+  readonly byTenant: boolean;
+  /** The generation itself, where whoever asks has it. */
+  readonly shown?: Shown | undefined;
+}
+
+/** No I/O. */
+export function destructionOf(guarded: Guarded, asked: End, { newest, byTenant, shown }: Cause): Destruction {
   const isAsked = ({ g }: Pick<End, 'g'>) => constantTimeEqual(g, asked.g);
   const held = heldBy(guarded).find(({ body }) => isAsked(body));
   const end = isUnknownEnd(asked) && held ? held.body : asked;
@@ -34,7 +40,9 @@ export function destructionOf(
   const taken = guarded.prepared.filter(isTaken);
   const dropped = heldBy(guarded).filter((each) => covers(last, each.body) || taken.includes(each));
   const left = heldBy(guarded).filter((each) => !dropped.includes(each));
-  const isNews = !known || dropped.length > 0 || last.byTenant !== known.byTenant;
+  const own = held && held.prepared.length > 0 ? { body: held.body, bodyHash: held.bodyHash, prepared: held.prepared } : shown;
+  const ofLast = known?.shown ?? (isAsked(last) ? own : undefined);
+  const isNews = !known || dropped.length > 0 || last.byTenant !== known.byTenant || ofLast !== known.shown;
 
   const isAlone = dropped.length === 1 && dropped[0] === held;
   const isSaidAgain = dropped.length === 0 && wasByTenant === isByTenant;
@@ -43,7 +51,7 @@ export function destructionOf(
   const mayGoWithIt = (each: Generation) =>
     (each !== guarded.live && isSuccessor(each.body, asked.g)) || (isUnknownEnd(last) && mayComeBefore(each.body, asked.g));
   return {
-    remembered: { ...last, madeWith },
+    remembered: { ...last, madeWith, shown: ofLast },
     dropped,
     endsTickets: taken.length > 0 || isByTenant !== wasByTenant,
     isNews,

@@ -599,6 +599,24 @@ describe('forgetting', () => {
     expect((await guard.read(rid)).destroyed).toHaveLength(1); // it is the latest of its line
   });
 
+  it('keeps what it served without anything that serves, to show it to others; the latest of each line', async () => {
+    const shown = async () =>
+      (await guard.read(rid)).destroyed.map(
+        (each) => each.shown && [toHex(each.shown.bodyHash), each.shown.prepared.map(({ index }) => index)],
+      );
+    const first = await makeLive(generation(1));
+    await guard.destroy(rid, endOf(first), onOthersWord);
+    expect(await shown()).toEqual([[toHex(first.bodyHash), [1]]]);
+    expect(Object.keys((await guard.read(rid)).destroyed[0]?.shown ?? {}).sort()).toEqual(['body', 'bodyHash', 'prepared']);
+    const second = await makeLive(generation(2));
+    await guard.destroy(rid, endOf(second), onOthersWord);
+    await guard.destroy(rid, endOf(first), { ...onOthersWord, shown: first });
+    await guard.destroy(rid, unknownEnd(fill(9, 16)), onOthersWord);
+    await guard.close();
+    guard = await open();
+    expect(await shown()).toEqual([[toHex(second.bodyHash), [1]], undefined]);
+  });
+
   it('finds what is exhausted', async () => {
     const live = await makeLive(generation(1, { limit: 1 }));
     await guard.count(attempt(live, 1, 1), paid, 0);

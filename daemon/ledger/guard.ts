@@ -8,7 +8,7 @@ import { comesAfter } from '../../protocol/body.ts';
 import type { Signed } from '../../protocol/signature.ts';
 import type { AttemptName } from '../../protocol/transcripts.ts';
 import { coolDownEnd, coolingDown, exhausted } from './attempts.ts';
-import { type Destruction, destructionOf } from './destruction.ts';
+import { type Cause, type Destruction, destructionOf } from './destruction.ts';
 import type { GuardStore } from './guard-store.ts';
 import { type Counted, type Destroyed, type End, type Generation, type GrantedPoint, type Guarded, lineOf } from './guarded.ts';
 
@@ -119,18 +119,13 @@ export class Guard {
 
   /**
    * Drops a generation and what came before it in its line, be it served or prepared, also from the files of the store, and remembers that it is
-   * over for good. `newest`: the name of the ticket secret by which an offer of now could become a generation of that name, where none is here, or of what
-   * else goes with it.
-   * `byTenant`: who erases a record means also what was prepared to take its place, and was never served here. No more than that: what comes after it may be
+   * over for good, with what shows others that missed it of which line it was.
+   * The tenant who erases a record means also what was prepared to take its place, and was never served here. No more than that: what comes after it may be
    * of those t that what was acknowledged rests on. Where another one is live, that stays. Throws OUTCOME_UNKNOWN.
    */
-  async destroy(
-    rid: Uint8Array,
-    end: End,
-    by: { newest: Uint8Array; byTenant: boolean },
-  ): Promise<Destroyed & Pick<Destruction, 'leaves'>> {
+  async destroy(rid: Uint8Array, end: End, cause: Cause): Promise<Destroyed & Pick<Destruction, 'leaves'>> {
     const { remembered, leaves } = await this.#exclusively(rid, async (guarded) => {
-      const destruction = destructionOf(guarded, end, by);
+      const destruction = destructionOf(guarded, end, cause);
       if (!destruction.isNews) return destruction;
       this.#known.delete(toHex(rid));
       await onDisk(() => this.#store.destroy(rid, guarded, destruction));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GrantSigner } from '../../frontend/grant-signer.ts';
+import { toHex } from '../../primitives/bytes.ts';
 import { systemClock } from '../../primitives/clock.ts';
 import { BodySchema, type Erasure, ErasureSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { ForgetRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
@@ -14,7 +15,7 @@ import { erasedTranscript, eraseTranscript, preparedTranscript } from '../../pro
 import { SoftFleet } from '../../test/harness/soft-fleet.ts';
 import { Guard } from '../ledger/guard.ts';
 import { GuardStore } from '../ledger/guard-store.ts';
-import { type Generation, renderGeneration } from '../ledger/guarded.ts';
+import { type Generation, renderShown, shownOf } from '../ledger/guarded.ts';
 import { forget } from './forget.ts';
 import { GrantVerifier } from './grants.ts';
 import { receiptKeys } from './p256.ts';
@@ -53,7 +54,7 @@ function generation(n: number, { previous = n - 1, line = 1, by = [] as number[]
   return { ...hashed, prepared, subRecord, madeWith: fill(n, 8) };
 }
 
-const shown = (n: number) => renderGeneration(generation(n, { by: [2, 3] }));
+const shown = (n: number) => renderShown(generation(n, { by: [2, 3] }));
 
 let directory: string;
 let guard: Guard;
@@ -130,7 +131,7 @@ describe.each([
     restart();
     expect(await signs(2, { erasure: await erasure(2) })).toBe(false); // what it serves may come before it
     expect(await held()).toEqual([1]);
-    expect(await signs(2, { held: shown(2) })).toBe(false); // it can make the seed again
+    expect(await signs(2, { shown: shown(2) })).toBe(false); // it can make the seed again
     expect(await held()).toEqual([]);
     restart();
     expect(await signs(2, {})).toBe(true);
@@ -144,7 +145,7 @@ describe.each([
     expect(await held()).toEqual([3]);
     await serve(generation(4, { line: 3 }));
     expect(await signs(2, {})).toBe(false); // of which line the second was, nobody showed
-    await signs(2, { held: shown(2) });
+    await signs(2, { shown: shown(2) });
     restart();
     expect(await signs(2, {})).toBe(true);
     expect(await held()).toEqual([4]);
@@ -154,8 +155,8 @@ describe.each([
     await serve(generation(1));
     await signs(2, { erasure: await erasure(2) });
     restart();
-    expect(await signs(2, { held: renderGeneration(generation(2, { by: [2] })) })).toBe(false);
-    expect(await signs(2, { held: shown(3) })).toBe(false);
+    expect(await signs(2, { shown: renderShown(generation(2, { by: [2] })) })).toBe(false);
+    expect(await signs(2, { shown: shown(3) })).toBe(false);
     expect(await held()).toEqual([1]);
   });
 });
@@ -171,9 +172,9 @@ describe('what it prepared to take the place of what it missed', () => {
 
   it('stays on that of others, and it does not sign meanwhile', async () => {
     await prepare(generation(3));
-    await signs(2, { erasure: byOthers(2), held: shown(2) });
+    await signs(2, { erasure: byOthers(2), shown: shown(2) });
     restart();
-    expect(await signs(2, { held: shown(2) })).toBe(false);
+    expect(await signs(2, { shown: shown(2) })).toBe(false);
     expect(await held()).toEqual([3]);
     await signs(2, { erasure: await byTenant(2) });
     expect(await held()).toEqual([]);
@@ -182,28 +183,71 @@ describe('what it prepared to take the place of what it missed', () => {
   });
 
   it('goes also where it was known that a later one is over by the tenant’s word', async () => {
-    await signs(7, { erasure: await byTenant(7), held: shown(7) });
+    await signs(7, { erasure: await byTenant(7), shown: shown(7) });
     const { body, ...rest } = generation(3);
     await prepare({ ...rest, ...parseBody(create(BodySchema, { ...body, epoch: 2n })) }); // later than all of the first epoch
     restart();
-    expect(await signs(2, { held: shown(2) })).toBe(false);
-    await signs(2, { held: shown(2), erasure: await byTenant(2) });
+    expect(await signs(2, { shown: shown(2) })).toBe(false);
+    await signs(2, { shown: shown(2), erasure: await byTenant(2) });
     expect(await held()).toEqual([]);
     restart();
-    expect(await signs(2, { held: shown(2) })).toBe(true);
+    expect(await signs(2, { shown: shown(2) })).toBe(true);
+  });
+});
+
+describe('what it was shown, or served, it can show others once it is destroyed', () => {
+  const { bodyHash } = generation(2);
+  const whole = { hash: toHex(bodyHash), by: [2, 3] };
+  const remembered = async () => {
+    const known = shownOf(await guard.read(rid), named(2));
+    return known && { hash: toHex(known.bodyHash), by: known.prepared.map(({ index }) => index) };
+  };
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['where it served that', () => serve(generation(2))],
+    ['where it was shown that at once', async () => {}],
+    ['where it was told the name alone first', async () => signs(2, { erasure: byOthers(2) })],
+    ['where it had prepared that', () => prepare(generation(2))],
+    [
+      'where it had destroyed what it prepared, and was not shown that t had',
+      async () => {
+        await prepare(generation(2));
+        await signs(2, { erasure: byOthers(2) });
+      },
+    ],
+  ])('%s', async (_, before) => {
+    await before();
+    await signs(2, { erasure: byOthers(2), shown: shown(2) });
+    expect(await held()).toEqual([]);
+    expect(await remembered()).toEqual(whole);
+    await signs(2, { shown: shown(2) });
+    expect(await remembered()).toEqual(whole);
+  });
+
+  it('but not what fewer than t prepared', async () => {
+    await prepare(generation(2));
+    await signs(2, { erasure: byOthers(2), shown: renderShown(generation(2, { by: [2] })) });
+    expect(await remembered()).toBeUndefined();
+  });
+
+  it('with the signatures that verify, and no others', async () => {
+    const liar = { index: 1, signature: fill(1, 64) };
+    const { prepared, ...rest } = generation(2, { by: [2, 3] });
+    await signs(2, { erasure: byOthers(2), shown: renderShown({ ...rest, prepared: [liar, ...prepared] }) });
+    expect(await remembered()).toEqual(whole);
   });
 });
 
 it('goes by what t prepared where it has something else prepared under that name', async () => {
   await serve(generation(1));
   await prepare(generation(2, { line: 9 }));
-  await signs(2, { erasure: byOthers(2), held: shown(2) });
+  await signs(2, { erasure: byOthers(2), shown: shown(2) });
   expect(await held()).toEqual([]);
 });
 
 it('keeps what is over by nobody’s word', async () => {
   await serve(generation(1));
-  await expect(signs(1, { held: shown(1) })).rejects.toMatchObject({ code: 'ERASURE_REFUSED' });
-  await expect(signs(2, { held: shown(2) })).rejects.toMatchObject({ code: 'ERASURE_REFUSED' });
+  await expect(signs(1, { shown: shown(1) })).rejects.toMatchObject({ code: 'ERASURE_REFUSED' });
+  await expect(signs(2, { shown: shown(2) })).rejects.toMatchObject({ code: 'ERASURE_REFUSED' });
   expect(await held()).toEqual([1]);
 });
