@@ -40,7 +40,7 @@ export function destructionOf(guarded: Guarded, asked: End, { newest, byTenant, 
   const taken = guarded.prepared.filter(isTaken);
   const dropped = heldBy(guarded).filter((each) => covers(last, each.body) || taken.includes(each));
   const left = heldBy(guarded).filter((each) => !dropped.includes(each));
-  const own = held && held.prepared.length > 0 ? { body: held.body, bodyHash: held.bodyHash, prepared: held.prepared } : shown;
+  const own = held && held.prepared.length > 0 ? held : shown;
   const ofLast = known?.shown ?? (isAsked(last) ? own : undefined);
   const isNews = !known || dropped.length > 0 || last.byTenant !== known.byTenant || ofLast !== known.shown;
 
