@@ -35,7 +35,7 @@ export const eraseCommand = (output: Output): Command =>
     });
 
 function inWords(recordId: string, { erased, pending }: ErasureResult): string {
-  const lines = [`${recordId} is erased. ${erased.length} replicas signed that nothing of it is left.`];
+  const lines = [`${recordId} is erased. ${erased.length} replicas signed that no seed of it is left.`];
   if (pending.length > 0)
     lines.push(`${pending.length} more serve it no longer, and sign within about an hour: erase it again then for their signatures.`);
   return lines.join('\n');

@@ -36,4 +36,4 @@ function attemptInWords({ replica, attempt, limit, rid, enrolled_at_ms }: Receip
 }
 
 const erasureInWords = ({ replica, rid, g }: Erasure): string =>
-  `Replica ${replica} signed that nothing is left of generation ${g.slice(0, 8)} of record ${rid.slice(0, 12)}.`;
+  `Replica ${replica} signed that no seed is left of generation ${g.slice(0, 8)} of record ${rid.slice(0, 12)}.`;

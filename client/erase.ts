@@ -11,11 +11,11 @@ import { ridOf, type Vault } from './vault.ts';
 export interface ErasureResult {
   /** What was erased. The proof of a replica that was away can be had by this name, also when the record was enrolled again since. */
   readonly g: Uint8Array;
-  /** Replicas that signed that nothing of the record is left with them, nor anything that could make it again. */
+  /** Replicas that signed that no seed of the record is left with them, nor anything that could make one again. Its body, which opens nothing, may be. */
   readonly erased: readonly number[];
   /**
-   * Replicas that serve the record no more, by the coordinator's word, and sign once the ticket secret of that hour is wiped: within an hour,
-   * for a record that was enrolled in the hour before. `erase` may be called again for that.
+   * Replicas that serve the generation no more, by the coordinator's word, and sign once the ticket secret of that hour is wiped: within an hour,
+   * for a record that was enrolled in the hour before; one that missed the enrolment, once another one shows it what that was. `erase` may be called again for that.
    */
   readonly pending: readonly number[];
   /** What they signed, and the statement under which it is verified: proof of deletion, for an app that keeps it. */

@@ -1,20 +1,20 @@
 import { z } from 'zod';
 import type { Millis } from '../../primitives/brand.ts';
-import { type Bytes, toHex, uint64 } from '../../primitives/bytes.ts';
+import { type Bytes, constantTimeEqual, toHex, uint64 } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import { comesAfter, G_LENGTH } from '../../protocol/body.ts';
+import type { Destruction } from './destruction.ts';
 import { GroupCommit } from './group-commit.ts';
 import { del, drop, dropCounted, keys, purgeLive, put, putCounted, putFull, putGone, putLive, putPrepared } from './guard-layout.ts';
 import {
   type Counted,
-  covers,
-  type Destroyed,
   decodeCounted,
   decodeDestroyed,
   decodeGeneration,
   type Generation,
   type GrantedPoint,
   type Guarded,
+  isUnknownEnd,
 } from './guarded.ts';
 import { decodeNumber, NumberedStore, type Operation } from './numbered-store.ts';
 import type { StoreMemory } from './transactions.ts';
@@ -110,22 +110,21 @@ export class GuardStore {
     ]);
   }
 
-  /**
-   * Drops what is served or prepared, of the line that ended, up to its end, and what else is `taken`. By the tenant's word every ticket ends that was given
-   * before, also where nothing was served: nobody prepares it again.
-   */
-  async destroy(ridBytes: Uint8Array, destroyed: Destroyed, before: Guarded, taken: readonly Generation[]): Promise<void> {
+  /** Drops what is to go, and remembers what shows that it is over, in the place of what knew it by its name alone. */
+  async destroy(ridBytes: Uint8Array, before: Guarded, { remembered, dropped, endsTickets }: Destruction): Promise<void> {
     const rid = toHex(ridBytes);
-    const { live } = before;
-    const isLive = live && covers(destroyed, live.body);
+    const { live, prepared, destroyed } = before;
+    const isLive = live && dropped.includes(live);
+    const known = destroyed.filter((each) => isUnknownEnd(each) && constantTimeEqual(each.g, remembered.g));
     await this.#store.write([
       ...drop(
         rid,
-        before.prepared.filter((each) => covers(destroyed, each.body) || taken.includes(each)),
+        prepared.filter((each) => dropped.includes(each)),
       ),
       ...(isLive ? [...dropCounted(rid, before), del(keys.live(rid)), ...purgeLive(rid, live)] : []),
-      ...(isLive || destroyed.byTenant ? [await this.#countChange(rid)] : []),
-      putGone(rid, destroyed),
+      ...(isLive || endsTickets ? [await this.#countChange(rid)] : []),
+      ...known.map(({ line }) => del(keys.gone(rid, toHex(line)))),
+      putGone(rid, remembered),
     ]);
   }
 

@@ -10,7 +10,7 @@ import { parseBody } from '../../protocol/body.ts';
 import { PATIENCE } from '../../test/harness/patience.ts';
 import { Guard } from './guard.ts';
 import { type GuardIdentity, GuardStore } from './guard-store.ts';
-import type { Generation } from './guarded.ts';
+import { type End, type Generation, unknownEnd } from './guarded.ts';
 
 const identity: GuardIdentity = { fleet: 'test', replica: 1, incarnation: 1 };
 const rid = new Uint8Array(32).fill(7);
@@ -41,6 +41,12 @@ function generation(n: number, { limit = 2, coolDownMs = 0n, enrolledAtMs = BigI
     subRecord: { index: 1, enrolledAtMs, seed: fill(n, 32), mac: fill(n, 32), signature: fill(n, 64) },
     prepared: [],
   };
+}
+
+/** Of whoever enrols after generation n was erased. */
+function anotherOf(n: number): Generation {
+  const { body, ...rest } = generation(n + 1);
+  return { ...rest, ...parseBody(create(BodySchema, { ...body, g: fill(n + 100, 16), line: fill(n + 100, 16) })) };
 }
 
 const endOf = ({ body: { g, line, epoch, number } }: Generation) => ({ g, line, epoch, number });
@@ -461,17 +467,11 @@ describe('prepared generations', () => {
 
   describe('where the tenant says so', () => {
     const byTenant = { ...onOthersWord, byTenant: true };
-    /** In the place of what generation 1 was, by who enrols after it was erased. */
-    const anew = {
-      ...generation(4),
-      ...parseBody(create(BodySchema, { ...generation(4).body, previous: fill(1, 16), line: fill(9, 16) })),
-    };
-
     it('what was to take its place goes as well: nobody finishes what its owner had erased', async () => {
       await makeLive(generation(1));
-      for (const each of [generation(2), anew]) await guard.prepare(rid, async () => each, notCommitted);
+      for (const each of [generation(2), anotherOf(1)]) await guard.prepare(rid, async () => each, notCommitted);
       await guard.destroy(rid, endOf(generation(1)), byTenant);
-      expect(await namesPrepared()).toEqual([4]);
+      expect(await namesPrepared()).toEqual([101]);
       expect(await codeOf(guard.promote(rid, fill(2, 16), async () => signed))).toBe('GENERATION_UNKNOWN');
     });
 
@@ -495,6 +495,116 @@ describe('prepared generations', () => {
       expect(await namesPrepared()).toEqual([2]);
       await guard.destroy(rid, endOf(generation(1)), byTenant);
       expect(await namesPrepared()).toEqual([]);
+    });
+
+    it('what was to take its place goes as well where nobody showed what it was', async () => {
+      for (const each of [generation(3), anotherOf(1), anotherOf(2)]) await guard.prepare(rid, async () => each, notCommitted);
+      for (const n of [2, 1]) await guard.destroy(rid, unknownEnd(fill(n, 16)), byTenant);
+      expect(await namesPrepared()).toEqual([101, 102]);
+    });
+
+    it('and so it does where what was shown since is of another line than that, or was said before', async () => {
+      await guard.destroy(rid, unknownEnd(fill(2, 16)), byTenant);
+      await guard.prepare(rid, async () => generation(3), notCommitted);
+      const changes = await guard.changes(rid);
+      await guard.destroy(rid, unknownEnd(fill(2, 16)), byTenant);
+      expect(await namesPrepared()).toEqual([]);
+      expect(await guard.changes(rid)).toBe(changes + 1n); // nobody prepares it again
+      await guard.prepare(rid, async () => generation(3), notCommitted);
+      await guard.destroy(rid, { ...endOf(generation(2)), line: fill(9, 16) }, onOthersWord);
+      expect(await namesPrepared()).toEqual([]);
+    });
+
+    it('also after what came later was erased, by whoever said that', async () => {
+      await guard.destroy(rid, endOf(generation(7)), onOthersWord);
+      const { body } = generation(3);
+      const later = { ...generation(3), ...parseBody(create(BodySchema, { ...body, epoch: 2n })) }; // the epoch counts first
+      await guard.prepare(rid, async () => later, notCommitted);
+      await guard.destroy(rid, endOf(generation(2)), byTenant);
+      expect(await namesPrepared()).toEqual([]);
+      expect((await guard.read(rid)).destroyed.map(({ number, byTenant }) => [number, byTenant])).toEqual([[7n, false]]);
+    });
+  });
+
+  describe('where nobody shows what is erased', () => {
+    const g = fill(2, 16);
+    const ended = async () => (await guard.read(rid)).destroyed.map(({ number, byTenant }) => [number, byTenant]);
+
+    it.each([false, true])('its name is no answer for what is shown later: that ends its line (by the tenant: %s)', async (byTenant) => {
+      await makeLive(generation(1));
+      await guard.destroy(rid, unknownEnd(g), { ...onOthersWord, byTenant });
+      expect((await guard.read(rid)).live?.body.number).toBe(1n);
+      await guard.destroy(rid, endOf(generation(2)), onOthersWord);
+      expect(await guard.read(rid)).toMatchObject({ live: undefined, prepared: [] });
+      expect(await ended()).toEqual([[2n, byTenant]]); // in the place of what was known before
+      await guard.destroy(rid, unknownEnd(g), onOthersWord);
+      expect(await ended()).toEqual([[2n, byTenant]]);
+    });
+
+    it('its name is no answer for it either where it is the first of its line', async () => {
+      await guard.destroy(rid, unknownEnd(fill(1, 16)), onOthersWord);
+      await guard.destroy(rid, endOf(generation(1)), onOthersWord);
+      expect(await ended()).toEqual([[1n, false]]);
+    });
+
+    it('the end of another line is none for what is shown under the same name', async () => {
+      await makeLive(generation(1));
+      await guard.destroy(rid, { ...endOf(generation(2)), line: fill(9, 16) }, onOthersWord);
+      await guard.destroy(rid, endOf(generation(2)), onOthersWord);
+      expect((await guard.read(rid)).live).toBeUndefined();
+    });
+
+    it('nothing is made of a secret of now where nothing more was dropped once it is shown', async () => {
+      await guard.destroy(rid, unknownEnd(g), { newest: fill(5, 8), byTenant: true });
+      const { madeWith } = await guard.destroy(rid, endOf(generation(2)), { newest: fill(6, 8), byTenant: false });
+      expect(toHex(madeWith)).toBe(toHex(fill(5, 8)));
+      await guard.prepare(rid, async () => anotherOf(3), notCommitted);
+      await guard.destroy(rid, unknownEnd(fill(3, 16)), { newest: fill(6, 8), byTenant: false });
+      const again = await guard.destroy(rid, unknownEnd(fill(3, 16)), { newest: fill(7, 8), byTenant: true });
+      expect(toHex(again.madeWith)).toBe(toHex(fill(7, 8))); // the tenant ends tickets of until then
+    });
+  });
+
+  describe('says that it is not rid of all that goes with what is erased', () => {
+    const leaves = async (end: End, byTenant = false) => (await guard.destroy(rid, end, { ...onOthersWord, byTenant })).leaves;
+
+    it('while anything is held that may come before it in a line that nobody showed', async () => {
+      await makeLive(generation(1));
+      expect(await leaves(unknownEnd(fill(2, 16)), true)).toBe(true);
+      expect(await leaves(unknownEnd(fill(2, 16)))).toBe(true);
+      expect(await leaves(endOf(generation(2)))).toBe(false);
+      expect(await leaves(unknownEnd(fill(2, 16)))).toBe(false);
+    });
+
+    it('also where that is only prepared', async () => {
+      await guard.prepare(rid, async () => generation(5), notCommitted);
+      expect(await leaves(unknownEnd(fill(2, 16)), true)).toBe(true);
+    });
+
+    it('but not where all that is held came after it', async () => {
+      await makeLive(generation(2));
+      expect(await leaves(unknownEnd(fill(1, 16)), true)).toBe(false); // the line is called by it
+      await guard.prepare(rid, async () => generation(3), notCommitted);
+      await guard.destroy(rid, endOf(generation(2)), onOthersWord);
+      await makeLive(anotherOf(3));
+      expect(await leaves(unknownEnd(fill(3, 16)), true)).toBe(false); // what is served replaced it
+    });
+
+    it('while something is prepared to take its place, which others’ word leaves', async () => {
+      await makeLive(generation(1));
+      await guard.prepare(rid, async () => generation(2), notCommitted);
+      expect(await leaves(endOf(generation(1)))).toBe(true);
+      expect(await leaves(endOf(generation(1)))).toBe(true);
+      expect(await leaves(endOf(generation(1)), true)).toBe(false);
+    });
+
+    it('but not for what is served, or begins a line', async () => {
+      await makeLive(generation(1));
+      await makeLive(generation(2));
+      expect(await leaves(endOf(generation(1)), true)).toBe(false);
+      await guard.destroy(rid, endOf(generation(2)), onOthersWord);
+      await guard.prepare(rid, async () => anotherOf(2), notCommitted);
+      expect(await leaves(endOf(generation(2)))).toBe(false);
     });
   });
 
@@ -562,6 +672,24 @@ describe('forgetting', () => {
     await guard.destroy(rid, endOf(generation(7)), onOthersWord);
     expect(await destroyed()).toEqual([fill(7, 16), fill(9, 8)].map(toHex));
     expect((await guard.read(rid)).destroyed).toHaveLength(1); // it is the latest of its line
+  });
+
+  it('keeps what it served without anything that serves, to show it to others; the latest of each line', async () => {
+    const shown = async () =>
+      (await guard.read(rid)).destroyed.map(
+        (each) => each.shown && [toHex(each.shown.bodyHash), each.shown.prepared.map(({ index }) => index)],
+      );
+    const first = await makeLive(generation(1));
+    await guard.destroy(rid, endOf(first), onOthersWord);
+    expect(await shown()).toEqual([[toHex(first.bodyHash), [1]]]);
+    expect(Object.keys((await guard.read(rid)).destroyed[0]?.shown ?? {}).sort()).toEqual(['body', 'bodyHash', 'prepared']);
+    const second = await makeLive(generation(2));
+    await guard.destroy(rid, endOf(second), onOthersWord);
+    await guard.destroy(rid, endOf(first), { ...onOthersWord, shown: first });
+    await guard.destroy(rid, unknownEnd(fill(9, 16)), onOthersWord);
+    await guard.close();
+    guard = await open();
+    expect(await shown()).toEqual([[toHex(second.bodyHash), [1]], undefined]);
   });
 
   it('finds what is exhausted', async () => {

@@ -4,22 +4,13 @@ import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import type { Policy } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import { comesAfter, isSameLine } from '../../protocol/body.ts';
+import { comesAfter } from '../../protocol/body.ts';
 import type { Signed } from '../../protocol/signature.ts';
 import type { AttemptName } from '../../protocol/transcripts.ts';
 import { coolDownEnd, coolingDown, exhausted } from './attempts.ts';
+import { type Cause, type Destruction, destructionOf } from './destruction.ts';
 import type { GuardStore } from './guard-store.ts';
-import {
-  type Counted,
-  covers,
-  type Destroyed,
-  type End,
-  type Generation,
-  type GrantedPoint,
-  type Guarded,
-  heldBy,
-  lineOf,
-} from './guarded.ts';
+import { type Counted, type Destroyed, type End, type Generation, type GrantedPoint, type Guarded, lineOf } from './guarded.ts';
 
 const MOST_PREPARED = 8; // enrolments that were begun and never finished, for each record
 const MOST_KNOWN = 1024; // a few KB each; a recovery asks for its record five times within a second
@@ -137,28 +128,20 @@ export class Guard {
 
   /**
    * Drops a generation and what came before it in its line, be it served or prepared, also from the files of the store, and remembers that it is
-   * over for good. `newest`: the name of the ticket secret by which an offer of now could become a generation of that name, where none is here, or of what
-   * else goes with it.
-   * `byTenant`: who erases a record means also what was prepared to take its place, and was never served here. No more than that: what comes after it may be
-   * of those t that what was acknowledged rests on. Where another one is live, that stays. Returns what is remembered. Throws OUTCOME_UNKNOWN.
+   * over for good, with what shows others that missed it of which line it was.
+   * The tenant who erases a record means also what was prepared to take its place, and was never served here. No more than that: what comes after it may be
+   * of those t that what was acknowledged rests on. Where another one is live, that stays. Throws OUTCOME_UNKNOWN.
    */
-  async destroy(rid: Uint8Array, end: End, { newest, byTenant }: { newest: Uint8Array; byTenant: boolean }): Promise<Destroyed> {
-    const destroyed = await this.#exclusively(rid, async (guarded) => {
-      const known = guarded.destroyed.find((each) => covers(each, end));
-      if (known && (known.byTenant || !byTenant)) return known;
-      const held = heldBy(guarded).find(({ body }) => constantTimeEqual(body.g, end.g));
-      const { g, line, epoch, number } = known ?? held?.body ?? end;
-      const ofLine = ({ body }: Generation) => isSameLine(body, { line });
-      const isAlone = heldBy(guarded).every((each) => each === held || !ofLine(each));
-      const madeWith = held && isAlone ? held.madeWith : newest;
-      const gone = { g, line, epoch, number, madeWith, byTenant: byTenant && constantTimeEqual(g, end.g) };
-      const taken = byTenant ? guarded.prepared.filter((each) => ofLine(each) && constantTimeEqual(each.body.previous, end.g)) : [];
+  async destroy(rid: Uint8Array, end: End, cause: Cause): Promise<Destroyed & Pick<Destruction, 'leaves'>> {
+    const { remembered, leaves } = await this.#exclusively(rid, async (guarded) => {
+      const destruction = destructionOf(guarded, end, cause);
+      if (!destruction.isNews) return destruction;
       this.#known.delete(toHex(rid));
-      await onDisk(() => this.#store.destroy(rid, gone, guarded, taken));
-      return gone;
+      await onDisk(() => this.#store.destroy(rid, guarded, destruction));
+      return destruction;
     });
     await this.expectPurged(rid);
-    return destroyed;
+    return { ...remembered, leaves };
   }
 
   /** Returns once the files of the store hold no generation of the record that was dropped. Throws OUTCOME_UNKNOWN. */

@@ -5,6 +5,8 @@ import {
   GenerationSchema,
   type GrantedPoint as GrantedPointMessage,
   GrantedPointSchema,
+  ShownGenerationSchema,
+  type ShownGeneration as ShownMessage,
   SignedSchema,
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { beginsLine, G_LENGTH, HASH_LENGTH, type HashedBody, isLater, isSameLine, type Order, parseBody } from '../../protocol/body.ts';
@@ -54,21 +56,47 @@ export interface End extends Order {
   readonly line: Uint8Array;
 }
 
+/** A generation as others can be shown it: there is nothing in it that serves anybody. */
+export interface Shown extends HashedBody {
+  /** Of t holders or more: its line, and its place there, are nobody's word alone. */
+  readonly prepared: readonly Signed[];
+}
+
 export interface Destroyed extends End {
   /** The name of the last ticket secret by which its seed can be made again. */
   readonly madeWith: Uint8Array;
   /** Shown by the tenant's grant, and not by what replicas signed alone. */
   readonly byTenant: boolean;
+  /** What was destroyed, where it was served here, or shown: for others that missed it. */
+  readonly shown: Shown | undefined;
 }
 
 /** What it holds of a record, served or prepared. */
 export const heldBy = ({ live, prepared }: Guarded): Generation[] => [...(live ? [live] : []), ...prepared];
 
+/** What it can show others of a generation that it serves, or destroyed. */
+export const shownOf = ({ live, destroyed }: Guarded, g: Uint8Array): Shown | undefined =>
+  [live, ...destroyed.map(({ shown }) => shown)].find((each) => each && constantTimeEqual(each.body.g, g));
+
 /** Whether a generation was destroyed here, or a later one of its line. */
 export const isOver = ({ destroyed }: Guarded, body: End): boolean => destroyed.some((end) => covers(end, body));
 
 /** Whether the end of a line is the end of this generation, too. */
-export const covers = (end: End, body: End): boolean => constantTimeEqual(end.g, body.g) || (isSameLine(end, body) && !isLater(body, end));
+export const covers = (end: End, body: End): boolean => constantTimeEqual(end.g, body.g) || reaches(end, body);
+
+const reaches = (end: End, body: End): boolean => isSameLine(end, body) && !isLater(body, end);
+
+/** Of a generation that nobody showed, and so of no line that is known: it ends no other one. */
+export const unknownEnd = (g: Uint8Array): End => ({ g, line: g, epoch: 0n, number: 0n });
+
+export const isUnknownEnd = ({ number }: Order): boolean => number === 0n;
+
+/**
+ * The end that was remembered for this one, or for a later one of its line. For a generation that is shown, that of its mere name is none: what came before it
+ * may be here yet.
+ */
+export const answerTo = ({ destroyed }: Guarded, end: End): Destroyed | undefined =>
+  destroyed.find((each) => reaches(each, end) || (isUnknownEnd(end) && constantTimeEqual(each.g, end.g)));
 
 /**
  * The line that this guard goes by: it takes no other until it was shown that this one is over. Where it serves nothing, it may be among the t whose
@@ -84,11 +112,19 @@ export const renderGeneration = ({ body, subRecord, prepared, madeWith }: Genera
 
 const renderSigned = ({ index, signature }: Signed) => create(SignedSchema, { index, signature });
 
+export const renderShown = ({ body, prepared }: Shown): ShownMessage =>
+  create(ShownGenerationSchema, { body, prepared: prepared.map(renderSigned) });
+
 /** Throws MALFORMED. */
-export const parseGeneration = ({ body, subRecord, prepared, ticketSecret }: GenerationMessage): Generation => ({
+export const parseShown = ({ body, prepared }: Pick<ShownMessage, 'body' | 'prepared'>): Shown => ({
   ...parseBody(body),
-  subRecord: parseSubRecord(subRecord),
   prepared: prepared.map(({ index, signature }) => ({ index, signature })),
+});
+
+/** Throws MALFORMED. */
+export const parseGeneration = ({ subRecord, ticketSecret, ...shown }: GenerationMessage): Generation => ({
+  ...parseShown(shown),
+  subRecord: parseSubRecord(subRecord),
   madeWith: exactly(SECRET_NAME_LENGTH, ticketSecret, 'ticket_secret'),
 });
 
@@ -96,15 +132,23 @@ export const encodeGeneration = (generation: Generation): Uint8Array => toBinary
 
 export const decodeGeneration = (value: Uint8Array): Generation => parseGeneration(fromBinary(GenerationSchema, value));
 
-/** g, 16 bytes, the name of the secret, 8, then epoch and number, and one byte: 1 by the tenant's grant, else 0. The line is in the key. */
-export const encodeDestroyed = ({ g, madeWith, epoch, number, byTenant }: Destroyed): Uint8Array =>
-  Buffer.concat([g, madeWith, uint64(epoch), uint64(number), Buffer.of(byTenant ? 1 : 0)]);
+/**
+ * g, 16 bytes, the name of the secret, 8, then epoch and number, and one byte: 1 by the tenant's grant, else 0. The line is in the key. What others can be
+ * shown comes last, if anything: about a kilobyte.
+ */
+export const encodeDestroyed = ({ g, madeWith, epoch, number, byTenant, shown }: Destroyed): Uint8Array =>
+  Buffer.concat([
+    ...[g, madeWith, uint64(epoch), uint64(number), Buffer.of(byTenant ? 1 : 0)],
+    ...(shown ? [toBinary(ShownGenerationSchema, renderShown(shown))] : []),
+  ]);
 
 export function decodeDestroyed(line: Uint8Array, value: Uint8Array): Destroyed {
   const bytes = Buffer.from(value);
   const end = G_LENGTH + SECRET_NAME_LENGTH;
+  const rest = value.subarray(end + 17);
   return {
     ...{ line, g: value.subarray(0, G_LENGTH), madeWith: value.subarray(G_LENGTH, end) },
+    shown: rest.length > 0 ? parseShown(fromBinary(ShownGenerationSchema, rest)) : undefined,
     ...{ epoch: bytes.readBigUInt64BE(end), number: bytes.readBigUInt64BE(end + 8), byTenant: bytes.readUInt8(end + 16) === 1 },
   };
 }

@@ -8,7 +8,7 @@ import type { EraseRecordRequest } from '../../proto/gen/backupvault/v1/vault_pb
 import { G_LENGTH } from '../../protocol/body.ts';
 import { leastThreshold } from '../../protocol/terms.ts';
 import { erasedTranscript, spentTranscript } from '../../protocol/transcripts.ts';
-import { type Generation, heldBy, renderGeneration } from '../ledger/guarded.ts';
+import { type Generation, renderShown, shownOf } from '../ledger/guarded.ts';
 import type { Account } from '../vault/account.ts';
 import { expectErasure } from '../vault/erasure.ts';
 import { isHolder } from '../vault/evidence.ts';
@@ -24,9 +24,9 @@ const FORGET_GRACE: Millis = 500;
 
 /** What the replicas did about an erasure. */
 interface Erased {
-  /** Signed that nothing of the generation is left. */
+  /** Signed that no seed of the generation is left. */
   readonly erased: Signed[];
-  /** Serve it no more, and will sign once they cannot make its seed again. */
+  /** Serve it no more, and will sign once they cannot make its seed again, and know what goes with it. */
   readonly pending: number[];
 }
 
@@ -82,7 +82,7 @@ export async function eraseAsOthersDid(fleet: Fleet, rid: Uint8Array, held: Gene
   const { vault, participants } = fleet;
   const { g } = held.body;
   const others = participants.filter(({ index }) => index !== vault.self.index);
-  const askToForgetNow = askToForget(fleet, { rid, g, held: renderGeneration(held) });
+  const askToForgetNow = askToForget(fleet, { rid, g, shown: renderShown(held) });
   const ask = async (participant: Participant) => {
     const erased = await askToForgetNow(participant);
     if (!erased) throw new VaultError('NOT_ENOUGH_REPLICAS', `Replica ${participant.index} can still make the seed again; ask later.`);
@@ -95,8 +95,8 @@ export async function eraseAsOthersDid(fleet: Fleet, rid: Uint8Array, held: Gene
 async function forgetEverywhere(fleet: Fleet, rid: Uint8Array, g: Uint8Array, erasure: Erasure): Promise<Erased> {
   const { vault, participants } = fleet;
   const options = { enough: vault.statement.threshold, grace: FORGET_GRACE, clock: vault.clock };
-  const own = heldBy(await vault.guard.read(rid)).find(({ body }) => constantTimeEqual(body.g, g));
-  const request = { rid, g, erasure, ...(own ? { held: renderGeneration(own) } : {}) }; // replicas that missed it then drop what came before it
+  const shown = shownOf(await vault.guard.read(rid), g);
+  const request = { rid, g, erasure, ...(shown ? { shown: renderShown(shown) } : {}) }; // replicas that missed it then drop what came before it
   const { answers } = await askAll(participants, askToForget(fleet, request), options);
   const inOrder = [...answers].sort(([a], [b]) => a - b);
   return {

@@ -5,7 +5,7 @@ import { type Attempts, RecordState, type Signed } from '../../proto/gen/backupv
 import { type ForgetRequest, type ForgetResponse, ForgetResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { G_LENGTH, HASH_LENGTH, isSameLine } from '../../protocol/body.ts';
 import { erasedTranscript } from '../../protocol/transcripts.ts';
-import { covers, type End, type Generation, type Guarded, heldBy, lineOf, parseGeneration } from '../ledger/guarded.ts';
+import { covers, type End, type Generation, type Guarded, heldBy, lineOf, parseShown, type Shown, unknownEnd } from '../ledger/guarded.ts';
 import { expectErasure } from './erasure.ts';
 import { preparedByEnough } from './evidence.ts';
 import type { Vault } from './vault.ts';
@@ -18,26 +18,30 @@ export async function forget(vault: Vault, request: ForgetRequest): Promise<Forg
   return create(ForgetResponseSchema, erased ? { erased } : {});
 }
 
-/** Undefined while the seed could still be made again, of a ticket and of a secret in this memory: whoever asks again later gets it. */
+/**
+ * Undefined while the seed could still be made again, of a ticket and of a secret in this memory, and while something is held that may go with the
+ * generation: whoever asks again later, or shows what it was, gets it.
+ */
 async function destroy(
   vault: Vault,
   rid: Uint8Array,
   g: Uint8Array,
-  { erasure, held }: Pick<ForgetRequest, 'erasure' | 'held'>,
+  { erasure, ...request }: Pick<ForgetRequest, 'erasure' | 'shown'>,
 ): Promise<Signed | undefined> {
   const { statement, self, guard, tickets, token } = vault;
   const guarded = await guard.read(rid);
-  const own = heldAs(guarded, g)?.body;
-  const end = own ?? shownAs(vault, rid, g, held)?.body ?? unknown(g);
-  const over = guarded.destroyed.find((each) => covers(each, end));
-  const by = over?.byTenant
+  const own = heldAs(guarded, g);
+  const shown = own && own.prepared.length > 0 ? own : shownAs(vault, rid, g, request.shown);
+  const end = (shown ?? own)?.body ?? unknownEnd(g);
+  const over = guarded.destroyed.filter((each) => covers(each, end));
+  const by = over.some((each) => each.byTenant && constantTimeEqual(each.g, g))
     ? undefined
-    : await expectErasure(vault, rid, g, erasure, own).catch((error: unknown) => {
-        if (over && isVaultError(error)) return undefined; // what is over needs no evidence; the tenant's word takes more than that of others
+    : await expectErasure(vault, rid, g, erasure, own?.body).catch((error: unknown) => {
+        if (over.length > 0 && isVaultError(error)) return undefined; // what is over needs no evidence; the tenant's word takes more than that of others
         throw error;
       });
-  const { madeWith } = await guard.destroy(rid, end, { newest: tickets.newest(), byTenant: by === 'tenant' });
-  if (tickets.keeps(madeWith)) return undefined;
+  const { madeWith, leaves } = await guard.destroy(rid, end, { newest: tickets.newest(), byTenant: by === 'tenant', shown });
+  if (leaves || tickets.keeps(madeWith)) return undefined;
   const { fleet, epoch } = statement;
   const { index } = self;
   const signature = await token.sign(erasedTranscript({ fleet, epoch, index, rid, g }).digest);
@@ -48,14 +52,12 @@ const heldAs = (guarded: Guarded, g: Uint8Array): Generation | undefined =>
   heldBy(guarded).find(({ body }) => constantTimeEqual(body.g, g));
 
 /** The generation as whoever asks has it, if t replicas signed for it: its line, and its place there, are not his word. */
-function shownAs(vault: Vault, rid: Uint8Array, g: Uint8Array, held: ForgetRequest['held']): Generation | undefined {
-  const generation = held && parseGeneration(held);
-  if (!generation || !constantTimeEqual(generation.body.rid, rid) || !constantTimeEqual(generation.body.g, g)) return undefined;
-  return preparedByEnough(vault, generation, generation.prepared) && generation;
+function shownAs(vault: Vault, rid: Uint8Array, g: Uint8Array, message: ForgetRequest['shown']): Shown | undefined {
+  const shown = message && parseShown(message);
+  if (!shown || !constantTimeEqual(shown.body.rid, rid) || !constantTimeEqual(shown.body.g, g)) return undefined;
+  const prepared = preparedByEnough(vault, shown, shown.prepared);
+  return prepared && { ...shown, prepared };
 }
-
-/** Of no line that is known, so that it ends no other generation. */
-const unknown = (g: Uint8Array): End => ({ g, line: g, epoch: 0n, number: 0n });
 
 /**
  * What etcd’s register means to this replica. `unshown`: this generation is held here, and etcd has it as over, but nothing that can be verified

@@ -12,9 +12,10 @@ import { systemClock } from '../../primitives/clock.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { type Attempts, AttemptsSchema, ErasureSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { ForgetRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { eraseTranscript } from '../../protocol/transcripts.ts';
 import { guess, voteRequest } from './support/attempt.ts';
-import { CODE, type Draft, enrolled } from './support/draft.ts';
+import { CODE, type Draft, enrolled, erasure } from './support/draft.ts';
 import { eventually } from './support/eventually.ts';
 import { type OwnFleet, startOwnFleet } from './support/own-fleet.ts';
 import { refusalOf } from './support/refusals.ts';
@@ -115,6 +116,30 @@ test('of a record that was enrolled again since, those that were away sign too, 
   expect(await bkvctl(...args)).toMatchObject({ document: { generation: toHex(draft.g), erased: [1, 2, 3] } });
   expect((await device.recover({ recordId: 'again', code: CODE, renew: false })).backupKey.expose()).toEqual(backupKey.expose());
   await expect(device.eraseGeneration('again', randomBytes(16))).rejects.toMatchObject({ code: 'GENERATION_UNKNOWN' });
+});
+
+test('one that missed an enrolment signs that it is erased once it was shown what that was, which those can who destroyed it', async () => {
+  const { world, fleet } = own;
+  const first = await enrolled(world, 'missed');
+  const third = fleet.replica(3).process;
+  await third.stop();
+  const second = await enrolled(world, 'missed', { replaces: first, among: [1, 2] });
+  await expectErased('missed', { erased: [], pending: [1, 2] });
+  await third.start();
+  const byName = create(ForgetRequestSchema, { rid: second.rid, g: second.g, erasure: await erasure(world, second) });
+  for (const _ of ['it can make seeds of before', 'it cannot']) {
+    expect((await world.peer(3).calls.forget(byName)).erased).toBeUndefined();
+    expect(await guardSays(3, first)).toBe('held');
+    await restart(3);
+  }
+  const collected = async () => {
+    const { erased, pending } = await world.device().eraseGeneration('missed', second.g);
+    return JSON.stringify({ erased, pending });
+  };
+  expect(await eventually('{"erased":[],"pending":[1,2,3]}', collected)).toBe('{"erased":[],"pending":[1,2,3]}');
+  expect(await guardSays(3, first)).toBe('GENERATION_UNKNOWN');
+  await restart(1, 2, 3);
+  expect(await eventually('{"erased":[1,2,3],"pending":[]}', collected)).toBe('{"erased":[1,2,3],"pending":[]}');
 });
 
 /** The tombstone has the grant as it was signed an hour ago. */
