@@ -3,6 +3,8 @@ import { type Bytes, constantTimeEqual } from '../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../primitives/errors.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { BeginRecoveryRequestSchema, type BeginRecoveryResponse } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import type { Statement } from '../protocol/statement.ts';
+import { termsOf } from '../protocol/terms.ts';
 import { insistInTurn, isUntrusted } from './insist.ts';
 import { findSecret, unmaskShares } from './open-body.ts';
 import type { Blinded } from './oprf.ts';
@@ -80,7 +82,7 @@ async function tryUntilKnown(
     let answers: Answers | undefined;
     while (!answers) {
       const pause = isWaiting(heard) ? pauses.next().value : undefined;
-      if (pause === undefined && (isComplete(heard) || asked - first >= heard.body.threshold - 1)) throw wrongCode(heard);
+      if (pause === undefined && (isComplete(heard, statement) || asked - first >= statement.threshold - 1)) throw wrongCode(heard);
       if (pause !== undefined) await clock.sleep(pause);
       turns.turn = asked + 1; // whom this coordinator did not hear, or left out, another one may hear
       answers = await ask().catch(noAnswers);
@@ -106,7 +108,11 @@ function merge(before: Answers, now: Answers): Answers {
   return { ...now, valid: [...before.valid, ...news] };
 }
 
-const isComplete = ({ body, valid }: Answers) => valid.length === body.shares.length;
+/** Of the holders that are in the fleet today, as the token of then. */
+const isComplete = ({ body, valid }: Answers, statement: Statement) => {
+  const { remaining } = termsOf(statement, body.epoch);
+  return body.shares.every(({ index }) => !remaining.has(index) || valid.some((answer) => answer.index === index));
+};
 
 /** Whether some holder may yet be heard. One that is known to be away is not waited for: the code stays in doubt, and the point free. */
 const isWaiting = ({ silent, valid }: Answers) => silent.some((index) => !valid.some((answer) => answer.index === index));
