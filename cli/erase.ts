@@ -19,7 +19,7 @@ export const eraseCommand = (output: Output): Command =>
     .description('erase a record for good: its backup key is lost unless a device still has it')
     .argument('<record>', "the account's pseudonym at its backup service")
     .option('--yes', 'do it')
-    .option('--receipts <file>', 'where the signatures go by which replicas say that nothing is left; must not exist')
+    .option('--receipts <file>', 'where the signatures go by which replicas say that no seed is left; must not exist')
     .option(
       '--generation <g>',
       'this one alone, in hexadecimal: for the signatures of replicas that were away, when it was enrolled again since',

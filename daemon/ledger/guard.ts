@@ -3,14 +3,13 @@ import { LRUCache } from 'lru-cache';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import type { Policy } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { comesAfter } from '../../protocol/body.ts';
 import type { Signed } from '../../protocol/signature.ts';
 import type { AttemptName } from '../../protocol/transcripts.ts';
-import { coolDownEnd, coolingDown, exhausted } from './attempts.ts';
+import { adoptingOf, type Change, countingOf, numberOf, type Paid, unknownGeneration } from './counting.ts';
 import { type Cause, type Destruction, destructionOf } from './destruction.ts';
 import type { GuardStore } from './guard-store.ts';
-import { type Counted, type Destroyed, type End, type Generation, type GrantedPoint, type Guarded, lineOf } from './guarded.ts';
+import { type Destroyed, type End, type Generation, type Guarded, lineOf } from './guarded.ts';
 
 const MOST_PREPARED = 8; // enrolments that were begun and never finished, for each record
 const MOST_KNOWN = 1024; // a few KB each; a recovery asks for its record five times within a second
@@ -18,22 +17,12 @@ const MOST_KNOWN = 1024; // a few KB each; a recovery asks for its record five t
 /** `prepared` of t holders or more, of a generation that etcd committed; undefined where it did not, or fewer did. */
 type Committed = (generation: Generation) => Promise<readonly Signed[] | undefined>;
 
-/** What pays for an attempt. */
-export interface Paid {
-  /** It names the attempt's point. */
-  readonly grant: string;
-  /** Points of earlier attempts, whose grants were verified. */
-  readonly shown: readonly GrantedPoint[];
-}
-
 /** An attempt that is counted here. */
 export interface Counting {
   readonly generation: Generation;
   /** |H|: attempts that are counted here, all in all. */
   readonly used: number;
 }
-
-type ExpectMay = (guarded: Guarded, policy: Policy, now: Millis) => void;
 
 /**
  * The white list that decides whether an attempt may happen: a replica serves the generations that its guard holds, counts every
@@ -99,12 +88,12 @@ export class Guard {
    * Throws GENERATION_UNKNOWN, EXHAUSTED (k beyond the limit), ATTEMPT_CONFLICT, ATTEMPT_GAP, COOLING_DOWN.
    */
   count(name: AttemptName, paid: Paid, now: Millis): Promise<Counting> {
-    return this.#count(name, (guarded) => countingOf(guarded, name, name.attempt, paid, now, expectCooledDown));
+    return this.#count(name, (guarded) => countingOf(guarded, name, paid, now));
   }
 
   /** Whether `count` would count it, or has: throws as that does, and changes nothing. */
   async expectCountable(name: AttemptName, paid: Paid, now: Millis): Promise<void> {
-    countingOf(await this.read(name.rid), name, name.attempt, paid, now, expectCooledDown);
+    countingOf(await this.read(name.rid), name, paid, now);
   }
 
   /**
@@ -113,7 +102,7 @@ export class Guard {
    * what the others evaluate.
    */
   adopt(name: AttemptName, paid: Paid, now: Millis): Promise<Counting> {
-    return this.#count(name, (guarded) => countingOf(guarded, name, numberOf(guarded, name) ?? name.attempt, paid, now, () => {}));
+    return this.#count(name, (guarded) => adoptingOf(guarded, name, paid, now));
   }
 
   /** The live generation, if this point is counted, whatever its number: the proof names that. Throws GENERATION_UNKNOWN, ATTEMPT_UNKNOWN. */
@@ -181,9 +170,9 @@ export class Guard {
     return this.#store.close();
   }
 
-  async #count({ rid }: AttemptName, counting: (guarded: Guarded) => ReturnType<typeof countingOf>): Promise<Counting> {
+  async #count({ rid }: AttemptName, change: (guarded: Guarded) => Change): Promise<Counting> {
     return this.#exclusively(rid, async (guarded) => {
-      const { generation, entries } = counting(guarded);
+      const { generation, entries } = change(guarded);
       if (entries.size === 0) return { generation, used: guarded.counted.size };
       const counted = new Map([...guarded.counted, ...entries]);
       this.#known.delete(toHex(rid));
@@ -220,68 +209,10 @@ function earliestBut(committed: Uint8Array | undefined, { prepared }: Guarded): 
   return others.sort((a, b) => (comesAfter(a, b) ? 1 : comesAfter(b, a) ? -1 : byTime(a, b)))[0];
 }
 
-/** Throws GENERATION_UNKNOWN. */
-export function expectLive({ live }: Guarded, { g, bodyHash }: AttemptName): Generation {
-  if (!live || !constantTimeEqual(live.body.g, g) || !constantTimeEqual(live.bodyHash, bodyHash)) throw unknownGeneration();
-  return live;
-}
-
 /** A guard that serves nothing takes up what is of the line of what it prepared, if that is not over. */
 function isBoundTo(guarded: Guarded, { body }: Generation): boolean {
   const line = lineOf(guarded);
   return line === undefined || constantTimeEqual(line, body.line);
-}
-
-/** What is to be written so that the attempt is counted: nothing where it is. `place`: its number in H, where that is another than the attempt's. */
-function countingOf(guarded: Guarded, name: AttemptName, place: number, { grant, shown }: Paid, now: Millis, expectMay: ExpectMay) {
-  const generation = expectLive(guarded, name);
-  const { policy } = generation.body;
-  const { attempt, pointHash } = name;
-  if (attempt < 1 || attempt > policy.limit) throw exhausted(policy);
-  const known = countedAs(guarded, { ...name, attempt: place });
-  const first = guarded.counted.size + 1;
-  const entries = new Map(missed(guarded, name, shown).map((point, i): [number, Counted] => [first + i, { ...point, atMs: 0 }]));
-  if (!known || known.atMs === 0) entries.set(place, { pointHash, grant, atMs: Math.max(1, Math.floor(now)) });
-  if (entries.size > 0) expectMay(guarded, policy, now);
-  return { generation, entries };
-}
-
-/** How many points are missing here, beside the attempt's own, for as many to be counted as its number says. */
-export const missing = (guarded: Guarded, name: AttemptName): number =>
-  Math.max(0, name.attempt - guarded.counted.size - (numberOf(guarded, name) === undefined ? 1 : 0));
-
-/**
- * Points that were shown and are not counted here, as many as are missing: each was granted, so each uses up a number. Throws ATTEMPT_GAP where
- * fewer were shown: a receipt would else say that fewer attempts were used than t others counted, or more than are counted here.
- */
-function missed(guarded: Guarded, name: AttemptName, shown: readonly GrantedPoint[]): GrantedPoint[] {
-  const { counted } = guarded;
-  const fresh = new Map(shown.map((point) => [toHex(point.pointHash), point]));
-  for (const known of [...counted.values(), name]) fresh.delete(toHex(known.pointHash));
-  const most = missing(guarded, name);
-  if (fresh.size < most)
-    throw new VaultError(
-      'ATTEMPT_GAP',
-      `This replica counted ${counted.size} attempts, and was not shown all of those before attempt ${name.attempt}.`,
-    );
-  return [...fresh.values()].slice(0, most);
-}
-
-/** Where a point is in H. */
-function numberOf({ counted }: Guarded, { pointHash }: Pick<AttemptName, 'pointHash'>): number | undefined {
-  for (const [number, known] of counted) if (constantTimeEqual(known.pointHash, pointHash)) return number;
-  return undefined;
-}
-
-/** The attempt, where this point was counted as just that. Throws ATTEMPT_CONFLICT. */
-function countedAs(guarded: Guarded, name: AttemptName): Counted | undefined {
-  const { attempt } = name;
-  const entry = guarded.counted.get(attempt);
-  const number = numberOf(guarded, name);
-  if (entry && number !== attempt) throw conflict(`Attempt ${attempt} was counted for another point`);
-  // One grant is for one attempt: a coordinator must not spend all of them with the point of one.
-  if (number !== undefined && number !== attempt) throw conflict(`The point of attempt ${attempt} was counted as attempt ${number}`);
-  return entry;
 }
 
 /** Throws GUARD_FAILING: another replica may do better. Whether a write is there, the disk tells when it is read again. */
@@ -293,15 +224,3 @@ async function onDisk<T>(access: () => Promise<T>): Promise<T> {
     throw new VaultError('GUARD_FAILING', `The guard’s disk is full, or fails: ${(cause as Error).message}.`, { cause });
   }
 }
-
-/** Since this guard voted last. */
-function expectCooledDown({ counted }: Guarded, { limit, coolDownMs }: Policy, now: Millis): void {
-  const times = [...counted.values()].map(({ atMs }) => atMs).filter((atMs) => atMs > 0);
-  const wait = Math.max(0, ...times.map((atMs) => coolDownEnd(atMs, Number(coolDownMs), now)));
-  if (wait > now) throw coolingDown(wait, counted.size, limit);
-}
-
-const conflict = (what: string) => new VaultError('ATTEMPT_CONFLICT', `${what}; send exactly the same bytes again.`);
-
-const unknownGeneration = () =>
-  new VaultError('GENERATION_UNKNOWN', 'This replica does not hold that generation of the record; describe it and use its g.');

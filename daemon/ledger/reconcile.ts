@@ -10,7 +10,7 @@ import {
   RecordState,
   type SubRecord,
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import { isLater, type Order } from '../../protocol/body.ts';
+import { type HashedBody, isLater, type Order } from '../../protocol/body.ts';
 import { renderSubRecord } from '../../protocol/sub-record.ts';
 import type { Terms } from '../../protocol/terms.ts';
 import { live } from './attempts.ts';
@@ -131,7 +131,7 @@ export const isAgreed = (servers: readonly Guarded[]): boolean =>
     ),
   );
 
-const isSame = (a: Generation, b: Generation): boolean => constantTimeEqual(a.bodyHash, b.bodyHash);
+export const isSame = (a: HashedBody, b: HashedBody): boolean => constantTimeEqual(a.bodyHash, b.bodyHash);
 
 /** The generations that guards serve, the latest first. Each guard may be at another one. */
 export function generationsServed(recalled: readonly Guarded[]): Generation[] {

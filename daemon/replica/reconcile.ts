@@ -16,7 +16,7 @@ import {
   parseGrantedPoint,
   type Recalled,
 } from '../ledger/guarded.ts';
-import { fixedBy, generationsServed } from '../ledger/reconcile.ts';
+import { fixedBy, generationsServed, isSame } from '../ledger/reconcile.ts';
 import { isHolder, isPreparedBy, preparedByEnough, preparers, wasPreparedByEnough } from '../vault/evidence.ts';
 import { shownPoints } from '../vault/shown.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -113,8 +113,6 @@ function isSomeUnshown(recalling: Recalling, recalled: readonly Recalled[]): boo
     return preparers(recalling, live, signed(live)).length + silent.length >= threshold;
   });
 }
-
-const isSame = (a: HashedBody, b: HashedBody): boolean => constantTimeEqual(a.bodyHash, b.bodyHash);
 
 /** Every `prepared` that is among the answers, whoever gave it, by body. */
 function signaturesIn(recalled: readonly Guarded[]): (generation: HashedBody) => Signed[] {

@@ -3,7 +3,8 @@ import { type EvaluateRequest, type EvaluateResponse, EvaluateResponseSchema } f
 import type { Evaluation } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { faultPoint } from '../fault-point.ts';
-import { type Counting, expectLive } from '../ledger/guard.ts';
+import { expectLive } from '../ledger/counting.ts';
+import type { Counting } from '../ledger/guard.ts';
 import { storedGeneration } from './stored-generation.ts';
 import type { Vault } from './vault.ts';
 import { paidBy, parseAttempt } from './vote.ts';

@@ -10,7 +10,7 @@ import { G_LENGTH, HASH_LENGTH, MAX_ATTEMPTS } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { type AttemptName, pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import { faultPoint } from '../fault-point.ts';
-import { missing, type Paid } from '../ledger/guard.ts';
+import { missing, type Paid } from '../ledger/counting.ts';
 import { parseGrantedPoint } from '../ledger/guarded.ts';
 import { type Account, expectSameEpoch, parseAccount } from './account.ts';
 import { parseCurvePoint } from './p256.ts';

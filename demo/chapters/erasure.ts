@@ -6,7 +6,7 @@ import type { DevReplica } from '../../test/harness/dev-fleet.ts';
 import { check } from '../narrator.ts';
 import { RECORD, type Story } from '../story.ts';
 
-/** After the grace nothing of the record is left but a tombstone, in etcd and in the guards. */
+/** After the grace etcd has a tombstone, and no guard has a seed or a count: what it keeps, to show which record is over, opens nothing. */
 export async function waitForErasure(story: Story, grace: Millis, sweep: Millis): Promise<void> {
   const { narrator, fleet, rid } = story;
   const { store } = fleet;
@@ -19,8 +19,8 @@ export async function waitForErasure(story: Story, grace: Millis, sweep: Millis)
 
   await delay(2 * sweep); // a replica that was not told by the one that erased finds out for itself
   const guarded = await Promise.all(fleet.replicas.map((replica) => isGuarded(replica, rid)));
-  check(!guarded.includes(true), 'no replica keeps anything of the record');
-  narrator.say('Stopped each replica and looked into its guard: nothing of the record is left.');
+  check(!guarded.includes(true), 'no replica keeps a seed of the record, or a count');
+  narrator.say('Stopped each replica and looked into its guard: no seed of the record is left, and nothing serves it.');
 }
 
 async function untilErased(story: Story, patience: Millis): Promise<void> {

@@ -21,14 +21,17 @@ import { type Liar, lieAs, silence } from './lying-peer.ts';
 
 const all = (own: OwnFleet) => own.fleet.replicas.map((_, i) => i + 1);
 
+const TRIES = 20;
+
 /** Of which each replica holds a share. */
 async function enrolledEverywhere(own: OwnFleet, name: string): Promise<Draft> {
-  for (let k = 1; ; k++) {
+  for (let k = 1; k <= TRIES; k++) {
     const draft = await enrolled(own.world, `${name}-${k}`, { limit: 4, among: all(own) });
     const any = { ...voteRequest(draft, await guess(own.world, draft, CODE), 1), dry: true };
     const answers = await Promise.all(all(own).map((index) => refusalOf(own.world.peer(index).calls.vote(any))));
     if (answers.every((answer) => answer === 'ACCEPTED')) return draft; // else one was slow
   }
+  throw new Error(`in ${TRIES} enrolments not all replicas took part`);
 }
 
 /** Counted by these alone: their coordinator and device were lost, and etcd forgot it. */

@@ -20,7 +20,7 @@ import { eventually } from './support/eventually.ts';
 import { type OwnFleet, startOwnFleet } from './support/own-fleet.ts';
 import { refusalOf } from './support/refusals.ts';
 
-// An erasure is proved by what replicas sign: each once it holds nothing of the record, and nothing that could make its seed again. A replica
+// An erasure is proved by what replicas sign: each once it holds no seed of the record, and nothing that could make it again. A replica
 // that starts has another ticket secret, and so it need not wait for the hour to end.
 
 let own: OwnFleet;

@@ -94,8 +94,10 @@ export class WorkerPool {
     const began = performance.now();
     const { callTimeout } = this.#location.profile;
     const waits = setTimeout(() => this.#lose('silent'), callTimeout); // for the log: it is waited for
-    const { promise: hangs, reject } = withReject();
-    const watch = setInterval(() => this.silentFor > START_CALLS * callTimeout && reject(hangsAtStart()), RETRY);
+    let watch: NodeJS.Timeout | undefined;
+    const hangs = new Promise<never>((_, reject) => {
+      watch = setInterval(() => this.silentFor > START_CALLS * callTimeout && reject(hangsAtStart()), RETRY);
+    });
     try {
       await Promise.race([this.#crew.open({ afresh: false, isTested: true }), hangs]);
       const wasSilent = this.#fault !== undefined;
@@ -296,14 +298,6 @@ export class WorkerPool {
     this.#isServing = true;
     this.#dispatch();
   }
-}
-
-function withReject(): { promise: Promise<never>; reject: (error: VaultError) => void } {
-  let reject: (error: VaultError) => void = () => {};
-  const promise = new Promise<never>((_, rejectIt) => {
-    reject = rejectIt;
-  });
-  return { promise, reject };
 }
 
 const hangsAtStart = () =>
