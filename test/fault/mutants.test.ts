@@ -11,6 +11,7 @@ const directory = scratchDirectory('mutants');
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const SECONDS = 8;
+const RUNS = 4;
 
 /** A breach of the guard shows where etcd forgets attempts of accounts that are nearly spent: often, on a slow machine too. */
 const lies: Load = {
@@ -34,12 +35,16 @@ test('without a mutation nothing is found', async () => {
 });
 
 test.each(cases)('a daemon that $name is found out', async (mutant, load, expected) => {
-  const found = await violations(makeMutant(mutant), load);
-  for (const kind of expected) expect(found.map((violation) => violation.kind)).toContain(kind);
+  const daemon = makeMutant(mutant);
+  const found = new Set<ViolationKind>();
+  // Whether two devices meet just so is a matter of luck: each run gives them another chance.
+  for (let seed = 1; seed <= RUNS && !expected.every((kind) => found.has(kind)); seed++)
+    for (const { kind } of await violations(daemon, load, seed)) found.add(kind);
+  for (const kind of expected) expect([...found]).toContain(kind);
 });
 
-async function violations(daemon: string | undefined, { plan, ...load }: Load) {
+async function violations(daemon: string | undefined, { plan, ...load }: Load, seed = 1) {
   const phases = [{ plan, seconds: SECONDS }];
-  const options = { ...load, seed: 1, phases, output: join(directory, 'run'), devices: 8, accountsAtOnce: 3, progress: () => {} };
+  const options = { ...load, seed, phases, output: join(directory, 'run'), devices: 8, accountsAtOnce: 3, progress: () => {} };
   return (await run({ ...options, ...(daemon ? { daemon } : {}) })).violations;
 }
