@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
 import { probeReplica } from '../../fleet/replica-probe.ts';
-import type { Millis } from '../../primitives/brand.ts';
 import { DevFleet, type Restating } from '../harness/dev-fleet.ts';
+import { START_DEADLINE } from '../harness/managed-process.ts';
 import { compileShim } from '../integration/support/token-uses.ts';
 import { compileDiskShim } from './disk.ts';
 import type { Party } from './faults.ts';
@@ -15,8 +15,6 @@ export interface FaultFleetOptions extends Watcher {
   readonly daemon?: string;
   readonly progress: (step: string) => void;
 }
-
-const SERVING_DEADLINE: Millis = 60_000;
 
 /** A fleet whose every connection passes a link of ours, whose tokens record their uses, and whose replicas can be made to fail. */
 export class FaultFleet {
@@ -98,11 +96,11 @@ export class FaultFleet {
 
   /** Throws with the log of the first replica that does not serve. */
   async serving(): Promise<void> {
-    const deadline = performance.now() + SERVING_DEADLINE;
+    const deadline = performance.now() + START_DEADLINE;
     const { addresses, tls } = this.dev.client;
     for (const [i, address] of addresses.entries())
       while ((await probeReplica(address, tls)).health !== 'SERVING') {
-        if (performance.now() > deadline) throw new Error(`replica ${i + 1} does not serve:\n${this.replicas[i]?.process.logTail()}`);
+        if (performance.now() > deadline) throw new Error(await notServing(this.replicas[i] as FaultyReplica));
         await delay(100);
       }
   }
@@ -147,3 +145,6 @@ function findFaketime(): string {
   if (!found) throw new Error('libfaketime is not installed: run `make setup`.');
   return found;
 }
+
+const notServing = async ({ index, process }: FaultyReplica): Promise<string> =>
+  `replica ${index} does not serve (${await process.explain()}):\n${process.logTail()}`;

@@ -43,6 +43,8 @@ test.each([0, 1, 78])('is not started again where it exits with %i', async (code
 test('says of what does not become ready what can be seen of it', async () => {
   const { command } = exiting();
   const managed = new ManagedProcess({ ...command, ready: async () => false, explain: async () => 'NOT_SERVING: no reason' });
-  await expect(managed.start(300)).rejects.toThrow(/^exiting is not ready after 300 ms \(NOT_SERVING: no reason; \d+ ms of CPU used\):/);
+  await expect(managed.start(300)).rejects.toThrow(
+    /^exiting is not ready after 300 ms \(NOT_SERVING: no reason; \d+ ms of CPU used, threads .*node:S:\d+.*\):/,
+  );
   await managed.kill();
 });

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Millis } from '../../primitives/brand.ts';
-import { cpuOf } from './process-usage.ts';
+import { cpuOf, threadsOf } from './process-usage.ts';
 import { reapProcess } from './reaper.ts';
 
 export interface Command {
@@ -22,7 +22,7 @@ export interface Command {
   readonly temporary?: number;
 }
 
-const START_DEADLINE: Millis = 120_000;
+export const START_DEADLINE: Millis = 120_000;
 const STOP_DEADLINE: Millis = 60_000;
 const POLL: Millis = 50;
 
@@ -64,15 +64,15 @@ export class ManagedProcess {
       if (!this.running && !this.#isTemporary) throw new Error(`${this.name} exited at its start:\n${this.logTail()}`);
       if (!this.running) await this.launch();
       if (performance.now() > deadline)
-        throw new Error(`${this.name} is not ready after ${patience} ms (${await this.#explain()}):\n${this.logTail()}`);
+        throw new Error(`${this.name} is not ready after ${patience} ms (${await this.explain()}):\n${this.logTail()}`);
       await delay(POLL);
     }
   }
 
   /** Whether it waits for something or never stops working is the first thing to know. */
-  async #explain(): Promise<string> {
+  async explain(): Promise<string> {
     const seen = (await this.#command.explain?.()) ?? 'not asked';
-    return `${seen}; ${this.pid === undefined ? `ended with ${this.#exitCode}` : `${cpuOf([this.pid])} ms of CPU used`}`;
+    return `${seen}; ${this.pid === undefined ? `ended with ${this.#exitCode}` : `${cpuOf([this.pid])} ms of CPU used, threads ${threadsOf(this.pid)}`}`;
   }
 
   /** Starts without waiting for readiness: for what is not to become ready. */

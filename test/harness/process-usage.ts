@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import type { Millis } from '../../primitives/brand.ts';
 
 const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
@@ -18,6 +18,18 @@ function cpuOfOne(pid: number): Millis {
   // proc(5): utime and stime are fields 14 and 15. The second may contain blanks and ends with the last parenthesis.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond;
+}
+
+/** What each thread of a process does, as Linux tells it: name:state:system call, those alike counted together. For a message about a process that hangs. */
+export function threadsOf(pid: number): string {
+  const threads = readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const read = (file: string) => readFileSync(`/proc/${pid}/task/${thread}/${file}`, 'utf8').trim();
+    const [, state] = /^State:\s+(\S)/m.exec(read('status')) ?? [];
+    return `${read('comm')}:${state}:${read('syscall').split(' ')[0]}`;
+  });
+  const counts = new Map<string, number>();
+  for (const thread of threads) counts.set(thread, (counts.get(thread) ?? 0) + 1);
+  return Array.from(counts, ([thread, count]) => (count === 1 ? thread : `${count} ${thread}`)).join(', ');
 }
 
 /** Resident memory in MiB. */

@@ -45,6 +45,11 @@ export class Crew {
     return Math.max(0, ...Array.from(this.#threads, ({ silentFor }) => silentFor));
   }
 
+  /** What workers were asked and have not answered: for messages. */
+  get unanswered(): string {
+    return Array.from(this.#threads, ({ unanswered }) => unanswered.join('+') || 'nothing').join(', ');
+  }
+
   leastBusy(): TokenThread | undefined {
     let best: TokenThread | undefined;
     for (const thread of this.#threads) if (best === undefined || thread.underWay < best.underWay) best = thread;

@@ -96,7 +96,7 @@ export class WorkerPool {
     const waits = setTimeout(() => this.#lose('silent'), callTimeout); // for the log: it is waited for
     let watch: NodeJS.Timeout | undefined;
     const hangs = new Promise<never>((_, reject) => {
-      watch = setInterval(() => this.silentFor > START_CALLS * callTimeout && reject(hangsAtStart()), RETRY);
+      watch = setInterval(() => this.silentFor > START_CALLS * callTimeout && reject(hangsAtStart(this.#crew.unanswered)), RETRY);
     });
     try {
       await Promise.race([this.#crew.open({ afresh: false, isTested: true }), hangs]);
@@ -288,7 +288,8 @@ export class WorkerPool {
     const fault = faultOf(cause);
     if (fault !== this.#fault) {
       this.#fault = fault;
-      this.#onEvent({ kind: 'token-lost', fault, reason: messageOf(cause) });
+      const reason = fault === 'silent' ? `workers were asked and do not answer: ${this.#crew.unanswered}` : messageOf(cause);
+      this.#onEvent({ kind: 'token-lost', fault, reason });
     }
     this.#queue.refuseAll(() => unavailable(fault));
   }
@@ -300,8 +301,11 @@ export class WorkerPool {
   }
 }
 
-const hangsAtStart = () =>
-  new VaultError('TOKEN_UNAVAILABLE', 'The PKCS#11 module does not answer, so that the token cannot be opened: start the replica again.');
+const hangsAtStart = (unanswered: string) =>
+  new VaultError(
+    'TOKEN_UNAVAILABLE',
+    `The PKCS#11 module does not answer (its workers were asked: ${unanswered}), so that the token cannot be opened: start the replica again.`,
+  );
 
 const unavailable = (fault: TokenFault): VaultError => new VaultError('TOKEN_UNAVAILABLE', `Not served: ${tokenFaults[fault]}.`);
 

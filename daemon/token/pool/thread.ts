@@ -4,6 +4,7 @@ import type { ReplicaLocation } from '../keys/replica.ts';
 import { type FromWorker, type PlainError, type Request, type ToWorker, type WorkerData, WorkerFailure } from './messages.ts';
 
 interface Asked {
+  readonly kind: string;
   readonly resolve: (value: unknown) => void;
   readonly reject: (failure: WorkerFailure) => void;
 }
@@ -44,6 +45,11 @@ export class TokenThread {
     return this.#asked.size;
   }
 
+  /** What it was asked and has not answered, in order: for messages. */
+  get unanswered(): readonly string[] {
+    return Array.from(this.#asked.values(), ({ kind }) => kind);
+  }
+
   /** How long it has been in the module without an answer. */
   get silentFor(): Millis {
     return this.#asked.size === 0 ? 0 : performance.now() - this.#lastSign;
@@ -55,7 +61,7 @@ export class TokenThread {
     const id = this.#nextId++;
     if (this.#asked.size === 0) this.#lastSign = performance.now();
     return new Promise((resolve, reject) => {
-      this.#asked.set(id, { resolve, reject });
+      this.#asked.set(id, { kind: request.kind === 'call' ? request.operation : request.kind, resolve, reject });
       // Transferred, so that no copy of the PIN stays on this side.
       const pin = request.kind === 'open' ? request.pin : undefined;
       this.#worker.postMessage({ ...request, id } satisfies ToWorker, pin ? [pin.buffer as ArrayBuffer] : []);
