@@ -22,7 +22,7 @@ export const eraseCommand = (output: Output): Command =>
     .option('--receipts <file>', 'where the signatures go by which replicas say that no seed is left; must not exist')
     .option(
       '--generation <g>',
-      'this one alone, in hexadecimal: for the signatures of replicas that were away, when it was enrolled again since',
+      'this one alone, in hexadecimal: for the signatures of replicas that were away, when it was enrolled again since; or where etcd lost it',
     )
     .action(async (recordId: string, options: Options, command: Command) => {
       if (!options.yes) throw new VaultError('MALFORMED', `Nothing was done. Say --yes to erase ${recordId} for good.`);

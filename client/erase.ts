@@ -1,11 +1,13 @@
 import { create } from '@bufbuild/protobuf';
-import { isVaultError, type VaultError } from '../primitives/errors.ts';
+import { type ErrorCode, isVaultError, type VaultError } from '../primitives/errors.ts';
 import { EraseRecordRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { type Erasure, erasureOf, verifyErasure } from '../protocol/receipt.ts';
 import type { Statement } from '../protocol/statement.ts';
 import { verifyEach } from './claims.ts';
 import { insist } from './insist.ts';
 import { ridOf, type Vault } from './vault.ts';
+
+const UNKNOWN: readonly ErrorCode[] = ['GENERATION_UNKNOWN', 'RECORD_UNKNOWN'];
 
 /** What became of an erasure. */
 export interface ErasureResult {
@@ -38,7 +40,7 @@ export async function eraseGeneration(vault: Vault, recordId: string, g: Uint8Ar
   for (let turn = 0; turn < statement.threshold && proofs.size < statement.replicas.length; turn++) {
     const reply = await ask(turn).catch((error: unknown) => {
       // Whoever was away may know no such generation. All else a frontend has asked of others already.
-      if (!isVaultError(error) || (turn === 0 && error.code !== 'GENERATION_UNKNOWN')) throw error;
+      if (!isVaultError(error) || (turn === 0 && !UNKNOWN.includes(error.code))) throw error;
       refusals.push(error);
     });
     const { valid } = await verifyEach(reply?.erased ?? [], ({ index, signature }) => {

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { type Attempts, ErasureSchema, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import type { HashedBody } from '../../protocol/body.ts';
-import { enrol, erase, eraseSpent, isExhausted, notBefore, spend } from './attempts.ts';
+import { enrol, erase, eraseForgotten, eraseSpent, isExhausted, notBefore, spend } from './attempts.ts';
 
 const bytes = (fill: number, length = 16) => new Uint8Array(length).fill(fill);
 const none = new Uint8Array(0);
@@ -127,6 +127,24 @@ describe('ERASE', () => {
 
   it('keeps what shows that the generation may go', () => {
     expect(erase(enrolled(), bytes(1), shown).next?.erasure).toEqual(shown);
+  });
+
+  it('of what etcd forgot and a guard holds has its number, also over a tombstone of what came before', () => {
+    const held = body(2, bytes(1));
+    const tombstone = { g: bytes(2), number: 2n, state: RecordState.ERASED, points: [], erasure: shown, incarnation: 7n };
+    expect(eraseForgotten(undefined, held, shown, 7).next).toMatchObject(tombstone);
+    const before = erase(enrolled(), bytes(1), shown).next as Attempts;
+    expect(eraseForgotten(before, held, shown, 7).next).toMatchObject(tombstone);
+  });
+
+  it('of what a guard holds takes nothing else that etcd has', () => {
+    const later = enrol(enrolled(), body(2, bytes(1)), 1).next as Attempts;
+    expect(code(() => eraseForgotten(later, body(1, none), shown, 1))).toBe('GENERATION_UNKNOWN');
+    expect(code(() => eraseForgotten(enrolled(), body(2, bytes(1)), shown, 1))).toBe('GENERATION_UNKNOWN');
+    const erased = erase(later, bytes(2), shown).next as Attempts;
+    expect(code(() => eraseForgotten(erased, body(1, none), shown, 1))).toBe('GENERATION_UNKNOWN');
+    expect(eraseForgotten(erased, body(2, bytes(1)), shown, 1).next).toBeUndefined();
+    expect(eraseForgotten(later, body(2, bytes(1)), shown, 1).next).toMatchObject({ g: bytes(2), state: RecordState.ERASED });
   });
 
   it('by housekeeping takes only what is exhausted, and not what was enrolled meanwhile', () => {

@@ -9,7 +9,7 @@ import {
   type GrantedPoint as GrantedPointMessage,
   RecordState,
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import type { HashedBody } from '../../protocol/body.ts';
+import { type HashedBody, isLater } from '../../protocol/body.ts';
 import { type GrantedPoint, renderPoint } from './guarded.ts';
 
 // What each transaction does to the register a/<rid>, as pure steps from the value read to the value to write. No clock, no I/O.
@@ -88,6 +88,16 @@ export function erase(current: Attempts | undefined, g: Uint8Array, erasure: Era
   const attempts = expect(current, g);
   if (attempts.state === ERASED) return { next: undefined };
   return { next: create(AttemptsSchema, { ...attempts, points: [], state: ERASED, erasure }) };
+}
+
+/**
+ * ERASE of what a guard holds and etcd forgot: nothing is there, or a tombstone of what came before it. What is enrolled next then has a higher number than
+ * all that guards saw destroyed. Throws as `erase` does where it is not forgotten.
+ */
+export function eraseForgotten(current: Attempts | undefined, held: HashedBody, erasure: Erasure, incarnation: number): Step {
+  const isForgotten = !current || (current.state === ERASED && isLater(held.body, current));
+  if (!isForgotten) return erase(current, held.body.g, erasure);
+  return { next: create(AttemptsSchema, { ...live(held, incarnation), state: ERASED, erasure }) };
 }
 
 /** ERASE of what t replicas say is spent. What was enrolled anew in the meantime stays. */

@@ -102,9 +102,11 @@ export const answerTo = ({ destroyed }: Guarded, end: End): Destroyed | undefine
  * The line that this guard goes by: it takes no other until it was shown that this one is over. Where it serves nothing, it may be among the t whose
  * `prepared` put what it prepared in force.
  */
-export function lineOf(guarded: Guarded): Uint8Array | undefined {
-  const bound = ({ body }: Generation) => !beginsLine(body) && !guarded.destroyed.some((end) => isSameLine(end, body));
-  return (guarded.live ?? guarded.prepared.find(bound))?.body.line;
+export const lineOf = (guarded: Guarded): Uint8Array | undefined => binding(guarded)?.body.line;
+
+/** What it is that a guard goes by. */
+export function binding({ live, prepared, destroyed }: Guarded): Generation | undefined {
+  return live ?? prepared.find(({ body }) => !beginsLine(body) && !destroyed.some((end) => isSameLine(end, body)));
 }
 
 export const renderGeneration = ({ body, subRecord, prepared, madeWith }: Generation): GenerationMessage =>

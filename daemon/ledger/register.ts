@@ -115,6 +115,11 @@ export class Register {
     return this.#erase(rid, (current) => attempts.erase(current, g, erasure));
   }
 
+  /** ERASE of what a guard holds. Throws as attempts.eraseForgotten does. */
+  eraseForgotten(rid: Uint8Array, held: HashedBody, erasure: Erasure): Promise<boolean> {
+    return this.#erase(rid, (current) => attempts.eraseForgotten(current, held, erasure, this.#incarnation));
+  }
+
   /** ERASE of what t replicas say is spent; false where nothing was to erase. */
   eraseSpent(rid: Uint8Array, g: Uint8Array, erasure: Erasure): Promise<boolean> {
     return this.#erase(rid, (current) => attempts.eraseSpent(current, g, erasure));

@@ -8,7 +8,7 @@ import type { EraseRecordRequest } from '../../proto/gen/backupvault/v1/vault_pb
 import { G_LENGTH } from '../../protocol/body.ts';
 import { leastThreshold } from '../../protocol/terms.ts';
 import { erasedTranscript, spentTranscript } from '../../protocol/transcripts.ts';
-import { type Generation, renderShown, shownOf } from '../ledger/guarded.ts';
+import { type Generation, heldBy, renderShown, shownOf } from '../ledger/guarded.ts';
 import type { Account } from '../vault/account.ts';
 import { expectErasure } from '../vault/erasure.ts';
 import { isHolder } from '../vault/evidence.ts';
@@ -37,19 +37,25 @@ export async function eraseRecord(fleet: Fleet, account: Account, request: Erase
   const { rid } = account;
   const erasure = create(ErasureSchema, { grant: request.grant });
   await expectErasure(vault, rid, g, erasure);
-  try {
-    await vault.register.erase(rid, g, erasure);
-    events.erased(rid, 'asked');
-  } catch (error) {
-    if (!isVaultError(error, 'GENERATION_UNKNOWN') || !(await wasErased(vault, rid, g))) throw error;
-  }
+  await eraseInStore(vault, rid, g, erasure);
+  events.erased(rid, 'asked');
   return forgetEverywhere(fleet, rid, g, erasure);
 }
 
-/** Erased before, and the record enrolled again since: etcd says no more of it, but replicas that were away have it, and can be told. */
-async function wasErased({ guard }: Vault, rid: Uint8Array, g: Uint8Array): Promise<boolean> {
-  const { destroyed } = await guard.read(rid);
-  return destroyed.some((end) => constantTimeEqual(end.g, g));
+/**
+ * In etcd, which may know no such generation while replicas do: it was erased before, and the record enrolled again since, while they were away; or etcd
+ * forgot it, and they go by it and take no first enrolment. Throws RECORD_UNKNOWN, GENERATION_UNKNOWN.
+ */
+async function eraseInStore({ register, guard }: Vault, rid: Uint8Array, g: Uint8Array, erasure: Erasure): Promise<void> {
+  const isMeant = (body: { readonly g: Uint8Array }) => constantTimeEqual(body.g, g);
+  const guarded = await guard.read(rid);
+  const held = heldBy(guarded).find(({ body }) => isMeant(body));
+  try {
+    await (held ? register.eraseForgotten(rid, held, erasure) : register.erase(rid, g, erasure));
+  } catch (error) {
+    const isUnknown = isVaultError(error, 'RECORD_UNKNOWN') || isVaultError(error, 'GENERATION_UNKNOWN');
+    if (!isUnknown || !(held || guarded.destroyed.some(isMeant))) throw error;
+  }
 }
 
 /** Erases a record that was spent, once t replicas say that its grace is over. */

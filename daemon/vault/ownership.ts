@@ -1,10 +1,10 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
-import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
+import { constantTimeEqual, exactly, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type Body, type HashedBody, isLater } from '../../protocol/body.ts';
 import { replaceTranscript } from '../../protocol/transcripts.ts';
-import { type Guarded, lineOf } from '../ledger/guarded.ts';
+import { binding, type Guarded } from '../ledger/guarded.ts';
 import { committedBody } from '../ledger/register.ts';
 import { preparedByEnough } from './evidence.ts';
 import type { Vault } from './vault.ts';
@@ -58,15 +58,16 @@ interface Replaced {
 async function replacedGeneration(vault: Vault, guarded: Guarded, { body }: HashedBody): Promise<Replaced> {
   const { live } = guarded;
   if (live && constantTimeEqual(live.body.g, body.previous)) return { before: live.body.number, live };
-  const line = lineOf(guarded);
+  const bound = binding(guarded);
+  const line = bound?.body.line;
   const { attempts, record } = await vault.register.read(body.rid);
   if (!attempts) {
-    if (line) throw conflict(); // etcd forgot what the guard knows: an operator must look before anything is replaced
+    if (bound) throw forgotten(bound);
     return { before: 0n, live: undefined };
   }
   if (!constantTimeEqual(attempts.g, body.previous)) throw conflict();
   if (attempts.state === RecordState.ERASED) {
-    if (line) throw conflict();
+    if (bound) throw forgotten(bound);
     return { before: attempts.number, live: undefined };
   }
   const committed = committedBody(record, attempts);
@@ -84,3 +85,10 @@ const ed25519 = (publicKey: Uint8Array): KeyObject =>
 
 const conflict = () =>
   new VaultError('GENERATION_CONFLICT', 'The body does not replace the generation that is stored; describe the record and start again.');
+
+/** etcd forgot what the guard knows, or says that it is over, and nothing shows that. */
+const forgotten = ({ body }: HashedBody) =>
+  new VaultError(
+    'GENERATION_CONFLICT',
+    `This replica goes by generation ${toHex(body.g)}, of which etcd says no more. Describe the record; if it is not there, and etcd was not restored wrongly, have the frontend erase that generation, then start again.`,
+  );

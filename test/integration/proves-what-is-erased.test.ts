@@ -59,6 +59,20 @@ async function bkvctl(...args: string[]): Promise<{ code: number; document: Reco
   return { code, document: JSON.parse(stdout) };
 }
 
+test('what etcd forgot takes no first enrolment, and can be erased by the name that replicas say', async () => {
+  const { world } = own;
+  const device = world.device();
+  const draft = await enrolled(world, 'forgotten');
+  const key = toHex(draft.rid);
+  await world.etcd.commit({ conditions: [], writes: [{ delete: `a/${key}` }, { delete: `r/${key}` }], otherwise: [] });
+  const enrol = () =>
+    device.enroll({ recordId: 'forgotten', code: CODE, backupKey: new SecretBytes(randomBytes(32)), policy: { limit: 3, coolDownMs: 0 } });
+  await expect(enrol()).rejects.toMatchObject({ code: 'GENERATION_CONFLICT', message: expect.stringContaining(toHex(draft.g)) });
+  await expect(device.eraseGeneration('forgotten', randomBytes(16))).rejects.toMatchObject({ code: 'RECORD_UNKNOWN' });
+  expect(await device.eraseGeneration('forgotten', draft.g)).toMatchObject({ erased: [], pending: [1, 2, 3] });
+  expect((await enrol()).holders).toEqual([1, 2, 3]);
+});
+
 test('a replica signs once it can make the seed no more, and the same call collects what was missing', async () => {
   await enrolled(own.world, 'proved');
   await restart(1, 2);
