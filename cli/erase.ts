@@ -29,13 +29,13 @@ export const eraseCommand = (output: Output): Command =>
       output.step('erasing');
       const g = options.generation && exactly(G_LENGTH, fromHex(options.generation, '--generation'), '--generation');
       const result = await withVault(command, (vault) => (g ? vault.eraseGeneration(recordId, g) : vault.erase(recordId)));
-      const { statement, erased, pending, proofs } = result;
+      const { statement, erased, pending, reached, proofs } = result;
       if (options.receipts) writeNew(options.receipts, encodeReceipts({ statement, receipts: [], erasures: proofs }), PUBLIC);
-      output.result({ record: recordId, generation: toHex(result.g), erased, pending }, inWords(recordId, result));
+      output.result({ record: recordId, generation: toHex(result.g), erased, pending, reached }, inWords(recordId, result));
     });
 
-function inWords(recordId: string, { erased, pending }: ErasureResult): string {
-  const lines = [`${recordId} is erased. ${erased.length} replicas signed that no seed of it is left.`];
+function inWords(recordId: string, { erased, pending, reached }: ErasureResult): string {
+  const lines = [`${recordId} is erased. ${erased.length} replicas signed that no seed of it is left with them: ${reached}.`];
   if (pending.length > 0)
     lines.push(`${pending.length} more serve it no longer, and sign within about an hour: erase it again then for their signatures.`);
   return lines.join('\n');

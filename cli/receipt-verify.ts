@@ -3,6 +3,8 @@ import { loadClientFile } from '../fleet/client-file.ts';
 import { toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { type Erasure, parseReceipts, type Receipt, verifyErasure, verifyReceipt } from '../protocol/receipt.ts';
+import type { Statement } from '../protocol/statement.ts';
+import { type Destruction, destructionBy } from '../protocol/terms.ts';
 import { readInput } from './arguments.ts';
 import { clientFileOf } from './open-vault.ts';
 import type { Output } from './output.ts';
@@ -20,13 +22,15 @@ export const receiptVerifyCommand = (output: Output): Command =>
         throw new VaultError('FLEET_UNTRUSTED', `The client file does not trust the fleet statement ${statement_hash}.`);
       for (const receipt of receipts) verifyReceipt(statement, receipt);
       for (const erasure of erasures) verifyErasure(statement, erasure);
+      const reached = reachedBy(statement, erasures);
       output.result(
         {
           statement_hash,
           receipts: receipts.map(({ replica, attempt, limit }) => ({ replica, attempt, limit })),
           erasures: erasures.map(({ replica, rid }) => ({ replica, rid })),
+          reached: reached.map(({ rid, g, reached }) => ({ rid, g, reached })),
         },
-        [...receipts.map(attemptInWords), ...erasures.map(erasureInWords)].join('\n'),
+        [...receipts.map(attemptInWords), ...erasures.map(erasureInWords), ...reached.map(reachedInWords)].join('\n'),
       );
     });
 
@@ -37,3 +41,25 @@ function attemptInWords({ replica, attempt, limit, rid, enrolled_at_ms }: Receip
 
 const erasureInWords = ({ replica, rid, g }: Erasure): string =>
   `Replica ${replica} signed that no seed is left of generation ${g.slice(0, 8)} of record ${rid.slice(0, 12)}.`;
+
+interface Reached {
+  readonly rid: string;
+  readonly g: string;
+  readonly reached: Destruction;
+}
+
+/** What follows for each generation. */
+function reachedBy(statement: Statement, erasures: readonly Erasure[]): Reached[] {
+  const isOf =
+    ({ rid, g }: Erasure) =>
+    (other: Erasure) =>
+      other.rid === rid && other.g === g;
+  const firsts = erasures.filter((erasure, i) => erasures.findIndex(isOf(erasure)) === i);
+  return firsts.map((first) => {
+    const by = erasures.filter(isOf(first)).map(({ replica }) => replica);
+    return { rid: first.rid, g: first.g, reached: destructionBy(statement, new Set(by)) };
+  });
+}
+
+const reachedInWords = ({ rid, g, reached }: Reached): string =>
+  `So generation ${g.slice(0, 8)} of record ${rid.slice(0, 12)} is: ${reached}.`;

@@ -3,6 +3,7 @@ import { type ErrorCode, isVaultError, type VaultError } from '../primitives/err
 import { EraseRecordRequestSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { type Erasure, erasureOf, verifyErasure } from '../protocol/receipt.ts';
 import type { Statement } from '../protocol/statement.ts';
+import { type Destruction, destructionBy } from '../protocol/terms.ts';
 import { verifyEach } from './claims.ts';
 import { insist } from './insist.ts';
 import { ridOf, type Vault } from './vault.ts';
@@ -20,6 +21,8 @@ export interface ErasureResult {
    * for a record that was enrolled in the hour before; one that missed the enrolment, once another one shows it what that was. `erase` may be called again for that.
    */
   readonly pending: readonly number[];
+  /** What follows from their word. */
+  readonly reached: Destruction;
   /** What they signed, and the statement under which it is verified: proof of deletion, for an app that keeps it. */
   readonly statement: Statement;
   readonly proofs: readonly Erasure[];
@@ -55,5 +58,12 @@ export async function eraseGeneration(vault: Vault, recordId: string, g: Uint8Ar
   const inOrder = (indices: Iterable<number>) => [...indices].sort((a, b) => a - b);
   const erased = inOrder(proofs.keys());
   const pending = inOrder([...named].filter((index) => !proofs.has(index)));
-  return { g, erased, pending, statement, proofs: erased.map((index) => proofs.get(index) as Erasure) };
+  return {
+    g,
+    erased,
+    pending,
+    reached: destructionBy(statement, new Set(erased)),
+    statement,
+    proofs: erased.map((index) => proofs.get(index) as Erasure),
+  };
 }

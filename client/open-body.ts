@@ -1,4 +1,5 @@
 import { type Bytes, constantTimeEqual, xor } from '../primitives/bytes.ts';
+import { choices } from '../primitives/choices.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import type { Share as BodyShare } from '../proto/gen/backupvault/v1/record_pb.ts';
 import { type Body, shareOf } from '../protocol/body.ts';
@@ -6,7 +7,7 @@ import { payloadKey, proofKey, releaseMaskKey } from './derive.ts';
 import { type Blinded, finalize } from './oprf.ts';
 import { decryptPayload } from './payload.ts';
 import type { Answer } from './receipts.ts';
-import { choices, combineShares, type Share } from './shares.ts';
+import { combineShares, type Share } from './shares.ts';
 import { type Argon2id, maskKey } from './stretch.ts';
 
 // A hostile replica may answer with anything that is on the curve, and nothing shows it until shares are combined. So every choice of

@@ -35,9 +35,3 @@ export async function splitPair(s: Uint8Array, r: Uint8Array, holders: number, t
 export async function combineShares(shares: readonly Share[]): Promise<Bytes> {
   return (await combine(shares.map(({ x, y }) => concat(y, Uint8Array.of(x))))) as Bytes;
 }
-
-/** Every choice of `size` items: at most 126, for 5 of 9. */
-export function choices<T>(items: readonly T[], size: number): T[][] {
-  if (size === 0) return [[]];
-  return items.flatMap((item, i) => choices(items.slice(i + 1), size - 1).map((rest) => [item, ...rest]));
-}

@@ -6,32 +6,31 @@ import type { VaultError } from '../primitives/errors.ts';
 import { ReplicaService } from '../proto/gen/backupvault/v1/replica_pb.ts';
 import { VaultService } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { MAX_MESSAGE_LENGTH, MAX_PEER_MESSAGE_LENGTH } from '../protocol/message.ts';
-import type { Statement } from '../protocol/statement.ts';
 import type { Config } from './config.ts';
-import { expectCertificates, expectOwnKeys, readPin, readStatement, readTenantKeys } from './inputs.ts';
+import { expectCertificates, expectOwnKeys, readStatement, readTenantKeys } from './inputs.ts';
 import { Etcd } from './ledger/etcd.ts';
 import { Guard } from './ledger/guard.ts';
 import { GuardStore } from './ledger/guard-store.ts';
 import { Register } from './ledger/register.ts';
+import { openOwnToken } from './own-token.ts';
 import { Bundle } from './replica/bundle.ts';
 import type { Fleet } from './replica/fleet.ts';
 import { Housekeeping } from './replica/housekeeping.ts';
 import { Membership } from './replica/membership.ts';
-import { localParticipant } from './replica/participant.ts';
+import { localParticipant, replicaService } from './replica/participant.ts';
 import { connectPeer } from './replica/peer.ts';
 import { Rounds } from './replica/rounds.ts';
 import { Space } from './replica/space.ts';
 import { StoreWatch } from './replica/store-watch.ts';
-import { expectReplica, tenantOf } from './rpc/caller.ts';
+import { replicaOf, tenantOf } from './rpc/caller.ts';
 import { serveMetrics } from './rpc/metrics.ts';
 import { serve } from './rpc/server.ts';
 import { vaultService } from './rpc/vault-service.ts';
 import { Serving } from './serving.ts';
 import type { Events } from './telemetry/events.ts';
 import { Tenure } from './tenure.ts';
-import { type OpenToken, openToken } from './token/open-token.ts';
+import type { OpenToken } from './token/open-token.ts';
 import { hangsInModule } from './token/pool/pool.ts';
-import { initParametersFor, loadProfile } from './token/profile.ts';
 import { GrantVerifier } from './vault/grants.ts';
 import { receiptKeys } from './vault/p256.ts';
 import { TicketSecrets } from './vault/ticket-secrets.ts';
@@ -88,7 +87,10 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   const grants = new GrantVerifier(readTenantKeys(config), clock);
   expectCertificates(config);
   starting.step = 'opening and testing its token';
-  const token = await openOwnToken(config, statement, events, undo);
+  const token = await openOwnToken(config, statement, (event) =>
+    events.token(event.kind, 'reason' in event ? event.reason : '', 'fault' in event ? event.fault : undefined),
+  );
+  undo.push(() => token.close());
   expectOwnKeys(statement, self, token.identity);
 
   const { guardIncarnation: incarnation } = self;
@@ -157,22 +159,6 @@ function begin<R extends Rounds>(rounds: R, undo: Stop[]): R {
   return rounds;
 }
 
-async function openOwnToken(config: Config, { fleet, epoch }: Statement, events: Events, undo: Stop[]): Promise<OpenToken> {
-  const { module, label } = config.token;
-  const profile = loadProfile(config.token.profile);
-  const token = await openToken({
-    profile,
-    ...(module ? { module } : {}),
-    initParameters: initParametersFor(profile, config.token),
-    tokenLabel: label,
-    pin: () => readPin(config),
-    ...{ fleet, epoch, index: config.replica },
-    onEvent: (event) => events.token(event.kind, 'reason' in event ? event.reason : '', 'fault' in event ? event.fault : undefined),
-  });
-  undo.push(() => token.close());
-  return token;
-}
-
 async function openToOutside(
   config: Config,
   version: string,
@@ -184,15 +170,14 @@ async function openToOutside(
   const { statement, clock } = vault;
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
   const context = { health, events, clock };
-  const own = localParticipant(vault);
   const peerServer = await serve(
     {
       address: config.listen.peer,
       tls: config.tls.peer,
       service: ReplicaService,
       mostLength: MAX_PEER_MESSAGE_LENGTH,
-      handlers: own.calls,
-      identify: (call) => expectReplica(call, statement),
+      handlers: replicaService(vault),
+      identify: (call) => replicaOf(call, statement),
     },
     context,
   );

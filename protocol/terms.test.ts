@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { SoftFleet } from '../test/harness/soft-fleet.ts';
 import { SoftReplica } from '../test/harness/soft-replica.ts';
 import { encodeStatement, parseStatement, type Statement, type StatementDocument } from './statement.ts';
-import { earlierAfter, leastThreshold, meeting, meetsEveryEpoch, termsOf } from './terms.ts';
+import { destructionBy, earlierAfter, leastThreshold, meeting, meetsEveryEpoch, termsOf } from './terms.ts';
 
 const entries = new Map<number, StatementDocument['replicas'][number]>();
 const entryOf = (index: number) => {
@@ -29,6 +29,21 @@ test('a record goes by the terms of its epoch, whatever is in force', () => {
   expect(termsOf(again, 2n)).toEqual({ epoch: 2, threshold: 3, indices: set(1, 2, 3, 4, 5), remaining: set(1, 2, 3) });
   expect(termsOf(again, 3n)).toEqual({ epoch: 3, threshold: 2, indices: set(1, 2, 3), remaining: set(1, 2, 3) });
   expect(meeting(termsOf(again, 2n))).toBe(3);
+});
+
+test.each<[string, Statement, number[], string]>([
+  ['one of three', three, [1], 'too few'],
+  ['two of three', three, [1, 3], 'not served, if none of these lies'],
+  ['all three', three, [1, 2, 3], 'destroyed'],
+  ['two of five, of which a first epoch had three', five, [1, 2], 'too few'],
+  ['three of five, one of them of the first', five, [3, 4, 5], 'too few'],
+  ['three of five', five, [1, 2, 5], 'not served, if none of these lies'],
+  ['four of five', five, [1, 2, 3, 4], 'not served, if none of these lies'],
+  ['all five', five, [1, 2, 3, 4, 5], 'destroyed'],
+  ['all three, where five were', again, [1, 2, 3], 'not served, if none of these lies'],
+  ['all three, once the epoch of five is ended', next(again, [1, 2, 3], 2, [2]), [1, 2, 3], 'destroyed'],
+])('what follows where %s say that they destroyed it', (_, statement, by, reached) => {
+  expect(destructionBy(statement, new Set(by))).toBe(reached);
 });
 
 test('an epoch that is listed no more is served no more, nor is one to come', () => {

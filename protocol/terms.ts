@@ -138,6 +138,19 @@ export const meetsEveryEpoch = ({ terms }: Pick<Stated, 'terms'>, answered: Some
 
 type Some = Pick<ReadonlySet<number>, 'has'>;
 
+/**
+ * What it means that these replicas say that they destroyed a generation, of whatever epoch it was. Where n−t+1 did, fewer than t serve it, and fewer than t shares of any
+ * other seed are left. With t−1 more that still holds if t−1 of them lie: then nobody opens it, whoever has all tokens. A replica that left, or has another token now, says nothing of what
+ * it held under an epoch.
+ */
+export type Destruction = 'too few' | 'not served, if none of these lies' | 'destroyed';
+
+export function destructionBy({ terms }: Pick<Stated, 'terms'>, erased: Some): Destruction {
+  const beyond = [...terms.values()].map((of) => ({ of, more: [...of.remaining].filter((one) => erased.has(one)).length - meeting(of) }));
+  if (beyond.some(({ more }) => more < 0)) return 'too few';
+  return beyond.every(({ of, more }) => more >= of.threshold - 1) ? 'destroyed' : 'not served, if none of these lies';
+}
+
 /** What the statement after this one lists: this one's own epoch, and what it listed, without those of which nothing is served any more. */
 export const earlierAfter = ({ epoch, threshold, replicas, earlier }: Epochs, dropped: readonly number[]): EarlierEpoch[] =>
   [...earlier, { epoch, threshold, replicas: replicas.map((one) => ({ index: one.index, receipt_key: one.receipt_key })) }].filter(

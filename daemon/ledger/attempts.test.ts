@@ -15,7 +15,7 @@ const body = (g: number, previous: Uint8Array, { hash = g, coolDownMs = 0n, limi
     bodyHash: bytes(hash, 32),
   }) as unknown as HashedBody;
 
-const enrolled = (options = {}): Attempts => enrol(undefined, body(1, none, options), 1).next as Attempts;
+const enrolled = (options = {}): Attempts => enrol(undefined, body(1, none, options), { incarnation: 1, holders: [1, 2] }).next as Attempts;
 const spent = (attempts: Attempts, n: number, now = 0): Attempts => spend(attempts, attempts.g, point(n), now).next as Attempts;
 const code = (run: () => unknown) => {
   try {
@@ -32,41 +32,65 @@ describe('ENROL', () => {
   });
 
   it('is done already when the same body comes again, and keeps the counter', () => {
-    expect(enrol(spent(enrolled(), 1), body(1, none), 1).next).toBeUndefined();
+    expect(enrol(spent(enrolled(), 1), body(1, none), { incarnation: 1, holders: [1, 2] }).next).toBeUndefined();
   });
 
   it('refuses the same g with another body', () => {
-    expect(code(() => enrol(enrolled(), body(1, none, { hash: 9 }), 1))).toBe('GENERATION_CONFLICT');
+    expect(code(() => enrol(enrolled(), body(1, none, { hash: 9 }), { incarnation: 1, holders: [1, 2] }))).toBe('GENERATION_CONFLICT');
   });
 
   it('replaces only the generation that it names', () => {
-    expect(enrol(enrolled(), body(2, bytes(1)), 1).next?.g).toEqual(bytes(2));
-    expect(code(() => enrol(enrolled(), body(2, none), 1))).toBe('GENERATION_CONFLICT');
-    expect(code(() => enrol(undefined, body(2, bytes(1)), 1))).toBe('GENERATION_CONFLICT');
+    expect(enrol(enrolled(), body(2, bytes(1)), { incarnation: 1, holders: [1, 2] }).next?.g).toEqual(bytes(2));
+    expect(code(() => enrol(enrolled(), body(2, none), { incarnation: 1, holders: [1, 2] }))).toBe('GENERATION_CONFLICT');
+    expect(code(() => enrol(undefined, body(2, bytes(1)), { incarnation: 1, holders: [1, 2] }))).toBe('GENERATION_CONFLICT');
   });
 
   it('numbers generations without a gap', () => {
-    expect(enrol(enrolled(), body(2, bytes(1)), 1).next).toMatchObject({ number: 2n, epoch: 1n });
-    expect(code(() => enrol(enrolled(), body(3, bytes(1)), 1))).toBe('GENERATION_CONFLICT');
-    expect(code(() => enrol(undefined, body(2, none), 1))).toBe('GENERATION_CONFLICT');
+    expect(enrol(enrolled(), body(2, bytes(1)), { incarnation: 1, holders: [1, 2] }).next).toMatchObject({ number: 2n, epoch: 1n });
+    expect(code(() => enrol(enrolled(), body(3, bytes(1)), { incarnation: 1, holders: [1, 2] }))).toBe('GENERATION_CONFLICT');
+    expect(code(() => enrol(undefined, body(2, none), { incarnation: 1, holders: [1, 2] }))).toBe('GENERATION_CONFLICT');
+  });
+
+  it('adds holders that are heard later, each once and in order, and changes nothing else', () => {
+    const current = { ...spent(spent(enrolled({ coolDownMs: 5n }), 1, 7), 2, 20), incarnation: 1n };
+    const again = (holders: number[]) => enrol(current, body(1, none, { coolDownMs: 5n }), { incarnation: 4, holders }).next;
+    expect(current.holders).toEqual([1, 2]);
+    expect(again([12, 3, 2, 3])).toEqual({ ...current, holders: [1, 2, 3, 12] });
+    expect(again([1])).toBeUndefined();
+    expect(again([])).toBeUndefined(); // none of those that are there goes
+    expect(again([2, 1, 2])).toBeUndefined();
+  });
+
+  it('adds holders to nothing but what is live, with the same body', () => {
+    const late = { incarnation: 1, holders: [3] };
+    expect(code(() => enrol(enrolled(), body(1, none, { hash: 9 }), late))).toBe('GENERATION_CONFLICT');
+    const erased = erase(enrolled(), bytes(1), shown).next as Attempts;
+    expect(code(() => enrol(erased, body(1, none), late))).toBe('GENERATION_CONFLICT');
+    const second = enrol(enrolled(), body(2, bytes(1)), late).next as Attempts;
+    expect(second.holders).toEqual([3]); // of a new generation those alone that prepared it
+    expect(code(() => enrol(second, body(1, none), late))).toBe('GENERATION_CONFLICT');
+  });
+
+  it('names each holder once, in order, of a generation that is new', () => {
+    expect(enrol(undefined, body(1, none), { incarnation: 1, holders: [12, 3, 1, 3] }).next?.holders).toEqual([1, 3, 12]);
   });
 
   it('does not bring an old generation back when its enrolment lands late', () => {
-    const second = enrol(enrolled(), body(2, bytes(1)), 1).next as Attempts;
-    expect(code(() => enrol(second, body(1, none), 1))).toBe('GENERATION_CONFLICT');
+    const second = enrol(enrolled(), body(2, bytes(1)), { incarnation: 1, holders: [1, 2] }).next as Attempts;
+    expect(code(() => enrol(second, body(1, none), { incarnation: 1, holders: [1, 2] }))).toBe('GENERATION_CONFLICT');
   });
 
   it('does not bring an erased generation back', () => {
     const erased = erase(enrolled(), bytes(1), shown).next as Attempts;
-    expect(code(() => enrol(erased, body(1, none), 1))).toBe('GENERATION_CONFLICT');
-    expect(enrol(erased, body(2, bytes(1), { line: 2 }), 1).next?.state).toBe(RecordState.LIVE);
+    expect(code(() => enrol(erased, body(1, none), { incarnation: 1, holders: [1, 2] }))).toBe('GENERATION_CONFLICT');
+    expect(enrol(erased, body(2, bytes(1), { line: 2 }), { incarnation: 1, holders: [1, 2] }).next?.state).toBe(RecordState.LIVE);
   });
 
   it('goes on with the line of what is live, and begins another one over a tombstone', () => {
-    expect(enrol(enrolled(), body(2, bytes(1)), 1).next?.line).toEqual(bytes(1));
-    expect(code(() => enrol(enrolled(), body(2, bytes(1), { line: 2 }), 1))).toBe('GENERATION_CONFLICT');
+    expect(enrol(enrolled(), body(2, bytes(1)), { incarnation: 1, holders: [1, 2] }).next?.line).toEqual(bytes(1));
+    expect(code(() => enrol(enrolled(), body(2, bytes(1), { line: 2 }), { incarnation: 1, holders: [1, 2] }))).toBe('GENERATION_CONFLICT');
     const erased = erase(enrolled(), bytes(1), shown).next as Attempts;
-    expect(code(() => enrol(erased, body(2, bytes(1)), 1))).toBe('GENERATION_CONFLICT');
+    expect(code(() => enrol(erased, body(2, bytes(1)), { incarnation: 1, holders: [1, 2] }))).toBe('GENERATION_CONFLICT');
   });
 });
 
@@ -138,7 +162,7 @@ describe('ERASE', () => {
   });
 
   it('of what a guard holds takes nothing else that etcd has', () => {
-    const later = enrol(enrolled(), body(2, bytes(1)), 1).next as Attempts;
+    const later = enrol(enrolled(), body(2, bytes(1)), { incarnation: 1, holders: [1, 2] }).next as Attempts;
     expect(code(() => eraseForgotten(later, body(1, none), shown, 1))).toBe('GENERATION_UNKNOWN');
     expect(code(() => eraseForgotten(enrolled(), body(2, bytes(1)), shown, 1))).toBe('GENERATION_UNKNOWN');
     const erased = erase(later, bytes(2), shown).next as Attempts;

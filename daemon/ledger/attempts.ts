@@ -22,10 +22,15 @@ export interface Step {
   readonly next: Attempts | undefined;
 }
 
-/** ENROL: `current` undefined where the record never was. Throws GENERATION_CONFLICT. */
-export function enrol(current: Attempts | undefined, { body, bodyHash }: HashedBody, incarnation: number): Step {
+/**
+ * ENROL: `current` undefined where the record never was. Holders that were heard later are added to those that are there. Throws GENERATION_CONFLICT.
+ */
+export function enrol(current: Attempts | undefined, { body, bodyHash }: HashedBody, { incarnation, holders }: LiveOptions): Step {
   if (current && constantTimeEqual(current.g, body.g)) {
-    if (current.state === LIVE && constantTimeEqual(current.bodyHash, bodyHash)) return { next: undefined };
+    if (current.state === LIVE && constantTimeEqual(current.bodyHash, bodyHash)) {
+      const all = inOrder([...current.holders, ...holders]);
+      return { next: all.length > current.holders.length ? create(AttemptsSchema, { ...current, holders: all }) : undefined };
+    }
     throw conflict('this g was used before, with another body or for a record that was erased');
   }
   // An enrolment names what it replaces, so that one sent again after a later one cannot bring an old code back.
@@ -34,16 +39,20 @@ export function enrol(current: Attempts | undefined, { body, bodyHash }: HashedB
   if (body.number !== (current?.number ?? 0n) + 1n) throw conflict('body.number is not the next one');
   if (!constantTimeEqual(body.line, current?.state === LIVE ? current.line : body.g))
     throw conflict('body.line is not that of what is stored');
-  return { next: live({ body, bodyHash }, incarnation) };
+  return { next: live({ body, bodyHash }, { incarnation, holders }) };
 }
 
-/** The value for a generation that is live. `points` is H. */
-export const live = (
-  { body, bodyHash }: HashedBody,
-  incarnation: number,
-  points: readonly GrantedPoint[] = [],
-  lastAttempt: Millis = 0,
-): Attempts =>
+interface LiveOptions {
+  readonly incarnation: number;
+  /** Indices. */
+  readonly holders: readonly number[];
+  /** H */
+  readonly points?: readonly GrantedPoint[];
+  readonly lastAttemptMs?: Millis;
+}
+
+/** The value for a generation that is live. */
+export const live = ({ body, bodyHash }: HashedBody, { incarnation, holders, points = [], lastAttemptMs = 0 }: LiveOptions): Attempts =>
   create(AttemptsSchema, {
     incarnation: BigInt(incarnation),
     g: body.g,
@@ -52,11 +61,15 @@ export const live = (
     coolDownMs: body.policy.coolDownMs,
     points: points.map(renderPoint),
     state: LIVE,
-    lastAttemptMs: BigInt(lastAttempt),
+    lastAttemptMs: BigInt(lastAttemptMs),
     number: body.number,
     epoch: body.epoch,
     line: body.line,
+    holders: inOrder(holders),
   });
+
+/** Each once. */
+export const inOrder = (holders: readonly number[]): number[] => [...new Set(holders)].sort((a, b) => a - b);
 
 /**
  * SPEND: makes a point attempt k, or finds that it is one already: then it is free, whatever else holds. `lower`: those that came before it.
@@ -97,7 +110,7 @@ export function erase(current: Attempts | undefined, g: Uint8Array, erasure: Era
 export function eraseForgotten(current: Attempts | undefined, held: HashedBody, erasure: Erasure, incarnation: number): Step {
   const isForgotten = !current || (current.state === ERASED && isLater(held.body, current));
   if (!isForgotten) return erase(current, held.body.g, erasure);
-  return { next: create(AttemptsSchema, { ...live(held, incarnation), state: ERASED, erasure }) };
+  return { next: create(AttemptsSchema, { ...live(held, { incarnation, holders: [] }), state: ERASED, erasure }) };
 }
 
 /** ERASE of what t replicas say is spent. What was enrolled anew in the meantime stays. */

@@ -10,6 +10,7 @@ import {
   type Guarded,
 } from './guarded.ts';
 import type { Operation } from './numbered-store.ts';
+import { encodeSeedShare, type KeptShare } from './seed-share.ts';
 
 // Which key of the guard's store holds what, and the writes that its changes are made of.
 //
@@ -18,17 +19,22 @@ import type { Operation } from './numbered-store.ts';
 // h/<rid>/<k>         attempts counted
 // full/<rid>          every attempt of the live generation is counted
 // gone/<rid>/<line>   the latest generation of a line that was destroyed
+// kept/<rid>/<i>      a share of the seed of replica i
+// deal/<rid>          the seed of the live generation is not yet shared with all others
 // changes/<rid>       how often another generation, or none, became the one served
 // purge/<rid>/<uuid>  a key at which the files of the store may still hold a generation that was dropped
 export const keys = {
   identity: 'identity',
   incarnation: 'store-incarnation', // of etcd, under which this replica served last
+  others: 'others', // the guards that seeds are shared among
   boot: 'boot', // who served last, as the token has it too
   live: (rid: string) => `live/${rid}`,
   prepared: (rid: string, g = '') => `prep/${rid}/${g}`,
   counted: (rid: string, attempt?: number) => `h/${rid}/${attempt === undefined ? '' : String(attempt).padStart(3, '0')}`,
   full: (rid: string) => `full/${rid}`,
   gone: (rid: string, line = '') => `gone/${rid}/${line}`,
+  kept: (rid: string, owner?: number) => `kept/${rid}/${owner === undefined ? '' : String(owner).padStart(2, '0')}`,
+  deal: (rid: string) => `deal/${rid}`,
   changes: (rid: string) => `changes/${rid}`,
   purge: (rid: string) => `purge/${rid}/`,
 };
@@ -48,6 +54,17 @@ export const putCounted = (rid: string, attempt: number, counted: Counted) => pu
 export const putFull = (rid: string) => put(keys.full(rid), new Uint8Array(0));
 
 export const putGone = (rid: string, destroyed: Destroyed) => put(keys.gone(rid, toHex(destroyed.line)), encodeDestroyed(destroyed));
+
+/** In the place of one that was there, of another generation. */
+export const putKept = (rid: string, share: KeptShare, before: KeptShare | undefined): Operation[] => [
+  put(keys.kept(rid, share.owner), encodeSeedShare(share)),
+  ...(before && !constantTimeEqual(before.g, share.g) ? [owePurge(rid, keys.kept(rid, share.owner))] : []),
+];
+
+export const dropKept = (rid: string, kept: readonly KeptShare[]): Operation[] =>
+  kept.map(({ owner }) => keys.kept(rid, owner)).flatMap((key) => [del(key), owePurge(rid, key)]);
+
+export const oweDeal = (rid: string) => put(keys.deal(rid), new Uint8Array(0));
 
 /** A name of its own for each: one that comes while another one is purged is not taken for that. */
 const owePurge = (rid: string, key: string) => put(`${keys.purge(rid)}${randomUUID()}`, Buffer.from(key));

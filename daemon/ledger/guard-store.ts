@@ -5,9 +5,25 @@ import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import { comesAfter, G_LENGTH } from '../../protocol/body.ts';
 import type { Destruction } from './destruction.ts';
 import { GroupCommit } from './group-commit.ts';
-import { del, drop, dropCounted, keys, purgeLive, put, putCounted, putFull, putGone, putLive, putPrepared } from './guard-layout.ts';
+import {
+  del,
+  drop,
+  dropCounted,
+  dropKept,
+  keys,
+  oweDeal,
+  purgeLive,
+  put,
+  putCounted,
+  putFull,
+  putGone,
+  putKept,
+  putLive,
+  putPrepared,
+} from './guard-layout.ts';
 import {
   type Counted,
+  covers,
   decodeCounted,
   decodeDestroyed,
   decodeGeneration,
@@ -17,6 +33,7 @@ import {
   isUnknownEnd,
 } from './guarded.ts';
 import { decodeNumber, NumberedStore, type Operation } from './numbered-store.ts';
+import { decodeSeedShare, isSucceeded, type KeptShare } from './seed-share.ts';
 import type { StoreMemory } from './transactions.ts';
 
 const identitySchema = z.strictObject({ fleet: z.string(), replica: z.int(), incarnation: z.int() });
@@ -25,6 +42,7 @@ const identitySchema = z.strictObject({ fleet: z.string(), replica: z.int(), inc
 export type GuardIdentity = z.infer<typeof identitySchema>;
 
 const PURGED_AT_ONCE = 16;
+const OWED_AT_ONCE = 1000;
 
 /** The guard on disk: which key holds what. What may be written is decided in guard.ts. */
 export class GuardStore {
@@ -83,10 +101,13 @@ export class GuardStore {
     const rid = toHex(generation.body.rid);
     const dropped = before.prepared.filter((each) => !comesAfter(each, generation));
     const replaced = before.live ? purgeLive(rid, before.live) : [];
+    const kept = (await this.kept(generation.body.rid)).filter((share) => isSucceeded(share, generation.body));
     await this.#store.write([
       ...drop(rid, dropped, generation),
       ...dropCounted(rid, before),
       ...replaced,
+      ...dropKept(rid, kept),
+      oweDeal(rid),
       await this.#countChange(rid),
       putLive(generation),
     ]);
@@ -104,6 +125,7 @@ export class GuardStore {
     const { limit } = generation.body.policy;
     await this.#store.write([
       putLive(generation),
+      oweDeal(rid),
       await this.#countChange(rid),
       ...points.map((point, i) => putCounted(rid, i + 1, { ...point, atMs })),
       ...(points.length >= limit ? [putFull(rid)] : []),
@@ -116,12 +138,14 @@ export class GuardStore {
     const { live, prepared, destroyed } = before;
     const isLive = live && dropped.includes(live);
     const known = destroyed.filter((each) => isUnknownEnd(each) && constantTimeEqual(each.g, remembered.g));
+    const kept = (await this.kept(ridBytes)).filter((share) => covers(remembered, share));
     await this.#store.write([
       ...drop(
         rid,
         prepared.filter((each) => dropped.includes(each)),
       ),
-      ...(isLive ? [...dropCounted(rid, before), del(keys.live(rid)), ...purgeLive(rid, live)] : []),
+      ...(isLive ? [...dropCounted(rid, before), del(keys.live(rid)), del(keys.deal(rid)), ...purgeLive(rid, live)] : []),
+      ...dropKept(rid, kept),
       ...(isLive || endsTickets ? [await this.#countChange(rid)] : []),
       ...known.map(({ line }) => del(keys.gone(rid, toHex(line)))),
       putGone(rid, remembered),
@@ -147,6 +171,38 @@ export class GuardStore {
       const settled = some.map(([key]) => del(key));
       await this.#store.purge([...new Set(dropped)], settled);
     }
+  }
+
+  /** Shares of others' seeds. */
+  async kept(rid: Uint8Array): Promise<KeptShare[]> {
+    const entries = await this.#store.entries(keys.kept(toHex(rid)));
+    return entries.map(([key, value]) => decodeSeedShare(Number(key.slice(-2)), value));
+  }
+
+  /** In the place of `before`, of the same owner. */
+  async putKept(rid: Uint8Array, share: KeptShare, before: KeptShare | undefined): Promise<void> {
+    await this.#store.write(putKept(toHex(rid), share, before));
+  }
+
+  /** Records of which the seed of the live generation is not yet shared with all others. */
+  undealt(): AsyncIterable<Uint8Array> {
+    return this.#ridsUnder('deal/');
+  }
+
+  /** Where seeds were shared among other guards than these, all are to be shared anew: one that was lost has lost its shares. */
+  async oweDealsTo(others: string): Promise<void> {
+    const known = await this.#store.get(keys.others);
+    if (known && Buffer.from(known).toString() === others) return;
+    const owed: Operation[] = [];
+    for await (const rid of this.#ridsUnder('live/')) {
+      owed.push(oweDeal(toHex(rid)));
+      if (owed.length === OWED_AT_ONCE) await this.#store.write(owed.splice(0));
+    }
+    await this.#store.write([...owed, put(keys.others, Buffer.from(others))]);
+  }
+
+  async putDealt(rid: Uint8Array): Promise<void> {
+    await this.#store.write([del(keys.deal(toHex(rid)))]);
   }
 
   /** How often the record's live generation changed here. Only goes up, and stays when all else of the record is gone. */

@@ -9,7 +9,8 @@ import type { AttemptName } from '../../protocol/transcripts.ts';
 import { adoptingOf, type Change, countingOf, numberOf, type Paid, unknownGeneration } from './counting.ts';
 import { type Cause, type Destruction, destructionOf } from './destruction.ts';
 import type { GuardStore } from './guard-store.ts';
-import { type Destroyed, type End, type Generation, type Guarded, lineOf } from './guarded.ts';
+import { type Destroyed, type End, type Generation, type Guarded, isUnknownEnd, lineOf } from './guarded.ts';
+import { isPast, isSucceeded, type KeptShare } from './seed-share.ts';
 
 const MOST_PREPARED = 8; // enrolments that were begun and never finished, for each record
 const MOST_KNOWN = 1024; // a few KB each; a recovery asks for its record five times within a second
@@ -130,7 +131,7 @@ export class Guard {
       return destruction;
     });
     await this.expectPurged(rid);
-    return { ...remembered, leaves };
+    return { ...remembered, leaves: leaves || (await this.#keepsWhatMayGoWith(rid, remembered)) };
   }
 
   /** Returns once the files of the store hold no generation of the record that was dropped. Throws OUTCOME_UNKNOWN. */
@@ -149,6 +150,40 @@ export class Guard {
         { cause },
       );
     }
+  }
+
+  /**
+   * Keeps a share of another replica's seed, in the place of what that one dealt before. Throws GENERATION_UNKNOWN for a generation that is over here, or was
+   * replaced: nothing brings its shares back.
+   */
+  keep(rid: Uint8Array, share: KeptShare): Promise<void> {
+    return this.#exclusively(rid, async (guarded) => {
+      const before = (await this.kept(rid)).find(({ owner }) => owner === share.owner);
+      if (isPast(guarded, share) || (before && isSucceeded(share, before))) throw unknownGeneration();
+      await onDisk(() => this.#store.putKept(rid, share, before));
+    });
+  }
+
+  /** Shares of others' seeds. */
+  kept(rid: Uint8Array): Promise<KeptShare[]> {
+    return onDisk(() => this.#store.kept(rid));
+  }
+
+  /** As GuardStore.undealt */
+  undealt(): AsyncIterable<Uint8Array> {
+    return this.#store.undealt();
+  }
+
+  /** As GuardStore.oweDealsTo */
+  oweDealsTo(others: string): Promise<void> {
+    return onDisk(() => this.#store.oweDealsTo(others));
+  }
+
+  /** All others have a share of the seed of this generation. One that took its place in the meantime is dealt by itself. */
+  dealt(rid: Uint8Array, g: Uint8Array): Promise<void> {
+    return this.#exclusively(rid, async ({ live }) => {
+      if (!live || constantTimeEqual(live.body.g, g)) await onDisk(() => this.#store.putDealt(rid));
+    });
   }
 
   /** How often the record's live generation changed here: what is offered now is worth nothing once that happens again. */
@@ -180,6 +215,11 @@ export class Guard {
       this.#known.set(toHex(rid), { ...guarded, counted });
       return { generation, used: counted.size };
     });
+  }
+
+  /** Shares of a generation that may come before one of which the line is not known here. */
+  async #keepsWhatMayGoWith(rid: Uint8Array, end: End): Promise<boolean> {
+    return isUnknownEnd(end) && (await this.kept(rid)).some(({ line }) => !constantTimeEqual(line, end.g));
   }
 
   /** Nobody waits for it. What fails is owed, and housekeeping makes it good. */

@@ -45,9 +45,13 @@ export interface Guarded {
   readonly destroyed: readonly Destroyed[];
 }
 
-/** The same, as a replica tells others. */
-export interface Recalled extends Guarded {
+/** What a replica tells others of a record: nothing in it serves anybody. */
+export interface Recalled {
   readonly index: number;
+  readonly live: Shown | undefined;
+  /** Each with what this replica signed itself. */
+  readonly prepared: readonly Shown[];
+  readonly counted: ReadonlyMap<number, Counted>;
 }
 
 /** Where a line ended. */
@@ -58,7 +62,7 @@ export interface End extends Order {
 
 /** A generation as others can be shown it: there is nothing in it that serves anybody. */
 export interface Shown extends HashedBody {
-  /** Of t holders or more: its line, and its place there, are nobody's word alone. */
+  /** Once they are of t holders or more, its line, and its place there, are nobody's word alone. */
   readonly prepared: readonly Signed[];
 }
 
@@ -72,7 +76,17 @@ export interface Destroyed extends End {
 }
 
 /** What it holds of a record, served or prepared. */
-export const heldBy = ({ live, prepared }: Guarded): Generation[] => [...(live ? [live] : []), ...prepared];
+export const heldBy = <T>({ live, prepared }: { readonly live: T | undefined; readonly prepared: readonly T[] }): T[] => [
+  ...(live === undefined ? [] : [live]),
+  ...prepared,
+];
+
+/** What others can be shown of what is held here: also what this replica signed itself. */
+export const showing = ({ body, bodyHash, subRecord, prepared }: Generation): Shown => {
+  const { index, signature } = subRecord;
+  const isThere = prepared.some((signed) => signed.index === index);
+  return { body, bodyHash, prepared: isThere ? prepared : [{ index, signature }, ...prepared] };
+};
 
 /** What it can show others of a generation that it serves, or destroyed. */
 export const shownOf = ({ live, destroyed }: Guarded, g: Uint8Array): Shown | undefined =>
@@ -112,7 +126,7 @@ export function binding({ live, prepared, destroyed }: Guarded): Generation | un
 export const renderGeneration = ({ body, subRecord, prepared, madeWith }: Generation): GenerationMessage =>
   create(GenerationSchema, { body, subRecord: renderSubRecord(subRecord), prepared: prepared.map(renderSigned), ticketSecret: madeWith });
 
-const renderSigned = ({ index, signature }: Signed) => create(SignedSchema, { index, signature });
+export const renderSigned = ({ index, signature }: Signed) => create(SignedSchema, { index, signature });
 
 export const renderShown = ({ body, prepared }: Shown): ShownMessage =>
   create(ShownGenerationSchema, { body, prepared: prepared.map(renderSigned) });

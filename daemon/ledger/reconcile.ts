@@ -2,24 +2,16 @@ import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import {
-  type Attempts,
-  AttemptsSchema,
-  type Record,
-  RecordSchema,
-  RecordState,
-  type SubRecord,
-} from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type Attempts, AttemptsSchema, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type HashedBody, isLater, type Order } from '../../protocol/body.ts';
-import { renderSubRecord } from '../../protocol/sub-record.ts';
 import type { Terms } from '../../protocol/terms.ts';
-import { live } from './attempts.ts';
-import { type Generation, type GrantedPoint, type Guarded, heldBy, parseGrantedPoint, type Recalled, renderPoint } from './guarded.ts';
+import { inOrder, live } from './attempts.ts';
+import { type Counted, type GrantedPoint, heldBy, parseGrantedPoint, type Recalled, renderPoint } from './guarded.ts';
 
-/** What etcd holds of a record, from before it was restored. */
-export interface Stored {
-  readonly attempts: Attempts | undefined;
-  readonly record: Record | undefined;
+/** What a guard serves, and counted of it. */
+export interface Serving {
+  readonly live: HashedBody | undefined;
+  readonly counted: ReadonlyMap<number, Counted>;
 }
 
 export interface ReconcileOptions {
@@ -29,11 +21,11 @@ export interface ReconcileOptions {
 }
 
 /**
- * RECONCILE: what etcd shall hold, from what at least n−t+1 guards remember, as far as they showed it (replica/reconcile.ts). Any t guards that
- * counted an attempt, or acknowledged a generation, have one among them, so that no counter goes down and no older code comes back. Undefined
- * where nobody knows the record. Throws NOT_ENOUGH_REPLICAS where only those that were not asked can tell.
+ * RECONCILE: what etcd shall hold, from what it held before it was restored and what at least n−t+1 guards remember, as far as they showed it
+ * (replica/reconcile.ts). Any t guards that counted an attempt, or acknowledged a generation, have one among them, so that no counter goes down and no older code
+ * comes back. Undefined where nobody knows the record. Throws NOT_ENOUGH_REPLICAS where only those that were not asked can tell.
  */
-export function reconcile(stored: Stored, recalled: readonly Recalled[], options: ReconcileOptions): Stored | undefined {
+export function reconcile(stored: Attempts | undefined, recalled: readonly Recalled[], options: ReconcileOptions): Attempts | undefined {
   const served = generationsServed(recalled);
   const generation = latestHeld(
     served.filter(({ body }) => !isErased(stored, body)),
@@ -41,14 +33,11 @@ export function reconcile(stored: Stored, recalled: readonly Recalled[], options
     options,
   );
   if (!generation) {
-    const attempts = tombstoneOf(stored.attempts, served[0]);
-    return attempts && { attempts: create(AttemptsSchema, { ...attempts, incarnation: BigInt(options.incarnation) }), record: undefined };
+    const attempts = tombstoneOf(stored, served[0]);
+    return attempts && create(AttemptsSchema, { ...attempts, incarnation: BigInt(options.incarnation) });
   }
   const { points, lastAttemptMs } = remember(generation, recalled);
-  return {
-    attempts: live(generation, options.incarnation, points, lastAttemptMs),
-    record: create(RecordSchema, { body: generation.body, subRecords: subRecordsOf(generation, stored, recalled) }),
-  };
+  return live(generation, { ...options, holders: holdersOf(generation, stored, recalled), points, lastAttemptMs });
 }
 
 /** A number that a point may have, and the points that etcd holds then. */
@@ -65,7 +54,7 @@ export interface Place {
 export function placesFor(
   point: GrantedPoint,
   granted: readonly GrantedPoint[],
-  servers: readonly Guarded[],
+  servers: readonly Serving[],
   { limit, threshold }: { limit: number; threshold: number },
 ): Place[] {
   const name = nameOf(point);
@@ -88,7 +77,7 @@ function insert(others: readonly GrantedPoint[], point: GrantedPoint, attempt: n
 }
 
 /** The register with these points in place of those that were `seen`, and after them what was spent since then. */
-export function reordered(current: Attempts, points: readonly GrantedPoint[], seen: Attempts, servers: readonly Guarded[]): Attempts {
+export function reordered(current: Attempts, points: readonly GrantedPoint[], seen: Attempts, servers: readonly Serving[]): Attempts {
   const old = seen.points.map(({ hash }) => toHex(hash));
   const since = current.points.filter(({ hash }) => !old.includes(toHex(hash))).map(parseGrantedPoint);
   const lastAttemptMs = BigInt(Math.max(Number(current.lastAttemptMs), lastAttemptOf(servers)));
@@ -105,23 +94,23 @@ const unique = (points: readonly GrantedPoint[]): GrantedPoint[] => {
 /** What guards together know of a generation. */
 export interface Remembered {
   /** Those that serve it. */
-  readonly servers: readonly Guarded[];
+  readonly servers: readonly Serving[];
   /** H, by attempt. */
   readonly points: readonly GrantedPoint[];
   readonly lastAttemptMs: Millis;
 }
 
-export function remember(generation: Generation, recalled: readonly Guarded[]): Remembered {
+export function remember(generation: HashedBody, recalled: readonly Serving[]): Remembered {
   const servers = recalled.filter(({ live }) => live && isSame(live, generation));
   const { threshold, policy } = generation.body;
   return { servers, points: unionOf(servers, threshold).slice(0, policy.limit), lastAttemptMs: lastAttemptOf(servers) };
 }
 
-const lastAttemptOf = (servers: readonly Guarded[]): Millis =>
+const lastAttemptOf = (servers: readonly Serving[]): Millis =>
   Math.max(0, ...servers.flatMap(({ counted }) => [...counted.values()].map(({ atMs }) => atMs)));
 
 /** Whether no two of them counted different points as one attempt. */
-export const isAgreed = (servers: readonly Guarded[]): boolean =>
+export const isAgreed = (servers: readonly Serving[]): boolean =>
   servers.every(({ counted }, i) =>
     servers.slice(0, i).every((other) =>
       [...counted].every(([attempt, { pointHash }]) => {
@@ -134,20 +123,21 @@ export const isAgreed = (servers: readonly Guarded[]): boolean =>
 export const isSame = (a: HashedBody, b: HashedBody): boolean => constantTimeEqual(a.bodyHash, b.bodyHash);
 
 /** The generations that guards serve, the latest first. Each guard may be at another one. */
-export function generationsServed(recalled: readonly Guarded[]): Generation[] {
+export function generationsServed<T extends HashedBody>(recalled: readonly { readonly live: T | undefined }[]): T[] {
   const live = recalled.map((guarded) => guarded.live).filter((generation) => generation !== undefined);
   return live.sort((a, b) => (isLater(a.body, b.body) || (!isLater(b.body, a.body) && toHex(a.bodyHash) > toHex(b.bodyHash)) ? -1 : 1));
 }
 
 /** By a tombstone of the generation itself, or of a later one. */
-const isErased = ({ attempts }: Stored, order: Order): boolean => attempts?.state === RecordState.ERASED && !isLater(order, attempts);
+const isErased = (attempts: Attempts | undefined, order: Order): boolean =>
+  attempts?.state === RecordState.ERASED && !isLater(order, attempts);
 
 /** The latest generation that t guards hold, or may hold: fewer can never serve anybody. Where those not heard decide, they are waited for. */
-function latestHeld(served: readonly Generation[], recalled: readonly Recalled[], { terms }: ReconcileOptions): Generation | undefined {
+function latestHeld(served: readonly HashedBody[], recalled: readonly Recalled[], { terms }: ReconcileOptions): HashedBody | undefined {
   for (const generation of served) {
     const { threshold, remaining } = terms.get(Number(generation.body.epoch)) ?? UNSERVED;
     const heard = recalled.filter(({ index }) => remaining.has(index));
-    const holders = heard.filter((guarded) => copyOf(generation, guarded)).length;
+    const holders = heard.filter((each) => holds(each, generation)).length;
     if (holders >= threshold) return generation;
     if (holders + remaining.size - heard.length >= threshold)
       throw new VaultError(
@@ -162,13 +152,12 @@ function latestHeld(served: readonly Generation[], recalled: readonly Recalled[]
 /** Of an epoch that the statement lists no more. */
 const UNSERVED = { threshold: Number.POSITIVE_INFINITY, remaining: new Set<number>() };
 
-/** What a guard has of a generation, served or prepared. */
-const copyOf = (generation: Generation, guarded: Guarded): Generation | undefined =>
-  heldBy(guarded).find((each) => isSame(each, generation));
+/** Served or prepared. */
+const holds = (recalled: Recalled, generation: HashedBody): boolean => heldBy(recalled).some((each) => isSame(each, generation));
 
-function tombstoneOf(attempts: Attempts | undefined, latest: Generation | undefined) {
+function tombstoneOf(attempts: Attempts | undefined, latest: HashedBody | undefined) {
   const isNamedByGuards = latest && (!attempts || isLater(latest.body, attempts));
-  const named = isNamedByGuards ? live(latest, 0) : attempts;
+  const named = isNamedByGuards ? live(latest, { incarnation: 0, holders: [] }) : attempts;
   return named && { ...named, points: [], state: RecordState.ERASED };
 }
 
@@ -177,7 +166,7 @@ function tombstoneOf(attempts: Attempts | undefined, latest: Generation | undefi
  * the point that most have there. A point that is left over, because there was another one, comes after the others: no count goes down, and whatever a guard
  * says, it can add no point but one that was granted.
  */
-function unionOf(servers: readonly Guarded[], threshold: number): GrantedPoint[] {
+function unionOf(servers: readonly Serving[], threshold: number): GrantedPoint[] {
   const entries = servers.flatMap(({ counted }) => [...counted]).sort(([a], [b]) => a - b);
   const left = new Map(entries.map(([, { pointHash, grant }]) => [toHex(pointHash), { pointHash, grant }]));
   const fixed = fixedBy(servers, threshold);
@@ -196,7 +185,7 @@ function unionOf(servers: readonly Guarded[], threshold: number): GrantedPoint[]
 }
 
 /** The points that t guards have under one number, by number. */
-export function fixedBy(servers: readonly Guarded[], threshold: number): Map<number, string> {
+export function fixedBy(servers: readonly Serving[], threshold: number): Map<number, string> {
   const fixed = new Map<number, string>();
   for (const { counted } of servers)
     for (const [attempt, point] of counted) {
@@ -215,16 +204,8 @@ function byFrequency(names: readonly string[]): string[] {
   return [...new Set(names)].sort((a, b) => frequency(b) - frequency(a) || (a < b ? -1 : 1));
 }
 
-/** Each replica's own, where it was asked; what etcd had of the same body, where it was not. */
-function subRecordsOf(latest: Generation, { record }: Stored, recalled: readonly Guarded[]): SubRecord[] {
-  const copies = recalled.map((guarded) => copyOf(latest, guarded)).filter((copy) => copy !== undefined);
-  const own = copies.map(({ subRecord }) => renderSubRecord(subRecord));
-  const sameBody = record?.body && constantTimeEqual(record.body.g, latest.body.g);
-  return mergeSubRecords(sameBody ? record.subRecords : [], own);
-}
-
-/** The newer sub-record of a replica wins: it is the one that its guard has prepared. */
-export function mergeSubRecords(before: readonly SubRecord[], now: readonly SubRecord[]): SubRecord[] {
-  const kept = before.filter((b) => !now.some((n) => n.index === b.index));
-  return [...kept, ...now].sort((a, b) => a.index - b.index);
+/** Those that said so, and those of the same body that etcd had. */
+function holdersOf(generation: HashedBody, stored: Attempts | undefined, recalled: readonly Recalled[]): number[] {
+  const known = stored && constantTimeEqual(stored.bodyHash, generation.bodyHash) ? stored.holders : [];
+  return inOrder([...known, ...recalled.filter((each) => holds(each, generation)).map(({ index }) => index)]);
 }

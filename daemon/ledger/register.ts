@@ -1,4 +1,3 @@
-import { create, toBinary } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import type { Clock } from '../../primitives/clock.ts';
@@ -7,17 +6,13 @@ import {
   AttemptsSchema,
   type Erasure,
   type GrantedPoint as GrantedPointMessage,
-  type Record,
-  RecordSchema,
   RecordState,
-  type SubRecord as SubRecordMessage,
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import { type HashedBody, parseBody } from '../../protocol/body.ts';
-import { renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
+import type { HashedBody } from '../../protocol/body.ts';
 import * as attempts from './attempts.ts';
-import type { Etcd, Versioned, Write } from './etcd.ts';
-import type { GrantedPoint, Guarded, Recalled } from './guarded.ts';
-import { mergeSubRecords, type ReconcileOptions, reconcile, reordered, type Stored } from './reconcile.ts';
+import type { Etcd, Write } from './etcd.ts';
+import type { GrantedPoint, Recalled } from './guarded.ts';
+import { type ReconcileOptions, reconcile, reordered, type Serving } from './reconcile.ts';
 import { decode, type StoreMemory, Transactions } from './transactions.ts';
 
 export interface Spent {
@@ -27,7 +22,7 @@ export interface Spent {
 }
 
 /**
- * The records in etcd: a/<rid> is a compare-and-swap register, r/<rid> the record, x/<rid> an index of what is exhausted.
+ * The records in etcd: a/<rid> is a compare-and-swap register, x/<rid> an index of what is exhausted. The guards have all else.
  * etcd decides the order of attempts and nothing else: the guards decide whether one may happen. Every method throws
  * STORE_UNAVAILABLE, STORE_CORRUPT, RECORD_OUTDATED, and those that write OUTCOME_UNKNOWN.
  */
@@ -50,36 +45,31 @@ export class Register {
   }
 
   /** Linearizable. After a restore a record may be missing that the guards still know: `readCurrent` says so. */
-  async read(rid: Uint8Array): Promise<Stored> {
-    const key = toHex(rid);
-    const [attempts, record] = await this.#transactions.read(key, `r/${key}`);
-    return { attempts, record: decodeRecord(record) };
+  async read(rid: Uint8Array): Promise<Attempts | undefined> {
+    const [attempts] = await this.#transactions.read(toHex(rid));
+    return attempts;
   }
 
   /** As `read`, and RECORD_OUTDATED also where nothing is there and the guards were not asked since a restore. */
-  async readCurrent(rid: Uint8Array): Promise<Stored> {
-    const stored = await this.read(rid);
-    if (!stored.attempts) this.#transactions.expectUnknown(toHex(rid));
-    return stored;
+  async readCurrent(rid: Uint8Array): Promise<Attempts | undefined> {
+    const attempts = await this.read(rid);
+    if (!attempts) this.#transactions.expectUnknown(toHex(rid));
+    return attempts;
   }
 
   /** What etcd has of a generation that is live. Throws RECORD_UNKNOWN, GENERATION_UNKNOWN, ERASED, RECORD_OUTDATED. */
   async expectLive(rid: Uint8Array, g: Uint8Array): Promise<Attempts> {
-    return attempts.expectLive((await this.readCurrent(rid)).attempts, g);
+    return attempts.expectLive(await this.readCurrent(rid), g);
   }
 
-  /** ENROL. Adds sub-records that came later to a generation that is committed already. Throws GENERATION_CONFLICT. */
-  async enrol(hashed: HashedBody, subRecords: readonly SubRecord[]): Promise<void> {
-    const { body } = hashed;
-    const key = toHex(body.rid);
-    await this.#transactions.update(key, [`r/${key}`], (current, [stored]) => {
-      const { next } = attempts.enrol(current, hashed, this.#incarnation);
-      const before = next || !stored ? [] : decode(RecordSchema, stored.value, 'a record').subRecords;
-      const merged = mergeSubRecords(before, subRecords.map(renderSubRecord));
-      if (!next && merged.every((s) => before.some((b) => isSame(b, s)))) return { next: undefined, writes: [], result: undefined };
-      const value = toBinary(RecordSchema, create(RecordSchema, { body, subRecords: merged }));
-      const writes: Write[] = [{ put: `r/${key}`, value }, ...(next ? [{ delete: `x/${key}` }] : [])]; // a late holder changes nothing of the attempts
-      return { next: next ?? current, writes, result: undefined };
+  /** ENROL. Adds holders that were heard later to a generation that is committed already. Throws GENERATION_CONFLICT. */
+  async enrol(hashed: HashedBody, holders: readonly number[]): Promise<void> {
+    const { g, rid } = hashed.body;
+    const key = toHex(rid);
+    await this.#transactions.update(key, [], (current) => {
+      const { next } = attempts.enrol(current, hashed, { incarnation: this.#incarnation, holders });
+      const isNew = next && !(current && constantTimeEqual(current.g, g)); // a late holder changes nothing of the attempts
+      return { next, writes: isNew ? [{ delete: `x/${key}` }] : [], result: undefined };
     });
   }
 
@@ -99,7 +89,7 @@ export class Register {
   }
 
   /** REORDER: these points in place of those that were `seen`. Throws as attempts.expectLive does. */
-  async reorder(rid: Uint8Array, points: readonly GrantedPoint[], seen: Attempts, servers: readonly Guarded[]): Promise<void> {
+  async reorder(rid: Uint8Array, points: readonly GrantedPoint[], seen: Attempts, servers: readonly Serving[]): Promise<void> {
     const key = toHex(rid);
     await this.#transactions.update(key, [], (current) => {
       const next = reordered(attempts.expectLive(current, seen.g), points, seen, servers);
@@ -129,53 +119,51 @@ export class Register {
     const key = toHex(rid);
     return this.#transactions.update(key, [], (current) => {
       const { next } = step(current);
-      return { next, writes: [{ delete: `r/${key}` }, { delete: `x/${key}` }], result: next !== undefined };
+      return { next, writes: [{ delete: `x/${key}` }], result: next !== undefined };
     });
   }
 
   /** Records that are exhausted, in order of rid, with the time of their last attempt: at most `limit`, from after `after` on. */
   async exhausted(limit: number, after?: Uint8Array): Promise<{ rid: Uint8Array; since: Millis }[]> {
     const entries = await this.#etcd.list('x/', limit, after && `x/${toHex(after)}`);
-    return entries.map(({ key, value }) => ({ rid: Buffer.from(key.slice(2), 'hex'), since: Number(Buffer.from(value).toString()) }));
+    return entries.map(({ key, value }) => ({ rid: ridOf(key), since: Number(Buffer.from(value).toString()) }));
   }
 
   /** Records that are known, in order of rid: at most `limit`, from after `after` on. */
   async rids(limit: number, after?: Uint8Array): Promise<Uint8Array[]> {
     const entries = await this.#etcd.list('a/', limit, after && `a/${toHex(after)}`);
-    return entries.map(({ key }) => Buffer.from(key.slice(2), 'hex'));
+    return entries.map(({ key }) => ridOf(key));
   }
 
-  /** Records with what the replicas stored of them, as etcd has them, in order of rid: at most `limit`, from after `after` on. */
-  async records(limit: number, after?: Uint8Array): Promise<{ rid: Uint8Array; record: Record }[]> {
-    const entries = await this.#etcd.list('r/', limit, after && `r/${toHex(after)}`);
-    return entries.map(({ key, value }) => ({ rid: Buffer.from(key.slice(2), 'hex'), record: decode(RecordSchema, value, 'a record') }));
+  /** Records as etcd has them, in order of rid: at most `limit`, from after `after` on. */
+  async records(limit: number, after?: Uint8Array): Promise<{ rid: Uint8Array; attempts: Attempts }[]> {
+    const entries = await this.#etcd.list('a/', limit, after && `a/${toHex(after)}`);
+    return entries.map(({ key, value }) => ({ rid: ridOf(key), attempts: decode(AttemptsSchema, value, 'a record’s register') }));
   }
 
   /** Which of the next `limit` records after `after` etcd shows erased, and the last one looked at, undefined at the end. */
   async erased(limit: number, after?: Uint8Array): Promise<{ erased: Uint8Array[]; last: Uint8Array | undefined }> {
     const entries = await this.#etcd.list('a/', limit, after && `a/${toHex(after)}`);
-    const ridOf = ({ key }: { key: string }) => Buffer.from(key.slice(2), 'hex');
     const last = entries.at(-1);
-    return { erased: entries.filter(mayBeErased).map(ridOf), last: last && entries.length === limit ? ridOf(last) : undefined };
+    const erased = entries.filter(mayBeErased).map(({ key }) => ridOf(key));
+    return { erased, last: last && entries.length === limit ? ridOf(last.key) : undefined };
   }
 
   /** RECONCILE with what n−t+1 guards or more remember. Returns whether there was something to write. */
   async reconcile(rid: Uint8Array, recalled: readonly Recalled[], options: Omit<ReconcileOptions, 'incarnation'>): Promise<boolean> {
     const key = toHex(rid);
-    const changed = await this.#transactions.updateOutdated(key, [`r/${key}`], (current, [stored]) => {
-      const before = { attempts: current, record: decodeRecord(stored) };
-      const after = reconcile(before, recalled, { ...options, incarnation: this.#incarnation });
-      const { attempts: next, record } = after ?? { attempts: undefined, record: undefined };
+    const changed = await this.#transactions.updateOutdated(key, [], (current) => {
+      const next = reconcile(current, recalled, { ...options, incarnation: this.#incarnation });
       const isFull = next && attempts.isExhausted(next);
-      const writes: Write[] = [
-        record ? { put: `r/${key}`, value: toBinary(RecordSchema, record) } : { delete: `r/${key}` },
-        isFull ? { put: `x/${key}`, value: Buffer.from(String(next.lastAttemptMs)) } : { delete: `x/${key}` },
-      ];
-      return { next, writes, result: next !== undefined };
+      const write: Write = isFull ? { put: `x/${key}`, value: Buffer.from(String(next.lastAttemptMs)) } : { delete: `x/${key}` };
+      return { next, writes: [write], result: next !== undefined };
     });
     return changed ?? false;
   }
 }
+
+/** Of a key of a/ or x/. */
+const ridOf = (key: string): Uint8Array => Buffer.from(key.slice(2), 'hex');
 
 const PAGE = 100;
 
@@ -200,19 +188,4 @@ function mayBeErased({ value }: { value: Uint8Array }): boolean {
   } catch {
     return true;
   }
-}
-
-const decodeRecord = (stored: Versioned | undefined): Record | undefined => stored && decode(RecordSchema, stored.value, 'a record');
-
-/** Whether etcd has a replica's sub-record as this replica has it. */
-export const holds = (record: Record | undefined, subRecord: SubRecord): boolean =>
-  record?.subRecords.some((each) => isSame(each, renderSubRecord(subRecord))) ?? false;
-
-const isSame = (a: SubRecordMessage, b: SubRecordMessage): boolean => a.index === b.index && constantTimeEqual(a.value, b.value);
-
-/** The body of a stored record, if it is the one that the register names. */
-export function committedBody(record: Record | undefined, current: Attempts): HashedBody | undefined {
-  if (!record?.body) return undefined;
-  const hashed = parseBody(record.body);
-  return constantTimeEqual(hashed.bodyHash, current.bodyHash) ? hashed : undefined;
 }

@@ -1,5 +1,6 @@
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { isVaultError } from '../../primitives/errors.ts';
+import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import type { GuardStore } from './guard-store.ts';
 import { allOf, type Register } from './register.ts';
 
@@ -18,9 +19,9 @@ export async function* storedGenerations(store: GuardStore | undefined, register
   for await (const { state, body } of store?.generations() ?? [])
     yield { rid: body.rid, g: body.g, epoch: Number(body.epoch), where: state };
   const records = (limit: number, after?: Uint8Array) => register.records(limit, after);
-  for await (const { rid, record } of allOf(records, (each) => each.rid))
-    if (record.body && record.subRecords.some((each) => each.index === index))
-      yield { rid, g: record.body.g, epoch: Number(record.body.epoch), where: 'etcd' };
+  for await (const { rid, attempts } of allOf(records, (each) => each.rid))
+    if (attempts.state === RecordState.LIVE && attempts.holders.includes(index))
+      yield { rid, g: attempts.g, epoch: Number(attempts.epoch), where: 'etcd' };
 }
 
 /**
@@ -41,7 +42,7 @@ export async function recordsServed(
 
 async function mayBeCommitted(register: Register, { rid, g }: FoundGeneration): Promise<boolean> {
   try {
-    const { attempts } = await register.read(rid);
+    const attempts = await register.read(rid);
     return attempts !== undefined && constantTimeEqual(attempts.g, g);
   } catch (error) {
     if (isVaultError(error, 'RECORD_OUTDATED')) return true;

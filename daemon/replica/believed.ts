@@ -1,12 +1,16 @@
+import { create } from '@bufbuild/protobuf';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import type { HashedBody } from '../../protocol/body.ts';
-import { SIGNATURE_LENGTH } from '../../protocol/signature.ts';
+import { ShowRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { SIGNATURE_LENGTH, type Signed } from '../../protocol/signature.ts';
 import type { Transcript } from '../../protocol/transcript.ts';
-import { heldBy } from '../ledger/guarded.ts';
-import { committedBody } from '../ledger/register.ts';
+import { heldBy, parseShown, type Shown } from '../ledger/guarded.ts';
+import { preparedByEnough } from '../vault/evidence.ts';
 import { isSigned } from '../vault/p256.ts';
+import type { Vault } from '../vault/vault.ts';
+import { askAll, expectEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
+import type { Participant } from './participant.ts';
 
 // A coordinator believes no replica's bare word, and no etcd's: a liar's answer is worth as much as none.
 
@@ -33,16 +37,37 @@ export function expectOwn<T extends { readonly index: number }>(fleet: Pick<Flee
   return said;
 }
 
-/** The body that has this hash: as this replica's guard has it, or as etcd has. Throws GENERATION_UNKNOWN, STORE_CORRUPT, STORE_UNAVAILABLE. */
-export async function bodyWithHash({ vault: { guard, register } }: Fleet, rid: Uint8Array, bodyHash: Uint8Array): Promise<HashedBody> {
-  const own = heldBy(await guard.read(rid)).find((held) => constantTimeEqual(held.bodyHash, bodyHash));
-  if (own) return own;
-  const { attempts, record } = await register.read(rid);
-  const committed = attempts && committedBody(record, attempts);
-  if (committed && constantTimeEqual(committed.bodyHash, bodyHash)) return committed;
-  if (!attempts || !constantTimeEqual(attempts.bodyHash, bodyHash))
-    throw new VaultError('GENERATION_UNKNOWN', 'The record has another generation by now; describe it and use its g.');
-  throw new VaultError('STORE_CORRUPT', 'etcd’s record does not belong to its register; an operator must look.');
+/**
+ * The generation whose body has this hash, with `prepared` of t holders where there are so many: as this replica's guard has it, or as others show it. Throws
+ * GENERATION_UNKNOWN where nobody has it, NOT_ENOUGH_REPLICAS where nobody who answers does.
+ */
+export async function generationWithHash(fleet: Fleet, rid: Uint8Array, bodyHash: Uint8Array): Promise<Shown> {
+  const { vault, participants } = fleet;
+  const own = heldBy(await vault.guard.read(rid)).find((held) => constantTimeEqual(held.bodyHash, bodyHash));
+  if (own && own.prepared.length > 0) return own; // it is live
+  const message = create(ShowRequestSchema, { rid, bodyHash });
+  const ask = async ({ index, calls }: Participant) => {
+    const { shown } = await calls.show(message);
+    if (!shown) throw new VaultError('GENERATION_UNKNOWN', 'It does not hold the body.');
+    const parsed = expectWellFormed(fleet, index, () => parseShown(shown));
+    if (!constantTimeEqual(parsed.bodyHash, bodyHash)) throw untrusted(fleet, index, 'it showed another body than it was asked for');
+    return parsed;
+  };
+  const isEnough = (answers: ReadonlyMap<number, Shown>) => preparedIn(vault, [...answers.values()]) !== undefined;
+  const all = expectEnough(await askAll(participants, ask, { enough: isEnough, grace: 0, clock: vault.clock }), 1, participants.length);
+  return { ...(all[0] as Shown), prepared: preparedIn(vault, all) ?? [] };
+}
+
+function preparedIn(vault: Vault, shown: readonly Shown[]): readonly Signed[] | undefined {
+  const [first] = shown;
+  return (
+    first &&
+    preparedByEnough(
+      vault,
+      first,
+      shown.flatMap(({ prepared }) => prepared),
+    )
+  );
 }
 
 function untrusted({ events }: Pick<Fleet, 'events'>, index: number, why: string, cause?: unknown): VaultError {

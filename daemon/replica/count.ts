@@ -6,16 +6,17 @@ import type { GrantedPoint as GrantedPointMessage } from '../../proto/gen/backup
 import { type Vote, VoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { Body } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
+import type { Signed } from '../../protocol/signature.ts';
 import { termsOf } from '../../protocol/terms.ts';
 import { type AttemptName, voteTranscript } from '../../protocol/transcripts.ts';
 import { exhausted } from '../ledger/attempts.ts';
-import { parseGrantedPoint, renderPoint } from '../ledger/guarded.ts';
+import { parseGrantedPoint, renderPoint, renderSigned } from '../ledger/guarded.ts';
 import { type Place, placesFor } from '../ledger/reconcile.ts';
 import type { Account } from '../vault/account.ts';
 import { isHolder } from '../vault/evidence.ts';
 import { shownPoints } from '../vault/shown.ts';
 import { expectWouldVote } from '../vault/vote.ts';
-import { bodyWithHash, expectOwn, expectSigned } from './believed.ts';
+import { expectOwn, expectSigned, generationWithHash } from './believed.ts';
 import { type Answers, askAll, expectEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
 import type { Participant } from './participant.ts';
@@ -37,6 +38,8 @@ interface Attempt {
   readonly holders: readonly Participant[];
   /** t */
   readonly enough: number;
+  /** `prepared` of t holders, for those that missed the end of the enrolment. */
+  readonly prepared: readonly Signed[];
   /** What Vote and Evaluate are asked with. */
   readonly paid: Pick<Asked, 'account' | 'g' | 'point' | 'grant'> & {
     readonly bodyHash: Uint8Array;
@@ -97,7 +100,7 @@ async function attemptAs(
   lower: readonly GrantedPointMessage[],
 ): Promise<Attempt> {
   const { statement } = fleet.vault;
-  const { body } = await bodyWithHash(fleet, account.rid, bodyHash);
+  const { body, prepared } = await generationWithHash(fleet, account.rid, bodyHash);
   const { fleet: name, epoch } = statement;
   return {
     body,
@@ -105,6 +108,7 @@ async function attemptAs(
     holders: fleet.participants.filter(({ index }) => isHolder(statement, body, index)),
     enough: termsOf(statement, body.epoch).threshold,
     paid: { account, g, bodyHash, attempt, point, grant, shown: [...lower] },
+    prepared,
   };
 }
 
@@ -114,12 +118,12 @@ async function attemptAs(
  * holders are few or guards disagree, nobody counts it before t say that they would.
  */
 async function voteFor(fleet: Fleet, asked: Asked, attempt: Attempt, isPlaced: boolean): Promise<Answers<Vote>> {
-  const { holders, enough, paid } = attempt;
+  const { holders, enough } = attempt;
   const { vault } = fleet;
   const { index } = vault.self;
   const [own, others] = [holders.filter((each) => each.index === index), holders.filter((each) => each.index !== index)];
   const name = { ...attempt.named, pointHash: asked.pointHash };
-  const refusal = await expectWouldVote(vault, name, paid).then(
+  const refusal = await expectWouldVote(vault, name, voteRequest(fleet, attempt, true)).then(
     () => undefined,
     (error: unknown) => error as VaultError,
   );
@@ -160,8 +164,8 @@ function askWhoWould(fleet: Fleet, attempt: Attempt): Promise<Answers<unknown>> 
   return askAll(attempt.holders, ({ calls }) => calls.vote(request), { enough: attempt.enough, grace: DRY_GRACE, clock });
 }
 
-const voteRequest = ({ vault: { statement } }: Fleet, { paid }: Attempt, dry: boolean) =>
-  create(VoteRequestSchema, { ...paid, epoch: BigInt(statement.epoch), dry });
+const voteRequest = ({ vault: { statement } }: Fleet, { paid, prepared }: Attempt, dry: boolean) =>
+  create(VoteRequestSchema, { ...paid, prepared: prepared.map(renderSigned), epoch: BigInt(statement.epoch), dry });
 
 /**
  * REORDER: etcd takes the order of the guards, as far as they show what they counted, and the point goes where most of them count it. Throws NOT_ENOUGH_REPLICAS;

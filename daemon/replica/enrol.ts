@@ -1,7 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
-import { VaultError } from '../../primitives/errors.ts';
+import { isVaultError, VaultError } from '../../primitives/errors.ts';
+import { RecordState, type Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { OfferRequestSchema, PrepareRequestSchema, PromoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import {
   type BeginEnrollmentRequest,
@@ -10,12 +11,12 @@ import {
   type Offer,
   OfferSchema,
 } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import { type HashedBody, parseBody } from '../../protocol/body.ts';
+import { type Body, type HashedBody, parseBody } from '../../protocol/body.ts';
 import { offerFields, parseTicket } from '../../protocol/offer.ts';
-import { parseSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
 import { enrolledTranscript, offerTranscript, preparedTranscript } from '../../protocol/transcripts.ts';
+import { renderShown, type Shown } from '../ledger/guarded.ts';
 import type { Account } from '../vault/account.ts';
-import { expectOwn, expectSigned, expectWellFormed } from './believed.ts';
+import { expectOwn, expectSigned, expectWellFormed, generationWithHash } from './believed.ts';
 import { askAll, askEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
 import type { Participant } from './participant.ts';
@@ -53,10 +54,13 @@ export async function finishEnrollment(fleet: Fleet, account: Account, request: 
   const { body } = hashed;
   if (!constantTimeEqual(body.rid, account.rid)) throw new VaultError('POLICY_REFUSED', 'body.rid is not that of the account.');
 
-  const subRecords = await prepareAll(fleet, account, request, hashed);
-  await vault.register.enrol(hashed, subRecords);
-  const holders = fleet.participants.filter(({ index }) => subRecords.some((s) => s.index === index));
-  const promote = create(PromoteRequestSchema, { account, g: body.g });
+  const prepared = await prepareAll(fleet, account, request, hashed);
+  await vault.register.enrol(
+    hashed,
+    prepared.map(({ index }) => index),
+  );
+  const holders = fleet.participants.filter(({ index }) => prepared.some((each) => each.index === index));
+  const promote = create(PromoteRequestSchema, { account, g: body.g, prepared });
   const { fleet: name, epoch, threshold } = vault.statement;
   const askToPromote = async ({ index, calls }: Participant) => {
     const enrolled = expectOwn(fleet, (await calls.promote(promote)).enrolled, index);
@@ -77,7 +81,7 @@ async function prepareAll(
   account: Account,
   request: FinishEnrollmentRequest,
   { body, bodyHash }: HashedBody,
-): Promise<SubRecord[]> {
+): Promise<Signed[]> {
   const { vault, participants } = fleet;
   const { point, tickets, signature, grant, ownerSignature } = request;
   const { fleet: of, epoch, threshold } = vault.statement;
@@ -85,18 +89,29 @@ async function prepareAll(
   if (tickets.length !== body.shares.length || tickets.some(({ index }, i) => index !== body.shares[i]?.index))
     throw new VaultError('MALFORMED', 'There must be one ticket for each share of the body, in the same order.');
   const tags = tickets.map(({ tag }) => tag);
-  const common = { account, point, body, tags, signature, grant, ownerSignature };
+  const replaced = await replacedBy(fleet, body);
+  const common = { account, point, body, tags, signature, grant, ownerSignature, ...(replaced ? { replaced: renderShown(replaced) } : {}) };
   const asked = participants.filter(({ index }) => tickets.some((ticket) => ticket.index === index));
   const ask = async ({ index, calls }: Participant) => {
     const ticket = tickets.find((each) => each.index === index);
-    const { subRecord } = await calls.prepare(create(PrepareRequestSchema, ticket ? { ...common, ticket } : common));
     const own = expectOwn(
       fleet,
-      expectWellFormed(fleet, index, () => parseSubRecord(subRecord)),
+      (await calls.prepare(create(PrepareRequestSchema, ticket ? { ...common, ticket } : common))).prepared,
       index,
     );
     expectSigned(fleet, index, preparedTranscript({ ...name, index }, body.previous, bodyHash), own.signature, 'that it prepared');
     return own;
   };
   return askEnough(asked, ask, { enough: threshold, grace: PREPARE_GRACE, clock: vault.clock });
+}
+
+/** What replicas are shown of it that missed it. Undefined where nothing live is replaced, and where nobody who answers has it: those who serve it need it not. */
+async function replacedBy(fleet: Fleet, { rid, previous }: Body): Promise<Shown | undefined> {
+  if (previous.length === 0) return undefined;
+  const attempts = await fleet.vault.register.read(rid);
+  if (attempts?.state !== RecordState.LIVE || !constantTimeEqual(attempts.g, previous)) return undefined;
+  return generationWithHash(fleet, rid, attempts.bodyHash).catch((error: unknown) => {
+    if (isVaultError(error, 'NOT_ENOUGH_REPLICAS')) return undefined;
+    throw error;
+  });
 }

@@ -14,7 +14,7 @@ import { expectErasure } from '../vault/erasure.ts';
 import { isHolder } from '../vault/evidence.ts';
 import { forget } from '../vault/forget.ts';
 import type { Vault } from '../vault/vault.ts';
-import { bodyWithHash, expectOwn, expectSigned } from './believed.ts';
+import { expectOwn, expectSigned, generationWithHash } from './believed.ts';
 import { askAll, askEnough } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
 import type { Participant } from './participant.ts';
@@ -63,7 +63,7 @@ export async function eraseSpent(fleet: Fleet, rid: Uint8Array, { g, bodyHash }:
   const { vault, events } = fleet;
   const { statement } = vault;
   const { epoch, fleet: name } = statement;
-  const { body } = await bodyWithHash(fleet, rid, bodyHash);
+  const { body } = await generationWithHash(fleet, rid, bodyHash);
   const terms = statement.terms.get(Number(body.epoch));
   const enough = terms?.threshold ?? leastThreshold(statement);
   const asked = terms ? fleet.participants.filter(({ index }) => isHolder(statement, body, index)) : fleet.participants;

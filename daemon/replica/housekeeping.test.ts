@@ -13,8 +13,8 @@ const A_CALL = 5;
 const rids = Array.from({ length: RECORDS }, (_, i) => uint64(i));
 
 const bodyHash = new Uint8Array(32);
-const exhausted = { attempts: { state: RecordState.LIVE, g: new Uint8Array(16), bodyHash, points: [new Uint8Array(32)], limit: 1 } };
-const held = { body: { epoch: 1n, shares: [{ index: 2 }] }, bodyHash };
+const exhausted = { state: RecordState.LIVE, g: new Uint8Array(16), bodyHash, points: [new Uint8Array(32)], limit: 1 };
+const held = { body: { epoch: 1n, shares: [{ index: 2 }] }, bodyHash, prepared: [{ index: 2, signature: new Uint8Array(64) }] };
 
 /** A replica that holds many records, and an etcd that takes its time for each call. */
 function slowFleet(clock: Clock = systemClock) {
@@ -23,8 +23,8 @@ function slowFleet(clock: Clock = systemClock) {
     return answer;
   };
   const register = {
-    read: vi.fn((_rid: Uint8Array): Promise<object> => call({})),
-    readCurrent: vi.fn(() => call({})),
+    read: vi.fn((_rid: Uint8Array): Promise<object | undefined> => call(undefined)),
+    readCurrent: vi.fn(() => call(undefined)),
     exhausted: vi.fn(async () => rids.slice(0, 100).map((rid) => ({ rid, since: 0 }))),
     erased: vi.fn(async (limit: number, after?: Uint8Array) => {
       const from = after ? rids.findIndex((rid) => Buffer.compare(rid, after) > 0) : 0;
@@ -32,7 +32,7 @@ function slowFleet(clock: Clock = systemClock) {
       return { erased: page.filter((rid) => rid[7] === 7), last: page.length === limit ? page.at(-1) : undefined };
     }),
   };
-  const events = { settled: vi.fn(), sweepFailed: vi.fn() };
+  const events = { settled: vi.fn(), sweepFailed: vi.fn(), undealt: vi.fn() };
   const guard = {
     read: async () => ({ live: held, prepared: [] }),
     rids: async function* () {
@@ -40,10 +40,12 @@ function slowFleet(clock: Clock = systemClock) {
     },
     full: async function* () {},
     purge: vi.fn(async () => {}),
+    oweDealsTo: vi.fn(async () => {}),
+    undealt: async function* () {},
   };
   const spent = vi.fn(() => call({})); // nobody says so
   const { statement } = new SoftFleet();
-  const vault = { register, guard, clock, statement, eraseGrace: 0 };
+  const vault = { register, guard, clock, statement, self: statement.replicas[0], eraseGrace: 0 };
   const fleet = { vault, events, participants: [{ index: 2, calls: { spent } }] } as unknown as Fleet;
   return { register, guard, events, spent, housekeeping: new Housekeeping(fleet, 1000) };
 }
@@ -77,8 +79,8 @@ describe('what was erased behind the back of a replica that runs', () => {
   async function settled() {
     const parts = slowFleet();
     parts.register.exhausted.mockResolvedValue([]);
-    parts.register.read.mockResolvedValue({});
-    parts.register.readCurrent.mockResolvedValue({});
+    parts.register.read.mockResolvedValue(undefined);
+    parts.register.readCurrent.mockResolvedValue(undefined);
     await parts.housekeeping.sweep();
     expect(parts.events.settled).toHaveBeenCalledOnce();
     parts.register.read.mockClear();
@@ -118,8 +120,8 @@ it('purges what the guard still owes, and says where it cannot', async () => {
 it('settles every record at the start, although the first one fails', async () => {
   const { register, housekeeping, events } = slowFleet();
   register.exhausted.mockResolvedValue([]);
-  register.read.mockResolvedValue({}).mockRejectedValueOnce(new VaultError('STORE_CORRUPT', 'told to fail'));
-  register.readCurrent.mockResolvedValue({});
+  register.read.mockResolvedValue(undefined).mockRejectedValueOnce(new VaultError('STORE_CORRUPT', 'told to fail'));
+  register.readCurrent.mockResolvedValue(undefined);
   await expect(housekeeping.sweep()).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
   expect(register.read).toHaveBeenCalledTimes(RECORDS);
   expect(events.settled).toHaveBeenCalledExactlyOnceWith(1);

@@ -5,6 +5,7 @@ import { isExhausted } from '../ledger/attempts.ts';
 import { allOf } from '../ledger/register.ts';
 import { settle } from '../vault/settle.ts';
 import { wouldSaySpent } from '../vault/spent.ts';
+import { Dealing } from './dealing.ts';
 import { eraseAsOthersDid, eraseSpent } from './erase.ts';
 import type { Fleet } from './fleet.ts';
 import { reconciling } from './reconcile.ts';
@@ -17,7 +18,7 @@ const PAGES_A_SWEEP = 50; // of the round through all records: 50 reads a minute
 
 /**
  * Erases exhausted records once their grace is over, and settles what this replica missed while it was away, or while it could not be
- * told: a coordinator may die, or be cut off, between an erasure and its Forget.
+ * told: a coordinator may die, or be cut off, between an erasure and its Forget. Shares its seeds among the others.
  * Every replica sweeps; transactions make that harmless, so nobody need lead.
  */
 export class Housekeeping extends Rounds {
@@ -29,6 +30,7 @@ export class Housekeeping extends Rounds {
   /** Where the round through all records of etcd is; undefined at its beginning. */
   #roundAt: Uint8Array | undefined;
   #isBegun = false;
+  readonly #dealing: Dealing;
 
   constructor(fleet: Fleet, interval: Millis) {
     super(fleet.vault.clock, async () => {
@@ -38,6 +40,7 @@ export class Housekeeping extends Rounds {
       return Math.max(0, interval - (monotonic() - began));
     });
     this.#fleet = fleet;
+    this.#dealing = new Dealing(fleet);
   }
 
   /** Settles first, then sweeps. What fails is made again at the next turn. */
@@ -48,6 +51,16 @@ export class Housekeeping extends Rounds {
       await (isFirst ? this.#settle([]) : this.sweep());
     } catch (error) {
       this.#fleet.events.sweepFailed(error);
+    }
+    await this.#deal();
+  }
+
+  async #deal(): Promise<void> {
+    const { events } = this.#fleet;
+    try {
+      events.undealt(await this.#dealing.round(() => this.isStopped));
+    } catch (error) {
+      events.sweepFailed(error);
     }
   }
 
@@ -66,7 +79,7 @@ export class Housekeeping extends Rounds {
   /** The time in etcd only says when the others may be asked: they go by their own. */
   async #eraseIfDue(rid: Uint8Array, since: Millis): Promise<void> {
     const { vault } = this.#fleet;
-    const { attempts } = await reconciling(this.#fleet, rid, () => vault.register.read(rid));
+    const attempts = await reconciling(this.#fleet, rid, () => vault.register.read(rid));
     if (!attempts || !isExhausted(attempts)) return;
     const mayBeDue = since + vault.eraseGrace <= vault.clock.now();
     if (mayBeDue || (await wouldSaySpent(vault, rid, attempts.g))) await eraseSpent(this.#fleet, rid, attempts);

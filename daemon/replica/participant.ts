@@ -1,12 +1,15 @@
 import type { DescMethodUnary, MessageShape } from '@bufbuild/protobuf';
+import type { Handlers } from '../../grpc/bridge.ts';
 import type { ReplicaService } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { evaluate } from '../vault/evaluate.ts';
 import { forget } from '../vault/forget.ts';
+import { giveBack, keep } from '../vault/keep.ts';
 import { offer } from '../vault/offer.ts';
 import { prepare } from '../vault/prepare.ts';
 import { promote } from '../vault/promote.ts';
 import { recall } from '../vault/recall.ts';
 import { release } from '../vault/release.ts';
+import { show } from '../vault/show.ts';
 import { spent } from '../vault/spent.ts';
 import type { Vault } from '../vault/vault.ts';
 import { vote } from '../vault/vote.ts';
@@ -23,18 +26,24 @@ export interface Participant {
 }
 
 export function localParticipant(vault: Vault): Participant {
-  return {
-    index: vault.self.index,
-    calls: {
-      offer: (request) => offer(vault, request),
-      prepare: (request) => prepare(vault, request),
-      promote: (request) => promote(vault, request),
-      vote: (request) => vote(vault, request),
-      evaluate: (request) => evaluate(vault, request),
-      release: (request) => release(vault, request),
-      spent: (request) => spent(vault, request),
-      forget: (request) => forget(vault, request),
-      recall: (request) => recall(vault, request),
-    },
-  };
+  const { index } = vault.self;
+  const handlers = replicaService(vault);
+  const calls = Object.entries(handlers).map(([name, handle]) => [name, (request: never) => handle(request, index)]);
+  return { index, calls: Object.fromEntries(calls) };
 }
+
+/** What this replica does for others, each known by its certificate. Only for whom it keeps shares, and to whom it gives them, does that matter. */
+export const replicaService = (vault: Vault): Handlers<typeof ReplicaService, number> => ({
+  offer: (request) => offer(vault, request),
+  prepare: (request) => prepare(vault, request),
+  promote: (request) => promote(vault, request),
+  vote: (request) => vote(vault, request),
+  evaluate: (request) => evaluate(vault, request),
+  release: (request) => release(vault, request),
+  spent: (request) => spent(vault, request),
+  forget: (request) => forget(vault, request),
+  recall: (request) => recall(vault, request),
+  show: (request) => show(vault, request),
+  keep: (request, caller) => keep(vault, caller, request),
+  giveBack: (request, caller) => giveBack(vault, caller, request),
+});

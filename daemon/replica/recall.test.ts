@@ -1,7 +1,7 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { beforeEach, expect, it } from 'vitest';
 import { systemClock } from '../../primitives/clock.ts';
-import { type Generation, GenerationSchema, SubRecordSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type ShownGeneration, ShownGenerationSchema, type Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { RecallResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { preparedTranscript } from '../../protocol/transcripts.ts';
 import { clientOf, enrolInput, RECORD } from '../../test/harness/soft-client.ts';
@@ -14,29 +14,32 @@ import { recallFrom } from './reconcile.ts';
 // Four replicas, of which three must answer, enrolled a record. Replica 3 left; those that are there tell what they remember.
 
 let fleet: SoftFleet;
-let answers: Map<number, Generation | undefined>;
+let answers: Map<number, ShownGeneration | undefined>;
 
-/** What replica `index` serves, with the `prepared` of these that it kept. */
-function served(index: number, kept: readonly number[]): Generation {
+/** The record as a replica shows it that serves it, with the `prepared` of these. */
+function served(...kept: readonly number[]): ShownGeneration {
   const { body, bodyHash } = fleet.bodyOf(RECORD);
   const { fleet: name, rid, g, previous, epoch } = body;
   const signature = (of: number) =>
     fleet.replica(of).sign(preparedTranscript({ fleet: name, epoch: Number(epoch), index: of, rid, g }, previous, bodyHash));
-  return create(GenerationSchema, {
-    ...{ body, ticketSecret: new Uint8Array(8) },
-    subRecord: create(SubRecordSchema, { index, value: new Uint8Array(72), signature: signature(index) }),
-    prepared: kept.map((of) => ({ index: of, signature: signature(of) })),
-  });
+  return create(ShownGenerationSchema, { body, prepared: kept.map((of) => ({ index: of, signature: signature(of) })) });
 }
 
-function recall() {
+/** Replica `index` shows of its `prepared` what is made of them. */
+function showing(index: number, change: (prepared: Signed[]) => Signed[]): void {
+  const live = answers.get(index) as ShownGeneration;
+  live.prepared = change(live.prepared);
+}
+
+/** `said`: in place of what they serve. */
+function recall(said?: (index: number) => MessageInitShape<typeof RecallResponseSchema>) {
   const { statement } = fleet;
   const participants = statement.replicas.map(({ index }) => {
     const live = answers.get(index);
     const calls = {
       recall: async () => {
         if (!answers.has(index)) throw new Error('it does not answer');
-        return create(RecallResponseSchema, live ? { live } : {});
+        return create(RecallResponseSchema, said?.(index) ?? (live ? { live } : {}));
       },
     };
     return { index, calls } as unknown as Participant;
@@ -49,7 +52,7 @@ function recall() {
 beforeEach(async () => {
   fleet = new SoftFleet({ replicas: 4 });
   await clientOf(fleet).enroll(enrolInput());
-  const signatures = { one: served(1, [1, 3, 4]), two: served(2, [1, 3, 4]), four: served(4, [1, 3, 4]) };
+  const signatures = { one: served(1, 3, 4), two: served(2, 1, 3, 4), four: served(4, 1, 3) };
   fleet.restate([1, 2, 4]);
   answers = new Map([
     [1, signatures.one],
@@ -69,11 +72,29 @@ it('waits, where replicas that left prepared it and one that can show it does no
 
 it('waits for nobody because of what t never prepared', async () => {
   answers.delete(2);
-  for (const index of [1, 4]) (answers.get(index) as Generation).prepared = [];
+  for (const index of [1, 4]) showing(index, (prepared) => prepared.filter((signed) => signed.index === index));
   expect((await recall()).map(({ live }) => live)).toEqual([undefined, undefined]);
 });
 
 it('and not where all have answered', async () => {
   answers.set(2, undefined);
   expect((await recall()).map(({ live }) => live)).toEqual([undefined, undefined, undefined]);
+});
+
+it.each<[string, (prepared: Signed[]) => Signed[]]>([
+  ['without its own signature', (prepared) => prepared.filter(({ index }) => index !== 2)],
+  ['with another one’s as its own', (prepared) => prepared.map((signed) => (signed.index === 2 ? { ...signed, index: 1 } : signed))],
+  ['with its own cut off', (prepared) => prepared.map((signed) => ({ ...signed, signature: signed.signature.slice(0, -1) }))],
+])('counts no copy that is shown %s, served or prepared, and believes the others all the same', async (_, change) => {
+  answers.set(4, served(1, 2, 4)); // t prepared it, whatever replica 2 shows
+  showing(2, change);
+  const shown = answers.get(2) as ShownGeneration;
+  expect((await recall()).map(({ live }) => live?.body.number)).toEqual([1n, undefined, 1n]);
+  expect((await recall((index) => (index === 2 ? { prepared: [shown] } : {}))).map(({ prepared }) => prepared)).toEqual([[], [], []]);
+});
+
+it('counts a copy that is only prepared where its holder signed it', async () => {
+  const shown = answers.get(2) as ShownGeneration;
+  const [, second] = await recall((index) => (index === 2 ? { prepared: [shown] } : {}));
+  expect(second?.prepared.map(({ body }) => body.number)).toEqual([1n]);
 });

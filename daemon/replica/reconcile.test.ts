@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { expect, it } from 'vitest';
-import { BodySchema, GenerationSchema, SubRecordSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { BodySchema, ShownGenerationSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { CountedSchema, RecallResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { parseRecalled } from './reconcile.ts';
 
@@ -16,17 +16,17 @@ const body = create(BodySchema, {
   ...{ ownerKey: hash, previous: new Uint8Array(0), payload: new Uint8Array(60), proofKey: point, releaseBase: point, number: 1n },
   line: new Uint8Array(16),
 });
-const generation = (index = 2, length = 72) =>
-  create(GenerationSchema, {
-    ...{ body, ticketSecret: new Uint8Array(8) },
-    subRecord: create(SubRecordSchema, { index, value: new Uint8Array(length), signature: new Uint8Array(64) }),
-  });
+const generation = () => create(ShownGenerationSchema, { body, prepared: [{ index: 2, signature: new Uint8Array(64) }] });
 const counted = (attempt: number, atMs = 0n) => create(CountedSchema, { attempt, point: { hash }, atMs });
 const parse = (recalled: Recalled) => parseRecalled(create(RecallResponseSchema, recalled), 2);
 
 it('takes what a guard can hold', () => {
-  const { live, counted: attempts } = parse({ live: generation(), counted: [counted(1), counted(3)] });
-  expect(live?.body.number).toBe(1n);
+  const { live, prepared, counted: attempts } = parse({ live: generation(), prepared: [generation()], counted: [counted(1), counted(3)] });
+  for (const shown of [live, ...prepared]) {
+    expect(shown?.body.number).toBe(1n);
+    expect(shown?.prepared).toEqual([{ index: 2, signature: new Uint8Array(64) }]);
+  }
+  expect(prepared).toHaveLength(1);
   expect([...attempts.keys()]).toEqual([1, 3]);
   expect(parse({}).live).toBeUndefined();
 });
@@ -38,8 +38,9 @@ it.each<[string, Recalled]>([
   ['attempts on nothing', { counted: [counted(1)] }],
   ['an attempt without a point', { live: generation(), counted: [create(CountedSchema, { attempt: 1 })] }],
   ['a time beyond all times', { live: generation(), counted: [counted(1, 2n ** 60n)] }],
-  ['the sub-record of another replica', { prepared: [generation(1)] }],
-  ['a sub-record that is cut off', { live: generation(2, 71) }],
+  ['a generation without a body', { live: create(ShownGenerationSchema, { prepared: generation().prepared }) }],
+  ['a prepared one without a body', { prepared: [create(ShownGenerationSchema)] }],
+  ['a body that none can be', { live: create(ShownGenerationSchema, { body: { ...body, rid: hash.slice(1) } }) }],
 ])('refuses %s', (_, recalled) => {
   expect(() => parse(recalled)).toThrow(expect.objectContaining({ code: 'MALFORMED' }));
 });

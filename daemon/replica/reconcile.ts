@@ -2,20 +2,12 @@ import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
-import type { Attempts, Generation as GenerationMessage } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import type { Attempts } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type Counted as CountedMessage, RecallRequestSchema, type RecallResponse } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { type HashedBody, isLater } from '../../protocol/body.ts';
 import type { Signed } from '../../protocol/signature.ts';
 import { meetsEveryEpoch, termsOf } from '../../protocol/terms.ts';
-import {
-  type Counted,
-  type Generation,
-  type Guarded,
-  heldBy,
-  parseGeneration,
-  parseGrantedPoint,
-  type Recalled,
-} from '../ledger/guarded.ts';
+import { type Counted, heldBy, parseGrantedPoint, parseShown, type Recalled, type Shown } from '../ledger/guarded.ts';
 import { fixedBy, generationsServed, isSame } from '../ledger/reconcile.ts';
 import { isHolder, isPreparedBy, preparedByEnough, preparers, wasPreparedByEnough } from '../vault/evidence.ts';
 import { shownPoints } from '../vault/shown.ts';
@@ -115,10 +107,9 @@ function isSomeUnshown(recalling: Recalling, recalled: readonly Recalled[]): boo
 }
 
 /** Every `prepared` that is among the answers, whoever gave it, by body. */
-function signaturesIn(recalled: readonly Guarded[]): (generation: HashedBody) => Signed[] {
+function signaturesIn(recalled: readonly Recalled[]): (generation: HashedBody) => Signed[] {
   const held = recalled.flatMap(heldBy);
-  return ({ bodyHash }) =>
-    held.filter((each) => constantTimeEqual(each.bodyHash, bodyHash)).flatMap(({ subRecord, prepared }) => [subRecord, ...prepared]);
+  return ({ bodyHash }) => held.filter((each) => constantTimeEqual(each.bodyHash, bodyHash)).flatMap(({ prepared }) => prepared);
 }
 
 /**
@@ -132,7 +123,8 @@ async function shownBy(
   signed: (generation: HashedBody) => Signed[],
   recalled: readonly Recalled[],
 ): Promise<Recalled> {
-  const isOwn = (generation: Generation) => isPreparedBy(recalling, generation, generation.subRecord);
+  const isOwn = (generation: Shown) =>
+    generation.prepared.some((signed) => signed.index === guarded.index && isPreparedBy(recalling, generation, signed));
   const shown = live && isOwn(live) ? preparedByEnough(recalling, live, signed(live)) : undefined;
   return {
     ...guarded,
@@ -169,10 +161,9 @@ export function parseRecalled({ live, prepared, counted }: RecallResponse, index
   const limit = live?.body?.policy?.limit ?? 0;
   return {
     index,
-    live: live && parseHeld(live, index),
-    prepared: prepared.map((generation) => parseHeld(generation, index)),
+    live: live && parseShown(live),
+    prepared: prepared.map(parseShown),
     counted: new Map(counted.map((each) => parseCounted(each, limit))),
-    destroyed: [],
   };
 }
 
@@ -180,12 +171,6 @@ function parseCounted({ attempt, point, atMs }: CountedMessage, limit: number): 
   if (attempt < 1 || attempt > limit) throw malformed('an attempt beyond the limit');
   if (atMs > BigInt(Number.MAX_SAFE_INTEGER)) throw malformed('a time beyond all times');
   return [attempt, { ...parseGrantedPoint(point), atMs: Number(atMs) }];
-}
-
-function parseHeld(message: GenerationMessage, index: number): Generation {
-  const generation = parseGeneration(message);
-  if (generation.subRecord.index !== index) throw malformed('another one’s sub-record');
-  return generation;
 }
 
 const malformed = (what: string) => new VaultError('MALFORMED', `A replica recalled ${what}.`);

@@ -11,7 +11,7 @@ import { isHolder } from '../vault/evidence.ts';
 import { parseCurveX } from '../vault/p256.ts';
 import { expectServed } from '../vault/served.ts';
 import { expectGrantedPoint } from '../vault/vote.ts';
-import { bodyWithHash, expectOwn, expectSigned, expectWellFormed } from './believed.ts';
+import { expectOwn, expectSigned, expectWellFormed, generationWithHash } from './believed.ts';
 import { countAttempt } from './count.ts';
 import { type Answers, askAll, expectEnough, isPassing } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
@@ -78,11 +78,11 @@ export async function finishRecovery(fleet: Fleet, account: Account, request: Fi
   return { releases, silent: silentAmong(asked, fleet, answers) };
 }
 
-/** As this replica's guard has it; where it holds no share itself, as etcd has. Throws as `attempts.expectGeneration` does. */
+/** As this replica's guard has it; where it holds no share itself, as others show it. Throws as `Register.expectLive` does, NOT_ENOUGH_REPLICAS. */
 async function generationOf(fleet: Fleet, rid: Uint8Array, g: Uint8Array): Promise<HashedBody> {
   const { live } = await fleet.vault.guard.read(rid);
   if (live && constantTimeEqual(live.body.g, g)) return live;
-  return bodyWithHash(fleet, rid, (await fleet.vault.register.expectLive(rid, g)).bodyHash);
+  return generationWithHash(fleet, rid, (await fleet.vault.register.expectLive(rid, g)).bodyHash);
 }
 
 /** Those that are present, as far as their leases tell, and yet neither answered nor refused. */

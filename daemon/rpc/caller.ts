@@ -15,11 +15,13 @@ export function tenantOf(call: Call): string {
   return tenants[0];
 }
 
-/** Makes sure that the caller is a replica of this fleet. Which one does not matter: it is trusted with nothing. Throws CALLER_UNKNOWN. */
-export function expectReplica(call: Call, { fleet, replicas }: Pick<Statement, 'fleet' | 'replicas'>): void {
-  const known = new Set(replicas.map(({ index }) => replicaUri(fleet, index)));
-  if (!urisOf(call).some((uri) => known.has(uri)))
-    throw new VaultError('CALLER_UNKNOWN', `The client certificate must name a replica, as the URI ${replicaUri(fleet, 1)}.`);
+/** The replica of this fleet that the caller's certificate names. What it says is believed no more for that. Throws CALLER_UNKNOWN. */
+export function replicaOf(call: Call, { fleet, replicas }: Pick<Statement, 'fleet' | 'replicas'>): number {
+  const uris = urisOf(call);
+  const [named, ...others] = replicas.filter(({ index }) => uris.includes(replicaUri(fleet, index)));
+  if (!named || others.length > 0)
+    throw new VaultError('CALLER_UNKNOWN', `The client certificate must name one replica, as the URI ${replicaUri(fleet, 1)}.`);
+  return named.index;
 }
 
 /** Node prints the subject's alternative names as "URI:…, DNS:…", and quotes those that contain what could be mistaken. */

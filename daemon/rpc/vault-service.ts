@@ -35,7 +35,7 @@ export function vaultService(fleet: Fleet): Handlers<typeof VaultService, string
     describeRecord: ({ recordId, knownEpoch, leastEpoch }, tenant) =>
       forAccount(tenant, recordId, async (account) => {
         expectNoEarlierEpoch(vault, leastEpoch);
-        const description = await describeRecord(vault, account);
+        const description = await describeRecord(fleet, account);
         return knownEpoch === BigInt(vault.statement.epoch) ? description : { ...description, ...statement() };
       }),
     beginEnrollment: (request, tenant) =>

@@ -33,6 +33,7 @@ export class Events {
   #wasOutOfSpace = false;
   readonly #bundle = this.#gauge('bkv_bundle', '1 while this replica has a bundle to hand out.');
   #membersAnswering: number | undefined;
+  readonly #undealt = this.#gauge('bkv_seeds_undealt', 'Records whose seed here is not yet shared with all other guards.');
   readonly #serving = this.#gauge('bkv_serving', '1 while this replica serves.');
 
   constructor(log: Log) {
@@ -101,6 +102,11 @@ export class Events {
   erased(rid: Uint8Array, why: 'asked' | 'exhausted'): void {
     this.#records.inc({ event: 'erased' });
     this.#log.info('erased', { rid: short(rid), why });
+  }
+
+  /** As of the last sweep. */
+  undealt(records: number): void {
+    this.#undealt.set(records);
   }
 
   /** A replica signed another thing than it was asked, or sent what cannot be: its operator must look at it. */

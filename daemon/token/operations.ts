@@ -2,7 +2,7 @@ import { readBootRecord, writeBootRecord } from './boot-record.ts';
 import { checkDerivations } from './derive.ts';
 import type { ReplicaToken } from './keys/replica.ts';
 import type { TokenPort } from './port.ts';
-import { evaluate, offer, prepare, release } from './steps.ts';
+import { check, evaluate, offer, prepare, release } from './steps.ts';
 import { mac, requireMacs, sign } from './verify.ts';
 
 /** The calls of the port, and the pool's own. */
@@ -19,6 +19,7 @@ export const operations: { readonly [Name in OperationName]: (token: ReplicaToke
   offer,
   prepare,
   evaluate,
+  check,
   release,
   sign,
   mac,

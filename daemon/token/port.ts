@@ -84,6 +84,9 @@ export interface TokenPort {
     readonly used: number;
   }): Promise<{ evaluated: XCoordinate; signature: Bytes }>;
 
+  /** Throws MAC_REFUSED where this replica did not store just this, KEY_MISSING. */
+  check(generation: StoredGeneration): Promise<void>;
+
   /** Verifies MAC (MAC_REFUSED) and proof (PROOF_REFUSED), and only then multiplies the blinded base by the generation's release key. */
   release(request: {
     readonly generation: StoredGeneration;

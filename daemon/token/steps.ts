@@ -67,6 +67,10 @@ export function release(token: ReplicaToken, request: Request<'release'>): Answe
   return { released, signature: sign(token, answer.digest) };
 }
 
+export function check(token: ReplicaToken, generation: StoredGeneration): void {
+  requireStored(token, generation);
+}
+
 /** Z and F. */
 function elements(
   token: ReplicaToken,

@@ -33,7 +33,7 @@ function holding({ live, prepared, destroyed }: Held, register: object = {}): Va
   const { statement } = new SoftFleet();
   return {
     ...{ statement, receiptKeys: new Map(), tickets: { newest: () => first } },
-    ...{ register: { read: async () => ({ attempts }) }, guard: { read: async () => guarded, destroy, expectPurged } },
+    ...{ register: { read: async () => attempts }, guard: { read: async () => guarded, destroy, expectPurged } },
   } as unknown as Vault;
 }
 

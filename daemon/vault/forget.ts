@@ -68,7 +68,7 @@ export type Tombstone = { readonly state: 'none' | 'gone' } | { readonly state: 
 /** Destroys what etcd shows erased, if it is shown by more than etcd's word. Throws OUTCOME_UNKNOWN where files may still hold it. */
 export async function forgetErased(vault: Vault, rid: Uint8Array): Promise<Tombstone> {
   const { register, guard, tickets } = vault;
-  const { attempts } = await register.read(rid);
+  const attempts = await register.read(rid);
   if (!attempts) return { state: 'none' };
   const guarded = await guard.read(rid);
   const held = heldBy(guarded).find(({ body }) => isEnded(attempts, guarded, body));

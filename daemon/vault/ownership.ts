@@ -2,10 +2,10 @@ import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { constantTimeEqual, exactly, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import type { PrepareRequest } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { type Body, type HashedBody, isLater } from '../../protocol/body.ts';
 import { replaceTranscript } from '../../protocol/transcripts.ts';
-import { binding, type Guarded } from '../ledger/guarded.ts';
-import { committedBody } from '../ledger/register.ts';
+import { binding, type Guarded, parseShown } from '../ledger/guarded.ts';
 import { preparedByEnough } from './evidence.ts';
 import type { Vault } from './vault.ts';
 
@@ -14,14 +14,19 @@ const MOST_JUMP = 1n << 32n;
 
 /**
  * A live generation is replaced only with the signature of its owner key, over exactly this replacement. The owner is the one
- * that this replica's guard knows; where the guard missed the last enrolment, the one in the body that etcd committed.
- * Throws OWNER_REFUSED, GENERATION_CONFLICT.
+ * that this replica's guard knows; where the guard missed the last enrolment, the one in the body that etcd committed, which it is shown.
+ * Throws OWNER_REFUSED, GENERATION_CONFLICT, NOT_ENOUGH_REPLICAS, MALFORMED.
  */
-export async function expectMayReplace(vault: Vault, guarded: Guarded, next: HashedBody, signature: Uint8Array): Promise<void> {
+export async function expectMayReplace(
+  vault: Vault,
+  guarded: Guarded,
+  next: HashedBody,
+  request: Pick<PrepareRequest, 'ownerSignature' | 'replaced'>,
+): Promise<void> {
   const { body } = next;
-  const { before, live: replaced } = await replacedGeneration(vault, guarded, next);
+  const { before, live: replaced } = await replacedGeneration(vault, guarded, next, request.replaced);
   expectNext(guarded, body, before);
-  if (replaced) expectOwner(vault, replaced, next, signature);
+  if (replaced) expectOwner(vault, replaced, next, request.ownerSignature);
   if (!constantTimeEqual(body.line, replaced?.body.line ?? body.g)) throw conflict();
 }
 
@@ -53,14 +58,19 @@ interface Replaced {
 
 /**
  * What etcd says is not believed against what this guard holds: not that its line is over, nor that another one has the record, nor whose that is.
- * Throws GENERATION_CONFLICT, OWNER_REFUSED.
+ * Throws GENERATION_CONFLICT, NOT_ENOUGH_REPLICAS, MALFORMED.
  */
-async function replacedGeneration(vault: Vault, guarded: Guarded, { body }: HashedBody): Promise<Replaced> {
+async function replacedGeneration(
+  vault: Vault,
+  guarded: Guarded,
+  { body }: HashedBody,
+  shown: PrepareRequest['replaced'],
+): Promise<Replaced> {
   const { live } = guarded;
   if (live && constantTimeEqual(live.body.g, body.previous)) return { before: live.body.number, live };
   const bound = binding(guarded);
   const line = bound?.body.line;
-  const { attempts, record } = await vault.register.read(body.rid);
+  const attempts = await vault.register.read(body.rid);
   if (!attempts) {
     if (bound) throw forgotten(bound);
     return { before: 0n, live: undefined };
@@ -70,9 +80,13 @@ async function replacedGeneration(vault: Vault, guarded: Guarded, { body }: Hash
     if (bound) throw forgotten(bound);
     return { before: attempts.number, live: undefined };
   }
-  const committed = committedBody(record, attempts);
-  if (!record || !committed) throw new VaultError('STORE_CORRUPT', 'etcd’s record does not belong to its register; an operator must look.');
-  if (!preparedByEnough(vault, committed, record.subRecords)) throw conflict();
+  const committed = shown && parseShown(shown);
+  if (!committed || !constantTimeEqual(committed.bodyHash, attempts.bodyHash))
+    throw new VaultError(
+      'NOT_ENOUGH_REPLICAS',
+      'This replica missed what is to be replaced, and nobody showed it; send the same bytes again later.',
+    );
+  if (!preparedByEnough(vault, committed, committed.prepared)) throw conflict();
   if (line && !constantTimeEqual(line, committed.body.line)) throw conflict();
   return { before: committed.body.number, live: committed };
 }

@@ -6,7 +6,7 @@ import { HASH_LENGTH, type HashedBody, parseBody, shareOf } from '../../protocol
 import { offerFields, parseTicket, type Ticket } from '../../protocol/offer.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { SIGNATURE_LENGTH } from '../../protocol/signature.ts';
-import { renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
+import type { SubRecord } from '../../protocol/sub-record.ts';
 import { finishTranscript } from '../../protocol/transcripts.ts';
 import { type Generation, type Guarded, heldBy, isOver } from '../ledger/guarded.ts';
 import { parseAccount } from './account.ts';
@@ -46,7 +46,7 @@ export async function prepare(vault: Vault, request: PrepareRequest): Promise<Pr
   const make = async (guarded: Guarded): Promise<Generation | undefined> => {
     subRecord = findSame(guarded, handover);
     if (subRecord) return undefined;
-    await expectMayReplace(vault, guarded, handover, request.ownerSignature);
+    await expectMayReplace(vault, guarded, handover, request);
     expectWhoBegan(vault, handover);
     const ticket = parseTicket(request.ticket);
     expectFinished(vault, handover, ticket);
@@ -56,8 +56,9 @@ export async function prepare(vault: Vault, request: PrepareRequest): Promise<Pr
     subRecord = stored.subRecord;
     return { body, bodyHash, ...stored, prepared: [] };
   };
-  await vault.guard.prepare(body.rid, make, async () => (await vault.register.read(body.rid)).attempts?.g);
-  return create(PrepareResponseSchema, { subRecord: renderSubRecord(subRecord as SubRecord) });
+  await vault.guard.prepare(body.rid, make, async () => (await vault.register.read(body.rid))?.g);
+  const { index, signature } = subRecord as SubRecord;
+  return create(PrepareResponseSchema, { prepared: { index, signature } });
 }
 
 /** Throws MALFORMED. */

@@ -5,8 +5,7 @@ import { type PromoteRequest, type PromoteResponse, PromoteResponseSchema } from
 import { G_LENGTH } from '../../protocol/body.ts';
 import type { Signed } from '../../protocol/signature.ts';
 import { enrolledTranscript } from '../../protocol/transcripts.ts';
-import type { Generation } from '../ledger/guarded.ts';
-import { holds } from '../ledger/register.ts';
+import { type Generation, showing } from '../ledger/guarded.ts';
 import { parseAccount } from './account.ts';
 import { preparedByEnough } from './evidence.ts';
 import type { Vault } from './vault.ts';
@@ -15,27 +14,26 @@ import type { Vault } from './vault.ts';
 export async function promote(vault: Vault, request: PromoteRequest): Promise<PromoteResponse> {
   const { rid } = parseAccount(vault, request.account);
   const g = exactly(G_LENGTH, request.g, 'g');
-  const { bodyHash } = await promoteCommitted(vault, rid, g);
+  const { bodyHash } = await promoteCommitted(vault, rid, g, request.prepared);
   const { statement, self, token } = vault;
   const name = { fleet: statement.fleet, epoch: statement.epoch, index: self.index, rid, g };
   const signature = await token.sign(enrolledTranscript(name, bodyHash).digest);
   return create(PromoteResponseSchema, { enrolled: { index: self.index, signature } });
 }
 
-/** The live generation g, promoted first if need be. Throws GENERATION_UNKNOWN. */
-export function promoteCommitted(vault: Vault, rid: Uint8Array, g: Uint8Array): Promise<Generation> {
-  return vault.guard.promote(rid, g, (generation) => committed(vault, generation));
+/** The live generation g, promoted first if need be. `prepared`: what others signed. Throws GENERATION_UNKNOWN. */
+export function promoteCommitted(vault: Vault, rid: Uint8Array, g: Uint8Array, prepared: readonly Signed[]): Promise<Generation> {
+  return vault.guard.promote(rid, g, (generation) => committed(vault, generation, prepared));
 }
 
 /**
  * `prepared` of t holders or more, of a generation that etcd committed. etcd orders enrolments, and nothing else: that t replicas prepared this
  * one, so that what it replaces may go, is shown by their signatures.
  */
-async function committed(vault: Vault, generation: Generation): Promise<readonly Signed[] | undefined> {
-  const { body, bodyHash, subRecord } = generation;
-  const { attempts, record } = await vault.register.read(body.rid);
+async function committed(vault: Vault, generation: Generation, signed: readonly Signed[]): Promise<readonly Signed[] | undefined> {
+  const { body, bodyHash } = generation;
+  const attempts = await vault.register.read(body.rid);
   if (!attempts || attempts.state !== RecordState.LIVE) return undefined;
   if (!constantTimeEqual(attempts.g, body.g) || !constantTimeEqual(attempts.bodyHash, bodyHash)) return undefined;
-  if (!record || !holds(record, subRecord)) return undefined;
-  return preparedByEnough(vault, generation, record.subRecords);
+  return preparedByEnough(vault, generation, [...showing(generation).prepared, ...signed]);
 }

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { exactly } from '../../primitives/bytes.ts';
 import { type RecallRequest, type RecallResponse, RecallResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { HASH_LENGTH } from '../../protocol/body.ts';
-import { renderGeneration, renderPoint } from '../ledger/guarded.ts';
+import { renderPoint, renderShown, showing } from '../ledger/guarded.ts';
 import { expectSameEpoch } from './account.ts';
 import type { Vault } from './vault.ts';
 
@@ -11,8 +11,8 @@ export async function recall(vault: Vault, request: RecallRequest): Promise<Reca
   expectSameEpoch(vault, request.epoch);
   const { live, prepared, counted } = await vault.guard.read(exactly(HASH_LENGTH, request.rid, 'rid'));
   return create(RecallResponseSchema, {
-    ...(live ? { live: renderGeneration(live) } : {}),
-    prepared: prepared.map(renderGeneration),
+    ...(live ? { live: renderShown(showing(live)) } : {}),
+    prepared: prepared.map((each) => renderShown(showing(each))),
     counted: [...counted].map(([attempt, { atMs, ...point }]) => ({ attempt, point: renderPoint(point), atMs: BigInt(atMs) })),
   });
 }

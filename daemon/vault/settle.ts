@@ -1,12 +1,11 @@
 import { constantTimeEqual } from '../../primitives/bytes.ts';
 import { heldBy } from '../ledger/guarded.ts';
-import { holds } from '../ledger/register.ts';
 import { forgetErased, type Tombstone } from './forget.ts';
 import type { Vault } from './vault.ts';
 
 /**
- * Makes one record agree in this replica's guard and in etcd, after either missed something: what was erased goes from the guard; a
- * sub-record that etcd lacks, because it was restored while this replica was away, is added, be it served or only prepared here.
+ * Makes one record agree in this replica's guard and in etcd, after either missed something: what was erased goes from the guard; where etcd does not name this
+ * replica among the holders, because it was restored while this one was away, it is told, be the generation served or only prepared here.
  */
 export async function settle(vault: Vault, rid: Uint8Array): Promise<Tombstone> {
   const tombstone = await forgetErased(vault, rid);
@@ -14,11 +13,9 @@ export async function settle(vault: Vault, rid: Uint8Array): Promise<Tombstone> 
   return tombstone;
 }
 
-async function addToEtcd(vault: Vault, rid: Uint8Array): Promise<void> {
-  const { guard, register } = vault;
+async function addToEtcd({ guard, register, self }: Vault, rid: Uint8Array): Promise<void> {
   const guarded = await guard.read(rid);
-  const { attempts, record } = await register.readCurrent(rid);
+  const attempts = await register.readCurrent(rid);
   const own = attempts && heldBy(guarded).find(({ bodyHash }) => constantTimeEqual(bodyHash, attempts.bodyHash));
-  if (!own) return;
-  if (!holds(record, own.subRecord)) await register.enrol(own, [own.subRecord]);
+  if (own && !attempts.holders.includes(self.index)) await register.enrol(own, [self.index]);
 }

@@ -28,7 +28,7 @@ export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResp
     await expectWouldVote(vault, name, request);
     return create(VoteResponseSchema, {});
   }
-  await promoteIfNotLive(vault, name);
+  await promoteIfNotLive(vault, name, request);
   await vault.guard.count(name, await paidBy(vault, name, request), vault.clock.now());
   const { index } = vault.self;
   const signature = await vault.token.sign(voteTranscript(index, name).digest);
@@ -37,8 +37,8 @@ export async function vote(vault: Vault, request: VoteRequest): Promise<VoteResp
 }
 
 /** Throws as `vote` does, and changes nothing, but that a replica that missed the end of an enrolment makes up for it. */
-export async function expectWouldVote(vault: Vault, name: AttemptName, request: Paying): Promise<void> {
-  await promoteIfNotLive(vault, name);
+export async function expectWouldVote(vault: Vault, name: AttemptName, request: Paying & Pick<VoteRequest, 'prepared'>): Promise<void> {
+  await promoteIfNotLive(vault, name, request);
   await vault.guard.expectCountable(name, await paidBy(vault, name, request), vault.clock.now());
 }
 
@@ -81,8 +81,8 @@ export async function paidBy({ guard, grants }: Vault, name: AttemptName, { gran
 }
 
 /** A replica that missed the end of an enrolment makes up for it here. Where it cannot, the guard says what is missing. */
-async function promoteIfNotLive(vault: Vault, { rid, g }: AttemptName): Promise<void> {
+async function promoteIfNotLive(vault: Vault, { rid, g }: AttemptName, request: Pick<VoteRequest, 'prepared'>): Promise<void> {
   const { live, prepared } = await vault.guard.read(rid);
   if (live && constantTimeEqual(live.body.g, g)) return;
-  if (prepared.some(({ body }) => constantTimeEqual(body.g, g))) await promoteCommitted(vault, rid, g);
+  if (prepared.some(({ body }) => constantTimeEqual(body.g, g))) await promoteCommitted(vault, rid, g, request.prepared);
 }

@@ -10,9 +10,9 @@ import { RECORD, type Story } from '../story.ts';
 export async function waitForErasure(story: Story, grace: Millis, sweep: Millis): Promise<void> {
   const { narrator, fleet, rid } = story;
   const { store } = fleet;
-  check((await store.record(rid)) !== undefined && (await store.isExhausted(rid)), 'within the grace the record is there, and marked');
+  const isLive = (await store.attempts(rid))?.state === RecordState.LIVE;
+  check(isLive && (await store.isExhausted(rid)), 'within the grace the record is there, and marked');
   await untilErased(story, grace + 10_000);
-  check((await store.record(rid)) === undefined, 'etcd has no record any more');
   check(!(await store.isExhausted(rid)), 'etcd has no mark any more');
   check((await store.attempts(rid))?.state === RecordState.ERASED, 'etcd has a tombstone');
   narrator.say(`After a grace of ${grace / 1000} s: the record is gone from etcd, a tombstone is in its place.`);

@@ -8,7 +8,7 @@ import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { type GrantedPoint, GrantedPointSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { EvaluateRequestSchema, type Vote, type VoteRequest, VoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { type BeginRecoveryRequest, BeginRecoveryResponseSchema, type Evaluation } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import { type HashedBody, parseBody } from '../../protocol/body.ts';
+import type { HashedBody } from '../../protocol/body.ts';
 import { pointTranscript, receiptTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import { placesOf } from '../integration/support/counted-fleet.ts';
 import { CODE } from '../integration/support/draft.ts';
@@ -35,9 +35,7 @@ let gathered = 0;
 const asHostile = (index: number) => own.world.peer(index, own.world.replica(HOSTILE).tls).calls;
 const account = (recordId: string) => ({ tenant: own.world.client.tenant, recordId });
 
-async function bodyOf(recordId: string): Promise<HashedBody> {
-  return parseBody((await own.world.store.record(own.world.rid(recordId)))?.body);
-}
+const bodyOf = (recordId: string): Promise<HashedBody> => own.world.committed(own.world.rid(recordId));
 
 const named = ({ fleet, epoch }: OwnFleet['world']['statement'], { body: { rid, g }, bodyHash }: HashedBody, attempt: number) => ({
   ...{ fleet, epoch, rid, g, bodyHash, attempt },

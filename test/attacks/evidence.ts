@@ -3,7 +3,13 @@ import { releaseMaskKey } from '../../client/derive.ts';
 import { combineShares } from '../../client/shares.ts';
 import { VaultClient } from '../../client/vault-client.ts';
 import { type Bytes, concat, toHex, uint64, xor } from '../../primitives/bytes.ts';
-import { AttemptsSchema, GenerationSchema, RecordSchema, RecordState, SubRecordSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import {
+  AttemptsSchema,
+  GenerationSchema,
+  RecordState,
+  ShownGenerationSchema,
+  SubRecordSchema,
+} from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { BeginRecoveryRequestSchema, FinishRecoveryRequestSchema, VaultService } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Body, HashedBody } from '../../protocol/body.ts';
 import { pointTranscript, subRecordTranscript } from '../../protocol/transcripts.ts';
@@ -119,6 +125,8 @@ function stored(fleet: SoftFleet, { body, bodyHash }: HashedBody, seeds: number)
     state,
     number: 1n,
     epoch: body.epoch,
+    line: body.line,
+    holders: fleet.replicas.map(({ index }) => index),
   });
   const subRecords = fleet.replicas.slice(0, seeds).map(({ index, token }) => {
     const { seed } = fleet.replica(index).stateOf(body.g);
@@ -127,7 +135,8 @@ function stored(fleet: SoftFleet, { body, bodyHash }: HashedBody, seeds: number)
     return create(SubRecordSchema, { index, value: concat(seed, uint64(enrolledAtMs), hmac(token.macKey, digest)) });
   });
   const guards = subRecords.map((subRecord) => toBinary(GenerationSchema, create(GenerationSchema, { body, subRecord })));
-  return [toBinary(AttemptsSchema, attempts), toBinary(RecordSchema, create(RecordSchema, { body, subRecords })), ...guards];
+  const shown = toBinary(ShownGenerationSchema, create(ShownGenerationSchema, { body })); // to any other replica, as one without its seed
+  return [toBinary(AttemptsSchema, attempts), shown, ...guards];
 }
 
 function encoded(message: object): Uint8Array {

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { create } from '@bufbuild/protobuf';
 import { publicKeyOf, randomScalar } from '../../client/curve.ts';
 import type { Handlers } from '../../grpc/bridge.ts';
+import { BodySchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { ReplicaService } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { FleetPlaces } from '../integration/support/counted-fleet.ts';
 import { impersonate } from './impostor.ts';
@@ -20,9 +22,20 @@ const ticketFor = (index: number) => ({
   ...{ expiresAtMs: BigInt(Date.now()) + 600_000n, changes: 0n, tag: randomBytes(32) },
 });
 
+/** That anybody could have enrolled. */
+const bodyFor = (rid: Uint8Array) => {
+  const g = randomBytes(16);
+  return create(BodySchema, {
+    ...{ version: 1, fleet: 'harness', epoch: 1n, rid, g, threshold: 2, policy: { limit: 5, coolDownMs: 0n } },
+    shares: [1, 2, 3].map((index) => ({ index, x: index, mask: randomBytes(32), releaseMask: randomBytes(32) })),
+    ...{ ownerKey: randomBytes(32), payload: randomBytes(60), number: 1n, line: g },
+    ...{ proofKey: publicKeyOf(randomScalar().expose()), releaseBase: publicKeyOf(randomScalar().expose()) },
+  });
+};
+
 const inventing = (index: number): Answers => ({
   offer: async () => ({ offer: { ticket: ticketFor(index), signature: signature() } }),
-  prepare: async () => ({ subRecord: { index, value: randomBytes(72), signature: signature() } }),
+  prepare: async () => ({ prepared: { index, signature: signature() } }),
   promote: async () => ({ enrolled: { index, signature: signature() } }),
   vote: async () => ({ vote: { index, signature: signature() } }),
   evaluate: async () => ({ evaluation: { index, evaluated: x(), enrolledAtMs: 1n, signature: signature() } }),
@@ -30,13 +43,16 @@ const inventing = (index: number): Answers => ({
   spent: async () => ({ spent: { index, signature: signature() } }),
   forget: async () => ({ erased: { index, signature: signature() } }),
   recall: async () => ({}),
+  show: async ({ rid }) => ({ shown: { body: bodyFor(rid), prepared: [1, 2, 3].map((by) => ({ index: by, signature: signature() })) } }),
+  keep: async () => ({}),
+  giveBack: async () => ({ shares: [] }),
 });
 
 const nothing = async () => ({});
 
 export const silence: Answers = {
   ...{ offer: nothing, prepare: nothing, promote: nothing, vote: nothing, spent: nothing },
-  ...{ evaluate: nothing, release: nothing, forget: nothing, recall: nothing },
+  ...{ evaluate: nothing, release: nothing, forget: nothing, recall: nothing, show: nothing, keep: nothing, giveBack: nothing },
 };
 
 export const lies: readonly Lie[] = [

@@ -4,14 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { toHex } from '../../primitives/bytes.ts';
 import { type ErrorCode, VaultError } from '../../primitives/errors.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
-import {
-  AttemptsSchema,
-  ErasureSchema,
-  RecordSchema,
-  RecordState,
-  type Record as StoredRecord,
-  SubRecordSchema,
-} from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type Attempts, AttemptsSchema, ErasureSchema, RecordState, type Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import {
   ForgetRequestSchema,
   PromoteRequestSchema,
@@ -159,17 +152,16 @@ describe('a coordinator that lies', () => {
 
 describe('who writes etcd', () => {
   const put = (key: string, value: Uint8Array) => own.world.etcd.commit({ conditions: [], writes: [{ put: key, value }], otherwise: [] });
-  const stored = async ({ rid }: Draft) => {
-    const [attempts, record] = [await own.world.store.attempts(rid), await own.world.store.record(rid)];
-    if (!attempts || !record) throw new Error('no record');
-    return { attempts, record };
+  const stored = async ({ rid }: Draft): Promise<Attempts> => {
+    const attempts = await own.world.store.attempts(rid);
+    if (!attempts) throw new Error('no record');
+    return attempts;
   };
-  const write = async ({ rid }: Draft, { attempts, record }: Awaited<ReturnType<typeof stored>>) => {
-    await put(`a/${toHex(rid)}`, toBinary(AttemptsSchema, attempts));
-    await put(`r/${toHex(rid)}`, toBinary(RecordSchema, record));
-  };
-  const promote = ({ file, recordId, g }: Draft, index: number) =>
-    refusalOf(own.world.peer(index).calls.promote(create(PromoteRequestSchema, { account: { tenant: file.tenant, recordId }, g })));
+  const write = ({ rid }: Draft, attempts: Attempts) => put(`a/${toHex(rid)}`, toBinary(AttemptsSchema, attempts));
+  const promote = ({ file, recordId, g }: Draft, index: number, prepared: Signed[]) =>
+    refusalOf(
+      own.world.peer(index).calls.promote(create(PromoteRequestSchema, { account: { tenant: file.tenant, recordId }, g, prepared })),
+    );
 
   /** Each guard counts a point of its generation, whatever etcd says: so it holds it. */
   async function expectHeld(draft: Draft): Promise<void> {
@@ -181,12 +173,8 @@ describe('who writes etcd', () => {
   async function sweeps(): Promise<void> {
     for (const _ of ['one that was under way', 'one that began afterwards']) {
       const marker = await enrolled(own.world, `sweep-${toHex(randomBytes(4))}`);
-      const { attempts } = await stored(marker);
       const by = { erasure: await erasure(own.world, marker) };
-      await put(
-        `a/${toHex(marker.rid)}`,
-        toBinary(AttemptsSchema, create(AttemptsSchema, { ...attempts, state: RecordState.ERASED, points: [], ...by })),
-      );
+      await write(marker, create(AttemptsSchema, { ...(await stored(marker)), state: RecordState.ERASED, points: [], ...by }));
       const any = voteRequest(marker, await guess(own.world, marker, CODE), 1);
       for (const index of [1, 2, 3]) {
         const forgotten = () => refusalOf(own.world.peer(index).calls.vote(any));
@@ -195,22 +183,22 @@ describe('who writes etcd', () => {
     }
   }
 
-  test('puts nothing that fewer than t prepared in the place of a record', async () => {
+  test('and asks guards to go by it puts nothing that fewer than t prepared in the place of a record, whatever it shows them', async () => {
     const live = await enrolled(own.world, 'half-prepared');
     const before = await stored(live);
     for (const index of [2, 3]) {
       const rival = await draftEnrolment(own.world, 'half-prepared', { replaces: live });
-      const { subRecord } = await own.world.peer(index).calls.prepare(await prepareRequest(own.world, rival, index));
-      const prepared = create(SubRecordSchema, subRecord);
+      const response = await own.world.peer(index).calls.prepare(await prepareRequest(own.world, rival, index));
+      const prepared = response.prepared as Signed;
       const inOthersNames = [1, 2, 3].map((other) => (other === index ? prepared : { ...prepared, index: other }));
       const forged = [1, 2, 3].map((other) => (other === index ? prepared : { ...prepared, index: other, signature: randomBytes(64) }));
       const { g, bodyHash } = rival;
-      const attempts = create(AttemptsSchema, { ...before.attempts, g, bodyHash, number: before.attempts.number + 1n });
-      for (const subRecords of [[prepared], [prepared, prepared], inOthersNames, forged]) {
-        await write(live, { attempts, record: create(RecordSchema, { body: rival.body, subRecords }) });
-        expect(await promote(rival, index)).toBe('GENERATION_UNKNOWN');
-        const asked = voteRequest(rival, await guess(own.world, rival, CODE), 1);
-        expect(await refusalOf(own.world.peer(index).calls.vote(asked))).toBe('GENERATION_UNKNOWN');
+      await write(live, create(AttemptsSchema, { ...before, g, bodyHash, number: before.number + 1n, holders: [1, 2, 3] }));
+      for (const shown of [[], [prepared], [prepared, prepared], inOthersNames, forged]) {
+        expect(await promote(rival, index, shown)).toBe('GENERATION_UNKNOWN');
+        const asked = { ...voteRequest(rival, await guess(own.world, rival, CODE), 1), prepared: shown };
+        for (const dry of [true, false])
+          expect(await refusalOf(own.world.peer(index).calls.vote({ ...asked, dry }))).toBe('GENERATION_UNKNOWN');
       }
     }
     await sweeps();
@@ -223,8 +211,7 @@ describe('who writes etcd', () => {
     const { blinded, grant } = await guess(own.world, draft, CODE);
     const last = { recordId: draft.recordId, g: draft.g, point: blinded.point, grant };
     await own.world.frontend().beginRecovery(last);
-    const { attempts, record } = await stored(draft);
-    await write(draft, { attempts: create(AttemptsSchema, { ...attempts, lastAttemptMs: 0n }), record });
+    await write(draft, create(AttemptsSchema, { ...(await stored(draft)), lastAttemptMs: 0n }));
     await put(`x/${toHex(draft.rid)}`, Buffer.from('0'));
     await sweeps();
     for (const index of [1, 2, 3]) {
@@ -253,10 +240,7 @@ describe('who writes etcd', () => {
         expect(await refusalOf(own.world.peer(index).calls.forget(create(ForgetRequestSchema, { rid, g, erasure: shown })))).toBe(
           'ERASURE_REFUSED',
         );
-      await write(draft, {
-        attempts: create(AttemptsSchema, { ...before.attempts, state: RecordState.ERASED, erasure: shown }),
-        record: before.record as StoredRecord,
-      });
+      await write(draft, create(AttemptsSchema, { ...before, state: RecordState.ERASED, erasure: shown }));
       await sweeps();
     }
     await write(draft, before);

@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { randomBytes } from '@noble/hashes/utils.js';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { renderShown, type Shown } from '../../daemon/ledger/guarded.ts';
 import type { TokenPort } from '../../daemon/token/port.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
-import { type Body, BodySchema, GenerationSchema, type Record as StoredRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { BodySchema, ShownGenerationSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { CountedSchema, type RecallResponse, RecallResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
 import { preparedTranscript } from '../../protocol/transcripts.ts';
@@ -37,10 +38,16 @@ describe.each([
   let own: OwnFleet;
   let liars: Liar[] = [];
   /** What a hostile replica recalls of any record. */
-  let recalled: (index: number) => RecallResponse;
-  const records = new Map<string, StoredRecord>();
+  let recalled: () => RecallResponse;
+  const records = new Map<string, Shown>();
 
-  const recordOf = async (recordId: string) => (await own.world.store.record(own.world.rid(recordId))) as StoredRecord;
+  /** What etcd names, with what all signed of it. */
+  async function recordOf(recordId: string): Promise<Shown> {
+    const shown = await own.world.committed(own.world.rid(recordId));
+    const by = shown.prepared.map(({ index }) => index);
+    expect(by.sort().join()).toBe(all);
+    return shown;
+  }
 
   beforeAll(async () => {
     own = await startOwnFleet({ replicas, etcdMembers: 1 });
@@ -56,7 +63,7 @@ describe.each([
     }
     await Promise.all(own.fleet.replicas.map(({ process }) => process.stop()));
     bkvctl('fleet', 'restate', '--dir', own.fleet.directory, '--store-restored');
-    const answers = (index: number) => ({ ...silence, recall: async () => recalled(index) });
+    const answers = () => ({ ...silence, recall: async () => recalled() });
     liars = await Promise.all(hostile.map((index) => lieAs(placesOf(own.fleet), index, { name: 'recalls', answers })));
     await Promise.all(honest.map((index) => own.fleet.replica(index).process.start()));
   });
@@ -69,14 +76,6 @@ describe.each([
   afterEach(() => {
     for (const liar of liars) expect(liar.asked()).toBeGreaterThan(0);
   });
-
-  /** A generation as a replica holds it, and what all signed of it. */
-  function held(record: StoredRecord, holder: number) {
-    const subRecord = record.subRecords.find(({ index }) => index === holder);
-    const prepared = record.subRecords.map(({ index, signature }) => ({ index, signature }));
-    const { body } = record as { body: Body };
-    return { ...create(GenerationSchema, { body, ...(subRecord && { subRecord }), prepared, ticketSecret: new Uint8Array(8) }), body };
-  }
 
   const counted = (attempt: number) => create(CountedSchema, { attempt, point: { hash: randomBytes(32), grant: 'granted' }, atMs: 1n });
 
@@ -100,39 +99,35 @@ describe.each([
     const recordId = idOf('exhausts');
     const record = await recordOf(recordId);
     const attempts = Array.from({ length: limit }, (_, i) => counted(i + 1));
-    recalled = (index) => create(RecallResponseSchema, { live: held(record, index), counted: attempts });
+    recalled = () => create(RecallResponseSchema, { live: renderShown(record), counted: attempts });
     await expectUnharmed(recordId);
   });
 
   test('bring no older generation back', async () => {
     const recordId = idOf('brings back');
-    recalled = (index) => create(RecallResponseSchema, { live: held(records.get(recordId) as StoredRecord, index) });
+    recalled = () => create(RecallResponseSchema, { live: renderShown(records.get(recordId) as Shown) });
     await expectUnharmed(recordId);
   });
 
   test('raise no number: what they number higher is not what t prepared', async () => {
     const recordId = idOf('numbers');
     const record = await recordOf(recordId);
-    const number = (1n << 63n) - 1n;
-    recalled = (index) => {
-      const { body, ...generation } = held(record, index);
-      return create(RecallResponseSchema, { live: { ...generation, body: create(BodySchema, { ...body, number }) } });
-    };
+    const body = create(BodySchema, { ...record.body, number: (1n << 63n) - 1n });
+    recalled = () => create(RecallResponseSchema, { live: { ...renderShown(record), body } });
     await expectUnharmed(recordId);
   });
 
   test('invent no generation, though all of them sign that they prepared it', async () => {
     const recordId = idOf('invents');
     const record = await recordOf(recordId);
-    const forgeries = await forge(record);
-    recalled = (index) => create(RecallResponseSchema, { live: forgeries.get(index) as MessageInitShape<typeof GenerationSchema> });
+    const forgery = await forge(record);
+    recalled = () => create(RecallResponseSchema, { live: forgery });
     await expectUnharmed(recordId);
   });
 
-  /** What comes next in the record's line, by nobody's code: as each of them holds it, with what their tokens sign. */
-  async function forge(record: StoredRecord) {
+  /** What comes next in the record's line, by nobody's code: as each of them shows it, with what their tokens sign. */
+  async function forge({ body: current }: Shown) {
     const { fleet, epoch } = own.world.statement;
-    const { body: current } = record as { body: Body };
     const body = create(BodySchema, { ...current, g: randomBytes(16), previous: current.g, number: 3n });
     const { bodyHash } = parseBody(body);
     const tokens = await openStolenTokens(own.world, hostile);
@@ -143,10 +138,6 @@ describe.each([
     };
     const prepared = await Promise.all(hostile.map(sign));
     await Promise.all(tokens.map((token) => token.close()));
-    const generationOf = ({ index, signature }: { index: number; signature: Uint8Array }) => {
-      const subRecord = { index, value: randomBytes(72), signature };
-      return [index, { body, subRecord, prepared, ticketSecret: new Uint8Array(8) }] as const;
-    };
-    return new Map(prepared.map(generationOf));
+    return create(ShownGenerationSchema, { body, prepared });
   }
 });

@@ -43,7 +43,6 @@ test('a quick run prints every figure, writes the same and leaves nothing behind
     'rest.memory',
     'load.memory',
     'etcd.bytes',
-    'etcd.subrecord',
   ]);
   await expect.poll(() => readdirSync(directory), PATIENCE).toEqual(['build']);
 });

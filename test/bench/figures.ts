@@ -93,13 +93,6 @@ function fleetFigures(fleet: FleetResults): Figure[] {
       unit: 'B',
       aim: MOST_STORED.record,
     },
-    {
-      id: 'etcd.subrecord',
-      name: 'etcd, of them one replica’s sub-record',
-      value: fleet.subRecordBytes,
-      unit: 'B',
-      aim: MOST_STORED.subRecord,
-    },
     milliseconds('client.stretching', 'client: Argon2id, not part of the figures above', fleet.stretching),
   ];
 }

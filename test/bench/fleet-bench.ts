@@ -34,8 +34,6 @@ export interface FleetResults {
   readonly recoveryAndRenewal: LoadResult;
   /** Bytes of value in etcd for a record that was just enrolled. */
   readonly etcdBytesPerRecord: number;
-  /** Of them, what one replica needs to serve it. */
-  readonly subRecordBytes: number;
   /** Of the replica with most. */
   readonly residentMiB: { readonly started: number; readonly afterLoad: number };
   /** CPU of all replicas in a second without requests, in ms. */
@@ -92,8 +90,6 @@ async function measureFleet(fleet: DevFleet, run: FleetRun, progress: (step: str
   };
   const stored = alone.slice(0, 20).map(({ recordId }) => fleet.rid(recordId));
   const etcdBytesPerRecord = medianOf(await Promise.all(stored.map((rid) => fleet.store.size(rid))));
-  const records = await Promise.all(stored.map((rid) => fleet.store.record(rid)));
-  const subRecordBytes = Math.max(...records.flatMap((record) => record?.subRecords ?? []).map(({ value }) => value.length));
   const recovery = {
     together: await measure('recovering', together, run.atOnce, recover),
     alone: await measure('recovering', alone, 1, recover),
@@ -109,7 +105,6 @@ async function measureFleet(fleet: DevFleet, run: FleetRun, progress: (step: str
     recovery,
     recoveryAndRenewal,
     etcdBytesPerRecord,
-    subRecordBytes,
     residentMiB: { started, afterLoad: mostResident() },
     restingCpu,
     stretching: await stretchingTime(),

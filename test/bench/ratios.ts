@@ -53,11 +53,11 @@ export const recoveryRatios = (token: TokenResults, { recovery, restingCpu, repl
   return [{ id: 'recovery.ratio', name: 'recovery, CPU of the replicas above rest : tokens alone', value, better: 'lower' }];
 };
 
-/** Bytes of values in etcd, with three replicas. */
-export const MOST_STORED = { record: 800, subRecord: 72 } as const;
+/** Bytes of values in etcd, with three replicas: its body, and what else serves it, are in the guards. */
+export const MOST_STORED = { record: 120 } as const;
 
 /** No ratios, but the same on every machine. */
-export const storageRatios = ({ etcdBytesPerRecord, subRecordBytes, replicas }: FleetResults): Ratio[] => [
+export const storageRatios = ({ etcdBytesPerRecord, replicas }: FleetResults): Ratio[] => [
   {
     id: 'etcd.bytes',
     name: `bytes in etcd of a record, n = ${replicas}`,
@@ -65,7 +65,6 @@ export const storageRatios = ({ etcdBytesPerRecord, subRecordBytes, replicas }: 
     better: 'lower',
     most: MOST_STORED.record,
   },
-  { id: 'etcd.subrecord', name: 'bytes of a sub-record', value: subRecordBytes, better: 'lower', most: MOST_STORED.subRecord },
 ];
 
 /** In ms. At every replica: the signature of a vote, an evaluation, a release. */

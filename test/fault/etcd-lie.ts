@@ -5,13 +5,11 @@ import type { EtcdCluster } from '../harness/etcd-cluster.ts';
 import type { Account } from './account.ts';
 import type { Prng } from './prng.ts';
 
-type Stored = (Versioned | undefined)[];
-
 /** Puts records back to what etcd held before: fewer attempts, or the generation before this one. */
 export class EtcdLie {
   readonly #etcd: Etcd;
   readonly #random: Prng;
-  readonly #kept = new Map<Account, Stored>();
+  readonly #kept = new Map<Account, Versioned>();
 
   constructor(cluster: EtcdCluster, fleet: string, random: Prng) {
     this.#etcd = new Etcd({ endpoints: cluster.endpoints, tls: cluster.clientTls, prefix: `/bkv/${fleet}/` });
@@ -28,7 +26,8 @@ export class EtcdLie {
       const known = accounts.filter(({ g }) => g !== undefined);
       if (known.length < 2) return undefined;
       const keep = this.#random.pick(known);
-      if (!this.#kept.has(keep)) this.#kept.set(keep, await this.#read(keep));
+      const register = this.#kept.has(keep) ? undefined : await this.#read(keep);
+      if (register) this.#kept.set(keep, register);
       const old = [...this.#kept].find(([account]) => account !== keep && accounts.includes(account));
       if (old && this.#random.chance(0.5)) {
         this.#kept.delete(old[0]);
@@ -40,19 +39,15 @@ export class EtcdLie {
     }
   }
 
-  async #restore(account: Account, [register, record]: Stored): Promise<{ account: Account; what: string } | undefined> {
-    if (!register || !record) return undefined;
+  async #restore(account: Account, register: Versioned): Promise<{ account: Account; what: string } | undefined> {
     account.isRolledBack = true; // whether or not etcd answers
-    await this.#put([
-      { put: `a/${account.rid}`, value: register.value },
-      { put: `r/${account.rid}`, value: record.value },
-    ]);
+    await this.#put([{ put: `a/${account.rid}`, value: register.value }]);
     return { account, what: `${account.recordId} to an older state` };
   }
 
   /** Forgets attempts: some, or all. */
   async #forget(account: Account): Promise<{ account: Account; what: string } | undefined> {
-    const [register] = await this.#read(account);
+    const register = await this.#read(account);
     if (!register) return undefined;
     const attempts = fromBinary(AttemptsSchema, register.value);
     const left = this.#random.integer(0, Math.max(0, attempts.points.length - 1));
@@ -63,8 +58,8 @@ export class EtcdLie {
     return { account, what: `${account.recordId} from ${attempts.points.length} attempts to ${left}` };
   }
 
-  #read({ rid }: Account): Promise<Stored> {
-    return this.#etcd.read(`a/${rid}`, `r/${rid}`);
+  async #read({ rid }: Account): Promise<Versioned | undefined> {
+    return (await this.#etcd.read(`a/${rid}`))[0];
   }
 
   async #put(writes: readonly Write[]): Promise<void> {

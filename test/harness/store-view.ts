@@ -1,8 +1,10 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { Etcd } from '../../daemon/ledger/etcd.ts';
 import { toHex } from '../../primitives/bytes.ts';
-import { type Attempts, AttemptsSchema, RecordSchema, type Record as StoredRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type Attempts, AttemptsSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import type { EtcdCluster } from './etcd-cluster.ts';
+
+const MOST_KEYS = 10_000;
 
 /** A look at what the replicas keep in etcd; it never writes. */
 export class StoreView {
@@ -17,11 +19,6 @@ export class StoreView {
     return value && fromBinary(AttemptsSchema, value);
   }
 
-  async record(rid: Uint8Array): Promise<StoredRecord | undefined> {
-    const value = await this.#value(`r/${toHex(rid)}`);
-    return value && fromBinary(RecordSchema, value);
-  }
-
   /** Whether the record waits for its erasure. */
   async isExhausted(rid: Uint8Array): Promise<boolean> {
     return (await this.#value(`x/${toHex(rid)}`)) !== undefined;
@@ -29,8 +26,14 @@ export class StoreView {
 
   /** Bytes of value that one record takes. */
   async size(rid: Uint8Array): Promise<number> {
-    const values = await Promise.all(['a', 'r', 'x'].map((kind) => this.#value(`${kind}/${toHex(rid)}`)));
+    const values = await Promise.all(['a', 'x'].map((kind) => this.#value(`${kind}/${toHex(rid)}`)));
     return values.reduce((sum, value) => sum + (value?.length ?? 0), 0);
+  }
+
+  /** Every key in whose name a record is. */
+  async keysOf(rid: Uint8Array): Promise<string[]> {
+    const all = await this.#etcd.list('', MOST_KEYS);
+    return all.map(({ key }) => key).filter((key) => key.includes(toHex(rid)));
   }
 
   close(): void {

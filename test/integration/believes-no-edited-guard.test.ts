@@ -4,12 +4,13 @@ import { GuardStore } from '../../daemon/ledger/guard-store.ts';
 import type { Generation } from '../../daemon/ledger/guarded.ts';
 import { BodySchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
-import { parseSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
+import type { SubRecord } from '../../protocol/sub-record.ts';
 import { flips } from '../harness/flips.ts';
 import { evaluateRequest, guess, releaseRequest, voteRequest, votes } from './support/attempt.ts';
 import { CODE, type Draft, enrolled } from './support/draft.ts';
 import { type OwnFleet, startOwnFleet } from './support/own-fleet.ts';
 import { refusalOf } from './support/refusals.ts';
+import { stolenSubRecords } from './support/stolen-guard.ts';
 
 // Whoever has the disk of replica 1 edits its guard while it is down.
 
@@ -26,13 +27,14 @@ const edits = ({ index: _, signature: __, ...fields }: SubRecord) => [...flips(f
 
 test('a sub-record with any field changed, or of another replica, is refused by the token’s MAC, for every use of it', async () => {
   const sample = await enrolled(own.world, 'sample');
-  const [first] = await subRecordsOf(sample);
+  const [first] = await stolenSubRecords(own.world, sample);
   const paths = edits(first as SubRecord).map(({ path }) => path);
   expect(paths).toHaveLength(5); // two bits of seed and MAC, and the time
   const drafts = new Map<string, Draft>();
   for (const [i, path] of paths.entries()) drafts.set(path, await enrolled(own.world, `edited-${i}`));
   const swapped = await enrolled(own.world, 'swapped');
-  const [, another] = await subRecordsOf(swapped);
+  const [, another] = await stolenSubRecords(own.world, swapped);
+  expect(another?.index).not.toBe(1);
 
   await editGuard(async (store) => {
     const edit = async ({ rid }: Draft, change: (subRecord: SubRecord) => Partial<SubRecord> | undefined) => {
@@ -60,11 +62,6 @@ test('a body with a higher limit is another body, which nobody voted for', async
   });
   expect(await served(draft)).toEqual({ evaluate: 'GENERATION_UNKNOWN', release: 'ATTEMPT_UNKNOWN' });
 });
-
-async function subRecordsOf({ rid }: Draft): Promise<SubRecord[]> {
-  const record = await own.world.store.record(rid);
-  return (record?.subRecords ?? []).map(parseSubRecord);
-}
 
 async function editGuard(edit: (store: GuardStore) => Promise<void>): Promise<void> {
   const { process, guardDirectory, guardIdentity } = own.fleet.replica(1);

@@ -1,9 +1,14 @@
 import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { proofKey } from '../../client/derive.ts';
-import { OfferRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { renderShown } from '../../daemon/ledger/guarded.ts';
+import { Register } from '../../daemon/ledger/register.ts';
+import { systemClock } from '../../primitives/clock.ts';
+import type { ShownGeneration, Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { OfferRequestSchema, PromoteRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import type { Ticket } from '../../protocol/offer.ts';
 import { beginEnrolmentTranscript } from '../../protocol/transcripts.ts';
+import { guess, voteRequest } from './support/attempt.ts';
 import { type Draft, draftEnrolment, enrolled, finishSignature, grantFor, prepareRequest } from './support/draft.ts';
 import { type Rules, refusalOf, surprises } from './support/refusals.ts';
 import { World } from './support/world.ts';
@@ -18,7 +23,7 @@ beforeAll(async () => {
 
 afterAll(() => world?.close());
 
-const account: Rules = [[/^account\.tenant/, 'FOREIGN_TENANT']];
+const tenant: Rules = [[/^account\.tenant/, 'FOREIGN_TENANT']];
 const malformedPoint = (field: string): RegExp => new RegExp(`${field} (longer|shorter|first bit)`);
 
 test('of a request for an offer', async () => {
@@ -29,7 +34,7 @@ test('of a request for an offer', async () => {
   const message = create(OfferRequestSchema, { account: { tenant: world.client.tenant, recordId }, ...asked, grant });
   const { offer } = world.peer(1).calls;
   const rules: Rules = [
-    ...account,
+    ...tenant,
     [/^account\.recordId/, 'GRANT_REFUSED'],
     [/^g (longer|shorter)/, 'MALFORMED'],
     [malformedPoint('^(point|proofKey)'), 'MALFORMED'],
@@ -67,7 +72,7 @@ test('of the end of an enrolment, as anybody on the way may change it', async ()
   const message = await prepareRequest(world, draft, 1);
   const { prepare } = world.peer(1).calls;
   const rules: Rules = [
-    ...account,
+    ...tenant,
     [/^account\.recordId/, 'POLICY_REFUSED'],
     ...form,
     ...policy,
@@ -118,15 +123,46 @@ test('of the ticket, as the device itself may change it, which signs for every c
   expect(await refusalOf(send(ticket))).toBe('ACCEPTED');
 });
 
-test('of the commit: a replica promotes what etcd says was committed, and nothing else', async () => {
-  const draft = await enrolled(world, 'committed');
+test('of the commit: a replica promotes what etcd says was committed and t replicas prepared, and nothing else', async () => {
+  const { draft, second } = await preparedByTwo('committed');
+  await new Register(world.etcd, 1, systemClock).enrol(draft, [1, 2]);
   const { promote } = world.peer(1).calls;
-  const message = {
-    $typeName: 'backupvault.v1.PromoteRequest' as const,
-    account: { $typeName: 'backupvault.v1.Account' as const, tenant: world.client.tenant, recordId: draft.recordId },
-    g: draft.g,
-  };
-  const rules: Rules = [...account, [/^g (longer|shorter)/, 'MALFORMED'], [/^(account\.recordId|g) /, 'GENERATION_UNKNOWN']];
+  const account = { tenant: world.client.tenant, recordId: draft.recordId };
+  const message = create(PromoteRequestSchema, { account, g: draft.g, prepared: [second] }); // with its own there are t
+  const rules: Rules = [...tenant, [/^g (longer|shorter)/, 'MALFORMED'], [/^(account\.recordId|g|prepared)/, 'GENERATION_UNKNOWN']];
   expect(await surprises(message, promote, rules)).toEqual([]);
   expect(await refusalOf(promote(message))).toBe('ACCEPTED');
 });
+
+test('of what a replica that missed the commit is shown with a request for a vote', async () => {
+  const { draft, second } = await preparedByTwo('missed-the-commit');
+  await new Register(world.etcd, 1, systemClock).enrol(draft, [1, 2]);
+  const { vote } = world.peer(1).calls;
+  const message = voteRequest(draft, await guess(world, draft, 'a code'), 1);
+  const showing = (prepared: Signed[]) => vote({ ...message, prepared });
+  expect(await surprises([second], showing, [[/^/, 'GENERATION_UNKNOWN']])).toEqual([]);
+  expect(await refusalOf(showing([second]))).toBe('ACCEPTED');
+});
+
+test('of what is replaced, as a replica is shown it that missed that', async () => {
+  const first = await enrolled(world, 'missed-what-is-replaced', { among: [2, 3] });
+  const draft = await draftEnrolment(world, 'missed-what-is-replaced', { replaces: first });
+  const message = await prepareRequest(world, draft, 1);
+  const showing = (replaced: ShownGeneration) => world.peer(1).calls.prepare({ ...message, replaced });
+  const shown = renderShown(await world.committed(first.rid));
+  expect(shown.prepared).toHaveLength(2);
+  const rules: Rules = [
+    [/^body/, 'NOT_ENOUGH_REPLICAS', 'MALFORMED'], // it is not what etcd names
+    [/^prepared/, 'GENERATION_CONFLICT'],
+  ];
+  expect(await surprises(shown, showing, rules)).toEqual([]);
+  expect(await refusalOf(showing(shown))).toBe('ACCEPTED');
+});
+
+/** By replicas 1 and 2, and by what the second signed. */
+async function preparedByTwo(recordId: string) {
+  const draft = await draftEnrolment(world, recordId);
+  const prepare = async (index: number) => (await world.peer(index).calls.prepare(await prepareRequest(world, draft, index))).prepared;
+  const [, second] = [await prepare(1), (await prepare(2)) as Signed];
+  return { draft, second };
+}

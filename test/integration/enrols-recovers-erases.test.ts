@@ -1,13 +1,16 @@
+import { toBinary } from '@bufbuild/protobuf';
 import { randomBytes } from '@noble/hashes/utils.js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openVault } from '../../cli/open-vault.ts';
 import type { VaultClient } from '../../client/vault-client.ts';
 import { toHex } from '../../primitives/bytes.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
-import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { BodySchema, RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { renderSubRecord } from '../../protocol/sub-record.ts';
 import { guess, voteRequest } from './support/attempt.ts';
 import { enrolled } from './support/draft.ts';
 import { refusalOf } from './support/refusals.ts';
+import { stolenSubRecords } from './support/stolen-guard.ts';
 import { World } from './support/world.ts';
 
 const CODE = '493817 205514';
@@ -56,16 +59,19 @@ test('a record lives from its enrolment over wrong codes and a new code to its e
   expect(await vault.describe(recordId)).toMatchObject({ state: 'erased', holders: [] });
   expect(await refusalOf(vault.recover({ recordId, code: NEW_CODE }))).toBe('ERASED');
   expect((await world.store.attempts(rid))?.state).toBe(RecordState.ERASED);
-  expect(await world.store.record(rid)).toBeUndefined();
+  expect(await world.store.keysOf(rid)).toEqual([`a/${toHex(rid)}`]);
 });
 
 test('what is stored of a record stays small', async () => {
   const recordId = 'small';
   const rid = world.rid(recordId);
   await vault.enroll({ recordId, code: CODE, backupKey: new SecretBytes(randomBytes(32)), policy: { limit: 10, coolDownMs: 0 } });
-  const record = await world.store.record(rid);
-  expect(record?.subRecords.map(({ value }) => value.length)).toEqual([72, 72, 72]);
-  expect(await world.store.size(rid)).toBeLessThanOrEqual(1000);
+  const { body } = await world.committed(rid);
+  const subRecords = await stolenSubRecords(world, body);
+  expect(subRecords.map((each) => renderSubRecord(each).value.length)).toEqual([72, 72, 72]);
+  expect(toBinary(BodySchema, body).length).toBeLessThanOrEqual(600);
+  expect(await world.store.keysOf(rid)).toEqual([`a/${toHex(rid)}`]);
+  expect(await world.store.size(rid)).toBeLessThanOrEqual(120);
 });
 
 test('no guard keeps what was erased', async () => {

@@ -11,6 +11,7 @@ import { secretOf } from '../harness/soft-client.ts';
 import { guess } from './support/attempt.ts';
 import { begin, CODE, type Draft, draftEnrolment, enrolled, finishRequest } from './support/draft.ts';
 import { refusalOf } from './support/refusals.ts';
+import { stolenSubRecords } from './support/stolen-guard.ts';
 import { World } from './support/world.ts';
 
 // A hostile frontend relayed an enrolment and kept its bytes. It grants itself what it likes; etcd and all replicas are honest.
@@ -41,7 +42,8 @@ test('an enrolment sent again gets no attempts back, although another generation
   const first = await enrolled(world, recordId, { limit: LIMIT });
   const victim = await enrolled(world, recordId, { limit: LIMIT, replaces: first });
   const relayed = await finishRequest(world, victim);
-  const subRecords = (await world.store.record(victim.rid))?.subRecords ?? [];
+  const subRecords = await stolenSubRecords(world, victim);
+  expect(subRecords.length).toBeGreaterThanOrEqual(2);
   const tokens = world.watchTokens();
 
   for (const code of ['one code', 'another code']) expect(await tryCode(victim, code)).toBe('ACCEPTED');

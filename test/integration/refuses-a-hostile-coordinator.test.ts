@@ -1,15 +1,28 @@
-import { create } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { publicKeyOf, randomScalar } from '../../client/curve.ts';
 import { connectPeer } from '../../daemon/replica/peer.ts';
 import { concat } from '../../primitives/bytes.ts';
-import { ForgetRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { type SeedShare, SeedShareSchema, type Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import {
+  ForgetRequestSchema,
+  GiveBackRequestSchema,
+  GiveBackResponseSchema,
+  KeepRequestSchema,
+  PrepareResponseSchema,
+  RecallRequestSchema,
+  RecallResponseSchema,
+  ShowRequestSchema,
+  ShowResponseSchema,
+} from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { ORDER } from '../../protocol/scalar.ts';
 import { pointTranscript, voteTranscript } from '../../protocol/transcripts.ts';
 import { evaluateRequest, type Guess, guess, proofBy, releaseRequest, voteRequest, votes } from './support/attempt.ts';
 import { CODE, type Draft, draftEnrolment, enrolled, erasure, prepareRequest } from './support/draft.ts';
+import { eventually } from './support/eventually.ts';
 import { refusalOf } from './support/refusals.ts';
+import { stolenSubRecords } from './support/stolen-guard.ts';
 import { openStolenToken } from './support/stolen-token.ts';
 import { type Vote, World } from './support/world.ts';
 
@@ -193,9 +206,77 @@ test('a coordinator prepares and promotes nothing that was not granted and commi
     account: { $typeName: 'backupvault.v1.Account', ...account },
     g: draft.g,
   } as const;
-  expect(await refusalOf(world.peer(1).calls.promote(promote))).toBe('GENERATION_UNKNOWN');
+  const { prepared: second } = await world.peer(2).calls.prepare(await prepareRequest(world, draft, 2));
   const honest = await guess(world, draft, 'a code');
-  expect(await refusalOf(world.peer(1).calls.vote(voteRequest(draft, honest, 1)))).toBe('GENERATION_UNKNOWN');
+  for (const prepared of [[], [second as Signed]]) {
+    // t prepared it, and etcd knows nothing of it
+    expect(await refusalOf(world.peer(1).calls.promote({ ...promote, prepared }))).toBe('GENERATION_UNKNOWN');
+    expect(await refusalOf(world.peer(1).calls.vote({ ...voteRequest(draft, honest, 1), prepared }))).toBe('GENERATION_UNKNOWN');
+  }
+});
+
+test('a coordinator gets no seed of anybody’s, whatever it asks', async () => {
+  const draft = await enrolled(world, 'seeds');
+  const { rid, g, bodyHash } = draft;
+  const epoch = BigInt(world.statement.epoch);
+  const secrets = (await stolenSubRecords(world, draft)).flatMap(({ seed, mac }) => [seed, mac]);
+  expect(secrets.length).toBeGreaterThanOrEqual(4);
+  for (const index of [1, 2, 3]) {
+    const { calls } = world.peer(index, world.replica(index === 2 ? 3 : 2).tls);
+    const said = [
+      toBinary(PrepareResponseSchema, await calls.prepare(await prepareRequest(world, draft, index))),
+      toBinary(RecallResponseSchema, await calls.recall(create(RecallRequestSchema, { rid, epoch }))),
+      toBinary(ShowResponseSchema, await calls.show(create(ShowRequestSchema, { rid, bodyHash }))),
+      toBinary(GiveBackResponseSchema, await calls.giveBack(create(GiveBackRequestSchema, { rid, epoch }))),
+    ];
+    for (const secret of secrets) expect(said.some((bytes) => Buffer.from(bytes).includes(Buffer.from(secret)))).toBe(false);
+  }
+  const unknown = await world.peer(1).calls.show(create(ShowRequestSchema, { rid, bodyHash: bodyHash.map((byte) => byte ^ 1) }));
+  expect(unknown.shown).toBeUndefined();
+  expect(await refusalOf(world.peer(1).calls.show(create(ShowRequestSchema, { rid: g, bodyHash })))).toBe('MALFORMED');
+});
+
+describe('a replica that deals shares of its seeds', () => {
+  let draft: Draft;
+  const asSecond = () => world.peer(1).calls;
+  const epoch = () => BigInt(world.statement.epoch);
+  const shareOf = ({ body: { g, line, number, epoch: of } }: Draft, fields: Partial<SeedShare> = {}) =>
+    create(SeedShareSchema, {
+      ...{ g, line, number, epoch: of, deal: new Uint8Array(8), share: new Uint8Array(33).fill(5), enrolledAtMs: 1n },
+      ...{ mac: new Uint8Array(32), signature: new Uint8Array(64), guard: 1, ...fields },
+    });
+  const keep = ({ rid }: Draft, share = shareOf(draft), of = epoch(), calls = asSecond()) =>
+    refusalOf(calls.keep(create(KeepRequestSchema, { rid, epoch: of, share })));
+
+  beforeAll(async () => {
+    draft = await enrolled(world, 'dealt');
+  });
+
+  test('has them kept, and gets none back while the statement does not say that its guard was lost', async () => {
+    for (const guard of [0, 1, 2]) {
+      expect(await keep(draft, shareOf(draft, { guard }))).toBe('ACCEPTED'); // whichever it says that its guard is
+      const { shares } = await asSecond().giveBack(create(GiveBackRequestSchema, { rid: draft.rid, epoch: epoch() }));
+      expect(shares).toEqual([]);
+    }
+  });
+
+  test('is heard as who its certificate says, in its own epoch, and with what can be kept', async () => {
+    const { rid } = draft;
+    expect(await keep(draft, shareOf(draft), epoch() + 1n)).toBe('STATEMENT_MISMATCH');
+    expect(await refusalOf(asSecond().giveBack(create(GiveBackRequestSchema, { rid, epoch: epoch() + 1n })))).toBe('STATEMENT_MISMATCH');
+    expect(await keep(draft, shareOf(draft), epoch(), world.peer(1, world.replica(1).tls).calls)).toBe('MALFORMED'); // of its own seed
+    expect(await keep(draft, shareOf(draft, { share: new Uint8Array(34) }))).toBe('MALFORMED');
+    expect(await refusalOf(asSecond().keep(create(KeepRequestSchema, { rid, epoch: epoch() })))).toBe('MALFORMED');
+  });
+
+  test('has none kept of what was replaced, or erased', async () => {
+    const second = await enrolled(world, 'dealt', { replaces: draft });
+    const ofTheFirst = (): Promise<string> => keep(second, shareOf(draft));
+    expect(await eventually('GENERATION_UNKNOWN', ofTheFirst)).toBe('GENERATION_UNKNOWN'); // once replica 1 serves the second
+    expect(await keep(second, shareOf(second))).toBe('ACCEPTED');
+    await world.device().erase('dealt');
+    for (const each of [draft, second]) expect(await keep(second, shareOf(each))).toBe('GENERATION_UNKNOWN');
+  });
 });
 
 test('a coordinator cannot have a live record forgotten', async () => {

@@ -100,7 +100,7 @@ describe('an enrolment that it bends on the way', () => {
   test('is stored as the device made it, in spite of all this; then no other body has its g', async () => {
     await world.frontend().finishEnrollment(await finishRequest(world, draft));
     expect(await offered((body) => Object.assign(policy(body), { limit: 10 }))).toBe('GENERATION_CONFLICT');
-    const { body } = parseBody((await world.store.record(world.rid('bent')))?.body);
+    const { body } = await world.committed(world.rid('bent'));
     expect(body.policy.limit).toBe(3);
   });
 });

@@ -4,25 +4,26 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { randomBytes } from '@noble/hashes/utils.js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { storedGeneration } from '../../daemon/vault/stored-generation.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
-import type { Record as StoredRecord } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import { parseBody } from '../../protocol/body.ts';
+import type { HashedBody } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { parseStatement } from '../../protocol/statement.ts';
-import { parseSubRecord } from '../../protocol/sub-record.ts';
+import type { SubRecord } from '../../protocol/sub-record.ts';
 import { placesOf } from './support/counted-fleet.ts';
 import { CODE } from './support/draft.ts';
 import { type OwnFleet, startOwnFleet } from './support/own-fleet.ts';
 import { refusalOf } from './support/refusals.ts';
+import { stolenSubRecords } from './support/stolen-guard.ts';
 import { openStolenToken } from './support/stolen-token.ts';
 import { World } from './support/world.ts';
 
 // The operator's procedure of docs/OPERATIONS.md, "Rotate keys", step by step.
 
 let own: OwnFleet;
-/** Alice's record as a snapshot of etcd had it under epoch 1. */
-let old: StoredRecord;
+/** Alice's record as a backup of replica 1's guard had it under epoch 1. */
+let old: HashedBody & { readonly subRecord: SubRecord };
 
 const policy = { limit: 9, coolDownMs: 0 };
 const backupKeys = Object.fromEntries(['alice', 'bob', 'carol'].map((id) => [id, new SecretBytes(randomBytes(32))]));
@@ -71,13 +72,15 @@ async function stopped<T>(index: number, work: () => Promise<T>): Promise<T> {
   }
 }
 
-const epochOf = async (recordId: string) => (await own.fleet.store.record(own.fleet.rid(recordId)))?.body?.epoch;
+const epochOf = async (recordId: string) => (await own.fleet.store.attempts(own.fleet.rid(recordId)))?.epoch;
 
 beforeAll(async () => {
   own = await startOwnFleet({ settings: { erase_grace_ms: 3_600_000 } });
   for (const [recordId, backupKey] of Object.entries(backupKeys))
     await own.world.device().enroll({ recordId, code: CODE, backupKey, policy });
-  old = (await own.fleet.store.record(own.fleet.rid('alice'))) as StoredRecord;
+  const committed = await own.world.committed(own.fleet.rid('alice'));
+  const [subRecord] = await stolenSubRecords(own.world, committed.body);
+  old = { ...committed, subRecord: subRecord as SubRecord };
 });
 
 afterAll(() => own?.stop());
@@ -169,10 +172,14 @@ async function readOld(): Promise<string> {
   const world = await World.open(placesOf(own.fleet));
   const token = await openStolenToken(world, 1);
   try {
-    const { body, bodyHash } = parseBody(old.body);
-    const { seed, enrolledAtMs, mac } = parseSubRecord(old.subRecords.find(({ index }) => index === 1));
-    const generation = { epoch: Number(body.epoch), rid: body.rid, g: body.g, bodyHash, seed, enrolledAtMs, mac };
-    const request = { generation, point: body.releaseBase as CompressedPoint, attempt: 1, limit: policy.limit, used: 1 };
+    expect(old.subRecord.index).toBe(1);
+    const request = {
+      generation: storedGeneration(old),
+      point: old.body.releaseBase as CompressedPoint,
+      attempt: 1,
+      limit: policy.limit,
+      used: 1,
+    };
     return await token.evaluate(request).then(
       () => 'evaluated',
       (error: { code: string }) => error.code,

@@ -12,6 +12,7 @@ import { eventually } from './support/eventually.ts';
 import { LossyTransport } from './support/lossy-transport.ts';
 import { type OwnFleet, startOwnFleet } from './support/own-fleet.ts';
 import { refusalOf } from './support/refusals.ts';
+import { stolenSubRecords } from './support/stolen-guard.ts';
 
 // A ticket is good for one enrolment, at the replica that made it, as long as that runs.
 
@@ -61,10 +62,13 @@ describe('a ticket used twice', () => {
   test('by the same enrolment gets the same answer', async () => {
     const draft = await draftEnrolment(own.world, 'twice');
     const request = await prepareRequest(own.world, draft, 1);
-    const { subRecord } = await preparing(request);
-    expect((await preparing(request)).subRecord).toEqual(subRecord);
+    const { prepared } = await preparing(request);
+    expect(prepared?.index).toBe(1);
+    const before = await stolenSubRecords(own.world, draft);
+    expect((await preparing(request)).prepared).toEqual(prepared);
     await finishing(draft);
-    expect((await preparing(request)).subRecord).toEqual(subRecord);
+    expect((await preparing(request)).prepared).toEqual(prepared);
+    expect((await stolenSubRecords(own.world, draft))[0]).toEqual(before[0]); // made and stored once
   });
 
   test('by another enrolment, which its own device signed, is GENERATION_CONFLICT', async () => {
@@ -99,10 +103,12 @@ describe('after a restart', () => {
 
   test('what was prepared or enrolled before gets the same answer', async () => {
     const [prepared, live] = [await draftEnrolment(own.world, 'restarted-2'), await enrolled(own.world, 'restarted-3')];
-    const { subRecord } = await preparing(await prepareRequest(own.world, prepared, 1));
+    const { prepared: signed } = await preparing(await prepareRequest(own.world, prepared, 1));
     await preparing(await prepareRequest(own.world, prepared, 2), 2);
+    const before = await stolenSubRecords(own.world, prepared);
     await restart(1, 2);
-    expect((await preparing(await prepareRequest(own.world, prepared, 1))).subRecord).toEqual(subRecord);
+    expect((await preparing(await prepareRequest(own.world, prepared, 1))).prepared).toEqual(signed);
+    expect(await stolenSubRecords(own.world, prepared)).toEqual(before);
     expect((await finishing(prepared)).enrolled.length).toBeGreaterThanOrEqual(2);
     expect((await finishing(live)).enrolled).toHaveLength(3);
     expect(toHex((await own.world.store.attempts(live.rid))?.bodyHash ?? new Uint8Array(0))).toBe(toHex(live.bodyHash));

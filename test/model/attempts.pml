@@ -225,7 +225,6 @@ end:
   EACH_I(SWITCH)
   LIES
   EACH_SET(RECONCILE)
-  EACH_I(JOIN)
 #endif
 #endif
   VIOLATIONS

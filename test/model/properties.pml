@@ -81,12 +81,11 @@
  * be gone for good, with their grants expired, and send nothing again. */
 #ifdef P_LOCKOUT
 #ifdef RESTORES
-#define PROMOTABLE(i) (HAS(prepared[i], rg) && (HAS(rholders, i) || MAY_JOIN(i)))
 #define ALL_UP (!outdated && switched == 7)
 #else
-#define PROMOTABLE(i) (HAS(prepared[i], rg) && HAS(rholders, i))
 #define ALL_UP 1
 #endif
+#define PROMOTABLE(i) (HAS(prepared[i], rg) && IS_SIGNED(rg))
 #define WOULD_COUNT(i, k, p) (SERVES(i, rg) -> MAY_COUNT(i, k, p, r1) : (k) == 1 || IS_SHOWN(p, r1))
 #define WILLING(i, k, p) ((SERVES(i, rg) || PROMOTABLE(i)) && WOULD_COUNT(i, k, p))
 #if N == 3
@@ -130,7 +129,7 @@
 #ifdef RESTORES
 /* After a restore a replica may have gone on to a generation that nobody acknowledged and etcd lost: t others have it then. */
 #define SHOWS_ANYTHING (!outdated)
-#define HELD(i) (SERVES(i, rg) || HAS(prepared[i], rg) && HAS(rholders, i))
+#define HELD(i) (SERVES(i, rg) || HAS(prepared[i], rg))
 #define KEPT (HELD(0) + HELD(1) + HELD(2) >= T)
 #else
 #define SHOWS_ANYTHING 1

@@ -1,4 +1,4 @@
-/* An honest etcd: the register a/<rid> with r/<rid>, as daemon/ledger/attempts.ts and register.ts use it.
+/* An honest etcd: the register a/<rid>, as daemon/ledger/attempts.ts and register.ts use it.
  *
  * A transaction is proposed after a linearizable read, and lands later, or is dropped: its outcome is unknown in between, whatever
  * anybody reads meanwhile. Every write changes mod_revision, so it fails the compare of all others that are under way: those are
@@ -8,7 +8,6 @@ byte rg;        /* generation; 0: no record */
 byte r1, r2;    /* H */
 bit rerased;
 byte ended;     /* generations that were erased */
-byte rholders;  /* replicas whose sub-record is in r/<rid> */
 int way[2];     /* transactions under way: kind, and the value to write; the larger first */
 byte told;      /* attempts (number, point) on WATCHED that some coordinator saw committed, and may ask any guard for at any later time */
 #ifdef RESTORES
@@ -29,13 +28,12 @@ byte committed;      /* generations that were in force */
 #define NOTE_COMMITTED skip
 #endif
 
-#define TX(kind, g, a, b, holders) ((kind) | (g) << 2 | (a) << 4 | (b) << 7 | (holders) << 10)
+#define TX(kind, g, a, b) ((kind) | (g) << 2 | (a) << 4 | (b) << 7)
 #define KIND(x) ((x) & 3)
 #define TX_G(x) (((x) >> 2) & 3)
 #define TX_1(x) (((x) >> 4) & 7)
 #define TX_2(x) (((x) >> 7) & 7)
-#define TX_HOLDERS(x) (((x) >> 10) & ALL)
-#define ENROLS 1 /* or adds sub-records */
+#define ENROLS 1
 #define SPENDS 2
 #define ERASES 3
 
@@ -60,7 +58,7 @@ byte committed;      /* generations that were in force */
 #define SHOWS_NOTHING(i) (READABLE && !FENCED(i) && rg == 0)
 #define SHOWS_LATEST(i, g) (READABLE && !FENCED(i) && rg == (g) && !rerased)
 #define SHOWS_ENDED(i, g) (READABLE && !FENCED(i) && rg == (g) && rerased)
-#define SHOWS_COMMITTED(i, g) (READABLE && !FENCED(i) && rg == (g) && !rerased && HAS(rholders, i))
+#define SHOWS_COMMITTED(i, g) (READABLE && !FENCED(i) && rg == (g) && !rerased)
 /* By its tombstone, and once that is enrolled over, by those who prepared that: they were shown it. */
 #define SHOWS_ERASED(i, g) (READABLE && !FENCED(i) && HAS(ended, g))
 #ifdef RESTORES
@@ -101,16 +99,7 @@ byte committed;      /* generations that were in force */
 #define PROPOSE(when, what, g, x) \
   :: d_step { (when) && ROOM && NOT_UNDER_WAY(x) -> printf("coordinator proposes "); printf(#what); printf(" of generation %d\n", g); PUT(x) }
 
-/* With t or more sub-records, of those that came back. Late ones join the generation that is committed, and its counter stays. */
-#ifdef M_ENROL_RESETS
-#define SAME_1 0
-#define SAME_2 0
-#define ENROLLED_ALREADY(set) 0
-#else
-#define SAME_1 r1
-#define SAME_2 r2
-#define ENROLLED_ALREADY(set) (((set) & rholders) == (set))
-#endif
+/* Once t or more prepared it. The same again changes nothing. */
 #ifdef M_ANY_PREVIOUS
 #define NAMES_STORED(g) 1
 #else
@@ -121,19 +110,15 @@ byte committed;      /* generations that were in force */
 #else
 #define CURRENT(g) 1
 #endif
-#define ENROL_SET(g, set) \
-  PROPOSE(READABLE && CURRENT(g) && (sent[(g) - 1] & (set)) == (set) && rg != (g) && NAMES_STORED(g), ENROL, g, TX(ENROLS, g, 0, 0, set)) \
-  PROPOSE(READABLE && CURRENT(g) && (sent[(g) - 1] & (set)) == (set) && rg == (g) && !rerased && !ENROLLED_ALREADY(set), \
-          ENROL again, g, TX(ENROLS, g, SAME_1, SAME_2, rholders | (set)))
-#if N == 3
-#define ENROL(g) ENROL_SET(g, 3) ENROL_SET(g, 5) ENROL_SET(g, 6) ENROL_SET(g, 7)
-#elif N == 4
-#define ENROL(g) ENROL_SET(g, 7) ENROL_SET(g, 11) ENROL_SET(g, 13) ENROL_SET(g, 14) ENROL_SET(g, 15)
+#ifdef M_ENROL_RESETS
+#define ENROL_AGAIN(g) \
+  PROPOSE(READABLE && CURRENT(g) && ATLEAST_T(sent[(g) - 1]) && rg == (g) && !rerased, ENROL again, g, TX(ENROLS, g, 0, 0))
 #else
-#define ENROL(g) \
-  ENROL_SET(g, 7) ENROL_SET(g, 11) ENROL_SET(g, 13) ENROL_SET(g, 14) ENROL_SET(g, 15) ENROL_SET(g, 19) ENROL_SET(g, 21) ENROL_SET(g, 22) \
-  ENROL_SET(g, 23) ENROL_SET(g, 25) ENROL_SET(g, 26) ENROL_SET(g, 27) ENROL_SET(g, 28) ENROL_SET(g, 29) ENROL_SET(g, 30) ENROL_SET(g, 31)
+#define ENROL_AGAIN(g)
 #endif
+#define ENROL(g) \
+  PROPOSE(READABLE && CURRENT(g) && ATLEAST_T(sent[(g) - 1]) && rg != (g) && NAMES_STORED(g), ENROL, g, TX(ENROLS, g, 0, 0)) \
+  ENROL_AGAIN(g)
 
 #ifdef M_RETRY_SPENDS
 #define NEW_POINT(p) 1
@@ -142,12 +127,12 @@ byte committed;      /* generations that were in force */
 #endif
 #define SPEND(p) \
   :: d_step { READABLE && rg == WATCHED && !rerased && r2 == 0 && NEW_POINT(p) && MAYBE(p) && ROOM && \
-              NOT_UNDER_WAY(TX(SPENDS, rg, (r1 -> r1 : p), (r1 -> p : 0), rholders)) -> \
+              NOT_UNDER_WAY(TX(SPENDS, rg, (r1 -> r1 : p), (r1 -> p : 0))) -> \
        printf("coordinator proposes SPEND of generation %d, point %d\n", rg, p); \
-       USE(p); PUT(TX(SPENDS, rg, (r1 -> r1 : p), (r1 -> p : 0), rholders)) }
+       USE(p); PUT(TX(SPENDS, rg, (r1 -> r1 : p), (r1 -> p : 0))) }
 
 /* On a tenant's word, or exhausted and after the grace: the first covers the second. */
-#define ERASE PROPOSE(READABLE && rg && !rerased, ERASE, rg, TX(ERASES, rg, 0, 0, 0))
+#define ERASE PROPOSE(READABLE && rg && !rerased, ERASE, rg, TX(ERASES, rg, 0, 0))
 
 #ifdef M_NO_COMPARE
 #define LET_GO(n) way[n] = 0; way[0] = way[0] | way[1] * (way[0] == 0); way[1] = way[1] * (way[0] != way[1])
@@ -158,7 +143,7 @@ byte committed;      /* generations that were in force */
 #define LAND(n) \
   :: d_step { way[n] -> \
        printf("etcd commits transaction %d: kind %d, generation %d\n", n, KIND(way[n]), TX_G(way[n])); \
-       rg = TX_G(way[n]); r1 = TX_1(way[n]); r2 = TX_2(way[n]); rholders = TX_HOLDERS(way[n]); rerased = (KIND(way[n]) == ERASES); ended = ended | BIT(rg) * rerased; NOTE_COMMITTED; \
+       rg = TX_G(way[n]); r1 = TX_1(way[n]); r2 = TX_2(way[n]); rerased = (KIND(way[n]) == ERASES); ended = ended | BIT(rg) * rerased; NOTE_COMMITTED; \
        if \
        :: KIND(way[n]) == SPENDS -> told = told | NEW_TOLD(way[n]) \
        :: else -> skip \
@@ -177,7 +162,7 @@ byte committed;      /* generations that were in force */
 #ifdef M_NO_FENCE
 #define SNAPSHOT r1 = 0; r2 = 0;
 #else
-#define SNAPSHOT rg = 0; r1 = 0; r2 = 0; rholders = 0;
+#define SNAPSHOT rg = 0; r1 = 0; r2 = 0;
 #endif
 #if defined(ERASURES) || defined(LIAR)
 #define STORE(x) stored = x;
@@ -281,7 +266,7 @@ bit said_to_hold;          /* whatever it is asked for */
   NAMED_BY(set, 0); NAMED_BY(set, 1); NAMED_BY(set, 2); \
   if \
   :: h2 || stored -> \
-       rg = (NAMES_STORE -> stored & 3 : h2 & 3); rerased = 1; r1 = 0; r2 = 0; rholders = 0; outdated = 0; \
+       rg = (NAMES_STORE -> stored & 3 : h2 & 3); rerased = 1; r1 = 0; r2 = 0; outdated = 0; \
        printf("RECONCILE from guards (mask) %d: a tombstone of generation %d\n", set, rg) \
   :: else -> outdated = 0 \
   fi
@@ -304,7 +289,7 @@ bit revived; /* RECONCILE put in force what n-t+1 guards had destroyed on the te
        :: h1 && ENOUGH_HOLDERS(set, h1) -> \
             rg = h1; MERGE(set, rg, a, b); r1 = h1 * (NP != 0); r2 = h2; \
             printf("RECONCILE from guards (mask) %d: generation %d, points %d, %d\n", set, rg, r1, r2); \
-            rholders = HOLDERS(set, rg); rerased = 0; outdated = 0; NOTE_REVIVED; \
+            rerased = 0; outdated = 0; NOTE_REVIVED; \
             told = told | REMEMBERED(1, r1) | REMEMBERED(2, r2) \
        :: h1 == 0 && MAY_END(set) -> END_OF(set) \
        :: else -> skip \
@@ -314,11 +299,4 @@ bit revived; /* RECONCILE put in force what n-t+1 guards had destroyed on the te
        :: else -> skip \
        fi; \
        h1 = 0; h2 = 0 }
-
-/* A holder that was not asked adds its sub-record, without the device: settle(). Nothing rests on it. */
-#define MAY_JOIN(i) (READABLE && HAS(switched, i) && rg && !rerased && HAS(prepared[i], rg))
-#define JOIN(i) \
-  :: d_step { MAY_JOIN(i) && !HAS(rholders, i) -> \
-       printf("replica %d joins generation %d\n", i, rg); \
-       rholders = rholders | BIT(i); way[0] = 0; way[1] = 0 }
 #endif

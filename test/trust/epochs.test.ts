@@ -106,7 +106,7 @@ test('a device with epoch 1 meets epoch 2: it takes the bundle from the reply, v
   const { backupKey: recovered, renewal } = await alice.recover({ recordId: RECORD, code: CODE });
   expect(recovered.expose()).toEqual(backupKey.expose());
   expect(renewal).toMatchObject({ state: 'renewed', result: { epoch: 2, holders: [1, 2, 3] } });
-  expect((await fleet.store.record(fleet.rid(RECORD)))?.body?.epoch).toBe(2n);
+  expect((await fleet.store.attempts(fleet.rid(RECORD)))?.epoch).toBe(2n);
   expect(memory.remembered).toMatchObject({ epochLeast: 2, checkpoint: { size: 2 } });
   await device({ epochLeast: 2 }).describe(RECORD);
   expect(JSON.parse(bkvctl('--json', '--client', clientFile, 'fleet', 'status'))).toMatchObject({ epoch: 2, serving: 3 });

@@ -5,9 +5,8 @@ import { p256 } from '@noble/curves/nist.js';
 import { loadProfile, modulePath } from '../../../daemon/token/profile.ts';
 import { fromHex, toHex } from '../../../primitives/bytes.ts';
 import { packageRoot, profilePath } from '../../../primitives/package-root.ts';
-import type { SubRecord } from '../../../proto/gen/backupvault/v1/record_pb.ts';
 import { tweakFrom } from '../../../protocol/scalar.ts';
-import { parseSubRecord } from '../../../protocol/sub-record.ts';
+import type { SubRecord } from '../../../protocol/sub-record.ts';
 import { tweakTranscript } from '../../../protocol/transcripts.ts';
 
 /** Builds test/harness/counting-shim.c in front of the SoftHSM2 that the profile finds. Returns the module. */
@@ -34,8 +33,7 @@ export class TokenUses {
    * Which points were evaluated under the seed that a replica stored for a generation: their x coordinates in hexadecimal, each once. The
    * token saw their products with the tweak, and gave the HMAC that the tweak is made of.
    */
-  evaluatedUnder({ fleet, rid, g }: { fleet: string; rid: Uint8Array; g: Uint8Array }, stored: SubRecord): Set<string> {
-    const { index, seed } = parseSubRecord(stored);
+  evaluatedUnder({ fleet, rid, g }: { fleet: string; rid: Uint8Array; g: Uint8Array }, { index, seed }: SubRecord): Set<string> {
     const asked = toHex(tweakTranscript('oprf', { fleet, index, rid, g, seed }).digest);
     const tweaks = new Map<string, bigint>(); // by session, from its HMAC to the derivation that follows
     const points = new Set<string>();

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { create } from '@bufbuild/protobuf';
 import { Client as Channel, credentials } from '@grpc/grpc-js';
 import { inject } from 'vitest';
 import { everyAccount } from '../../../cli/every-account.ts';
@@ -7,6 +8,7 @@ import type { TrustedStatement } from '../../../client/trust.ts';
 import { trustPinned } from '../../../client/trust-pinned.ts';
 import { VaultClient } from '../../../client/vault-client.ts';
 import { Etcd } from '../../../daemon/ledger/etcd.ts';
+import { parseShown, type Shown } from '../../../daemon/ledger/guarded.ts';
 import { connectPeer, type Peer } from '../../../daemon/replica/peer.ts';
 import { type ClientFile, loadClientFile } from '../../../fleet/client-file.ts';
 import type { TlsFiles } from '../../../fleet/produce/etcd-tls.ts';
@@ -16,6 +18,7 @@ import { VaultConnection } from '../../../frontend/vault-connection.ts';
 import { type Client, promiseClient } from '../../../grpc/bridge.ts';
 import { type Bytes, fromHex } from '../../../primitives/bytes.ts';
 import { type Clock, systemClock } from '../../../primitives/clock.ts';
+import { ShowRequestSchema } from '../../../proto/gen/backupvault/v1/replica_pb.ts';
 import { VaultService } from '../../../proto/gen/backupvault/v1/vault_pb.ts';
 import type { Grant } from '../../../protocol/grant.ts';
 import { ridFor } from '../../../protocol/record-id.ts';
@@ -87,6 +90,16 @@ export class World {
     const channel = secureChannel(address, tls);
     this.#close.push(() => channel.close());
     return promiseClient(VaultService, channel);
+  }
+
+  /** The generation that etcd names, as a replica shows it that holds it. */
+  async committed(rid: Uint8Array): Promise<Shown> {
+    const { bodyHash } = (await this.store.attempts(rid)) ?? {};
+    for (const { index } of this.statement.replicas) {
+      const { shown } = await this.peer(index).calls.show(create(ShowRequestSchema, { rid, ...(bodyHash && { bodyHash }) }));
+      if (shown) return parseShown(shown);
+    }
+    throw new Error('no replica holds what etcd names');
   }
 
   /** What an honest frontend relays over. */
