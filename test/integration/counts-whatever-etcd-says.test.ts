@@ -119,7 +119,7 @@ test('an old generation that is put back is unknown to the guards', async () => 
   const tokens = world.watchTokens();
   await writeRegister(first.rid, before);
 
-  expect(await recover(first, 'a code')).toBe('NOT_ENOUGH_REPLICAS'); // nobody has its body any more
+  expect(await recover(first, 'a code')).toBe('GENERATION_UNKNOWN'); // nobody has its body any more
   const asked = voteRequest(first, await guess(world, first, 'a code'), 1);
   for (const index of [1, 2, 3]) expect(await refusalOf(world.peer(index).calls.vote(asked))).toBe('GENERATION_UNKNOWN');
   expect(await recover(second, 'a code')).toBe('GENERATION_UNKNOWN'); // says etcd; the guards would serve it
@@ -197,8 +197,8 @@ test('a register that names another body serves nobody, and changes nothing for 
   const other = await enrolled(world, 'kept-apart-2');
   for (const bodyHash of [register.bodyHash.map((byte) => byte ^ 1), other.bodyHash]) {
     await writeRegister(draft.rid, create(AttemptsSchema, { ...register, bodyHash }));
-    expect(await recover(draft, 'a code')).toBe('NOT_ENOUGH_REPLICAS');
-    expect(await refusalOf(world.frontend().describeRecord({ recordId: draft.recordId }))).toBe('NOT_ENOUGH_REPLICAS');
+    expect(await recover(draft, 'a code')).toBe('GENERATION_UNKNOWN');
+    expect(await refusalOf(world.frontend().describeRecord({ recordId: draft.recordId }))).toBe('GENERATION_UNKNOWN');
   }
   for (const subRecord of subRecords) expect(tokens[subRecord.index - 1]?.evaluatedUnder(draft.body, subRecord)).toEqual(new Set());
   await writeRegister(draft.rid, register);
