@@ -77,9 +77,9 @@ module.exports = {
     allow('config-is-data', config, base, 'Reading the configuration must not start anything.'),
     forbid(
       'one-place-wires',
-      { path: '^daemon/(?!(compose|own-keys|rebuild-guard)\\.ts)[^/]+\\.ts$', pathNot: tests },
+      { path: '^daemon/(?!(compose|own-keys|own-token|rebuild-guard)\\.ts)[^/]+\\.ts$', pathNot: tests },
       { path: ours, pathNot: [...base, telemetry, '^daemon/[^/]+\\.ts$', verify], dependencyTypesNot: ['type-only'] },
-      'Only daemon/compose.ts, and what is done to the guard and the keys of a replica that does not run, put the parts together; a type wires nothing.',
+      'Only daemon/compose.ts, what opens the token of a replica, and what is done to the guard and the keys of a replica that does not run, put the parts together; a type wires nothing.',
     ),
     allow(
       'compose-stays-in-the-daemon',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Millis } from '../../primitives/brand.ts';
 import { type Bytes, constantTimeEqual, toHex, uint64 } from '../../primitives/bytes.ts';
-import { isVaultError, VaultError } from '../../primitives/errors.ts';
+import { VaultError } from '../../primitives/errors.ts';
 import { comesAfter, G_LENGTH } from '../../protocol/body.ts';
 import type { Destruction } from './destruction.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -33,6 +33,7 @@ import {
   isUnknownEnd,
 } from './guarded.ts';
 import { decodeNumber, NumberedStore, type Operation } from './numbered-store.ts';
+import { onDisk } from './on-disk.ts';
 import { decodeSeedShare, isSucceeded, type KeptShare } from './seed-share.ts';
 import type { StoreMemory } from './transactions.ts';
 
@@ -60,16 +61,18 @@ export class GuardStore {
     return NumberedStore.create(directory, keys.identity, Buffer.from(JSON.stringify(identity)));
   }
 
-  /** Throws GUARD_MISSING, GUARD_MISMATCH. */
-  static async open(directory: string, identity: GuardIdentity): Promise<GuardStore> {
-    const store = await NumberedStore.open(directory);
-    try {
-      await expectIdentity(store, directory, identity);
-      return new GuardStore(store);
-    } catch (error) {
-      await store.close();
-      throw error;
-    }
+  /** Throws GUARD_MISSING, GUARD_MISMATCH, GUARD_FAILING. */
+  static open(directory: string, identity: GuardIdentity): Promise<GuardStore> {
+    return onDisk(async () => {
+      const store = await NumberedStore.open(directory);
+      try {
+        await expectIdentity(store, directory, identity);
+        return new GuardStore(store);
+      } catch (error) {
+        await store.close();
+        throw error;
+      }
+    });
   }
 
   async read(ridBytes: Uint8Array): Promise<Guarded> {
@@ -237,30 +240,26 @@ export class GuardStore {
     for await (const key of this.#store.keys(prefix)) yield Buffer.from(key.slice(prefix.length).split('/')[0] as string, 'hex');
   }
 
-  /** 32 bytes; zeros in a guard that never served. */
+  /** 32 bytes; zeros in a guard that never served. Throws GUARD_FAILING. */
   async readBootRecord(): Promise<Bytes> {
-    return new Uint8Array((await this.#store.get(keys.boot)) ?? new Uint8Array(32));
+    return new Uint8Array((await onDisk(() => this.#store.get(keys.boot))) ?? new Uint8Array(32));
   }
 
-  /** The first write of a start. Throws GUARD_FAILING. */
+  /** Throws GUARD_FAILING. */
   async writeBootRecord(record: Uint8Array): Promise<void> {
-    try {
-      await this.#store.write([put(keys.boot, record)]);
-    } catch (cause) {
-      if (isVaultError(cause)) throw cause;
-      throw new VaultError('GUARD_FAILING', `The guard cannot be written: ${(cause as Error).message}. Nothing is served.`, { cause });
-    }
+    await onDisk(() => this.#store.write([put(keys.boot, record)]));
   }
 
-  /** What this replica remembers of etcd. */
+  /** What this replica remembers of etcd. Throws GUARD_FAILING. */
   async memory(): Promise<StoreMemory> {
-    const incarnation = await this.#store.get(keys.incarnation);
-    const first = await Promise.all(['live/', 'prep/'].map((prefix) => this.#store.entries(prefix, 1)));
+    const incarnation = await onDisk(() => this.#store.get(keys.incarnation));
+    const first = await onDisk(() => Promise.all(['live/', 'prep/'].map((prefix) => this.#store.entries(prefix, 1))));
     return { holdsRecords: first.flat().length > 0, incarnation: incarnation ? Number(Buffer.from(incarnation).toString()) : 0 };
   }
 
+  /** The first write of a start. Throws GUARD_FAILING. */
   rememberIncarnation(incarnation: number): Promise<void> {
-    return this.#store.write([put(keys.incarnation, Buffer.from(String(incarnation)))]);
+    return onDisk(() => this.#store.write([put(keys.incarnation, Buffer.from(String(incarnation)))]));
   }
 
   /** A purge under way is ended; the next start finds what is left of it. */

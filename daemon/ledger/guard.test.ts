@@ -11,6 +11,7 @@ import { PATIENCE } from '../../test/harness/patience.ts';
 import { Guard } from './guard.ts';
 import { type GuardIdentity, GuardStore } from './guard-store.ts';
 import { type End, type Generation, unknownEnd } from './guarded.ts';
+import { Mark } from './mark.ts';
 
 const identity: GuardIdentity = { fleet: 'test', replica: 1, incarnation: 1 };
 const rid = new Uint8Array(32).fill(7);
@@ -134,6 +135,15 @@ describe('opening', () => {
     await guard.close();
     await rm(join(directory, 'guard', 'mark'));
     expect(await codeOf(open())).toBe('GUARD_MISSING');
+  });
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['remembers which etcd it serves with', () => store.rememberIncarnation(2)],
+    ['remembers that it took over', () => store.writeBootRecord(fill(1, 32))],
+  ])('says that the disk fails, where it fails as a replica that starts %s', async (_, write) => {
+    vi.spyOn(Mark.prototype, 'write').mockRejectedValueOnce(new Error('EIO: i/o error, fdatasync'));
+    await expect(write()).rejects.toMatchObject({ code: 'GUARD_FAILING', message: expect.stringContaining('fdatasync') });
+    await write(); // mended
   });
 
   it('refuses a second process', async () => {

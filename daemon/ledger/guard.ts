@@ -10,6 +10,7 @@ import { adoptingOf, type Change, countingOf, numberOf, type Paid, unknownGenera
 import { type Cause, type Destruction, destructionOf } from './destruction.ts';
 import type { GuardStore } from './guard-store.ts';
 import { type Destroyed, type End, type Generation, type Guarded, isUnknownEnd, lineOf } from './guarded.ts';
+import { onDisk } from './on-disk.ts';
 import { isPast, isSucceeded, type KeptShare } from './seed-share.ts';
 
 const MOST_PREPARED = 8; // enrolments that were begun and never finished, for each record
@@ -253,14 +254,4 @@ function earliestBut(committed: Uint8Array | undefined, { prepared }: Guarded): 
 function isBoundTo(guarded: Guarded, { body }: Generation): boolean {
   const line = lineOf(guarded);
   return line === undefined || constantTimeEqual(line, body.line);
-}
-
-/** Throws GUARD_FAILING: another replica may do better. Whether a write is there, the disk tells when it is read again. */
-async function onDisk<T>(access: () => Promise<T>): Promise<T> {
-  try {
-    return await access();
-  } catch (cause) {
-    if (cause instanceof VaultError) throw cause;
-    throw new VaultError('GUARD_FAILING', `The guard’s disk is full, or fails: ${(cause as Error).message}.`, { cause });
-  }
 }

@@ -123,7 +123,7 @@ export function binding({ live, prepared, destroyed }: Guarded): Generation | un
   return live ?? prepared.find(({ body }) => !beginsLine(body) && !destroyed.some((end) => isSameLine(end, body)));
 }
 
-export const renderGeneration = ({ body, subRecord, prepared, madeWith }: Generation): GenerationMessage =>
+const renderGeneration = ({ body, subRecord, prepared, madeWith }: Generation): GenerationMessage =>
   create(GenerationSchema, { body, subRecord: renderSubRecord(subRecord), prepared: prepared.map(renderSigned), ticketSecret: madeWith });
 
 export const renderSigned = ({ index, signature }: Signed) => create(SignedSchema, { index, signature });
@@ -138,7 +138,7 @@ export const parseShown = ({ body, prepared }: Pick<ShownMessage, 'body' | 'prep
 });
 
 /** Throws MALFORMED. */
-export const parseGeneration = ({ subRecord, ticketSecret, ...shown }: GenerationMessage): Generation => ({
+const parseGeneration = ({ subRecord, ticketSecret, ...shown }: GenerationMessage): Generation => ({
   ...parseShown(shown),
   subRecord: parseSubRecord(subRecord),
   madeWith: exactly(SECRET_NAME_LENGTH, ticketSecret, 'ticket_secret'),
