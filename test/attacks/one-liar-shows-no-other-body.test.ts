@@ -55,7 +55,7 @@ function device() {
 /** Of which each of them holds a share; one may be slow at first. */
 async function enrolledByAll(name: string): Promise<Draft> {
   for (let k = 1; k <= TRIES; k++) {
-    const draft = await enrolled(own.world, `${name.replaceAll(' ', '-')}-${k}`, { limit: 5, among: HOLDERS });
+    const draft = await enrolled(own.world, `${name.replaceAll(/[^a-z]+/g, '-')}-${k}`, { limit: 5, among: HOLDERS });
     if ((await own.world.store.attempts(draft.rid))?.holders.join() === HOLDERS.join()) return draft;
   }
   throw new Error(`in ${TRIES} enrolments not all replicas took part`);

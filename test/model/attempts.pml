@@ -1,7 +1,7 @@
 /* The attempt and generation state machine of docs/PROTOCOL.md, sections 4 and 6: n = 3, t = 2, limit 2, or a little more.
  *
  * One process; every event is one atomic step, and any event may be the last: that is a crash. A coordinator remembers nothing.
- * A guard is durable. What was once said (a request, a sub-record, a vote, what etcd answered) stays said: it may arrive at any
+ * A guard is durable. What was once said (a request, `prepared`, a vote, what etcd answered) stays said: it may arrive at any
  * later time, twice, or never. README.md says what is abstracted and why that is sound; run.sh holds the configurations. */
 
 #ifndef N
@@ -165,7 +165,7 @@ byte begins; /* of those with body.previous, the ones that were begun over a tom
 
 /* Enrolments. A set of replicas is a bit mask (bit i), a set of generations too (bit g). */
 byte begun;     /* offers were made, the client has its body and tickets: FinishEnrollment may be sent, again and again */
-byte sent[NG];  /* replicas that signed `prepared` for generation g: their sub-records are in the world, too */
+byte sent[NG];  /* replicas that signed `prepared` for generation g: whoever coordinates has it */
 #define SEND(i, g) sent[(g) - 1] = sent[(g) - 1] | BIT(i)
 
 /* Points are alike: a new one is always the next number. That divides the states by NP! and hides nothing. */

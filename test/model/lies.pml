@@ -1,6 +1,6 @@
 /* etcd lies: it shows anybody anything at any time. That covers every crash, rollback, restore, late transaction and forgery of
  * it, and every coordinator, since all that these can do to a guard is to ask. What binds is under a replica's own MAC or a
- * device's signature: a sub-record, a body, a ticket. */
+ * device's signature: `prepared`, a body, a ticket. */
 
 #define SHOWS_NOTHING(i) 1
 #define SHOWS_LATEST(i, g) 1
