@@ -174,7 +174,10 @@ module.exports = {
     ),
     forbid(
       'runs-in-a-browser',
-      { path: '^(client|protocol|primitives|fleet/verify|fleet/log|web)/', pathNot: ['^primitives/package-root\\.ts$', tests] },
+      {
+        path: '^(client|protocol|primitives|fleet/verify|fleet/log|web)/',
+        pathNot: ['^primitives/(package-root|process-threads)\\.ts$', tests],
+      },
       { dependencyTypes: ['core'] },
       'The SDK and all it stands on run in a browser: no node: module.',
     ),

@@ -1,4 +1,3 @@
-import { access } from 'node:fs/promises';
 import type { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Millis } from '../primitives/brand.ts';
@@ -55,7 +54,7 @@ export async function startReplica(config: Config, version: string, events: Even
     if (failures.length > 0) throw failures[0];
   };
   const starting: Starting = { step: 'reading its files' };
-  const slow = setInterval(() => stir(starting.step, events), SLOW_START);
+  const slow = setInterval(() => events.startsSlowly(starting.step), SLOW_START);
   try {
     const fleet = await openFleet(config, events, systemClock, undo, starting);
     starting.step = 'opening its ports';
@@ -70,15 +69,6 @@ export async function startReplica(config: Config, version: string, events: Even
 }
 
 const SLOW_START: Millis = 10_000;
-
-/**
- * glibc may lose a wake-up of a thread that waits (bug 25847, not fixed in 2.36), and a thread of libuv's pool then sleeps over the work that it was given: while nothing
- * else is asked of the pool, as at a start, for ever. Whatever is asked of it next wakes it.
- */
-function stir(step: string, events: Events): void {
-  events.startsSlowly(step);
-  void access('/').catch(() => {});
-}
 
 /** What a start is at, for whoever waits for it. */
 interface Starting {

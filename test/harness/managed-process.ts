@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Millis } from '../../primitives/brand.ts';
-import { cpuOf, threadsOf } from './process-usage.ts';
+import { threadsOf } from '../../primitives/process-threads.ts';
+import { cpuOf } from './process-usage.ts';
 import { reapProcess } from './reaper.ts';
 
 export interface Command {

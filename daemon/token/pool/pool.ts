@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Millis } from '../../../primitives/brand.ts';
 import { VaultError } from '../../../primitives/errors.ts';
+import { threadsOf } from '../../../primitives/process-threads.ts';
 import { type TokenFault, tokenFaults } from '../../../protocol/token-fault.ts';
 import type { ReplicaLocation } from '../keys/replica.ts';
 import type { Argument, OperationName, Result } from '../operations.ts';
@@ -288,7 +289,8 @@ export class WorkerPool {
     const fault = faultOf(cause);
     if (fault !== this.#fault) {
       this.#fault = fault;
-      const reason = fault === 'silent' ? `workers were asked and do not answer: ${this.#crew.unanswered}` : messageOf(cause);
+      const reason =
+        fault === 'silent' ? `workers were asked and do not answer: ${this.#crew.unanswered}; ${threadsNow()}` : messageOf(cause);
       this.#onEvent({ kind: 'token-lost', fault, reason });
     }
     this.#queue.refuseAll(() => unavailable(fault));
@@ -298,6 +300,15 @@ export class WorkerPool {
     this.#fault = undefined;
     this.#isServing = true;
     this.#dispatch();
+  }
+}
+
+/** Where they hang, for whoever has to find out: nothing else can tell afterwards. */
+function threadsNow(): string {
+  try {
+    return `threads ${threadsOf(process.pid)}`;
+  } catch (error) {
+    return `threads cannot be seen: ${messageOf(error)}`;
   }
 }
 

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { PATIENCE } from './patience.ts';
-import { threadsOf } from './process-usage.ts';
-import { reapProcess, scratchDirectory } from './reaper.ts';
+import { PATIENCE } from '../test/harness/patience.ts';
+import { reapProcess, scratchDirectory } from '../test/harness/reaper.ts';
+import { threadsOf } from './process-threads.ts';
 
 test('of a process that waits for a file lock it says so, and who has it', async () => {
   const file = join(scratchDirectory('locks'), 'file');
