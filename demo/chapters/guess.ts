@@ -19,11 +19,14 @@ export async function guessToTheLimit(story: Story): Promise<void> {
   }
 
   const told = await failureOf(story.asNewApp(({ vault }) => vault.recover({ recordId: RECORD, code: story.code })));
-  check(isVaultError(told, 'EXHAUSTED'), `the right code is refused, not ${String(told)}`);
+  check(isOver(told), `the right code is refused, not ${String(told)}`);
   const refused = await failureOf(story.asNewApp((app) => askAnyway(story, app)));
-  check(isVaultError(refused, 'EXHAUSTED'), `the vault refuses who asks anyway, not ${String(refused)}`);
+  check(isOver(refused), `the vault refuses who asks anyway, not ${String(refused)}`);
   narrator.say('Typed the right code: refused at once. An app that does not ask first is refused by the vault itself.');
 }
+
+/** Spent, and on a slow machine erased since. */
+const isOver = (error: unknown): boolean => isVaultError(error, 'EXHAUSTED') || isVaultError(error, 'ERASED');
 
 /** What a client sends that ignores what it was told: a blinded point of the right code. */
 async function askAnyway(story: Story, { vault, transport }: OpenVault): Promise<void> {
