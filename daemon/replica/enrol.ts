@@ -105,13 +105,16 @@ async function prepareAll(
   return askEnough(asked, ask, { enough: threshold, grace: PREPARE_GRACE, clock: vault.clock });
 }
 
-/** What replicas are shown of it that missed it. Undefined where nothing live is replaced, and where nobody who answers has it: those who serve it need it not. */
+/**
+ * What replicas are shown of it that missed it. Undefined where nothing live is replaced, and where nobody has it: those who serve it need it not, and
+ * each says for itself what is wrong.
+ */
 async function replacedBy(fleet: Fleet, { rid, previous }: Body): Promise<Shown | undefined> {
   if (previous.length === 0) return undefined;
   const attempts = await fleet.vault.register.read(rid);
   if (attempts?.state !== RecordState.LIVE || !constantTimeEqual(attempts.g, previous)) return undefined;
   return generationWithHash(fleet, rid, attempts.bodyHash).catch((error: unknown) => {
-    if (isVaultError(error, 'NOT_ENOUGH_REPLICAS')) return undefined;
+    if (isVaultError(error, 'NOT_ENOUGH_REPLICAS') || isVaultError(error, 'GENERATION_UNKNOWN')) return undefined;
     throw error;
   });
 }

@@ -63,7 +63,12 @@ export async function eraseSpent(fleet: Fleet, rid: Uint8Array, { g, bodyHash }:
   const { vault, events } = fleet;
   const { statement } = vault;
   const { epoch, fleet: name } = statement;
-  const { body } = await generationWithHash(fleet, rid, bodyHash);
+  const generation = await generationWithHash(fleet, rid, bodyHash).catch((error: unknown) => {
+    if (isVaultError(error, 'GENERATION_UNKNOWN')) return undefined; // nobody holds what etcd names, so nobody says that it is spent
+    throw error;
+  });
+  if (!generation) return;
+  const { body } = generation;
   const terms = statement.terms.get(Number(body.epoch));
   const enough = terms?.threshold ?? leastThreshold(statement);
   const asked = terms ? fleet.participants.filter(({ index }) => isHolder(statement, body, index)) : fleet.participants;

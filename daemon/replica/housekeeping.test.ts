@@ -44,10 +44,11 @@ function slowFleet(clock: Clock = systemClock) {
     undealt: async function* () {},
   };
   const spent = vi.fn(() => call({})); // nobody says so
+  const show = vi.fn(async () => ({}));
   const { statement } = new SoftFleet();
   const vault = { register, guard, clock, statement, self: statement.replicas[0], eraseGrace: 0 };
-  const fleet = { vault, events, participants: [{ index: 2, calls: { spent } }] } as unknown as Fleet;
-  return { register, guard, events, spent, housekeeping: new Housekeeping(fleet, 1000) };
+  const fleet = { vault, events, participants: [{ index: 2, calls: { spent, show } }] } as unknown as Fleet;
+  return { register, guard, events, spent, show, housekeeping: new Housekeeping(fleet, 1000) };
 }
 
 describe('stopping', () => {
@@ -72,6 +73,15 @@ describe('stopping', () => {
     expect(spent).toHaveBeenCalledTimes(begun);
     expect(register.readCurrent).not.toHaveBeenCalled();
   });
+});
+
+it('a record that etcd has as exhausted, and that nobody holds, is left alone and fails no sweep', async () => {
+  const { register, spent, show, housekeeping } = slowFleet();
+  register.exhausted.mockResolvedValueOnce([{ rid: rids[0] as Uint8Array<ArrayBuffer>, since: 0 }]);
+  register.read.mockResolvedValueOnce({ ...exhausted, bodyHash: new Uint8Array(32).fill(9) }).mockResolvedValue(undefined);
+  await housekeeping.sweep();
+  expect(show).toHaveBeenCalledTimes(1);
+  expect(spent).not.toHaveBeenCalled();
 });
 
 describe('what was erased behind the back of a replica that runs', () => {

@@ -103,6 +103,7 @@ it.each<[string, readonly Signed[]]>([
   ['others, flipped', [second, third, fourth].map(flipped)],
   ['others, cut off', [second, third].map(({ index, signature }) => ({ index, signature: signature.slice(1) }))],
   ['others, of another generation', generation(2).by],
+  ['t, behind as many that are none as there can be replicas', [...Array.from({ length: 9 }, () => flipped(second)), third, fourth]],
 ])('goes by nothing that %s signed', async (_, shown) => {
   await expect(promote(shown)).rejects.toMatchObject({ code: 'GENERATION_UNKNOWN' });
   expect(await guard.read(rid)).toMatchObject({ live: undefined, prepared: [{ body: { number: 1n } }] });

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { type PromoteRequest, type PromoteResponse, PromoteResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { G_LENGTH } from '../../protocol/body.ts';
+import { G_LENGTH, MAX_REPLICAS } from '../../protocol/body.ts';
 import type { Signed } from '../../protocol/signature.ts';
 import { enrolledTranscript } from '../../protocol/transcripts.ts';
 import { type Generation, showing } from '../ledger/guarded.ts';
@@ -35,5 +35,5 @@ async function committed(vault: Vault, generation: Generation, signed: readonly 
   const attempts = await vault.register.read(body.rid);
   if (!attempts || attempts.state !== RecordState.LIVE) return undefined;
   if (!constantTimeEqual(attempts.g, body.g) || !constantTimeEqual(attempts.bodyHash, bodyHash)) return undefined;
-  return preparedByEnough(vault, generation, [...showing(generation).prepared, ...signed]);
+  return preparedByEnough(vault, generation, [...showing(generation).prepared, ...signed.slice(0, MAX_REPLICAS)]); // who has more has some twice
 }
