@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { cp, rm } from 'node:fs/promises';
+import { cp, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { vi } from 'vitest';
 import { GuardStore } from '../../../daemon/ledger/guard-store.ts';
 import { heldBy } from '../../../daemon/ledger/guarded.ts';
+import type { KeptShare } from '../../../daemon/ledger/seed-share.ts';
 import { constantTimeEqual } from '../../../primitives/bytes.ts';
 import type { SubRecord } from '../../../protocol/sub-record.ts';
 import { PATIENCE } from '../../harness/patience.ts';
@@ -11,19 +12,42 @@ import { scratchDirectory } from '../../harness/reaper.ts';
 import { eventually } from './eventually.ts';
 import type { World } from './world.ts';
 
-/** What replicas have of a generation in their guards, seeds included, by one who copied the files of their disks: they serve on. In order of index. */
-export async function stolenSubRecords(
-  world: World,
-  { rid, g }: { readonly rid: Uint8Array; readonly g: Uint8Array },
-): Promise<SubRecord[]> {
+interface Named {
+  readonly rid: Uint8Array;
+  readonly g: Uint8Array;
+}
+
+/** What one guard has of a generation. */
+export interface StolenGuard {
+  /** With the seed, if there is one. */
+  readonly subRecords: readonly SubRecord[];
+  /** Of others' seeds. */
+  readonly shares: readonly KeptShare[];
+}
+
+/** What a replica has of a generation in its guard, by one who copied the files of its disk: it serves on. */
+export function stolenGuard(world: World, index: number, { rid, g }: Named): Promise<StolenGuard> {
+  return inCopy(world, index, async (store) => {
+    const held = heldBy(await store.read(rid)).filter(({ body }) => constantTimeEqual(body.g, g));
+    const kept = await store.kept(rid);
+    return { subRecords: held.map(({ subRecord }) => subRecord), shares: kept.filter((share) => constantTimeEqual(share.g, g)) };
+  });
+}
+
+/** What replicas have of a generation in their guards, seeds included. In order of index. */
+export async function stolenSubRecords(world: World, named: Named): Promise<SubRecord[]> {
   const found: SubRecord[] = [];
-  for (const { index } of world.statement.replicas) {
-    const held = await inCopy(world, index, async (store) =>
-      heldBy(await store.read(rid)).find(({ body }) => constantTimeEqual(body.g, g)),
-    );
-    if (held) found.push(held.subRecord);
-  }
+  for (const { index } of world.statement.replicas) found.push(...(await stolenGuard(world, index, named)).subRecords.slice(0, 1));
   return found;
+}
+
+/** Whether a secret lies in any file of a guard. A quarter of it is enough: LevelDB compresses, and may refer for some of its bytes to others. */
+export async function liesInFiles(world: World, index: number, secret: Uint8Array): Promise<boolean> {
+  const directory = join(world.replica(index).directory, 'guard');
+  const files = (await readdir(directory, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+  const contents = await Promise.all(files.map((file) => readFile(join(file.parentPath, file.name)).catch(() => Buffer.alloc(0))));
+  const quarters = [0, 8, 16, 24].map((from) => Buffer.from(secret.subarray(from, from + 8)));
+  return contents.some((content) => quarters.some((quarter) => content.includes(quarter)));
 }
 
 /** Returns once all others have a share of every seed that this replica serves, or after a long time. */
