@@ -1,15 +1,11 @@
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EtcdCluster } from './etcd-cluster.ts';
-
-const etcdctl = (args: readonly string[]) =>
-  execFileSync('etcdctl', args, { env: { ...process.env, ETCDCTL_API: '3' }, stdio: ['ignore', 'ignore', 'pipe'] });
+import { etcdctl, etcdctlAt } from './etcdctl.ts';
 
 /** As an operator backs etcd up. */
-export function saveSnapshot({ endpoints, clientTls }: EtcdCluster, file: string): void {
-  const { ca, cert, key } = clientTls;
-  etcdctl(['--endpoints', endpoints[0] as string, '--cacert', ca, '--cert', cert, '--key', key, 'snapshot', 'save', file]);
+export function saveSnapshot(cluster: EtcdCluster, file: string): void {
+  etcdctlAt(cluster, 'snapshot', 'save', file);
 }
 
 /** As an operator puts a backup back: every member stopped, its old data set aside, a new cluster token. Returns once etcd serves. */
