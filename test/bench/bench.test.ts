@@ -43,6 +43,7 @@ test('a quick run prints every figure, writes the same and leaves nothing behind
     'rest.memory',
     'load.memory',
     'etcd.bytes',
+    'etcd.file',
   ]);
   await expect.poll(() => readdirSync(directory), PATIENCE).toEqual(['build']);
 });

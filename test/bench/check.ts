@@ -9,9 +9,10 @@ import { compareWithLanded } from './comparison.ts';
 import { benchFleet } from './fleet-bench.ts';
 import { describeMachine, type Machine } from './machine.ts';
 import { benchMemory } from './memory-bench.ts';
-import { landedRatios, memoryRatios, portRatios, type Ratio, recoveryRatios, sessionsRatios, storageRatios } from './ratios.ts';
+import { diskRatios, landedRatios, memoryRatios, portRatios, type Ratio, recoveryRatios, sessionsRatios, storageRatios } from './ratios.ts';
 import { betterOf, compare, compareOne, comparisonTable, type Recorded } from './regressions.ts';
 import { benchSessions } from './sessions-bench.ts';
+import { benchStorage } from './storage-bench.ts';
 import { TokenBench } from './token-bench.ts';
 import { openTokenStage } from './token-stage.ts';
 
@@ -53,6 +54,7 @@ const parts: { readonly name: string; readonly measure: () => Promise<Ratio[]> }
   },
   { name: '32 sessions with a token 2 ms away', measure: async () => sessionsRatios(await benchSessions(stage.location, 32, 5)) },
   { name: 'resident memory', measure: async () => memoryRatios(await benchMemory(10_000)) },
+  { name: 'records on disks', measure: async () => diskRatios(await benchStorage(20_000)) },
   {
     name: 'a live fleet',
     measure: async () => {

@@ -3,6 +3,7 @@ import type { FleetResults } from './fleet-bench.ts';
 import type { LoadResult } from './load.ts';
 import { type MemoryResult, MOST_STORED, portRatios, recoveryRatios, sessionsRatios, tokenCpuOfRecovery } from './ratios.ts';
 import type { SessionsResult } from './sessions-bench.ts';
+import type { StorageResult } from './storage-bench.ts';
 import type { TokenResults } from './token-bench.ts';
 
 export interface Figure {
@@ -19,18 +20,20 @@ export interface Measurements {
   readonly fleet: FleetResults;
   readonly sessions: SessionsResult;
   readonly memory: MemoryResult;
+  readonly storage: StorageResult;
   readonly landed: readonly ComparedStep[];
 }
 
 /** Every figure that is shown, out of what was measured. docs/BENCHMARKS.md says how each is defined. */
 export function figuresOf(all: Measurements): Figure[] {
-  const { token, fleet, sessions, memory, landed } = all;
+  const { token, fleet, sessions, memory, storage, landed } = all;
   return [
     ...tokenFigures(token),
     ...landed.flatMap(landedFigures),
     ...sessionsFigures(sessions),
     ...memoryFigures(memory),
     ...fleetFigures(fleet),
+    ...storageFigures(storage),
     ...ratioFigures(all),
   ];
 }
@@ -94,6 +97,14 @@ function fleetFigures(fleet: FleetResults): Figure[] {
       aim: MOST_STORED.record,
     },
     milliseconds('client.stretching', 'client: Argon2id, not part of the figures above', fleet.stretching),
+  ];
+}
+
+function storageFigures({ records, replicas, etcdFileBytesPerRecord, guardBytesPerRecord }: StorageResult): Figure[] {
+  const name = `of one of ${records} records, n = ${replicas}`;
+  return [
+    { id: 'etcd.file', name: `etcd, file, ${name}`, value: etcdFileBytesPerRecord, unit: 'B', aim: MOST_STORED.file },
+    { id: 'guard.bytes', name: `guard, files, ${name}`, value: guardBytesPerRecord, unit: 'B' },
   ];
 }
 

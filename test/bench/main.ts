@@ -10,6 +10,7 @@ import { describeMachine } from './machine.ts';
 import { benchMemory } from './memory-bench.ts';
 import { landedTable, type Results, tableOf, writeResults } from './report.ts';
 import { benchSessions } from './sessions-bench.ts';
+import { benchStorage } from './storage-bench.ts';
 import { TokenBench, type TokenRounds } from './token-bench.ts';
 import { openTokenStage } from './token-stage.ts';
 
@@ -30,6 +31,7 @@ interface Plan {
   readonly fleet: FleetRun;
   readonly sessionsSeconds: number;
   readonly evaluations: number;
+  readonly records: number;
 }
 
 const plan: Plan = values.quick
@@ -39,6 +41,7 @@ const plan: Plan = values.quick
       fleet: { sequential: 2, concurrent: 4, atOnce: 4, warmUp: 1, restSeconds: 0.5 },
       sessionsSeconds: 0.5,
       evaluations: 500,
+      records: 200,
     }
   : {
       token: { warmUp: 3000, rounds: 10, calls: 100, inFlight: 16 },
@@ -46,6 +49,7 @@ const plan: Plan = values.quick
       fleet: { sequential: 100, concurrent: 400, atOnce: 8, warmUp: 600, restSeconds: 10 },
       sessionsSeconds: 10,
       evaluations: 20_000,
+      records: 20_000,
     };
 
 // Whatever ends this process, what lies below this directory is removed, and with it all that the parts leave there.
@@ -72,15 +76,18 @@ await stage.close();
 const evaluations = Number(values.evaluations || plan.evaluations);
 progress(`resident memory over ${evaluations} evaluations`);
 const memory = await benchMemory(evaluations);
+progress(`${plan.records} records on disks`);
+const storage = await benchStorage(plan.records);
 
 const results: Results = {
   machine,
   quick: values.quick,
-  figures: figuresOf({ token, fleet, sessions, memory, landed }),
+  figures: figuresOf({ token, fleet, sessions, memory, storage, landed }),
   token,
   fleet,
   sessions,
   memory,
+  storage,
   landed,
 };
 writeResults(values.output, results);

@@ -1,6 +1,7 @@
 import type { ComparedStep } from './comparison.ts';
 import type { FleetResults } from './fleet-bench.ts';
 import type { SessionsResult } from './sessions-bench.ts';
+import type { StorageResult } from './storage-bench.ts';
 import type { TokenResults } from './token-bench.ts';
 
 /** One thing against another of the same run: what stays when the machine is another one, or busy. */
@@ -53,8 +54,8 @@ export const recoveryRatios = (token: TokenResults, { recovery, restingCpu, repl
   return [{ id: 'recovery.ratio', name: 'recovery, CPU of the replicas above rest : tokens alone', value, better: 'lower' }];
 };
 
-/** Bytes of values in etcd, with three replicas: its body, and what else serves it, are in the guards. */
-export const MOST_STORED = { record: 120 } as const;
+/** Bytes of a record, with three replicas: values in etcd, since its body, and what else serves it, are in the guards; and of etcd's file. */
+export const MOST_STORED = { record: 120, file: 450 } as const;
 
 /** No ratios, but the same on every machine. */
 export const storageRatios = ({ etcdBytesPerRecord, replicas }: FleetResults): Ratio[] => [
@@ -65,6 +66,18 @@ export const storageRatios = ({ etcdBytesPerRecord, replicas }: FleetResults): R
     better: 'lower',
     most: MOST_STORED.record,
   },
+];
+
+/** Nor these. */
+export const diskRatios = ({ etcdFileBytesPerRecord, guardBytesPerRecord, replicas }: StorageResult): Ratio[] => [
+  {
+    id: 'etcd.file',
+    name: `bytes of etcd’s file for a record, n = ${replicas}`,
+    value: etcdFileBytesPerRecord,
+    better: 'lower',
+    most: MOST_STORED.file,
+  },
+  { id: 'guard.bytes', name: `bytes of a guard’s files for a record, n = ${replicas}`, value: guardBytesPerRecord, better: 'lower' },
 ];
 
 /** In ms. At every replica: the signature of a vote, an evaluation, a release. */

@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Ratio } from './ratios.ts';
-import { betterOf, compare, comparisonTable } from './regressions.ts';
+import { packageRoot } from '../../primitives/package-root.ts';
+import { diskRatios, type Ratio } from './ratios.ts';
+import { betterOf, compare, comparisonTable, type Recorded } from './regressions.ts';
 
 const rate = (value: number): Ratio => ({ id: 'rate', name: 'a rate', value, better: 'higher' });
 const cost = (value: number): Ratio => ({ id: 'cost', name: 'a cost', value, better: 'lower' });
@@ -33,6 +36,19 @@ describe('a ratio against the recorded one', () => {
     expect(table).toMatch(/a rate .*0\.90.*0\.70.*≥ 0\.72.*REGRESSION/);
     expect(table).toMatch(/a cost .*7\.30.*7\.00.*≤ 8\.76.*ok/);
   });
+});
+
+it.each([
+  ['as recorded', 244, 1492, []],
+  ['worse by more than a fifth, below the bound', 449, 1492, []],
+  ['beyond the bound', 451, 1492, ['etcd.file']],
+  ['a guard that keeps a fifth more', 244, 1792, ['guard.bytes']],
+])('bytes on disks: %s', (_, etcdFileBytesPerRecord, guardBytesPerRecord, expected) => {
+  const { ratios } = JSON.parse(readFileSync(join(packageRoot, 'test/bench/recorded.json'), 'utf8')) as { ratios: Recorded };
+  const those = Object.fromEntries(Object.entries(ratios).filter(([id]) => ['etcd.file', 'guard.bytes'].includes(id)));
+  const measured = diskRatios({ records: 20_000, replicas: 3, etcdFileBytesPerRecord, guardBytesPerRecord });
+  const worse = compare(those, measured).filter(({ isRegression }) => isRegression);
+  expect(worse.map(({ id }) => id)).toEqual(expected);
 });
 
 it('the better of two measurements is the higher rate, and the lower cost', () => {
