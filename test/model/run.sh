@@ -24,6 +24,16 @@ swap='epochs.pml -DR1=7 -DR2=11'
 kept='-DP_OLDER -DP_LOST -DP_LOCKOUT'
 attempt='-DNG=1 -DWATCHED=1'
 
+# Holds and vetoes: of n replicas t open a record, and m hold it.
+h3='holds.pml -DN=3 -DT=2 -DM=3'
+h3_2='holds.pml -DN=3 -DT=2 -DM=2'
+h4='holds.pml -DN=4 -DT=3 -DM=4'
+h4_3='holds.pml -DN=4 -DT=3 -DM=3'
+h5='holds.pml -DN=5 -DT=3 -DM=5'
+veto='-DP_VETO -DP_STOPS'
+hold='-DTIMED -DP_HOLD'
+own='-DNH=2 -DNB=2 -DUNASKED -DP_OWNER'
+
 counted='-DREGISTER -DENROLLED -DNG=1 -DNP=3'
 # name | size | flags | properties
 configurations="
@@ -85,6 +95,37 @@ epochs-vote-to-4  | | $to_4 $attempt -DONE_POINT -DP_LOCKOUT | no lock-out: a ch
 epochs-vote-to-5  | | $to_5 $attempt -DONE_POINT -DP_LOCKOUT | the same: 3 to 5
 epochs-vote-from-4 | | $from_4 $attempt -DONE_POINT -DP_LOCKOUT | the same: 4 to 3
 epochs-vote-from-5 | | $from_5 $attempt -DONE_POINT -DP_LOCKOUT | the same: 5 to 3
+holds-veto-3      | | $h3 -DAPPROVALS $veto                           | what a final veto stops never opens, and whoever asks later hears of it: n = 3, t = 2, m = 3
+holds-veto-3-2    | | $h3_2 -DAPPROVALS $veto                         | the same: m = 2
+holds-veto-4      | | $h4 -DAPPROVALS $veto                           | the same: n = 4, t = 3, m = 4
+holds-veto-4-3    | | $h4_3 -DAPPROVALS $veto                         | the same: m = 3
+holds-veto-5      | | $h5 -DAPPROVALS $veto                           | the same: n = 5, t = 3, m = 5
+holds-liar-3      | | $h3 -DF=1 $veto                                 | the same: n = 3, t = 2, one lies, and one signature more
+holds-liars-4     | | $h4 -DF=2 $veto                                 | the same: n = 4, t = 3, two lie, and two more
+holds-liars-5     | | $h5 -DF=2 $veto                                 | the same: n = 5, t = 3
+holds-lost-3      | | $h3 -DLOSS_AFTER $veto                          | the same: guards are lost after it was final, one at a time: n = 3, t = 2, m = 3
+holds-lost-4      | | $h4 -DLOSS_AFTER $veto                          | the same: n = 4, t = 3, m = 4
+holds-lost-5      | | $h5 -DLOSS_AFTER $veto                          | the same: n = 5, t = 3, m = 5
+holds-lost-liar-4 | | $h4 -DF=2 -DLOSS_AFTER $veto                    | the same: n = 4, t = 3, two lie
+holds-lost-liar-5 | | $h5 -DF=2 -DLOSS_AFTER $veto                    | the same: n = 5, t = 3
+holds-lost-all-3  | | $h3_2 -DMORE=1 -DLOSS_AFTER $veto               | the same: m = t = 2, and one signature more
+holds-lost-all-4  | | $h4_3 -DMORE=1 -DLOSS_AFTER $veto               | the same: m = t = 3
+holds-unasked-4   | | $h4 -DLOSS_AFTER -DUNASKED -DP_VETO             | what a final veto stops never opens, also where nobody asks before a release
+holds-lost-once   | | $h4 -DLOSS -DONE_LOSS -DMORE=1 $veto            | the same: one guard is lost, before the veto or after, and one signature more
+holds-lost-any    | | $h4 -DLOSS -DSILENT $veto                       | the same: guards are lost at any time, and one that was rebuilt signs no veto
+holds-time-3      | | $h3 -DNB=2 -DLOSS $hold                         | nothing opens before its time: guards are lost, n = 3, t = 2
+holds-time-liar-3 | | $h3 -DF=1 -DNB=2 -DLOSS $hold                   | the same: one lies
+holds-time-4      | | $h4 -DF=2 -DNB=2 -DLOSS $hold                   | the same: n = 4, t = 3, two lie
+holds-approved    | | $h3 -DF=1 -DNB=2 -DLOSS -DAPPROVALS -DNAMES_BASE $hold | the same for the other base, where the owner approves his own by its name
+holds-base-3      | | $h3 -DNB=2 -DP_RIDE                             | nobody rides on another's point: n = 3, t = 2
+holds-base-liar-3 | | $h3 -DF=1 -DNB=2 -DP_RIDE                       | the same where the owner was first: one lies
+holds-base-liar-4 | | $h4 -DF=1 -DNB=2 -DP_RIDE                       | the same: n = 4, t = 3, one lies
+holds-base-5      | | $h5 -DNB=2 -DP_RIDE                             | the same: n = 5, t = 3
+holds-owner-3     | | $h3 $own                                        | no lock-out: a fresh point of the owner's, whatever is proved and vetoed for another
+holds-owner-4     | | $h4 -DF=1 $own                                  | the same: n = 4, t = 3, one lies
+holds-spent-3     | | $h3 -DP_SPENT                                   | no record is destroyed as spent while t hold it: n = 3, t = 2
+holds-spent-4     | | $h4 -DP_SPENT                                   | the same: n = 4, t = 3
+holds-spent-lost  | | $h3 -DLOSS -DSPENT_LATE -DP_SPENT               | the same: guards are lost, and one that was rebuilt waits for what it may have forgotten
 "
 
 # name | flags | the rule that is missing. Each has only the property switched on that it must break.
@@ -166,6 +207,33 @@ epochs-hidden-at-t   | $to_5 -DFIRSTS -DP_OLDER -DM_ACKNOWLEDGED_AT_T | the same
 epochs-left          | $swap -DP_OLDER -DM_LEFT_FORGOTTEN        | who left does not count among those that may hold what is replaced
 epochs-body-alone    | $to_5 -DNG=3 -DENROLLED -DP_OLDER -DM_BODY_ALONE | who recovered has that body dropped by its holders, and nothing by others
 epochs-body-knows    | $swap -DNG=3 -DSIBLINGS -DP_OLDER -DM_BODY_AND_BEFORE | the same, and what is of an epoch before the body's by n-t+1
+holds-few            | $h3 -DMORE=-1 -DP_VETO                        | a veto is final at m-t signatures
+holds-few-liar       | $h3 -DF=1 -DMORE=0 -DP_VETO                   | it is final at m-t+1, and one lies
+holds-few-liars      | $h4 -DF=2 -DMORE=1 -DP_VETO                   | it is final at m-t+2, and two lie
+holds-few-lost       | $h3_2 -DLOSS_AFTER -DP_VETO                   | it is final at m-t+1 = 1, and that guard is lost: m = t
+holds-forgot-veto    | $h3 -DM_FORGETS_VETO -DP_VETO                 | a veto is not on disk
+holds-forgot-answer  | $h3 -DM_FORGETS_RELEASE -DP_VETO              | nor is a release, before the answer is given
+holds-signs-late     | $h3 -DM_SIGNS_RELEASED -DP_VETO               | a guard signs a veto of what it released
+holds-marks-unseen   | $h3 -DM_MARKS_UNSEEN -DP_VETO                 | it marks the release without a look at its own veto, once it asked
+holds-approval-wins  | $h3 -DAPPROVALS -DM_APPROVAL_WINS -DP_VETO    | an approval takes the place of a veto
+holds-rebuilt-none   | $h3 -DLOSS_AFTER -DASKED=0 -DP_VETO           | a guard is rebuilt without the vetoes of others
+holds-rebuilt-few    | $h4 -DLOSS_AFTER -DASKED=2 -DP_VETO           | it is rebuilt with those of n-t+1 others: n = 4, t = 3
+holds-lost-signs     | $h3 -DLOSS -DP_VETO                           | one that was rebuilt signs a veto of what it may have released
+holds-lost-old       | $h3 -DLOSS -DSILENT -DM_OLD_SIGNATURES -DP_VETO | what it signed before it was lost counts towards a veto that is not final
+holds-asks-none      | $h3 -DASKS=0 -DP_STOPS                        | it asks nobody before it releases
+holds-asks-few       | $h4 -DASKS=1 -DP_STOPS                        | it asks t-2 others
+holds-told           | $h3 -DF=1 -DLOSS -DM_HOLD_TOLD $hold          | a guard that was rebuilt takes from others when a hold began
+holds-base-early     | $h3 -DNB=2 -DM_LAST_BASE $hold                | the last proof fixes the base, and not the first: one is in time by another's hold
+holds-base-last      | $h3 -DNB=2 -DM_LAST_BASE -DP_RIDE             | the same: it takes the owner's place
+holds-approves-all   | $h3 -DNB=2 -DAPPROVALS $hold                  | an approval names no base
+holds-base-lost      | $h3 -DNB=2 -DLOSS -DP_BOTH                    | none: shows that two bases may open where a guard is lost that had the first
+holds-base-liars     | $h3 -DF=1 -DNB=2 -DP_BOTH                     | none: shows that they may where 2t-m lie
+holds-one            | $h3 -DM_ONE_HOLD $own                         | a record has one hold, not one for each point
+holds-veto-of-all    | $h3 -DM_VETO_OF_ALL $own                      | a veto is of the record, not of a point
+holds-spent-at-once  | $h3 -DM_SPENT_AT_ONCE -DP_SPENT               | a guard signs \`spent\` while it holds something
+holds-spent-begins   | $h3 -DM_CLOSED_BEGINS -DP_SPENT               | a guard that signed \`spent\` begins a hold
+holds-spent-rebuilt  | $h3 -DLOSS -DP_SPENT                          | a guard that was rebuilt signs it at once: it forgot its hold
+holds-spent-first    | $h3 -DP_SPENT -DP_ALL_OVER                    | none: shows that it may be destroyed once the first of t holds is over, and not the last
 "
 
 quick=
