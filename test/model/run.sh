@@ -24,7 +24,7 @@ swap='epochs.pml -DR1=7 -DR2=11'
 kept='-DP_OLDER -DP_LOST -DP_LOCKOUT'
 attempt='-DNG=1 -DWATCHED=1'
 
-# Holds and vetoes: of n replicas t open a record, and m hold it.
+# Holds and vetoes: of n replicas t open a record, and m hold it. Then seeds in shares.
 h3='holds.pml -DN=3 -DT=2 -DM=3'
 h3_2='holds.pml -DN=3 -DT=2 -DM=2'
 h4='holds.pml -DN=4 -DT=3 -DM=4'
@@ -33,6 +33,10 @@ h5='holds.pml -DN=5 -DT=3 -DM=5'
 veto='-DP_VETO -DP_STOPS'
 hold='-DTIMED -DP_HOLD'
 own='-DNH=2 -DNB=2 -DUNASKED -DP_OWNER'
+s3='shares.pml -DN=3 -DT=2'
+s4='shares.pml -DN=4 -DT=3'
+s5='shares.pml -DN=5 -DT=3'
+one='-DNO=1 -DND=2'
 
 counted='-DREGISTER -DENROLLED -DNG=1 -DNP=3'
 # name | size | flags | properties
@@ -126,6 +130,18 @@ holds-owner-4     | | $h4 -DF=1 $own                                  | the same
 holds-spent-3     | | $h3 -DP_SPENT                                   | no record is destroyed as spent while t hold it: n = 3, t = 2
 holds-spent-4     | | $h4 -DP_SPENT                                   | the same: n = 4, t = 3
 holds-spent-lost  | | $h3 -DLOSS -DSPENT_LATE -DP_SPENT               | the same: guards are lost, and one that was rebuilt waits for what it may have forgotten
+shares-erased-3   | | $s3 -DLOSS -DND=2 -DP_DESTROYED                 | what is erased opens no more, whoever has all that is stored: guards are lost, n = 3, t = 2
+shares-erased-4   | | $s4 -DP_DESTROYED                               | the same: n = 4, t = 3, no guard is lost
+shares-lost-4     | large | $s4 -DLOSS -DP_DESTROYED                        | the same: guards are lost, each deals once
+shares-erased-5   | | $s5 -DNO=2 -DP_DESTROYED                        | the same: n = 5, t = 3, two of them deal, no guard is lost
+shares-liar-3     | | $s3 -DF=1 -DLOSS -DND=2 -DP_DESTROYED           | the same: n = 3, t = 2, one lies, guards are lost
+shares-liar-4     | | $s4 -DF=1 -DLOSS -DND=2 -DP_DESTROYED           | the same: n = 4, t = 3
+shares-liars-4    | | $s4 -DF=2 -DLOSS -DND=2 -DP_DESTROYED           | the same: two lie
+shares-liars-5    | | $s5 -DF=2 -DLOSS -DND=2 -DP_DESTROYED           | the same: n = 5, t = 3
+shares-kept-3     | | $s3 -DNO=1 -DND=3 -DLOSS -DIN_ORDER -DP_KEPT    | whose deal all others confirmed gets its seed back: n = 3, t = 2
+shares-kept-4     | | $s4 -DNO=1 -DND=3 -DLOSS -DIN_ORDER -DP_KEPT    | the same: n = 4, t = 3
+shares-kept-5     | | $s5 $one -DLOSS -DIN_ORDER -DP_KEPT             | the same: n = 5, t = 3
+shares-kept-5-one | | $s5 -DF=1 $one -DLOSS -DIN_ORDER -DP_KEPT       | the same: one lies
 "
 
 # name | flags | the rule that is missing. Each has only the property switched on that it must break.
@@ -234,6 +250,19 @@ holds-spent-at-once  | $h3 -DM_SPENT_AT_ONCE -DP_SPENT               | a guard s
 holds-spent-begins   | $h3 -DM_CLOSED_BEGINS -DP_SPENT               | a guard that signed \`spent\` begins a hold
 holds-spent-rebuilt  | $h3 -DLOSS -DP_SPENT                          | a guard that was rebuilt signs it at once: it forgot its hold
 holds-spent-first    | $h3 -DP_SPENT -DP_ALL_OVER                    | none: shows that it may be destroyed once the first of t holds is over, and not the last
+shares-few           | $s3 -DLESS=1 -DP_DESTROYED                    | it counts as erased at n-t signatures
+shares-few-liar      | $s4 -DF=1 -DLESS=1 -DP_DESTROYED              | it does at n-t+1, and one lies
+shares-late          | $s3 -DM_KEEPS_ERASED -DP_DESTROYED            | a guard keeps a share that arrives after it erased
+shares-left          | $s3 -DM_LEAVES_SHARES -DP_DESTROYED           | to erase leaves the shares of others' seeds
+shares-given         | $s3 -DF=1 -DM_GIVES_ANYBODY -DP_DESTROYED     | a guard gives shares to anybody
+shares-given-4       | $s4 -DF=1 -DM_GIVES_ANYBODY -DP_DESTROYED     | the same: n = 4, t = 3
+shares-split-less    | $s3 -DM_SPLIT_LESS -DP_DESTROYED              | t-1 shares make the seed
+shares-split-less-4  | $s4 -DF=1 -DM_SPLIT_LESS -DP_DESTROYED        | the same: n = 4, t = 3
+shares-signatures    | $s3 -DLOSS -DM_OLD_SIGNATURES -DP_DESTROYED   | what a guard signed before it was lost counts after it is rebuilt
+shares-statement     | $s3 -DLOSS -DM_ANY_STATEMENT -DP_DESTROYED    | a share is kept that was sent under the statement before
+shares-mixed         | $s5 $one -DLOSS -DIN_ORDER -DM_MIXES -DP_KEPT | shares of two deals are combined
+shares-reordered     | $s3 $one -DP_KEPT                             | a share of an earlier deal takes the place of one that was confirmed
+shares-gap           | $s3 $one -DIN_ORDER -DP_GAP                   | none: shows that another deal, while under way, takes away what all had kept of the one before
 "
 
 quick=
