@@ -2,7 +2,7 @@
  *
  * As in attempts.pml there is one process, each event is one atomic step, any event may be the last, and what was signed stays signed. Whoever
  * knows the code can prove it, at any guard, at any time. The owner's word may reach any guard at any time, or never, or again. So there are
- * no coordinators here. Every point is counted by all. README.md says what is abstracted; run.sh holds the configurations. */
+ * no coordinators here. Every point is counted by all, but for COUNTS. README.md says what is abstracted; run.sh holds the configurations. */
 
 #define BIT(x) (1 << (x))
 #define HAS(set, x) (((set) >> (x)) & 1)
@@ -25,6 +25,12 @@
 #endif
 #define HB(h, b) (NB * ((h) - 1) + (b) - 1)
 
+#ifdef COUNTS
+#define TRIED 0
+#else
+#define TRIED 1
+#endif
+
 /* What honest guards have on their disks: a bit for each guard. */
 byte proved[NH * NB]; /* the first right proof of point h was for base b */
 byte over[NH];        /* the hold is over, by the guard's own clock */
@@ -33,20 +39,30 @@ byte approved[NH];
 byte vetoed[NH];
 byte asked[NH];       /* t-1 others answered that they know no veto */
 byte released[NH];
+byte old;             /* it was rebuilt, and told that point 1 was counted before that */
 byte closed;          /* it signed `spent`, and remembers that */
+byte waited_all;      /* the length of a hold and the grace are over since it counted the last attempt, or was rebuilt */
+#ifdef COUNTS
+byte counted;         /* it counts point 1 */
+#else
+#define counted ALL
+#endif
 byte lost;            /* its disk is gone; no more than one at a time */
 /* What the world has. */
 byte answered[NH * NB]; /* answers for base b of point h */
 byte said[NH];          /* `vetoed`, as far as it counts */
 bit final[NH];          /* enough did: the owner takes the veto for done */
 byte spent;             /* `spent` */
-byte gone;              /* guards that were lost, and so are rebuilt ones, where that is asked for */
+byte voted;             /* votes for point 1, as far as they count */
+bit tried = TRIED;      /* t voted for it: whoever knows the code can prove it */
 /* What only the properties see. */
 byte waited[NH];       /* a whole hold passed since this guard took the proof that it goes by */
 byte early[NH * NB];   /* answers that were given before */
 byte unheard[NH];      /* guards that asked after the veto was final, and heard of none */
-bit own;               /* the owner's base was the first one of point 1 at more than m-t honest guards, while no other had opened */
+bit own;               /* the owner's base was the first one of point 1, proved or approved, at more than m-t honest guards, while no other had opened */
 byte began;            /* guards that began a hold of point 1, whether they remember it or not */
+bit once;              /* a guard was lost, where no other one may be */
+byte forgot;           /* those that were lost after that */
 byte past;             /* those whose first one is over, and the grace after it */
 
 #define PROVED(h, b) proved[HB(h, b)]
@@ -102,13 +118,18 @@ byte past;             /* those whose first one is over, and the grace after it 
 #define OPENS(h, b) (COUNT(ANSWERED(h, b) | LIARS) >= T)
 #define IS_UP(i) (!HAS(lost, i))
 
-/* The first right proof of a point fixes the base. */
+/* The first right proof of a point fixes the base, or an approval that comes before it: that is of base 1. */
+#if !defined(APPROVALS) || defined(M_APPROVAL_FIXES_NONE) || defined(M_APPROVES_ALL)
+#define IS_FIXED(i, h, b) HAS(OTHER_BASE(h, b), i)
+#else
+#define IS_FIXED(i, h, b) (HAS(OTHER_BASE(h, b), i) || (b) != 1 && HAS(approved[(h) - 1], i))
+#endif
 #if defined(M_LAST_BASE)
 #define MAY_PROVE(i, h, b) 1
 #elif defined(M_ONE_HOLD) /* a record has one hold, not one for each point */
-#define MAY_PROVE(i, h, b) (!HAS(OTHER_BASE(h, b), i) && !HAS(HELD(3 - (h)), i))
+#define MAY_PROVE(i, h, b) (!IS_FIXED(i, h, b) && !HAS(HELD(3 - (h)), i))
 #else
-#define MAY_PROVE(i, h, b) (!HAS(OTHER_BASE(h, b), i))
+#define MAY_PROVE(i, h, b) (!IS_FIXED(i, h, b))
 #endif
 #ifdef M_CLOSED_BEGINS
 #define MAY_BEGIN(i) 1
@@ -121,12 +142,15 @@ byte past;             /* those whose first one is over, and the grace after it 
 #define IS_STOPPED(i, h) HAS(vetoed[(h) - 1], i)
 #endif
 
-#if defined(P_SPENT)
-#define BEGIN(i) began = began | BIT(i)
-#elif defined(P_RIDE)
-#define BEGIN(i) own = own || COUNT(PROVED(1, 1)) > M - T && !OPENS(1, 2)
+#ifdef P_RIDE
+#define NOTE_OWN own = own || COUNT(PROVED(1, 1) | approved[0] & ~PROVED(1, 2)) > M - T && !OPENS(1, 2)
 #else
-#define BEGIN(i) skip
+#define NOTE_OWN skip
+#endif
+#ifdef P_SPENT
+#define BEGIN(i) began = began | BIT(i)
+#else
+#define BEGIN(i) NOTE_OWN
 #endif
 #if NB == 1
 #define SET_BASE(i, h, b) PROVED(h, b) = PROVED(h, b) | BIT(i)
@@ -134,9 +158,19 @@ byte past;             /* those whose first one is over, and the grace after it 
 #define SET_BASE(i, h, b) PROVED(h, b) = PROVED(h, b) | BIT(i); OTHER_BASE(h, b) = OTHER_BASE(h, b) & ~BIT(i)
 #endif
 #define PROVE(i, h, b) \
-  :: d_step { IS_UP(i) && !HAS(PROVED(h, b), i) && !IS_STOPPED(i, h) && MAY_BEGIN(i) && MAY_PROVE(i, h, b) -> \
+  :: d_step { IS_UP(i) && HAS(counted, i) && tried && !HAS(PROVED(h, b), i) && !IS_STOPPED(i, h) && MAY_BEGIN(i) && MAY_PROVE(i, h, b) -> \
        printf("guard %d: a right proof of point %d, base %d\n", i, h, b); \
        SET_BASE(i, h, b); waited[(h) - 1] = waited[(h) - 1] & ~BIT(i); BEGIN(i) }
+
+/* A guard counts the point, or votes once more for what it counts. Where that is not asked for, all counted it from the start. */
+#ifdef COUNTS
+#define VOTE(i) \
+  :: d_step { IS_UP(i) && !HAS(voted, i) -> \
+       printf("guard %d: counts the point\n", i); \
+       counted = counted | BIT(i); voted = voted | BIT(i); tried = tried || COUNT(voted | LIARS) >= T }
+#else
+#define VOTE(i)
+#endif
 
 /* Holds that began at different times may be over in any order. Where time is not asked for, a hold may be over as soon as it began. */
 #ifdef TIMED
@@ -162,10 +196,11 @@ byte past;             /* those whose first one is over, and the grace after it 
 #else
 #define IS_TOO_LATE(i, h) HAS(released[(h) - 1], i)
 #endif
-#ifdef SILENT /* a guard that was rebuilt does not know what it released before: it keeps a veto, and does not sign */
-#define SIGNS(i) (1 - HAS(gone, i))
-#else
+/* A guard that was rebuilt does not know what it released before: it keeps a veto of what was counted by then, and does not sign. */
+#ifdef M_REBUILT_SIGNS
 #define SIGNS(i) 1
+#else
+#define SIGNS(i) (1 - HAS(old, i))
 #endif
 #define VETO(i, h) \
   :: d_step { IS_UP(i) && !IS_TOO_LATE(i, h) && !(HAS(vetoed[(h) - 1], i) && (HAS(said[(h) - 1], i) || !SIGNS(i))) -> \
@@ -173,24 +208,31 @@ byte past;             /* those whose first one is over, and the grace after it 
        vetoed[(h) - 1] = vetoed[(h) - 1] | BIT(i); approved[(h) - 1] = approved[(h) - 1] & ~BIT(i); \
        said[(h) - 1] = said[(h) - 1] | BIT(i) * SIGNS(i); final[(h) - 1] = final[(h) - 1] || IS_ENOUGH(h) }
 
+/* An approval names the owner's base. It is refused where another one was first, and fixes that base where none was. */
 #ifdef APPROVALS
 #ifdef M_APPROVAL_WINS
 #define APPROVE_OVER(i, h) vetoed[(h) - 1] = vetoed[(h) - 1] & ~BIT(i)
-#define MAY_APPROVE(i, h) 1
+#define IS_VETO_PASSED(i, h) 1
 #else
 #define APPROVE_OVER(i, h) skip
-#define MAY_APPROVE(i, h) !HAS(vetoed[(h) - 1], i)
+#define IS_VETO_PASSED(i, h) (!HAS(vetoed[(h) - 1], i))
+#endif
+#if NB == 1 || defined(M_APPROVES_ALL)
+#define MAY_APPROVE(i, h) IS_VETO_PASSED(i, h)
+#else
+#define MAY_APPROVE(i, h) (IS_VETO_PASSED(i, h) && !HAS(PROVED(h, 2), i))
 #endif
 #define APPROVE(i, h) \
   :: d_step { IS_UP(i) && !HAS(approved[(h) - 1], i) && MAY_APPROVE(i, h) -> \
-       printf("guard %d: an approval of point %d\n", i, h); approved[(h) - 1] = approved[(h) - 1] | BIT(i); APPROVE_OVER(i, h) }
+       printf("guard %d: an approval of point %d\n", i, h); \
+       approved[(h) - 1] = approved[(h) - 1] | BIT(i); APPROVE_OVER(i, h); NOTE_OWN }
 #else
 #define APPROVE(i, h)
 #endif
-#ifdef NAMES_BASE /* an approval names the owner's base, and lets no other one go */
-#define IS_APPROVED(i, h, b) (HAS(approved[(h) - 1], i) && (b) == 1)
-#else
+#ifdef M_APPROVES_ALL
 #define IS_APPROVED(i, h, b) HAS(approved[(h) - 1], i)
+#else
+#define IS_APPROVED(i, h, b) (HAS(approved[(h) - 1], i) && (b) == 1)
 #endif
 
 /* Before the first release a guard asks the others. What one of them knows of a veto this guard takes over: for that VETO stands. Here are those that heard
@@ -248,20 +290,17 @@ byte past;             /* those whose first one is over, and the grace after it 
 #ifndef ASKED
 #define ASKED (T < M - 1 -> T : M - 1)
 #endif
-#ifdef LOSS_AFTER
+#if defined(LOSS_AFTER)
 #define MAY_LOSE IS_FINAL(1)
+#elif defined(ONE_LOSS)
+#define MAY_LOSE (!once)
 #else
 #define MAY_LOSE 1
 #endif
-#if defined(ONE_LOSS) || defined(SILENT)
-#define REMEMBER(i) gone = gone | BIT(i)
-#else
-#define REMEMBER(i) skip
-#endif
 #ifdef ONE_LOSS
-#define MAY_LOSE_ONE(i) (gone == 0)
+#define IS_ONE 1
 #else
-#define MAY_LOSE_ONE(i) 1
+#define IS_ONE 0
 #endif
 #define DROP(set, i) set = set & ~BIT(i)
 #if NB == 1
@@ -270,42 +309,73 @@ byte past;             /* those whose first one is over, and the grace after it 
 #define DROP_BASES(i) DROP(proved[0], i); DROP(proved[1], i)
 #endif
 #define LOSE(i) \
-  :: d_step { lost == 0 && MAY_LOSE && MAY_LOSE_ONE(i) -> \
-       printf("guard %d: is lost\n", i); lost = BIT(i); REMEMBER(i); DROP_BASES(i); DROP(over[0], i); DROP(waited[0], i); DROP(graced, i); \
-       DROP(approved[0], i); DROP(vetoed[0], i); DROP(asked[0], i); DROP(released[0], i); DROP(closed, i) }
+  :: d_step { lost == 0 && MAY_LOSE -> \
+       printf("guard %d: is lost\n", i); lost = BIT(i); once = IS_ONE; DROP_BASES(i); DROP(over[0], i); DROP(waited[0], i); DROP(graced, i); \
+       DROP(approved[0], i); DROP(vetoed[0], i); DROP(asked[0], i); DROP(released[0], i); \
+       DROP(old, i); DROP(closed, i); WAIT_AGAIN(i); forgot = forgot | began & BIT(i); UNCOUNT(i) }
+#ifdef M_SPENT_REBUILT /* what a rebuilt guard takes over was counted when others say */
+#define WAIT_AGAIN(i) skip
+#else
+#define WAIT_AGAIN(i) DROP(waited_all, i)
+#endif
+#ifdef COUNTS
+#define UNCOUNT(i) DROP(counted, i)
+#else
+#define UNCOUNT(i) skip
+#endif
 #ifdef M_HOLD_TOLD /* when a hold began it takes from what others say */
 #define AGE_TOLD(i) over[0] = over[0] | BIT(i) * (F > 0)
 #else
 #define AGE_TOLD(i) skip
 #endif
-/* A new statement names the new guard. What the lost one signed counts no more, towards a veto that is not final or with `spent` of others. */
+/* A new statement names the new guard. What the lost one signed counts no more, towards a veto that is not final or with `spent` or votes of others. */
 #ifdef M_OLD_SIGNATURES
-#define RENAME(i) skip
+#define RENAME(i) DROP(voted, i)
 #else
-#define RENAME(i) DROP(said[0], i); DROP(spent, i)
+#define RENAME(i) DROP(said[0], i); DROP(spent, i); DROP(voted, i)
+#endif
+/* After a veto was final nobody asks for a signature, and without one nobody needs to know what is old. */
+#if defined(LOSS) && (defined(P_VETO) || defined(P_STOPS))
+#define AGE_POINT(i) old = old | BIT(i)
+#else
+#define AGE_POINT(i) skip
+#endif
+#ifdef COUNTS
+#define REMEMBER(i) counted = counted | BIT(i); AGE_POINT(i)
+#define REBUILD_UNCOUNTED(i) \
+  :: d_step { HAS(lost, i) && COUNT(OTHERS(i) & ~vetoed[0] & ~counted) >= ASKED -> \
+       printf("guard %d: is rebuilt, and hears neither of a veto nor of the point\n", i); lost = 0; RENAME(i) } \
+  :: d_step { HAS(lost, i) && COUNT(OTHERS(i) & ~counted) >= ASKED && (OTHERS(i) & ~counted & vetoed[0]) && ASKED > 0 -> \
+       printf("guard %d: is rebuilt with the veto, and does not hear of the point\n", i); lost = 0; vetoed[0] = vetoed[0] | BIT(i); RENAME(i) }
+#define TELL(i, set) (OTHERS(i) & counted & (set))
+#else
+#define REMEMBER(i) AGE_POINT(i)
+#define REBUILD_UNCOUNTED(i)
+#define TELL(i, set) 1
 #endif
 #define REBUILD(i) \
-  :: d_step { HAS(lost, i) && COUNT(OTHERS(i) & ~vetoed[0]) >= ASKED -> \
-       printf("guard %d: is rebuilt, and hears of no veto\n", i); lost = 0; RENAME(i); AGE_TOLD(i) } \
-  :: d_step { HAS(lost, i) && (OTHERS(i) & vetoed[0]) && ASKED > 0 -> \
-       printf("guard %d: is rebuilt with the veto\n", i); lost = 0; vetoed[0] = vetoed[0] | BIT(i); RENAME(i); AGE_TOLD(i) }
+  :: d_step { HAS(lost, i) && COUNT(OTHERS(i) & ~vetoed[0]) >= ASKED && TELL(i, ~vetoed[0]) -> \
+       printf("guard %d: is rebuilt, and hears of no veto\n", i); lost = 0; RENAME(i); AGE_TOLD(i); REMEMBER(i) } \
+  :: d_step { HAS(lost, i) && (OTHERS(i) & vetoed[0]) && ASKED > 0 && TELL(i, ALL) -> \
+       printf("guard %d: is rebuilt with the veto\n", i); lost = 0; vetoed[0] = vetoed[0] | BIT(i); RENAME(i); AGE_TOLD(i); REMEMBER(i) } \
+  REBUILD_UNCOUNTED(i)
 #else
 #define LOSE(i)
 #define REBUILD(i)
 #endif
 
-/* All attempts are counted, and the grace after the last one is over. A guard signs `spent` once every hold that it knows is over, and the grace after it; it
- * begins none after that. t of these destroy the record. */
+/* All attempts are counted. A guard signs `spent` once the length of a hold and the grace are over since it counted the last one, or since it was rebuilt:
+ * then it takes all over as counted now. And once the grace is over after the end of every hold that it knows. It begins none after that. t of these destroy
+ * the record. */
 #ifdef P_SPENT
 #define END(i) \
   :: d_step { HAS(HELD(1) & ~graced, i) -> printf("guard %d: the hold is over, and the grace\n", i); graced = graced | BIT(i); past = past | BIT(i) } \
-  :: d_step { HAS(began & ~past & ~HELD(1), i) -> printf("guard %d: the hold that it forgot would be over\n", i); past = past | BIT(i) }
-#if defined(M_SPENT_AT_ONCE)
-#define IS_DUE(i) 1
-#elif defined(SPENT_LATE) /* a guard that was rebuilt waits as long as any hold could last that it forgot */
-#define IS_DUE(i) (!HAS(HELD(1) & ~graced | began & ~past, i))
+  :: d_step { IS_UP(i) && !HAS(waited_all, i) -> \
+       printf("guard %d: a hold and the grace are over since it counted all\n", i); waited_all = waited_all | BIT(i); past = past | forgot & BIT(i) }
+#ifdef M_SPENT_AT_ONCE
+#define IS_DUE(i) HAS(waited_all, i)
 #else
-#define IS_DUE(i) (!HAS(HELD(1) & ~graced, i))
+#define IS_DUE(i) HAS(waited_all & ~(HELD(1) & ~graced), i)
 #endif
 #define CLOSE(i) \
   :: d_step { IS_UP(i) && !HAS(closed, i) && IS_DUE(i) -> \
@@ -387,6 +457,7 @@ end:
   I_EACH_H(ASK)
   I_EACH_HB(RELEASE)
   I_EACH_H(RESTART)
+  EACH_I(VOTE)
   EACH_I(LOSE)
   EACH_I(REBUILD)
   EACH_I(END)

@@ -115,33 +115,38 @@ holds-lost-liar-5 | | $h5 -DF=2 -DLOSS_AFTER $veto                    | the same
 holds-lost-all-3  | | $h3_2 -DMORE=1 -DLOSS_AFTER $veto               | the same: m = t = 2, and one signature more
 holds-lost-all-4  | | $h4_3 -DMORE=1 -DLOSS_AFTER $veto               | the same: m = t = 3
 holds-unasked-4   | | $h4 -DLOSS_AFTER -DUNASKED -DP_VETO             | what a final veto stops never opens, also where nobody asks before a release
-holds-lost-once   | | $h4 -DLOSS -DONE_LOSS -DMORE=1 $veto            | the same: one guard is lost, before the veto or after, and one signature more
-holds-lost-any    | | $h4 -DLOSS -DSILENT $veto                       | the same: guards are lost at any time, and one that was rebuilt signs no veto
+holds-lost-any-3  | | $h3 -DLOSS $veto                                | the same: guards are lost at any time, and one that was rebuilt signs no veto: n = 3, t = 2, m = 3
+holds-lost-any-4  | | $h4 -DLOSS $veto                                | the same: n = 4, t = 3, m = 4
+holds-lost-any-5  | | $h5 -DF=2 -DLOSS $veto                          | the same: n = 5, t = 3, two lie
+holds-counted-3   | | $h3 -DLOSS -DCOUNTS $veto                       | the same, and it signs vetoes of what is counted later: n = 3, t = 2, m = 3
+holds-counted-4   | large | $h4 -DLOSS -DCOUNTS $veto                  | the same: n = 4, t = 3, m = 4
+holds-counted-5   | | $h5 -DF=1 -DMORE=2 -DLOSS -DONE_LOSS -DCOUNTS $veto | the same: n = 5, t = 3, one lies, one is lost, and two signatures more
 holds-time-3      | | $h3 -DNB=2 -DLOSS $hold                         | nothing opens before its time: guards are lost, n = 3, t = 2
 holds-time-liar-3 | | $h3 -DF=1 -DNB=2 -DLOSS $hold                   | the same: one lies
 holds-time-4      | | $h4 -DF=2 -DNB=2 -DLOSS $hold                   | the same: n = 4, t = 3, two lie
-holds-approved    | | $h3 -DF=1 -DNB=2 -DLOSS -DAPPROVALS -DNAMES_BASE $hold | the same for the other base, where the owner approves his own by its name
+holds-approved    | | $h3 -DF=1 -DNB=2 -DLOSS -DAPPROVALS $hold       | the same for the other base, where the owner approves his own by its name
 holds-base-3      | | $h3 -DNB=2 -DP_RIDE                             | nobody rides on another's point: n = 3, t = 2
 holds-base-liar-3 | | $h3 -DF=1 -DNB=2 -DP_RIDE                       | the same where the owner was first: one lies
 holds-base-liar-4 | | $h4 -DF=1 -DNB=2 -DP_RIDE                       | the same: n = 4, t = 3, one lies
 holds-base-5      | | $h5 -DNB=2 -DP_RIDE                             | the same: n = 5, t = 3
+holds-base-named  | | $h3 -DNB=2 -DAPPROVALS -DP_RIDE                 | the same, and an approval before any proof makes the owner first: n = 3, t = 2
 holds-owner-3     | | $h3 $own                                        | no lock-out: a fresh point of the owner's, whatever is proved and vetoed for another
 holds-owner-4     | | $h4 -DF=1 $own                                  | the same: n = 4, t = 3, one lies
 holds-spent-3     | | $h3 -DP_SPENT                                   | no record is destroyed as spent while t hold it: n = 3, t = 2
 holds-spent-4     | | $h4 -DP_SPENT                                   | the same: n = 4, t = 3
-holds-spent-lost  | | $h3 -DLOSS -DSPENT_LATE -DP_SPENT               | the same: guards are lost, and one that was rebuilt waits for what it may have forgotten
+holds-spent-lost  | | $h3 -DLOSS -DP_SPENT                            | the same: guards are lost, and one that was rebuilt waits for what it may have forgotten
 shares-erased-3   | | $s3 -DLOSS -DND=2 -DP_DESTROYED                 | what is erased opens no more, whoever has all that is stored: guards are lost, n = 3, t = 2
 shares-erased-4   | | $s4 -DP_DESTROYED                               | the same: n = 4, t = 3, no guard is lost
-shares-lost-4     | large | $s4 -DLOSS -DP_DESTROYED                        | the same: guards are lost, each deals once
+shares-lost-4     | large | $s4 -DLOSS -DP_DESTROYED                  | the same: guards are lost, each deals once
 shares-erased-5   | | $s5 -DNO=2 -DP_DESTROYED                        | the same: n = 5, t = 3, two of them deal, no guard is lost
 shares-liar-3     | | $s3 -DF=1 -DLOSS -DND=2 -DP_DESTROYED           | the same: n = 3, t = 2, one lies, guards are lost
 shares-liar-4     | | $s4 -DF=1 -DLOSS -DND=2 -DP_DESTROYED           | the same: n = 4, t = 3
 shares-liars-4    | | $s4 -DF=2 -DLOSS -DND=2 -DP_DESTROYED           | the same: two lie
 shares-liars-5    | | $s5 -DF=2 -DLOSS -DND=2 -DP_DESTROYED           | the same: n = 5, t = 3
-shares-kept-3     | | $s3 -DNO=1 -DND=3 -DLOSS -DIN_ORDER -DP_KEPT    | whose deal all others confirmed gets its seed back: n = 3, t = 2
-shares-kept-4     | | $s4 -DNO=1 -DND=3 -DLOSS -DIN_ORDER -DP_KEPT    | the same: n = 4, t = 3
-shares-kept-5     | | $s5 $one -DLOSS -DIN_ORDER -DP_KEPT             | the same: n = 5, t = 3
-shares-kept-5-one | | $s5 -DF=1 $one -DLOSS -DIN_ORDER -DP_KEPT       | the same: one lies
+shares-kept-3     | | $s3 -DNO=1 -DND=3 -DLOSS -DP_KEPT               | whose deal all others confirmed gets its seed back: n = 3, t = 2
+shares-kept-4     | | $s4 -DNO=1 -DND=3 -DLOSS -DP_KEPT               | the same: n = 4, t = 3
+shares-kept-5     | | $s5 $one -DLOSS -DP_KEPT                        | the same: n = 5, t = 3
+shares-kept-5-one | | $s5 -DF=1 $one -DLOSS -DP_KEPT                  | the same: one lies
 "
 
 # name | flags | the rule that is missing. Each has only the property switched on that it must break.
@@ -234,21 +239,24 @@ holds-marks-unseen   | $h3 -DM_MARKS_UNSEEN -DP_VETO                 | it marks 
 holds-approval-wins  | $h3 -DAPPROVALS -DM_APPROVAL_WINS -DP_VETO    | an approval takes the place of a veto
 holds-rebuilt-none   | $h3 -DLOSS_AFTER -DASKED=0 -DP_VETO           | a guard is rebuilt without the vetoes of others
 holds-rebuilt-few    | $h4 -DLOSS_AFTER -DASKED=2 -DP_VETO           | it is rebuilt with those of n-t+1 others: n = 4, t = 3
-holds-lost-signs     | $h3 -DLOSS -DP_VETO                           | one that was rebuilt signs a veto of what it may have released
-holds-lost-old       | $h3 -DLOSS -DSILENT -DM_OLD_SIGNATURES -DP_VETO | what it signed before it was lost counts towards a veto that is not final
+holds-lost-signs     | $h3 -DLOSS -DM_REBUILT_SIGNS -DP_VETO         | one that was rebuilt signs a veto of what it may have released
+holds-lost-old       | $h3 -DLOSS -DM_OLD_SIGNATURES -DP_VETO        | what it signed before it was lost counts towards a veto that is not final
+holds-lost-liars     | $h3 -DF=1 -DLOSS -DCOUNTS -DP_VETO            | none: shows that one may sign a veto of what it released, where only t-1 that lie counted it with it
+holds-counted-few    | $h5 -DF=1 -DLOSS -DONE_LOSS -DCOUNTS -DP_VETO | it is final at one signature more for one that lies, and none for one that is lost
 holds-asks-none      | $h3 -DASKS=0 -DP_STOPS                        | it asks nobody before it releases
 holds-asks-few       | $h4 -DASKS=1 -DP_STOPS                        | it asks t-2 others
 holds-told           | $h3 -DF=1 -DLOSS -DM_HOLD_TOLD $hold          | a guard that was rebuilt takes from others when a hold began
 holds-base-early     | $h3 -DNB=2 -DM_LAST_BASE $hold                | the last proof fixes the base, and not the first: one is in time by another's hold
 holds-base-last      | $h3 -DNB=2 -DM_LAST_BASE -DP_RIDE             | the same: it takes the owner's place
-holds-approves-all   | $h3 -DNB=2 -DAPPROVALS $hold                  | an approval names no base
+holds-base-unfixed   | $h3 -DNB=2 -DAPPROVALS -DM_APPROVAL_FIXES_NONE -DP_RIDE | an approval before any proof fixes no base
+holds-approves-all   | $h3 -DNB=2 -DAPPROVALS -DM_APPROVES_ALL $hold | an approval names no base, and lets the first one go
 holds-base-lost      | $h3 -DNB=2 -DLOSS -DP_BOTH                    | none: shows that two bases may open where a guard is lost that had the first
 holds-base-liars     | $h3 -DF=1 -DNB=2 -DP_BOTH                     | none: shows that they may where 2t-m lie
 holds-one            | $h3 -DM_ONE_HOLD $own                         | a record has one hold, not one for each point
 holds-veto-of-all    | $h3 -DM_VETO_OF_ALL $own                      | a veto is of the record, not of a point
 holds-spent-at-once  | $h3 -DM_SPENT_AT_ONCE -DP_SPENT               | a guard signs \`spent\` while it holds something
 holds-spent-begins   | $h3 -DM_CLOSED_BEGINS -DP_SPENT               | a guard that signed \`spent\` begins a hold
-holds-spent-rebuilt  | $h3 -DLOSS -DP_SPENT                          | a guard that was rebuilt signs it at once: it forgot its hold
+holds-spent-rebuilt  | $h3 -DLOSS -DM_SPENT_REBUILT -DP_SPENT        | a guard that was rebuilt takes over when others counted: it forgot its hold
 holds-spent-first    | $h3 -DP_SPENT -DP_ALL_OVER                    | none: shows that it may be destroyed once the first of t holds is over, and not the last
 shares-few           | $s3 -DLESS=1 -DP_DESTROYED                    | it counts as erased at n-t signatures
 shares-few-liar      | $s4 -DF=1 -DLESS=1 -DP_DESTROYED              | it does at n-t+1, and one lies
@@ -260,9 +268,9 @@ shares-split-less    | $s3 -DM_SPLIT_LESS -DP_DESTROYED              | t-1 share
 shares-split-less-4  | $s4 -DF=1 -DM_SPLIT_LESS -DP_DESTROYED        | the same: n = 4, t = 3
 shares-signatures    | $s3 -DLOSS -DM_OLD_SIGNATURES -DP_DESTROYED   | what a guard signed before it was lost counts after it is rebuilt
 shares-statement     | $s3 -DLOSS -DM_ANY_STATEMENT -DP_DESTROYED    | a share is kept that was sent under the statement before
-shares-mixed         | $s5 $one -DLOSS -DIN_ORDER -DM_MIXES -DP_KEPT | shares of two deals are combined
-shares-reordered     | $s3 $one -DP_KEPT                             | a share of an earlier deal takes the place of one that was confirmed
-shares-gap           | $s3 $one -DIN_ORDER -DP_GAP                   | none: shows that another deal, while under way, takes away what all had kept of the one before
+shares-mixed         | $s5 $one -DLOSS -DM_MIXES -DP_KEPT            | shares of two deals are combined
+shares-reordered     | $s3 $one -DM_ANY_ORDER -DP_KEPT               | a share of an earlier deal takes the place of one that was confirmed
+shares-gap           | $s3 $one -DP_GAP                              | none: shows that another deal, while under way, takes away what all had kept of the one before
 "
 
 quick=

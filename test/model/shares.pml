@@ -123,13 +123,13 @@ bit missed;             /* owner 0 was rebuilt without its seed, of which others
        deals[i]++; printf("guard %d: deals, %d\n", i, deals[i]); \
        ADD(sent[deals[i] - 1], i); COPIED(i, deals[i]) = LIARS }
 
-/* A guard keeps one share for each owner. IN_ORDER: what was dealt before that is not kept any more: it does not arrive, or is refused. */
+/* A guard keeps one share for each owner. One of an earlier deal than that it refuses: deals are named in order. */
 #ifdef M_KEEPS_ERASED
 #define TAKES(j) 1
 #else
 #define TAKES(j) (!HAS(erased, j))
 #endif
-#if !defined(IN_ORDER) || ND == 1
+#if defined(M_ANY_ORDER) || ND == 1
 #define IS_LATEST(i, d, j) 1
 #elif ND == 2
 #define IS_LATEST(i, d, j) ((d) == 2 || !HAS(KEPT(i, 2), j))
