@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { Described } from '../client/describe.ts';
+import type { Described, HeldAttempt } from '../client/describe.ts';
 import { toHex } from '../primitives/bytes.ts';
 import { withVault } from './open-vault.ts';
 import { attempts, type Output } from './output.ts';
@@ -12,7 +12,8 @@ export const describeCommand = (output: Output): Command =>
       output.step('asking for the record');
       const described = await withVault(command, (vault) => vault.describe(recordId));
       const { state, g, attemptsUsed, attemptsLimit, notBefore, holders, threshold, replicas } = described;
-      const count = { attemptsUsed, attemptsLimit, notBefore, holders, threshold, replicas };
+      const held = described.held.map(({ pointHash: _name, blindedBase: _base, ...each }) => each);
+      const count = { attemptsUsed, attemptsLimit, notBefore, holders, threshold, replicas, held };
       output.result({ record: recordId, state, generation: toHex(g), ...count }, inWords(recordId, described));
     });
 
@@ -25,5 +26,17 @@ function inWords(recordId: string, record: Described): string {
     `${holders.length} of ${replicas} replicas hold a share, ${threshold} are needed.`,
   ];
   if (notBefore !== undefined) lines.push(`The next attempt is allowed at ${new Date(notBefore).toISOString()}.`);
+  for (const each of record.held) lines.push(heldInWords(each));
   return lines.join('\n');
+}
+
+function heldInWords({ attempt, until, held, vetoed, approved, released }: HeldAttempt): string {
+  const of = ([one, ...more]: readonly number[]) => `replica${more.length > 0 ? 's' : ''} ${[one, ...more].join(', ')}`;
+  const says = [
+    ...(held.length > 0 ? [`held by ${of(held)} until ${new Date(until).toISOString()}`] : []),
+    ...(approved.length > 0 ? [`approved at ${of(approved)}`] : []),
+    ...(vetoed.length > 0 ? [`vetoed at ${of(vetoed)}`] : []),
+    ...(released.length > 0 ? [`released by ${of(released)}`] : []),
+  ];
+  return `Somebody gave the right code as attempt ${attempt}: ${says.join(', ')}. If it was not you, veto it.`;
 }

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { generateCode } from '../client/code-generator.ts';
 import type { EnrolmentResult } from '../client/enrolment.ts';
 import { makeBackupKey } from '../client/random-secret.ts';
+import type { Millis } from '../primitives/brand.ts';
 import { toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
@@ -19,6 +20,7 @@ interface Options {
   readonly generateCode?: true;
   readonly limit: number;
   readonly coolDown: number;
+  readonly hold: number;
   readonly allowFewerHolders?: true;
 }
 
@@ -32,6 +34,7 @@ export const enrollCommand = (output: Output): Command =>
     .option('--generate-code', 'make a code and show it')
     .option('--limit <n>', 'wrong codes until the record is gone', integer, 10)
     .option('--cool-down <seconds>', 'between two attempts', integer, 0)
+    .option('--hold <hours>', 'how long a recovery with the right code waits, and can be vetoed by whoever has the backup key', integer, 0)
     .option('--allow-fewer-holders', 'replace a record although fewer replicas would hold it than do now')
     .action((recordId: string, options: Options, command: Command) => enroll(recordId, options, command, output));
 
@@ -47,7 +50,7 @@ async function enroll(recordId: string, options: Options, command: Command, outp
         recordId,
         code,
         backupKey,
-        policy: { limit: options.limit, coolDownMs: options.coolDown * 1000 },
+        policy: { limit: options.limit, coolDownMs: options.coolDown * 1000, holdMs: options.hold * HOUR },
         allowFewerHolders: options.allowFewerHolders ?? false,
         progress: (step) => output.step(steps[step]),
       });
@@ -58,7 +61,7 @@ async function enroll(recordId: string, options: Options, command: Command, outp
   const { g, drained: _none, ...result } = enrolled;
   output.result(
     { record: recordId, generation: toHex(g), ...result, ...(generated === undefined ? {} : { code: generated }) },
-    inWords(recordId, result, generated),
+    inWords(recordId, result, generated, options.hold),
   );
 }
 
@@ -75,11 +78,18 @@ function inWords(
   recordId: string,
   { holders, replicas, threshold }: Omit<EnrolmentResult, 'g' | 'drained'>,
   code: string | undefined,
+  hold: number,
 ): string {
   const lines = [`${recordId} is enrolled: ${holders.length} of ${replicas} replicas hold a share, ${threshold} are needed.`];
   if (holders.length < replicas) lines.push('Enrol again once all replicas are back, so that all of them hold one.');
+  if (hold > 0)
+    lines.push(
+      `A recovery waits ${hold} hours. Whoever has lost the only device waits all of them, and cannot veto what somebody else begins.`,
+    );
   if (code !== undefined) lines.push(`The recovery code, to write down: ${code}`);
   return lines.join('\n');
 }
+
+const HOUR: Millis = 60 * 60 * 1000;
 
 const usage = (message: string) => new VaultError('MALFORMED', message);

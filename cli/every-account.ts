@@ -10,6 +10,8 @@ export function everyAccount(transportFor: (account: string) => VaultTransport):
     finishEnrollment: (request) => transportFor(request.recordId).finishEnrollment(request),
     beginRecovery: (request) => transportFor(request.recordId).beginRecovery(request),
     finishRecovery: (request) => transportFor(request.recordId).finishRecovery(request),
+    putList: (request) => transportFor(request.recordId).putList(request),
+    decideHold: (request) => transportFor(request.recordId).decideHold(request),
     eraseRecord: (request) => transportFor(request.recordId).eraseRecord(request),
   };
 }

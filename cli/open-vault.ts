@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import type { VaultTransport } from '../client/transport.ts';
 import type { TrustPolicy } from '../client/trust-policy.ts';
-import type { ReceiptListener, Step } from '../client/vault.ts';
-import { VaultClient } from '../client/vault-client.ts';
+import type { Step } from '../client/vault.ts';
+import { VaultClient, type VaultClientOptions } from '../client/vault-client.ts';
 import { type ClientFile, loadClientFile } from '../fleet/client-file.ts';
 import { GrantSigner } from '../frontend/grant-signer.ts';
 import { frontendTransport } from '../frontend/transport.ts';
@@ -19,8 +19,11 @@ export interface OpenVault {
   close(): void;
 }
 
+/** What the device keeps. */
+type Device = Pick<VaultClientOptions, 'onReceipts' | 'blinds'>;
+
 /** Frontend and device in one process: for development fleets, where one person is both. */
-export function openVault(client: ClientFile, onReceipts?: ReceiptListener): OpenVault {
+export function openVault(client: ClientFile, device: Device = {}): OpenVault {
   const { fleet, tenant, addresses, tls, grant } = client;
   const connection = new VaultConnection({ addresses, tls: { ca: readNamed(tls.ca), cert: readNamed(tls.cert), key: readNamed(tls.key) } });
   const signer = new GrantSigner({ kid: grant.kid, pem: readNamed(grant.key) });
@@ -30,14 +33,14 @@ export function openVault(client: ClientFile, onReceipts?: ReceiptListener): Ope
     policy: policyOf(client),
     fleet,
     tenant,
-    ...(onReceipts ? { onReceipts } : {}),
+    ...device,
   });
   return { vault, transport, close: () => connection.close() };
 }
 
 /** For one command. */
-export async function withVault<T>(command: Command, use: (vault: VaultClient) => Promise<T>, onReceipts?: ReceiptListener): Promise<T> {
-  const { vault, close } = openVault(loadClientFile(clientFileOf(command)), onReceipts);
+export async function withVault<T>(command: Command, use: (vault: VaultClient) => Promise<T>, device?: Device): Promise<T> {
+  const { vault, close } = openVault(loadClientFile(clientFileOf(command)), device);
   try {
     return await use(vault);
   } finally {

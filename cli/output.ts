@@ -79,11 +79,14 @@ function sentences({ code, details }: VaultError): string[] {
   const { attemptsUsed, attemptsLimit, notBefore, replicasAnswered, replicasNeeded } = details;
   const lines: string[] = [];
   if (attemptsUsed !== undefined && attemptsLimit !== undefined) lines.push(`  ${attempts(attemptsUsed, attemptsLimit)}`);
-  if (notBefore !== undefined) lines.push(`  The next attempt is allowed at ${new Date(notBefore).toISOString()}.`);
+  if (notBefore !== undefined)
+    lines.push(`  ${code === 'HELD' ? 'The hold is over' : 'The next attempt is allowed'} at ${new Date(notBefore).toISOString()}.`);
   if (replicasAnswered !== undefined && replicasNeeded !== undefined && replicasAnswered < replicasNeeded)
     lines.push(`  ${replicasAnswered} replicas answered, ${replicasNeeded} are needed.`);
   // "Send the same bytes again" is beyond a program that ends: a recovery's blind is gone with it.
-  if (isOpen(exitCodeOf(code))) lines.push('  Run the same command again; where it recovers, that may cost one more attempt.');
+  if (code === 'HELD')
+    lines.push('  Run the same command again then; where it has no --blinds, that costs one more attempt and begins another hold.');
+  else if (isOpen(exitCodeOf(code))) lines.push('  Run the same command again; where it recovers, that may cost one more attempt.');
   return lines;
 }
 

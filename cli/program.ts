@@ -8,6 +8,7 @@ import { ceremonyHoldCommand } from './ceremony-hold.ts';
 import { ceremonyKeyCommand } from './ceremony-key.ts';
 import { ceremonySealCommand } from './ceremony-seal.ts';
 import { ceremonySignCommand } from './ceremony-sign.ts';
+import { approveCommand, vetoCommand } from './decide.ts';
 import { describeCommand } from './describe.ts';
 import { enrollCommand } from './enroll.ts';
 import { eraseCommand } from './erase.ts';
@@ -19,6 +20,7 @@ import { fleetStatusCommand } from './fleet-status.ts';
 import { guardCreateCommand, guardRebuildCommand } from './guard.ts';
 import { hsmProbeCommand } from './hsm-probe.ts';
 import { keysDestroyCommand, keysListCommand, keysRotateCommand } from './keys.ts';
+import { listPutCommand, listShowCommand } from './list.ts';
 import { logAuditCommand, logProveCommand, logVerifyCommand } from './log.ts';
 import type { Output, Streams } from './output.ts';
 import { receiptVerifyCommand } from './receipt-verify.ts';
@@ -47,7 +49,8 @@ function makeProgram(output: Output): Command {
     program.addCommand(add(new Command(name).description(description), ...makers));
 
   group('fleet', 'a fleet of replicas', fleetInitCommand, fleetStatusCommand, fleetRestateCommand);
-  add(program, enrollCommand, recoverCommand, describeCommand, eraseCommand);
+  add(program, enrollCommand, recoverCommand, describeCommand, vetoCommand, approveCommand, eraseCommand);
+  group('list', 'what the owner keeps beside a record', listShowCommand, listPutCommand);
   group('guard', "a replica's own store of what it may serve", guardCreateCommand, guardRebuildCommand);
   group('keys', "the keys in a replica's token: rotation, and the end of old ones", keysListCommand, keysRotateCommand, keysDestroyCommand);
   group('hsm', 'tokens, before they are part of a fleet', hsmProbeCommand);

@@ -6,6 +6,7 @@ import type { ReceiptListener, Step } from '../client/vault.ts';
 import { PUBLIC, writeNew } from '../fleet/produce/files.ts';
 import { isVaultError } from '../primitives/errors.ts';
 import { encodeReceipts, type Receipt } from '../protocol/receipt.ts';
+import { blindFiles } from './blind-files.ts';
 import { withNewKeyFile } from './key-file.ts';
 import { steps, withVault } from './open-vault.ts';
 import type { Output } from './output.ts';
@@ -19,6 +20,7 @@ interface Options {
   readonly allowFewerHolders?: true;
   readonly receipts?: string;
   readonly anew?: true;
+  readonly blinds?: string;
 }
 
 export const recoverCommand = (output: Output): Command =>
@@ -33,12 +35,19 @@ export const recoverCommand = (output: Output): Command =>
       '--anew',
       'give up what was sent before for this record, which costs another attempt: only for a code that got no answer from t replicas, each asked first',
     )
+    .option(
+      '--blinds <directory>',
+      'where the blind is kept until the code was right: then the same code is the same attempt when this is run again, as a record with a hold needs it',
+    )
     .option('--receipts <file>', 'where the receipts go that replicas signed for the attempt, right or wrong; must not exist')
     .action((recordId: string, options: Options, command: Command) => recover(recordId, options, command, output));
 
 async function recover(recordId: string, options: Options, command: Command, output: Output): Promise<void> {
   const code = await readCode(options.codeFile, false);
-  const keep = options.receipts === undefined ? undefined : keepReceipts(options.receipts);
+  const device = {
+    ...(options.receipts === undefined ? {} : { onReceipts: keepReceipts(options.receipts) }),
+    ...(options.blinds === undefined ? {} : { blinds: blindFiles(options.blinds) }),
+  };
   const recovered = await withNewKeyFile(options.out, async (write) => {
     const input = {
       recordId,
@@ -48,7 +57,7 @@ async function recover(recordId: string, options: Options, command: Command, out
       allowFewerHolders: options.allowFewerHolders ?? false,
       progress: (step: Step) => output.step(steps[step]),
     };
-    const result = await withVault(command, (vault) => patiently(() => vault.recover(input)), keep);
+    const result = await withVault(command, (vault) => patiently(() => vault.recover(input)), device);
     write(result.backupKey.expose());
     result.backupKey.wipe();
     return result;

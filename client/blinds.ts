@@ -2,6 +2,7 @@ import { type Bytes, exactly, toHex } from '../primitives/bytes.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { expand } from '../protocol/scalar.ts';
 import { blindTranscript } from '../protocol/transcripts.ts';
+import { baseScalar } from './derive.ts';
 import { type Blinded, blind } from './oprf.ts';
 import { randomSecret } from './random-secret.ts';
 
@@ -42,15 +43,16 @@ export class Blinds {
     this.#store = store;
   }
 
-  /** RFC 9497 §3.3.1 Blind, by a scalar that only whoever has the secret can make of the input again. */
-  async blind(rid: Uint8Array, g: Uint8Array, input: SecretBytes): Promise<Blinded> {
+  /** RFC 9497 §3.3.1 Blind, by a scalar that only whoever has the secret can make of the input again; and b, which is made in the same way. */
+  async blind(rid: Uint8Array, g: Uint8Array, input: SecretBytes): Promise<Blinded & { readonly base: SecretBytes }> {
     const name = nameOf(rid, g);
     const kept = await this.#store.load(name);
     const secret = kept ? new SecretBytes(exactly(SECRET_LENGTH, kept, 'a blind’s secret')) : randomSecret(SECRET_LENGTH);
     if (!kept) await this.#store.save(name, secret.expose());
     try {
       const info = blindTranscript(rid, g, input.expose());
-      return blind(input, (length = SECRET_LENGTH) => bytesFrom(expand(secret.expose(), info.digest), length));
+      const base = baseScalar(secret.expose(), rid, g, input);
+      return { ...blind(input, (length = SECRET_LENGTH) => bytesFrom(expand(secret.expose(), info.digest), length)), base };
     } finally {
       secret.wipe();
     }

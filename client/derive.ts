@@ -9,6 +9,7 @@ import type { CompressedPoint } from '../protocol/point.ts';
 import { scalarFrom } from '../protocol/scalar.ts';
 import type { Transcript } from '../protocol/transcript.ts';
 import {
+  baseTranscript,
   codeTranscript,
   ownerTranscript,
   payloadTranscript,
@@ -29,6 +30,10 @@ export function codeInput(code: string, fleet: string, rid: Uint8Array): SecretB
   for (const secret of [normal, preimage, digest]) secret.fill(0);
   return input;
 }
+
+/** b, which hides what is released: only whoever has the blind's secret can make it of the input again. */
+export const baseScalar = (secret: Uint8Array, rid: Uint8Array, g: Uint8Array, input: SecretBytes): SecretBytes =>
+  new SecretBytes(scalarFrom(secret, baseTranscript(rid, g, input.expose()).digest));
 
 /** Hides replica i's share of R behind D_i, which takes its release key or τ. */
 export const releaseMaskKey = (d: Uint8Array, rid: Uint8Array, g: Uint8Array, index: number) =>

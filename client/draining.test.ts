@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { utf8 } from '../primitives/bytes.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { CODE, enrolInput, InstantClock, quickHash, RECORD, WRONG } from '../test/harness/soft-client.ts';
 import { SoftFleet } from '../test/harness/soft-fleet.ts';
@@ -47,6 +48,17 @@ const stateAt = async (fleet: SoftFleet) => {
     return 'unknown';
   }
 };
+
+test('what its owner keeps beside it moves along, with what is newer there', async () => {
+  await deviceOf(old).enroll(input);
+  const { backupKey } = input;
+  await deviceOf(old).putList({ recordId: RECORD, backupKey, content: utf8('a door'), counter: 4n });
+  const { renewal } = await device().recover(recovery);
+  expect(renewal).toMatchObject({ result: { drained: { state: 'erased' } } });
+  const { list } = await deviceOf(fresh).list(RECORD, backupKey);
+  expect(list).toMatchObject({ counter: 4n });
+  expect(new TextDecoder().decode(list?.content)).toBe('a door');
+});
 
 test('a record that the old fleet alone has is recovered there, enrolled at the new one, and erased at the old one', async () => {
   await deviceOf(old).enroll(input);

@@ -7,6 +7,7 @@ import { ownerKey } from './derive.ts';
 import { type Described, describe, describeIfKnown } from './describe.ts';
 import { type ErasureResult, eraseGeneration } from './erase.ts';
 import type { Fleet } from './fleet.ts';
+import { putList, readBeside } from './list.ts';
 import type { VaultTransport } from './transport.ts';
 import type { Trust } from './trust.ts';
 import { ridOf, type Vault } from './vault.ts';
@@ -94,19 +95,28 @@ interface Served {
   readonly moved: Uint8Array | undefined;
 }
 
-/** Never throws: the new fleet has the record. */
-export async function drain({ draining }: Vault, { recordId, g, ownerKeys, moved }: Served): Promise<Drained> {
+/** Never throws: the new fleet has the record. What its owner keeps beside it moves along before it is erased. */
+export async function drain(vault: Vault, { recordId, g, ownerKeys, moved }: Served): Promise<Drained> {
+  const { draining } = vault;
   if (!draining) return { state: 'nothing' };
   try {
     const left = await describeIfKnown(draining, recordId);
     if (!left || left.state === 'erased' || constantTimeEqual(left.g, g)) return { state: 'nothing' };
     const isOwn = ownerKeys.some((ownerKey) => constantTimeEqual(left.ownerKey, ownerKey));
     if (!isOwn || (moved !== undefined && !constantTimeEqual(left.g, moved))) return { state: 'kept' };
+    await carryList(draining, vault, recordId);
     await eraseGeneration(draining, recordId, left.g);
     return { state: 'erased' };
   } catch (error) {
     return { state: isMisdirected(error) ? 'misdirected' : 'unknown', error };
   }
+}
+
+/** As it is signed: both fleets have one name. Under another owner key it is not carried: nobody could take it for the new owner's. */
+async function carryList(from: Vault, to: Vault, recordId: string): Promise<void> {
+  const [there, here] = [await readBeside(from, recordId), await readBeside(to, recordId)];
+  const isNewer = there.list && there.list.counter > (here.list?.counter ?? 0n);
+  if (there.list && isNewer && constantTimeEqual(there.ownerKey, here.ownerKey)) await putList(to, recordId, here, there.list);
 }
 
 /** In both fleets, the old one first: else a recovery in between would move it back. Whoever's they are. Throws RECORD_UNKNOWN if neither has it. */

@@ -19,6 +19,11 @@ export interface RecordPolicy {
   readonly limit: number;
   /** Between two attempts. */
   readonly coolDownMs: number;
+  /**
+   * How long a recovery with the right code is held before it gives the backup key: 24 or 72 hours, say; none if it is left out. Meanwhile any device that has the backup key
+   * can veto it, or approve it at once. A user who lost the only device waits the whole of it, and cannot veto: the app says so when it is chosen.
+   */
+  readonly holdMs?: number;
 }
 
 export interface GenerationInput {
@@ -53,7 +58,7 @@ export async function makeGeneration(input: GenerationInput): Promise<HashedBody
     g,
     threshold: statement.threshold,
     shares: await Promise.all(offers.map((offer, i) => maskShares(input, offer, pairs[i] as SharePair, tau))),
-    policy: { limit: policy.limit, coolDownMs: BigInt(policy.coolDownMs) },
+    policy: { limit: policy.limit, coolDownMs: BigInt(policy.coolDownMs), holdMs: BigInt(policy.holdMs ?? 0) },
     ownerKey: ownerKey(backupKey, rid).publicKey,
     previous,
     number,

@@ -125,7 +125,7 @@ export class Recoveries {
       input,
       backupKey,
       replaces: backupKey,
-      policy: { limit: policy.limit, coolDownMs: Number(policy.coolDownMs) },
+      policy: { limit: policy.limit, coolDownMs: Number(policy.coolDownMs), holdMs: Number(policy.holdMs) },
       current: isMoving ? atNew : live,
       moved: isMoving ? g : undefined,
       allowFewerHolders: options.allowFewerHolders ?? false,

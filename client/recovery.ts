@@ -34,7 +34,7 @@ const final: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['GENERATION_UNKNOWN', 
 interface Begun {
   readonly vault: Vault;
   readonly g: Uint8Array;
-  readonly blinded: Blinded;
+  readonly blinded: Blinded & { readonly base: SecretBytes };
 }
 
 /**
@@ -74,6 +74,7 @@ export class Recovery {
       const recovered = await this.#run(progress);
       this.#isOver = true;
       this.#begun?.blinded.blind.wipe();
+      this.#begun?.blinded.base.wipe();
       this.#code.wipe();
       return recovered;
     } catch (error) {
@@ -122,7 +123,7 @@ export class Recovery {
     const request: RecoveryRequest = { statement, rid: ridOf(vault, this.#recordId), g, point: blinded.point };
     const attempt = await tryPoint(vault, this.#recordId, request, blinded, progress);
     progress('releasing');
-    const backupKey = await this.#sessionFor(request, attempt).open(vault);
+    const backupKey = await this.#sessionFor(request, attempt, blinded.base).open(vault);
     await vault.blinds.drop(request.rid, g);
     const enrolledAt = median(attempt.valid.map((answer) => answer.enrolledAt));
     return { backupKey, attempt, enrolledAt, input: blinded.input, fleet: current.fleet, other };
@@ -143,10 +144,10 @@ export class Recovery {
   }
 
   /** The same for as long as the fleet's statement, whose epoch the proof names, is the same. */
-  #sessionFor(request: RecoveryRequest, attempt: OpenedAttempt): ReleaseSession {
+  #sessionFor(request: RecoveryRequest, attempt: OpenedAttempt, base: SecretBytes): ReleaseSession {
     const { hash } = request.statement;
     if (!this.#release || !constantTimeEqual(this.#release.statementHash, hash))
-      this.#release = { statementHash: hash, session: new ReleaseSession(this.#recordId, request, attempt) };
+      this.#release = { statementHash: hash, session: new ReleaseSession(this.#recordId, request, attempt, base) };
     return this.#release.session;
   }
 }

@@ -13,6 +13,8 @@ export interface VaultTransport {
   finishEnrollment(request: pb.FinishEnrollmentRequest): Promise<pb.FinishEnrollmentResponse>;
   beginRecovery(request: pb.BeginRecoveryRequest): Promise<pb.BeginRecoveryResponse>;
   finishRecovery(request: pb.FinishRecoveryRequest): Promise<pb.FinishRecoveryResponse>;
+  putList(request: pb.PutListRequest): Promise<pb.PutListResponse>;
+  decideHold(request: pb.DecideHoldRequest): Promise<pb.DecideHoldResponse>;
   eraseRecord(request: pb.EraseRecordRequest): Promise<pb.EraseRecordResponse>;
 }
 
@@ -25,6 +27,8 @@ export function withTypedErrors(transport: VaultTransport): VaultTransport {
     finishEnrollment: typed((request) => transport.finishEnrollment(request)),
     beginRecovery: typed((request) => transport.beginRecovery(request)),
     finishRecovery: typed((request) => transport.finishRecovery(request)),
+    putList: typed((request) => transport.putList(request)),
+    decideHold: typed((request) => transport.decideHold(request)),
     eraseRecord: typed((request) => transport.eraseRecord(request)),
   };
 }

@@ -1,11 +1,14 @@
 import { type Clock, systemClock } from '../primitives/clock.ts';
+import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import { parseRecordId } from '../protocol/record-id.ts';
 import { type BlindStore, Blinds, memoryBlindStore } from './blinds.ts';
+import { type Decided, decideHold, type HoldDecision } from './decide-hold.ts';
 import { type DrainingFleet, eraseEverywhere, trustReplaced } from './draining.ts';
 import { type EnrolInput, prepareEnrolment } from './enrol.ts';
 import type { Enrolment, EnrolmentResult } from './enrolment.ts';
 import { type ErasureResult, eraseGeneration } from './erase.ts';
 import { Fleet } from './fleet.ts';
+import { type Beside, expectOwnersKey, type ListInput, readBeside, writeList } from './list.ts';
 import { type Description, locate, type Side } from './locate.ts';
 import { MadeAttempts } from './made-attempts.ts';
 import { type RecoverInput, Recoveries, type RecoveryResult } from './recover.ts';
@@ -99,6 +102,41 @@ export class VaultClient {
    * 1024. Throws CODE_REJECTED, MALFORMED. */
   rehearse(input: RehearsalInput): boolean {
     return rehearse(this.#vault, input);
+  }
+
+  /**
+   * What the owner keeps beside the record, for whoever is signed in: other doors to the same key, each locked by itself; and the record's owner key, which t holders signed.
+   * Where the backup key is given, it must be that one's. Throws RECORD_UNKNOWN, NOT_ENOUGH_REPLICAS, OWNER_REFUSED.
+   */
+  async list(recordId: string, backupKey?: SecretBytes): Promise<Beside> {
+    const parsed = parseRecordId(recordId);
+    const beside = await readBeside(this.#vault, parsed);
+    if (backupKey) expectOwnersKey(this.#vault, parsed, beside, backupKey);
+    return beside;
+  }
+
+  /**
+   * Puts a list in the place of the one that was read, with the next counter. It stays where the code is changed, and goes with an erasure or another backup key. Returns who keeps it.
+   * Throws LIST_OUTDATED, OWNER_REFUSED, MALFORMED, NOT_ENOUGH_REPLICAS.
+   */
+  async putList(input: ListInput): Promise<readonly number[]> {
+    return writeList(this.#vault, { ...input, recordId: parseRecordId(input.recordId) });
+  }
+
+  /**
+   * The user's word about an attempt that is held, as `describe` told of it, with the backup key that this device has: it is not theirs. Then nobody gets the backup key by it, once
+   * enough replicas keep to that (`isFinal`). An attempt that was released already cannot be called back: replace the code. Throws OWNER_REFUSED, GENERATION_UNKNOWN.
+   */
+  veto(held: Omit<HoldDecision, 'isVeto' | 'blindedBase'>): Promise<Decided> {
+    return decideHold(this.#vault, { ...held, blindedBase: new Uint8Array(0), recordId: parseRecordId(held.recordId), isVeto: true });
+  }
+
+  /**
+   * The same: it is theirs, and need not wait. For the proof with this base alone; where `describe` has two of one point, one of them is somebody else's: veto it, and begin anew.
+   * Throws VETOED and PROOF_CONFLICT, too.
+   */
+  approve(held: Omit<HoldDecision, 'isVeto'>): Promise<Decided> {
+    return decideHold(this.#vault, { ...held, recordId: parseRecordId(held.recordId), isVeto: false });
   }
 
   /**

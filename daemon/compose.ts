@@ -15,6 +15,7 @@ import { Register } from './ledger/register.ts';
 import { openOwnToken } from './own-token.ts';
 import { Bundle } from './replica/bundle.ts';
 import type { Fleet } from './replica/fleet.ts';
+import { askingElsewhere } from './replica/holds.ts';
 import { Housekeeping } from './replica/housekeeping.ts';
 import { Membership } from './replica/membership.ts';
 import { localParticipant, replicaService } from './replica/participant.ts';
@@ -33,6 +34,7 @@ import type { OpenToken } from './token/open-token.ts';
 import { hangsInModule } from './token/pool/pool.ts';
 import { GrantVerifier } from './vault/grants.ts';
 import { receiptKeys } from './vault/p256.ts';
+import type { Elsewhere } from './vault/release.ts';
 import { TicketSecrets } from './vault/ticket-secrets.ts';
 import type { Vault } from './vault/vault.ts';
 
@@ -80,6 +82,7 @@ interface OpenFleet extends Fleet {
   readonly token: OpenToken;
   readonly tenure: Tenure;
   readonly guard: GuardStore;
+  readonly elsewhere: Elsewhere;
 }
 
 async function openFleet(config: Config, events: Events, clock: Clock, undo: Stop[], starting: Starting): Promise<OpenFleet> {
@@ -127,7 +130,8 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   undo.push(async () => {
     for (const peer of peers) peer.close();
   });
-  const participants = [localParticipant(vault), ...peers].sort((a, b) => a.index - b.index);
+  const elsewhere = askingElsewhere(vault, peers);
+  const participants = [localParticipant(vault, elsewhere), ...peers].sort((a, b) => a.index - b.index);
 
   const about = { name: self.name, frontend: config.listen.frontend };
   const membership = begin(new Membership(etcd, { index: self.index, about, clock, events }), undo);
@@ -139,6 +143,7 @@ async function openFleet(config: Config, events: Events, clock: Clock, undo: Sto
   begin(bundle, undo);
   return {
     ...{ vault, participants, events, store: watch, token, tenure, guard: store },
+    elsewhere,
     present: () => membership.present(),
     hasRoom: () => !space.isShort,
     bundle: () => bundle.current,
@@ -176,7 +181,7 @@ async function openToOutside(
       tls: config.tls.peer,
       service: ReplicaService,
       mostLength: MAX_PEER_MESSAGE_LENGTH,
-      handlers: replicaService(vault),
+      handlers: replicaService(vault, fleet.elsewhere),
       identify: (call) => replicaOf(call, statement),
     },
     context,

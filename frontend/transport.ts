@@ -1,4 +1,5 @@
 import type { VaultTransport } from '../client/transport.ts';
+import type { Millis } from '../primitives/brand.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { parseBody } from '../protocol/body.ts';
 import type { GrantOperation } from '../protocol/grant.ts';
@@ -15,14 +16,43 @@ export interface FrontendTransportOptions {
   readonly tenant: string;
   /** The record of the account that is signed in: a request for another one is refused before anything is signed. */
   readonly account: string;
+  /** For a word to the account's owner, by whatever other way there is. */
+  readonly notify?: Notify;
 }
+
+/** That somebody recovers the record. (rid, g, attempt) names it: who was told of that need not be told again. */
+export interface RecoveryNotice {
+  /** An attempt was counted, be its code right or wrong; or its code was right, and its answer is held until `until`. */
+  readonly kind: 'attempt' | 'held';
+  readonly recordId: string;
+  /** 32 bytes. */
+  readonly rid: Uint8Array;
+  readonly g: Uint8Array;
+  /** k */
+  readonly attempt: number;
+  /** By the clock of the last replica to release; 0 for 'attempt'. */
+  readonly until: Millis;
+}
+
+/**
+ * Resolves once the notice is kept where it is not lost. Called at least once for each: no answer of the vault goes on to the device before. So no proof of a code can be made whose
+ * attempt was not told. If it rejects, the device is told to send the same again, which costs nothing.
+ */
+export type Notify = (notice: RecoveryNotice) => Promise<void>;
 
 /**
  * Relays the requests of one account's device to the vault, with a grant for each: what is signed here, replicas believe. So whoever
  * calls makes one for each session that it authenticated, and names the account from the session, never from a message. Throws
  * GRANT_REFUSED for a request that names another account.
  */
-export function frontendTransport({ connection, signer, fleet, tenant, account }: FrontendTransportOptions): VaultTransport {
+export function frontendTransport({ connection, signer, fleet, tenant, account, notify }: FrontendTransportOptions): VaultTransport {
+  const tell = async (kind: RecoveryNotice['kind'], g: Uint8Array, attempt: number, until: Millis) => {
+    try {
+      await notify?.({ kind, recordId: account, rid: ridFor(fleet, tenant, account), g, attempt, until });
+    } catch (cause) {
+      throw new VaultError('OUTCOME_UNKNOWN', 'The owner of the record could not be told of this; send exactly the same again.', { cause });
+    }
+  };
   const grant = (operation: GrantOperation, g: Uint8Array, authorises: Uint8Array) =>
     signer.sign({ fleet, tenant, operation, recordId: account, g, authorises });
   const expectOwn = ({ recordId }: { readonly recordId: string }) => {
@@ -38,7 +68,7 @@ export function frontendTransport({ connection, signer, fleet, tenant, account }
 
     async describeRecord(request) {
       expectOwn(request);
-      return connection.call((vault, options) => vault.describeRecord(request, options));
+      return connection.call((vault, options) => vault.describeRecord(request, options), request.turn);
     },
 
     async beginEnrollment(request) {
@@ -59,13 +89,29 @@ export function frontendTransport({ connection, signer, fleet, tenant, account }
       expectOwn(request);
       const { g, point } = request;
       const signed = await grant('begin-recovery', g, pointTranscript(point).digest);
-      return connection.call((vault, options) => vault.beginRecovery({ ...request, grant: signed }, options), request.turn);
+      const reply = await connection.call((vault, options) => vault.beginRecovery({ ...request, grant: signed }, options), request.turn);
+      await tell('attempt', g, reply.attempt, 0);
+      return reply;
     },
 
     // No grant: the proof of the code authorises, and the attempt was granted.
     async finishRecovery(request) {
       expectOwn(request);
-      return connection.call((vault, options) => vault.finishRecovery(request, options), request.turn);
+      const reply = await connection.call((vault, options) => vault.finishRecovery(request, options), request.turn);
+      const until = Math.max(0, ...reply.held.map(({ untilMs }) => Number(untilMs)));
+      if (reply.held.length > 0) await tell('held', request.g, request.attempt, until);
+      return reply;
+    },
+
+    // No grant, here and below: the owner key authorises.
+    async putList(request) {
+      expectOwn(request);
+      return connection.call((vault, options) => vault.putList(request, options), request.turn);
+    },
+
+    async decideHold(request) {
+      expectOwn(request);
+      return connection.call((vault, options) => vault.decideHold(request, options), request.turn);
     },
 
     async eraseRecord(request) {

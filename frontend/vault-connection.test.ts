@@ -24,7 +24,7 @@ import { accountTranscript, beginEnrolmentTranscript, bodyTranscript, eraseTrans
 import { goldenBody } from '../test/golden/arguments.ts';
 import { PATIENCE } from '../test/harness/patience.ts';
 import { GrantSigner } from './grant-signer.ts';
-import { frontendTransport } from './transport.ts';
+import { frontendTransport, type RecoveryNotice } from './transport.ts';
 import { VaultConnection, type VaultConnectionOptions } from './vault-connection.ts';
 
 let authority: Authority;
@@ -291,6 +291,7 @@ describe('a device’s request', () => {
     ['store', (vault, other) => vault.finishEnrollment(create(pb.FinishEnrollmentRequestSchema, { recordId: other, body: goldenBody }))],
     ['guess', (vault, other) => vault.beginRecovery(create(pb.BeginRecoveryRequestSchema, { recordId: other, g, point }))],
     ['release', (vault, other) => vault.finishRecovery(create(pb.FinishRecoveryRequestSchema, { recordId: other, g }))],
+    ['veto', (vault, other) => vault.decideHold(create(pb.DecideHoldRequestSchema, { recordId: other, g }))],
     ['erase', (vault, other) => vault.eraseRecord(create(pb.EraseRecordRequestSchema, { recordId: other, g }))],
   ])('to %s for another account than the one that is signed in is refused, and nothing is signed or sent', async (_, send) => {
     const { address, asked } = await startReplica(() => ({}));
@@ -317,6 +318,27 @@ describe('a device’s request', () => {
     expect(replicas.map(({ asked }) => asked[1])).toMatchObject([{ turn: 0 }, { turn: 1 }]);
     for (const turn of [0, 1]) await transport.beginRecovery(create(pb.BeginRecoveryRequestSchema, { recordId, g, point, turn }));
     expect(replicas.map(({ asked }) => asked[2])).toMatchObject([{ turn: 0 }, { turn: 1 }]);
+  });
+
+  test('is told on before the device hears of it, and again with each time that it is sent', async () => {
+    const held = [1n, 5n, 3n].map((untilMs, i) => ({ index: i + 1, untilMs }));
+    const { address } = await startReplica((request) => ('proof' in request ? { held } : { attempt: 2 }));
+    const told: RecoveryNotice[] = [];
+    let isDown = true;
+    const notify = async (notice: RecoveryNotice) => {
+      if (isDown) throw new Error('no connection');
+      told.push(notice);
+    };
+    const signer = new GrantSigner({ pem: privateKey, kid: '1' });
+    const transport = frontendTransport({ connection: connect(address), signer, fleet: 'f', tenant: 't', account: recordId, notify });
+    const begin = () => transport.beginRecovery(create(pb.BeginRecoveryRequestSchema, { recordId, g, point }));
+    const finish = () => transport.finishRecovery(create(pb.FinishRecoveryRequestSchema, { recordId, g, attempt: 2 }));
+    for (const send of [begin, finish]) await expect(send()).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    isDown = false;
+    for (const send of [begin, begin, finish]) await send();
+    const named = { recordId, rid: ridFor('f', 't', recordId), g, attempt: 2 };
+    const attempt = { ...named, kind: 'attempt', until: 0 };
+    expect(told).toEqual([attempt, attempt, { ...named, kind: 'held', until: 5 }]);
   });
 
   test('without a grant is relayed as it is', async () => {

@@ -29,6 +29,10 @@ export const errorCodes = {
   EXHAUSTED: 'every attempt is spent: the record will be erased; a new backup key must be enrolled',
   ERASED: 'the record was erased: enrol again',
   COOLING_DOWN: 'the next attempt is not allowed yet: wait until the time given',
+  HELD: 'the code is right, and its owner may still veto: send the same bytes again at the time given',
+  VETOED: 'the owner vetoed this attempt, and it releases nothing: only a new attempt may',
+  PROOF_CONFLICT: 'another proof came first for this attempt: begin a new one',
+  LIST_OUTDATED: 'another device wrote the list meanwhile: read it, and write with the next counter',
   // The fleet
   OUTCOME_UNKNOWN: 'it may or may not have happened: send exactly the same bytes again, it costs nothing',
   NOT_ENOUGH_REPLICAS: 'fewer than t replicas answered: send the same bytes again later',

@@ -14,6 +14,7 @@ export const MAX_INDEX = 99;
 export const MAX_ATTEMPTS = 100;
 const MAX_NUMBER = (1n << 63n) - 1n;
 const MAX_COOL_DOWN_MS = 24n * 60n * 60n * 1000n;
+const MAX_HOLD_MS = 30n * 24n * 60n * 60n * 1000n;
 export const G_LENGTH = 16;
 export const HASH_LENGTH = 32;
 
@@ -80,6 +81,7 @@ function parsePolicy(policy: pb.Policy | undefined): void {
   refuseUnknownFields(policy, 'body.policy');
   if (policy.limit < 1 || policy.limit > MAX_ATTEMPTS) throw malformed(`body.policy.limit must be 1 to ${MAX_ATTEMPTS}`);
   if (policy.coolDownMs > MAX_COOL_DOWN_MS) throw malformed(`body.policy.cool_down_ms must be at most ${MAX_COOL_DOWN_MS}`);
+  if (policy.holdMs > MAX_HOLD_MS) throw malformed(`body.policy.hold_ms must be at most ${MAX_HOLD_MS}`);
 }
 
 function parseShares(body: pb.Body): void {

@@ -87,6 +87,7 @@ const bodyFields = (b: Body): Field[] => [
   ...b.shares.flatMap((s): Field[] => [s.index, s.x, s.mask, s.releaseMask]),
   b.policy?.limit ?? 0,
   b.policy?.coolDownMs ?? 0n,
+  b.policy?.holdMs ?? 0n,
   b.ownerKey,
   b.previous,
   b.proofKey,
@@ -118,6 +119,9 @@ export const payloadTranscript = (rid: Uint8Array, g: Uint8Array) => new Transcr
 export const ownerTranscript = (rid: Uint8Array) => new Transcript('owner', rid);
 /** Of the client's own, as the next: replicas never meet them. HKDF info of the scalar that blinds an input. */
 export const blindTranscript = (rid: Uint8Array, g: Uint8Array, input: Uint8Array) => new Transcript('blind', rid, g, input);
+
+/** HKDF info of the scalar b, which hides what is released: the same again after a restart, where a hold has to be waited for. */
+export const baseTranscript = (rid: Uint8Array, g: Uint8Array, input: Uint8Array) => new Transcript('base', rid, g, input);
 
 export const rehearsalTranscript = (rid: Uint8Array) => new Transcript('rehearsal', rid);
 
@@ -185,6 +189,46 @@ export interface ReleasedFields extends ReplicaView {
 /** Signed by V_i with what it releases: so that nobody on the way makes an honest holder look like a liar. */
 export const releasedTranscript = (r: ReleasedFields) =>
   new Transcript('released', ...view(r), r.attempt, r.point, r.blindedBase, r.released, r.bodyHash);
+
+/** Signed by V_i where a proof is right and its hold is not over. `until`: by its clock, ms. */
+export const heldTranscript = (h: Omit<ReleasedFields, 'released'> & { readonly untilMs: bigint }) =>
+  new Transcript('held', ...view(h), h.attempt, h.point, h.blindedBase, h.untilMs, h.bodyHash);
+
+/** An attempt that is held, under whatever epoch. */
+export interface HeldName {
+  readonly fleet: string;
+  readonly rid: Uint8Array;
+  readonly g: Uint8Array;
+  readonly attempt: number;
+  readonly pointHash: Uint8Array;
+}
+
+const held = ({ fleet, rid, g, attempt, pointHash }: HeldName): Field[] => [fleet, rid, g, attempt, pointHash];
+
+/** Signed by the owner key of the generation: the attempt is not the owner's, whoever proves it. */
+export const vetoTranscript = (h: HeldName) => new Transcript('veto', ...held(h));
+
+/** The same: it is the owner's, who proved it with this base, and nobody else's. */
+export const approveTranscript = (h: HeldName, blindedBase: Uint8Array) => new Transcript('approve', ...held(h), blindedBase);
+
+export interface DecidedFields extends ReplicaView {
+  readonly attempt: number;
+  readonly pointHash: Uint8Array;
+  /** m−t+1 of the record. */
+  readonly meeting: number;
+}
+
+/** Signed by V_i once its guard durably keeps to that, and has not released. */
+export const decidedTranscript = (veto: boolean, d: DecidedFields) =>
+  new Transcript(veto ? 'vetoed' : 'approved', ...view(d), d.attempt, d.pointHash, d.meeting);
+
+/** Signed by the owner key: what is kept beside the record, whatever its epoch and generation. */
+export const listTranscript = (fleet: string, rid: Uint8Array, counter: bigint, content: Uint8Array) =>
+  new Transcript('list', fleet, rid, counter, content);
+
+/** Signed by V_i of what lies beside the generation that it serves. `list`: the transcript before; empty for none. */
+export const listedTranscript = (v: ReplicaView, ownerKey: Uint8Array, list: Uint8Array) =>
+  new Transcript('listed', ...view(v), ownerKey, list);
 
 /** Signed by V_i once every attempt of the generation was counted in its guard, and the grace since then is over by its own clock. */
 export const spentTranscript = (v: ReplicaView) => new Transcript('spent', ...view(v));

@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
+import { type Hold, OwnerListSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type OwnerList, parseOwnerList, renderOwnerList } from '../../protocol/owner-list.ts';
 import {
   type Counted,
   type Destroyed,
@@ -9,6 +12,7 @@ import {
   type Generation,
   type Guarded,
 } from './guarded.ts';
+import { encodeHold } from './hold.ts';
 import type { Operation } from './numbered-store.ts';
 import { encodeSeedShare, type KeptShare } from './seed-share.ts';
 
@@ -17,8 +21,10 @@ import { encodeSeedShare, type KeptShare } from './seed-share.ts';
 // live/<rid>          the generation served
 // prep/<rid>/<g>      generations that may have been committed
 // h/<rid>/<k>         attempts counted
-// full/<rid>          every attempt of the live generation is counted
+// full/<rid>          every attempt of the live generation is counted; 1 once this replica said so, and begins no hold any more
 // gone/<rid>/<line>   the latest generation of a line that was destroyed
+// hold/<rid>/<h>      what became of the proof of an attempt of the live generation
+// list/<rid>          what the owner of the live generation keeps beside it
 // kept/<rid>/<i>      a share of the seed of replica i
 // deal/<rid>          the seed of the live generation is not yet shared with all others
 // changes/<rid>       how often another generation, or none, became the one served
@@ -33,6 +39,8 @@ export const keys = {
   counted: (rid: string, attempt?: number) => `h/${rid}/${attempt === undefined ? '' : String(attempt).padStart(3, '0')}`,
   full: (rid: string) => `full/${rid}`,
   gone: (rid: string, line = '') => `gone/${rid}/${line}`,
+  hold: (rid: string, pointHash = '') => `hold/${rid}/${pointHash}`,
+  list: (rid: string) => `list/${rid}`,
   kept: (rid: string, owner?: number) => `kept/${rid}/${owner === undefined ? '' : String(owner).padStart(2, '0')}`,
   deal: (rid: string) => `deal/${rid}`,
   changes: (rid: string) => `changes/${rid}`,
@@ -54,6 +62,15 @@ export const putCounted = (rid: string, attempt: number, counted: Counted) => pu
 export const putFull = (rid: string) => put(keys.full(rid), new Uint8Array(0));
 
 export const putGone = (rid: string, destroyed: Destroyed) => put(keys.gone(rid, toHex(destroyed.line)), encodeDestroyed(destroyed));
+
+export const putList = (rid: string, list: OwnerList, isReplacing: boolean): Operation[] => [
+  put(keys.list(rid), toBinary(OwnerListSchema, renderOwnerList(list))),
+  ...(isReplacing ? [owePurge(rid, keys.list(rid))] : []),
+];
+
+export const dropList = (rid: string): Operation[] => [del(keys.list(rid)), owePurge(rid, keys.list(rid))];
+
+export const decodeList = (value: Uint8Array): OwnerList => parseOwnerList(fromBinary(OwnerListSchema, value));
 
 /** In the place of one that was there, of another generation. */
 export const putKept = (rid: string, share: KeptShare, before: KeptShare | undefined): Operation[] => [
@@ -80,6 +97,8 @@ export function drop(rid: string, prepared: readonly Generation[], promoted?: Ge
   const isPromoted = ({ body }: Generation) => promoted !== undefined && constantTimeEqual(body.g, promoted.body.g);
   return prepared.flatMap((each) => (isPromoted(each) ? [del(preparedKey(each))] : dropPrepared(rid, each)));
 }
+
+export const putHold = (rid: string, pointHash: Uint8Array, hold: Hold) => put(keys.hold(rid, toHex(pointHash)), encodeHold(hold));
 
 export const dropCounted = (rid: string, { counted }: Guarded): Operation[] => [
   ...[...counted.keys()].map((attempt) => del(keys.counted(rid, attempt))),

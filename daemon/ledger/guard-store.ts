@@ -1,15 +1,19 @@
 import { z } from 'zod';
 import type { Millis } from '../../primitives/brand.ts';
-import { type Bytes, constantTimeEqual, toHex, uint64 } from '../../primitives/bytes.ts';
+import { type Bytes, constantTimeEqual, fromHex, toHex, uint64 } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import { comesAfter, G_LENGTH } from '../../protocol/body.ts';
+import type { Hold } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { comesAfter, G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
+import type { OwnerList } from '../../protocol/owner-list.ts';
 import type { Destruction } from './destruction.ts';
 import { GroupCommit } from './group-commit.ts';
 import {
+  decodeList,
   del,
   drop,
   dropCounted,
   dropKept,
+  dropList,
   keys,
   oweDeal,
   purgeLive,
@@ -17,7 +21,9 @@ import {
   putCounted,
   putFull,
   putGone,
+  putHold,
   putKept,
+  putList,
   putLive,
   putPrepared,
 } from './guard-layout.ts';
@@ -32,6 +38,7 @@ import {
   type Guarded,
   isUnknownEnd,
 } from './guarded.ts';
+import { decodeHold } from './hold.ts';
 import { decodeNumber, NumberedStore, type Operation } from './numbered-store.ts';
 import { onDisk } from './on-disk.ts';
 import { decodeSeedShare, isSucceeded, type KeptShare } from './seed-share.ts';
@@ -41,6 +48,14 @@ const identitySchema = z.strictObject({ fleet: z.string(), replica: z.int(), inc
 
 /** Whose guard it is: written at creation, compared at every start. */
 export type GuardIdentity = z.infer<typeof identitySchema>;
+
+/** What others remember of what a guard served that was lost. */
+export interface Remembered {
+  readonly points: readonly GrantedPoint[];
+  /** By the hash of the point, in hexadecimal. */
+  readonly decided: ReadonlyMap<string, Hold>;
+  readonly list: OwnerList | undefined;
+}
 
 const PURGED_AT_ONCE = 16;
 const OWED_AT_ONCE = 1000;
@@ -104,10 +119,13 @@ export class GuardStore {
     const rid = toHex(generation.body.rid);
     const dropped = before.prepared.filter((each) => !comesAfter(each, generation));
     const replaced = before.live ? purgeLive(rid, before.live) : [];
+    const isOwners = before.live !== undefined && constantTimeEqual(before.live.body.ownerKey, generation.body.ownerKey);
     const kept = (await this.kept(generation.body.rid)).filter((share) => isSucceeded(share, generation.body));
     await this.#store.write([
       ...drop(rid, dropped, generation),
       ...dropCounted(rid, before),
+      ...(await this.#dropHolds(generation.body.rid)),
+      ...(isOwners ? [] : await this.#dropList(generation.body.rid)),
       ...replaced,
       ...dropKept(rid, kept),
       oweDeal(rid),
@@ -122,8 +140,8 @@ export class GuardStore {
     await this.#store.write([...[...counted].map(([attempt, each]) => putCounted(rid, attempt, each)), ...(isFull ? [putFull(rid)] : [])]);
   }
 
-  /** A live generation and its attempts, as others remember them, in a guard that knows nothing of the record. */
-  async restore(generation: Generation, points: readonly GrantedPoint[], atMs: Millis): Promise<void> {
+  /** A live generation, and what others remember of it, in a guard that knows nothing of the record. */
+  async restore(generation: Generation, { points, decided, list }: Remembered, atMs: Millis): Promise<void> {
     const rid = toHex(generation.body.rid);
     const { limit } = generation.body.policy;
     await this.#store.write([
@@ -132,6 +150,8 @@ export class GuardStore {
       await this.#countChange(rid),
       ...points.map((point, i) => putCounted(rid, i + 1, { ...point, atMs })),
       ...(points.length >= limit ? [putFull(rid)] : []),
+      ...[...decided].map(([pointHash, hold]) => putHold(rid, fromHex(pointHash, 'a point’s hash'), hold)),
+      ...(list ? putList(rid, list, false) : []),
     ]);
   }
 
@@ -148,6 +168,7 @@ export class GuardStore {
         prepared.filter((each) => dropped.includes(each)),
       ),
       ...(isLive ? [...dropCounted(rid, before), del(keys.live(rid)), del(keys.deal(rid)), ...purgeLive(rid, live)] : []),
+      ...(isLive ? [...(await this.#dropHolds(ridBytes)), ...(await this.#dropList(ridBytes))] : []),
       ...dropKept(rid, kept),
       ...(isLive || endsTickets ? [await this.#countChange(rid)] : []),
       ...known.map(({ line }) => del(keys.gone(rid, toHex(line)))),
@@ -174,6 +195,40 @@ export class GuardStore {
       const settled = some.map(([key]) => del(key));
       await this.#store.purge([...new Set(dropped)], settled);
     }
+  }
+
+  /** What the owner keeps beside the record. */
+  async list(rid: Uint8Array): Promise<OwnerList | undefined> {
+    const value = await this.#store.get(keys.list(toHex(rid)));
+    return value && decodeList(value);
+  }
+
+  async putList(rid: Uint8Array, list: OwnerList): Promise<void> {
+    await this.#store.write(putList(toHex(rid), list, (await this.list(rid)) !== undefined));
+  }
+
+  /** By the hash of the point, in hexadecimal. */
+  async holds(rid: Uint8Array): Promise<Map<string, Hold>> {
+    const entries = await this.#store.entries(keys.hold(toHex(rid)));
+    return new Map(entries.map(([key, value]) => [key.slice(-2 * HASH_LENGTH), decodeHold(value)]));
+  }
+
+  async putHold(rid: Uint8Array, pointHash: Uint8Array, hold: Hold): Promise<void> {
+    await this.#store.write([putHold(toHex(rid), pointHash, hold)]);
+  }
+
+  /** `full` with a value: it was said, too. */
+  async holdsNoMore(rid: Uint8Array): Promise<boolean> {
+    return ((await this.#store.get(keys.full(toHex(rid))))?.length ?? 0) > 0;
+  }
+
+  async putHoldNoMore(rid: Uint8Array): Promise<void> {
+    await this.#store.write([put(keys.full(toHex(rid)), Uint8Array.of(1))]);
+  }
+
+  /** As NumberedStore.sequence */
+  get sequence(): bigint {
+    return this.#store.sequence;
   }
 
   /** Shares of others' seeds. */
@@ -267,6 +322,15 @@ export class GuardStore {
     this.#isClosing = true;
     await this.#purges.idle();
     await this.#store.close();
+  }
+
+  async #dropHolds(rid: Uint8Array): Promise<Operation[]> {
+    const held = await this.#store.entries(keys.hold(toHex(rid)));
+    return held.map(([key]) => del(key));
+  }
+
+  async #dropList(rid: Uint8Array): Promise<Operation[]> {
+    return (await this.list(rid)) ? dropList(toHex(rid)) : [];
   }
 
   async #countChange(rid: string): Promise<Operation> {

@@ -3,15 +3,18 @@ import { LRUCache } from 'lru-cache';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
-import { comesAfter } from '../../protocol/body.ts';
+import type { Hold } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type Body, comesAfter, MAX_ATTEMPTS } from '../../protocol/body.ts';
+import { isSameList, type OwnerList } from '../../protocol/owner-list.ts';
 import type { Signed } from '../../protocol/signature.ts';
 import type { AttemptName } from '../../protocol/transcripts.ts';
 import { adoptingOf, type Change, countingOf, numberOf, type Paid, unknownGeneration } from './counting.ts';
 import { type Cause, type Destruction, destructionOf } from './destruction.ts';
 import type { GuardStore } from './guard-store.ts';
 import { type Destroyed, type End, type Generation, type Guarded, isUnknownEnd, lineOf } from './guarded.ts';
+import { areOver, type Decision, decide, letGo, type Proven, prove } from './hold.ts';
 import { onDisk } from './on-disk.ts';
-import { isPast, isSucceeded, type KeptShare } from './seed-share.ts';
+import { isEarlierDeal, isPast, isSucceeded, type KeptShare } from './seed-share.ts';
 
 const MOST_PREPARED = 8; // enrolments that were begun and never finished, for each record
 const MOST_KNOWN = 1024; // a few KB each; a recovery asks for its record five times within a second
@@ -107,6 +110,88 @@ export class Guard {
     return this.#count(name, (guarded) => adoptingOf(guarded, name, paid, now));
   }
 
+  /**
+   * A right proof of an attempt that is counted here. Resolves to when it may be released, by this clock; to 0 where that is now, to undefined where it was released
+   * before. Throws GENERATION_UNKNOWN, EXHAUSTED where it said that all is spent, and as `prove` does.
+   */
+  async prove(rid: Uint8Array, g: Uint8Array, pointHash: Uint8Array, proven: Proven, now: Millis): Promise<Millis | undefined> {
+    return this.#onHold(rid, g, pointHash, (hold, { policy }, isOver) => {
+      const { next, until } = prove(hold, proven, Number(policy.holdMs), now);
+      if (next && isOver)
+        throw new VaultError('EXHAUSTED', 'Every attempt is spent, and the record will be erased: no hold begins any more.');
+      return { next, result: until };
+    });
+  }
+
+  /** From now on no hold begins: what is spent may be erased. Resolves to false where one is not over by `before`. Throws GENERATION_UNKNOWN. */
+  holdNoMore(rid: Uint8Array, g: Uint8Array, before: Millis): Promise<boolean> {
+    return this.#exclusively(rid, async ({ live }) => {
+      if (!live || !constantTimeEqual(live.body.g, g)) throw unknownGeneration();
+      if (live.body.policy.holdMs === 0n) return true;
+      if (!areOver((await this.holds(rid)).values(), Number(live.body.policy.holdMs), before)) return false;
+      await onDisk(() => this.#store.putHoldNoMore(rid));
+      return true;
+    });
+  }
+
+  /** It is released from now on: a veto comes too late. Throws GENERATION_UNKNOWN, ATTEMPT_UNKNOWN where nothing was proved, VETOED. */
+  letGo(rid: Uint8Array, g: Uint8Array, pointHash: Uint8Array): Promise<void> {
+    return this.#onHold(rid, g, pointHash, (hold) => {
+      if (!hold) throw new VaultError('ATTEMPT_UNKNOWN', 'This attempt was not proved here.');
+      return { next: letGo(hold), result: undefined };
+    });
+  }
+
+  /**
+   * The owner's word about an attempt. Resolves to whether it is sure that this guard had not released it: else a veto comes too late. Throws GENERATION_UNKNOWN, and as `decide`
+   * does.
+   */
+  decide(rid: Uint8Array, g: Uint8Array, pointHash: Uint8Array, decision: Decision): Promise<boolean> {
+    return this.#onHold(rid, g, pointHash, (hold) => {
+      if (hold?.released) return { next: undefined, result: false };
+      return { next: decide(hold, decision), result: !hold?.forgotten };
+    });
+  }
+
+  /** What the owner keeps beside the record. */
+  list(rid: Uint8Array): Promise<OwnerList | undefined> {
+    return onDisk(() => this.#store.list(rid));
+  }
+
+  /** In the place of an older one. Throws GENERATION_UNKNOWN; LIST_OUTDATED where another one has this counter, or a higher one. */
+  putList(rid: Uint8Array, g: Uint8Array, list: OwnerList): Promise<void> {
+    return this.#exclusively(rid, async ({ live }) => {
+      if (!live || !constantTimeEqual(live.body.g, g)) throw unknownGeneration();
+      const known = await this.list(rid);
+      if (known && isSameList(known, list)) return;
+      if (known && known.counter >= list.counter)
+        throw new VaultError('LIST_OUTDATED', `Replicas have a list with counter ${known.counter}; read it, and write with the next one.`);
+      await onDisk(() => this.#store.putList(rid, list));
+    });
+  }
+
+  /** What became of proofs, and what its owner decided, by the hash of the point, in hexadecimal. */
+  holds(rid: Uint8Array): Promise<Map<string, Hold>> {
+    return onDisk(() => this.#store.holds(rid));
+  }
+
+  #onHold<T>(
+    rid: Uint8Array,
+    g: Uint8Array,
+    pointHash: Uint8Array,
+    step: (hold: Hold | undefined, body: Body, isOver: boolean) => { readonly next: Hold | undefined; readonly result: T },
+  ): Promise<T> {
+    return this.#exclusively(rid, async ({ live }) => {
+      if (!live || !constantTimeEqual(live.body.g, g)) throw unknownGeneration();
+      const holds = await this.holds(rid);
+      const before = holds.get(toHex(pointHash));
+      if (!before && holds.size >= MAX_ATTEMPTS) throw new VaultError('POLICY_REFUSED', 'There are as many holds as a record may have.');
+      const { next, result } = step(before, live.body, await onDisk(() => this.#store.holdsNoMore(rid)));
+      if (next) await onDisk(() => this.#store.putHold(rid, pointHash, next));
+      return result;
+    });
+  }
+
   /** The live generation, if this point is counted, whatever its number: the proof names that. Throws GENERATION_UNKNOWN, ATTEMPT_UNKNOWN. */
   async counted(rid: Uint8Array, g: Uint8Array, pointHash: Uint8Array): Promise<Generation> {
     const guarded = await this.read(rid);
@@ -155,12 +240,12 @@ export class Guard {
 
   /**
    * Keeps a share of another replica's seed, in the place of what that one dealt before. Throws GENERATION_UNKNOWN for a generation that is over here, or was
-   * replaced: nothing brings its shares back.
+   * replaced: nothing brings its shares back. The same for a share of an earlier deal than the one that is here: it comes late, and the others may have the later one.
    */
   keep(rid: Uint8Array, share: KeptShare): Promise<void> {
     return this.#exclusively(rid, async (guarded) => {
       const before = (await this.kept(rid)).find(({ owner }) => owner === share.owner);
-      if (isPast(guarded, share) || (before && isSucceeded(share, before))) throw unknownGeneration();
+      if (isPast(guarded, share) || (before && (isSucceeded(share, before) || isEarlierDeal(share, before)))) throw unknownGeneration();
       await onDisk(() => this.#store.putKept(rid, share, before));
     });
   }
@@ -168,6 +253,11 @@ export class Guard {
   /** Shares of others' seeds. */
   kept(rid: Uint8Array): Promise<KeptShare[]> {
     return onDisk(() => this.#store.kept(rid));
+  }
+
+  /** As NumberedStore.sequence */
+  get sequence(): bigint {
+    return this.#store.sequence;
   }
 
   /** As GuardStore.undealt */

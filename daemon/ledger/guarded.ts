@@ -11,8 +11,10 @@ import {
 } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { beginsLine, G_LENGTH, HASH_LENGTH, type HashedBody, isLater, isSameLine, type Order, parseBody } from '../../protocol/body.ts';
 import { SECRET_NAME_LENGTH } from '../../protocol/offer.ts';
+import type { OwnerList } from '../../protocol/owner-list.ts';
 import type { Signed } from '../../protocol/signature.ts';
 import { parseSubRecord, renderSubRecord, type SubRecord } from '../../protocol/sub-record.ts';
+import type { Decision } from './hold.ts';
 
 /** All that a replica needs to serve a generation without asking anybody. */
 export interface Generation extends HashedBody {
@@ -52,6 +54,15 @@ export interface Recalled {
   /** Each with what this replica signed itself. */
   readonly prepared: readonly Shown[];
   readonly counted: ReadonlyMap<number, Counted>;
+  /** About attempts of what it serves. */
+  readonly decided: readonly Decided[];
+  /** Beside what it serves. */
+  readonly list: OwnerList | undefined;
+}
+
+/** What the owner of a generation said of an attempt. */
+export interface Decided extends Decision {
+  readonly pointHash: Uint8Array;
 }
 
 /** Where a line ended. */

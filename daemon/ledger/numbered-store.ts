@@ -81,6 +81,11 @@ export class NumberedStore {
     }
   }
 
+  /** Of the last write: greater at each start, since each writes. */
+  get sequence(): bigint {
+    return this.#sequence;
+  }
+
   get(key: string): Promise<Uint8Array | undefined> {
     return this.#reading((level) => level.get(key));
   }

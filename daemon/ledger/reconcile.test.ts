@@ -30,9 +30,11 @@ const guard = (index: number, n: number, ...points: number[]): Recalled => ({
   live: generation(n, index),
   prepared: [],
   counted: new Map(points.map((h, i) => [i + 1, { ...granted(h), atMs: h }])),
+  decided: [],
+  list: undefined,
 });
 /** One that holds nothing. */
-const empty = (index: number): Recalled => ({ index, live: undefined, prepared: [], counted: new Map() });
+const empty = (index: number): Recalled => ({ index, live: undefined, prepared: [], counted: new Map(), decided: [], list: undefined });
 
 /** What etcd was put back to: generation n with these points. */
 function snapshot(n: number, points: number[], state = RecordState.LIVE, epoch = 1n): Attempts {

@@ -11,7 +11,7 @@ import { parseBody } from '../../protocol/body.ts';
 import { Guard } from './guard.ts';
 import { type GuardIdentity, GuardStore } from './guard-store.ts';
 import { type End, type Generation, unknownEnd } from './guarded.ts';
-import { encodeSeedShare, type KeptShare, parseSeedShare, renderSeedShare, type SeedShare } from './seed-share.ts';
+import { dealName, encodeSeedShare, type KeptShare, parseSeedShare, renderSeedShare, type SeedShare } from './seed-share.ts';
 
 // The guard of replica 1, which keeps shares of the seeds of the others, and deals its own.
 
@@ -42,7 +42,7 @@ const onOthersWord = { newest: fill(0, 8), byTenant: false };
 
 /** What replica `owner` dealt of its seed of a generation. */
 const shareOf = (owner: number, which: Generation, deal = 1): KeptShare => ({
-  ...{ owner, ...endOf(which), deal: fill(deal, 8), share: Uint8Array.from(randomBytes(33)) },
+  ...{ owner, ...endOf(which), deal: fill(deal, 12), share: Uint8Array.from(randomBytes(33)) },
   ...{ enrolledAtMs: 5n, mac: fill(8, 32), signature: fill(9, 64), guard: 1 },
 });
 
@@ -279,6 +279,17 @@ describe('a destruction', () => {
   });
 });
 
+it('a share of an earlier deal that comes late takes no later one’s place', async () => {
+  await serve(generation(1));
+  const [early, late] = [dealName(5n, 2), dealName(5n, 10)];
+  const share = (deal: Uint8Array<ArrayBuffer>, guardOf = 1) => ({ ...shareOf(2, generation(1)), deal, guard: guardOf });
+  for (const each of [share(early), share(late), share(late)]) await guard.keep(rid, each);
+  expect(await codeOf(guard.keep(rid, share(early)))).toBe('GENERATION_UNKNOWN');
+  await guard.keep(rid, share(dealName(6n, 1))); // of the next process
+  await guard.keep(rid, share(dealName(1n, 1), 2)); // of the guard that came after a lost one
+  expect(await codeOf(guard.keep(rid, share(dealName(9n, 1), 1)))).toBe('GENERATION_UNKNOWN');
+});
+
 describe('the seed of this replica', () => {
   it('is to be dealt once a generation is live, not before', async () => {
     await prepare(generation(1));
@@ -320,7 +331,7 @@ describe('the seed of this replica', () => {
   });
 
   it('is to be dealt where it was restored into a new guard', async () => {
-    await store.restore(generation(1), [], 0);
+    await store.restore(generation(1), { points: [], decided: new Map(), list: undefined }, 0);
     expect(await undealt()).toEqual([toHex(rid)]);
   });
 
@@ -347,7 +358,7 @@ describe('the seed of this replica', () => {
   it('is owed again with as many records as there are', async () => {
     const count = 1003;
     const rids = Array.from({ length: count }, () => Uint8Array.from(randomBytes(32)));
-    await Promise.all(rids.map((of) => store.restore(generation(1, { of }), [], 0)));
+    await Promise.all(rids.map((of) => store.restore(generation(1, { of }), { points: [], decided: new Map(), list: undefined }, 0)));
     await Promise.all(rids.map((of) => store.putDealt(of)));
     expect(await undealt()).toEqual([]);
     await guard.oweDealsTo('2:1,3:1');

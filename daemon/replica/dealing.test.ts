@@ -24,6 +24,8 @@ let owed: Uint8Array[];
 let present: Set<number>;
 /** Those that do not keep what they are sent. */
 let failing: Set<number>;
+/** Those that serve a later generation of the line. */
+let ahead: Set<number>;
 /** What each was sent, in order. */
 let sent: Map<number, SeedShare[]>;
 let seed: Uint8Array;
@@ -37,7 +39,7 @@ beforeEach(() => {
   const subRecord = { index: 2, seed, enrolledAtMs: 5n, mac: new Uint8Array(32).fill(1), signature: new Uint8Array(64).fill(2) };
   live = { body, bodyHash, subRecord, prepared: [] };
   owed = [body.rid];
-  [present, failing, sent] = [new Set([1, 2, 3, 4, 5]), new Set(), new Map()];
+  [present, failing, ahead, sent] = [new Set([1, 2, 3, 4, 5]), new Set(), new Set(), new Map()];
   dealing = new Dealing(fleet());
   dealt.mockImplementation(async () => {
     owed = [];
@@ -50,10 +52,13 @@ function fleet(): Fleet {
     expect(toHex(rid)).toBe(toHex(body.rid));
     expect(epoch).toBe(1n);
     sent.set(index, [...(sent.get(index) ?? []), { ...(share as SeedShare), share: Uint8Array.from(share?.share ?? []) }]);
+    if (ahead.has(index)) throw new VaultError('GENERATION_UNKNOWN', 'it serves a later one');
     if (failing.has(index)) throw new VaultError('OUTCOME_UNKNOWN', 'it does not answer');
     return {};
   };
   const guard = {
+    sequence: 7n,
+    list: async () => undefined,
     read: async () => ({ live }),
     dealt,
     oweDealsTo,
@@ -100,6 +105,7 @@ describe('a seed that is not shared yet', () => {
     expect(await round()).toBe(0);
     const [before, after] = [0, 1].map((i) => OTHERS.map((index) => sent.get(index)?.[i] as SeedShare)) as [SeedShare[], SeedShare[]];
     expect(new Set([...before, ...after].map(({ deal }) => toHex(deal))).size).toBe(2);
+    expect(Buffer.compare(before[0]?.deal ?? seed, after[0]?.deal ?? seed)).toBe(-1);
     expect(new Set([...before, ...after].map(({ share }) => toHex(share))).size).toBe(8); // another polynomial
     expect(dealt).toHaveBeenCalledOnce();
     expect(await round()).toBe(0);
@@ -115,6 +121,14 @@ describe('a seed that is not shared yet', () => {
     present.add(4);
     expect(await round()).toBe(0);
     expect(sent.get(1)).toHaveLength(2);
+  });
+
+  it('of what so many replaced that t serve it no more is needed by nobody', async () => {
+    ahead = new Set([1, 3]);
+    expect(await round()).toBe(1);
+    ahead.add(5);
+    expect(await round()).toBe(0);
+    expect(dealt).toHaveBeenCalledOnce();
   });
 
   it('of what is served no more is not dealt', async () => {

@@ -1,11 +1,12 @@
-import { randomBytes } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import pLimit from 'p-limit';
 import { split } from 'shamir-secret-sharing';
 import { toHex } from '../../primitives/bytes.ts';
 import { KeepRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { renderOwnerList } from '../../protocol/owner-list.ts';
+import { meeting, type Terms } from '../../protocol/terms.ts';
 import type { Generation } from '../ledger/guarded.ts';
-import { DEAL_LENGTH, renderSeedShare } from '../ledger/seed-share.ts';
+import { dealName, renderSeedShare } from '../ledger/seed-share.ts';
 import { askAll } from './fan-out.ts';
 import type { Fleet } from './fleet.ts';
 import type { Participant } from './participant.ts';
@@ -20,10 +21,13 @@ export class Dealing {
   readonly #fleet: Fleet;
   /** Dealt since the start, and not confirmed by all. */
   readonly #begun = new Set<string>();
+  readonly #sequence: bigint;
+  #dealt = 0;
   #isOwed = false;
 
   constructor(fleet: Fleet) {
     this.#fleet = fleet;
+    this.#sequence = fleet.vault.guard.sequence;
   }
 
   /** One round over what is not dealt. Returns of how many records there is no full deal yet. */
@@ -66,7 +70,7 @@ export class Dealing {
     const name = toHex(live.bodyHash);
     if (others.length < threshold || (this.#begun.has(name) && !others.every(({ index }) => present().has(index)))) return false;
     this.#begun.add(name);
-    const isConfirmed = await dealAmong(this.#fleet, live, others, threshold);
+    const isConfirmed = await dealAmong(this.#fleet, live, others, terms, dealName(this.#sequence, ++this.#dealt));
     if (!isConfirmed) return false;
     this.#begun.delete(name);
     await vault.guard.dealt(rid, live.body.g);
@@ -74,18 +78,27 @@ export class Dealing {
   }
 }
 
-async function dealAmong({ vault }: Fleet, { body, subRecord }: Generation, others: readonly Participant[], t: number): Promise<boolean> {
+/** Whether all have it, or nobody needs it: so many serve a later one that t do not serve this one any more. What lies beside the record goes along, to guards that serve it and lack it. */
+async function dealAmong(
+  { vault }: Fleet,
+  { body, subRecord }: Generation,
+  others: readonly Participant[],
+  terms: Terms,
+  deal: Uint8Array<ArrayBuffer>,
+): Promise<boolean> {
   const { rid, g, line, epoch, number } = body;
   const { seed, enrolledAtMs, mac, signature } = subRecord;
   const { guardIncarnation: guard } = vault.self;
-  const deal = randomBytes(DEAL_LENGTH);
-  const shares = await split(Uint8Array.from(seed), others.length, t);
+  const list = await vault.guard.list(rid);
+  const beside = list ? { list: renderOwnerList(list) } : {};
+  const shares = await split(Uint8Array.from(seed), others.length, terms.threshold);
   const ask = ({ index, calls }: Participant) => {
     const share = shares[others.findIndex((other) => other.index === index)] as Uint8Array<ArrayBuffer>;
     const message = renderSeedShare({ g, line, epoch, number, deal, share, enrolledAtMs, mac, signature, guard });
-    return calls.keep(create(KeepRequestSchema, { rid, epoch: BigInt(vault.statement.epoch), share: message }));
+    return calls.keep(create(KeepRequestSchema, { rid, epoch: BigInt(vault.statement.epoch), share: message, ...beside }));
   };
-  const { answers } = await askAll(others, ask, { enough: others.length, grace: 0, clock: vault.clock });
+  const { answers, failures } = await askAll(others, ask, { enough: others.length, grace: 0, clock: vault.clock });
   for (const share of shares) share.fill(0);
-  return answers.size === others.length;
+  const replaced = [...failures.values()].filter(({ code }) => code === 'GENERATION_UNKNOWN').length;
+  return answers.size === others.length || replaced >= meeting(terms);
 }

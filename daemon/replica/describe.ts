@@ -4,9 +4,11 @@ import { isExhausted, notBefore } from '../ledger/attempts.ts';
 import type { Account } from '../vault/account.ts';
 import { generationWithHash } from './believed.ts';
 import type { Fleet } from './fleet.ts';
+import { heldOf } from './holds.ts';
+import { listsBeside } from './lists.ts';
 
 /** What etcd says of a record, and the body that it names: for information, since only guards decide. Throws RECORD_UNKNOWN, NOT_ENOUGH_REPLICAS. */
-export async function describeRecord(fleet: Fleet, { rid }: Account) {
+export async function describeRecord(fleet: Fleet, { rid }: Account, withLists: boolean) {
   const { register, clock } = fleet.vault;
   const attempts = await register.readCurrent(rid);
   if (!attempts) throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');
@@ -25,5 +27,7 @@ export async function describeRecord(fleet: Fleet, { rid }: Account) {
     holders: isErased ? [] : attempts.holders,
     epoch: body?.epoch ?? 0n,
     ownerKey: body?.ownerKey ?? new Uint8Array(0),
+    held: body ? await heldOf(fleet, body) : [],
+    lists: body && withLists ? await listsBeside(fleet, body) : [],
   };
 }

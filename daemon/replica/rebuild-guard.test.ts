@@ -100,8 +100,14 @@ describe('a seed', () => {
   const giveBack = vi.fn();
   const check = vi.fn();
 
-  beforeEach(async () => {
+  /** Those that serve the record, of the others. */
+  let serving: number[];
+
+  /** While `away` did not answer. */
+  async function enrol(away: readonly number[] = []): Promise<void> {
     fleet = new SoftFleet({ replicas: 5 });
+    for (const index of away) fleet.silent.add(index);
+    serving = OTHERS.filter((index) => !away.includes(index));
     await clientOf(fleet).enroll(enrolInput());
     hashed = fleet.bodyOf(RECORD);
     const { body, bodyHash } = hashed;
@@ -111,11 +117,15 @@ describe('a seed', () => {
         fleet.replica(index).sign(preparedTranscript({ fleet: body.fleet, epoch: 1, index, rid, g }, body.previous, bodyHash)),
       );
     rest = { enrolledAtMs: 77n, mac: new Uint8Array(32).fill(8), signature: signature(OWN) };
-    const signed = OTHERS.map((index) => ({ index, signature: signature(index) }));
+    const signed = [...serving, ...(away.length > 0 ? [OWN] : [])].map((index) => ({ index, signature: signature(index) }));
     recalled = create(RecallResponseSchema, { live: { body, prepared: signed }, counted });
     attempts = live(hashed, { incarnation: 1, holders: [1, 2, 3, 4, 5] });
     seed = Uint8Array.from(randomBytes(32));
     kept = await dealt();
+  }
+
+  beforeEach(async () => {
+    await enrol();
     giveBack.mockReset().mockImplementation(async (index: number) => {
       const shares = kept.get(index) ?? (await silent());
       return create(GiveBackResponseSchema, { shares: shares.map(renderSeedShare) });
@@ -138,7 +148,7 @@ describe('a seed', () => {
   /** One share for each of the others, as replica 2 deals them. */
   async function dealt(): Promise<Map<number, SeedShare[]>> {
     const { g, line, epoch, number } = hashed.body;
-    const deal = Uint8Array.from(randomBytes(8));
+    const deal = Uint8Array.from(randomBytes(12));
     const shares = await split(seed, OTHERS.length, T);
     const shareOf = (i: number): SeedShare => ({
       g,
@@ -166,9 +176,11 @@ describe('a seed', () => {
       store,
       register: { rids: async () => [hashed.body.rid], read: async () => attempts } as unknown as Register,
       token: { check },
-      peers: OTHERS.map((index) => ({ index, calls: { recall: async () => recalled, giveBack: () => giveBack(index) } }) as never),
+      peers: OTHERS.map((index) => ({ index, calls: { recall: () => recall(index), giveBack: () => giveBack(index) } }) as never),
       clock: systemClock,
     });
+
+  const recall = async (index: number) => (serving.includes(index) ? recalled : create(RecallResponseSchema));
 
   const restored = () => store.read(hashed.body.rid);
 
@@ -203,6 +215,25 @@ describe('a seed', () => {
     const undealt: string[] = [];
     for await (const rid of store.undealt()) undealt.push(toHex(rid));
     expect(undealt).toEqual([toHex(hashed.body.rid)]);
+  });
+
+  it.each([
+    ['where both others do that hold it', [1, 3], 1],
+    ['where one of them does', [3], 1],
+    ['not where none does', [], 0],
+  ])('of a record that three of five hold comes back %s', async (_, left, rebuilt) => {
+    await enrol([4, 5]);
+    serving = left;
+    expect(await rebuild()).toEqual({ rebuilt, left: 1 - rebuilt });
+  });
+
+  it.each([
+    ['that never lost its guard, and so counted nothing', 1, 1],
+    ['of which the guard was lost, with whatever it counted', 2, 0],
+  ])('of a record that all five were to hold comes back where three do, beside others %s', async (_, incarnation, rebuilt) => {
+    serving = [1];
+    for (const index of [3, 4, 5]) Object.assign(fleet.statement.replicas[index - 1] as object, { guardIncarnation: incarnation });
+    expect(await rebuild()).toEqual({ rebuilt, left: 1 - rebuilt });
   });
 
   it('of a run that was interrupted is asked for no more', async () => {

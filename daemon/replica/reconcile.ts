@@ -1,15 +1,23 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
-import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
+import { constantTimeEqual, exactly, toHex } from '../../primitives/bytes.ts';
 import { isVaultError, VaultError } from '../../primitives/errors.ts';
 import type { Attempts } from '../../proto/gen/backupvault/v1/record_pb.ts';
-import { type Counted as CountedMessage, RecallRequestSchema, type RecallResponse } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { type HashedBody, isLater } from '../../protocol/body.ts';
+import {
+  type Counted as CountedMessage,
+  type Decided as DecidedMessage,
+  RecallRequestSchema,
+  type RecallResponse,
+} from '../../proto/gen/backupvault/v1/replica_pb.ts';
+import { HASH_LENGTH, type HashedBody, isLater, MAX_ATTEMPTS } from '../../protocol/body.ts';
+import { parseOwnerList } from '../../protocol/owner-list.ts';
 import type { Signed } from '../../protocol/signature.ts';
 import { meetsEveryEpoch, termsOf } from '../../protocol/terms.ts';
-import { type Counted, heldBy, parseGrantedPoint, parseShown, type Recalled, type Shown } from '../ledger/guarded.ts';
+import { type Counted, type Decided, heldBy, parseGrantedPoint, parseShown, type Recalled, type Shown } from '../ledger/guarded.ts';
 import { fixedBy, generationsServed, isSame } from '../ledger/reconcile.ts';
 import { isHolder, isPreparedBy, preparedByEnough, preparers, wasPreparedByEnough } from '../vault/evidence.ts';
+import { isOwnersList } from '../vault/list.ts';
+import { isSaidByOwner } from '../vault/ownership.ts';
 import { shownPoints } from '../vault/shown.ts';
 import type { Vault } from '../vault/vault.ts';
 import { askEnough } from './fan-out.ts';
@@ -119,7 +127,7 @@ function signaturesIn(recalled: readonly Recalled[]): (generation: HashedBody) =
 async function shownBy(
   recalling: Recalling,
   rid: Uint8Array,
-  { live, prepared, counted, ...guarded }: Recalled,
+  { live, prepared, counted, decided, list, ...guarded }: Recalled,
   signed: (generation: HashedBody) => Signed[],
   recalled: readonly Recalled[],
 ): Promise<Recalled> {
@@ -131,6 +139,8 @@ async function shownBy(
     live: live && shown && { ...live, prepared: shown },
     prepared: prepared.filter(isOwn),
     counted: live && shown ? await shownAttempts(recalling, rid, live, counted, recalled) : new Map(),
+    decided: live && shown ? decided.filter((each) => isSaidByOwner(recalling.statement.fleet, live.body, each)) : [],
+    list: live && shown && list && isOwnersList(recalling.statement.fleet, live.body, list) ? list : undefined,
   };
 }
 
@@ -157,13 +167,15 @@ async function shownAttempts(
 }
 
 /** Another replica's guard may say anything; what no guard can hold is refused. Throws MALFORMED. */
-export function parseRecalled({ live, prepared, counted }: RecallResponse, index: number): Recalled {
+export function parseRecalled({ live, prepared, counted, decided, list }: RecallResponse, index: number): Recalled {
   const limit = live?.body?.policy?.limit ?? 0;
   return {
     index,
     live: live && parseShown(live),
     prepared: prepared.map(parseShown),
     counted: new Map(counted.map((each) => parseCounted(each, limit))),
+    decided: parseDecided(decided),
+    list: list && parseOwnerList(list),
   };
 }
 
@@ -172,5 +184,12 @@ function parseCounted({ attempt, point, atMs }: CountedMessage, limit: number): 
   if (atMs > BigInt(Number.MAX_SAFE_INTEGER)) throw malformed('a time beyond all times');
   return [attempt, { ...parseGrantedPoint(point), atMs: Number(atMs) }];
 }
+
+/** Throws MALFORMED. */
+export const parseDecided = (decided: readonly DecidedMessage[]): Decided[] =>
+  decided.slice(0, MAX_ATTEMPTS).map(({ attempt, pointHash, veto, signature, blindedBase }) => ({
+    ...{ attempt, isVeto: veto, signature, blindedBase },
+    pointHash: exactly(HASH_LENGTH, pointHash, 'decided.point_hash'),
+  }));
 
 const malformed = (what: string) => new VaultError('MALFORMED', `A replica recalled ${what}.`);

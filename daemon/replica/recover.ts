@@ -5,7 +5,7 @@ import { EvaluateRequestSchema, ReleaseRequestSchema } from '../../proto/gen/bac
 import type { BeginRecoveryRequest, FinishRecoveryRequest } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { G_LENGTH, type HashedBody } from '../../protocol/body.ts';
 import { termsOf } from '../../protocol/terms.ts';
-import { receiptTranscript, releasedTranscript } from '../../protocol/transcripts.ts';
+import { heldTranscript, receiptTranscript, releasedTranscript } from '../../protocol/transcripts.ts';
 import type { Account } from '../vault/account.ts';
 import { isHolder } from '../vault/evidence.ts';
 import { parseCurveX } from '../vault/p256.ts';
@@ -51,7 +51,7 @@ export async function beginRecovery(fleet: Fleet, account: Account, request: Beg
 }
 
 /**
- * Asks every holder for its share, with the same proof and the same blinded base. Those that refuse, or are away, do not hold up the
+ * Asks every holder for its share, or whether it holds it back, with the same proof and the same blinded base. Those that refuse, or are away, do not hold up the
  * others; whether one lies, the client finds out by what it signed.
  */
 export async function finishRecovery(fleet: Fleet, account: Account, request: FinishRecoveryRequest) {
@@ -66,20 +66,28 @@ export async function finishRecovery(fleet: Fleet, account: Account, request: Fi
   const asked = fleet.participants.filter(({ index }) => isHolder(statement, body, index));
   const message = create(ReleaseRequestSchema, { account, g, attempt, point, blindedBase, proof });
   const askForRelease = async ({ index, calls }: Participant) => {
-    const release = expectOwn(fleet, (await calls.release(message)).release, index);
-    const { released, signature } = release;
-    const transcript = releasedTranscript({ fleet: name, epoch, index, rid, g, attempt, point, blindedBase, released, bodyHash });
-    expectSigned(fleet, index, transcript, signature, 'its release');
-    return release;
+    const response = await calls.release(message);
+    const asked = { fleet: name, epoch, index, rid, g, attempt, point, blindedBase, bodyHash };
+    if (response.held) {
+      const held = expectOwn(fleet, response.held, index);
+      expectSigned(fleet, index, heldTranscript({ ...asked, untilMs: held.untilMs }), held.signature, 'that it holds its answer back');
+      return { held };
+    }
+    const release = expectOwn(fleet, response.release, index);
+    expectSigned(fleet, index, releasedTranscript({ ...asked, released: release.released }), release.signature, 'its release');
+    return { release };
   };
   const answers = await askAll(asked, askForRelease, { enough: threshold, grace: RELEASE_GRACE, clock: vault.clock });
-  const releases = expectEnough(answers, threshold, asked.length);
-  events.recovered(account.rid, attempt);
-  return { releases, silent: silentAmong(asked, fleet, answers) };
+  const all = expectEnough(answers, threshold, asked.length);
+  const releases = all.map(({ release }) => release).filter((release) => release !== undefined);
+  const held = all.map((answer) => answer.held).filter((each) => each !== undefined);
+  if (releases.length >= threshold) events.recovered(account.rid, attempt);
+  if (held.length > 0) events.held(account.rid, attempt, held.length);
+  return { releases, held, silent: silentAmong(asked, fleet, answers) };
 }
 
 /** As this replica's guard has it; where it holds no share itself, as others show it. Throws as `Register.expectLive` does, NOT_ENOUGH_REPLICAS. */
-async function generationOf(fleet: Fleet, rid: Uint8Array, g: Uint8Array): Promise<HashedBody> {
+export async function generationOf(fleet: Fleet, rid: Uint8Array, g: Uint8Array): Promise<HashedBody> {
   const { live } = await fleet.vault.guard.read(rid);
   if (live && constantTimeEqual(live.body.g, g)) return live;
   return generationWithHash(fleet, rid, (await fleet.vault.register.expectLive(rid, g)).bodyHash);

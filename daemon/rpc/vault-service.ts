@@ -5,6 +5,8 @@ import { describeRecord } from '../replica/describe.ts';
 import { beginEnrollment, finishEnrollment } from '../replica/enrol.ts';
 import { eraseRecord } from '../replica/erase.ts';
 import type { Fleet } from '../replica/fleet.ts';
+import { decideHold } from '../replica/holds.ts';
+import { putList } from '../replica/lists.ts';
 import { reconciling } from '../replica/reconcile.ts';
 import { beginRecovery, finishRecovery } from '../replica/recover.ts';
 import { type Account, expectNoEarlierEpoch, expectSameEpoch, parseAccount } from '../vault/account.ts';
@@ -32,10 +34,10 @@ export function vaultService(fleet: Fleet): Handlers<typeof VaultService, string
   };
   return {
     getFleet: async ({ treeSize }) => ({ ...statement(), consistency: [...(fleet.bundle()?.consistencyFrom(Number(treeSize)) ?? [])] }),
-    describeRecord: ({ recordId, knownEpoch, leastEpoch }, tenant) =>
+    describeRecord: ({ recordId, knownEpoch, leastEpoch, withLists }, tenant) =>
       forAccount(tenant, recordId, async (account) => {
         expectNoEarlierEpoch(vault, leastEpoch);
-        const description = await describeRecord(fleet, account);
+        const description = await describeRecord(fleet, account, withLists);
         return knownEpoch === BigInt(vault.statement.epoch) ? description : { ...description, ...statement() };
       }),
     beginEnrollment: (request, tenant) =>
@@ -44,6 +46,9 @@ export function vaultService(fleet: Fleet): Handlers<typeof VaultService, string
       forAccount(tenant, request.recordId, async (account) => ({ enrolled: await finishEnrollment(fleet, account, request) })),
     beginRecovery: (request, tenant) => inEpoch(tenant, request, (account) => beginRecovery(fleet, account, request)),
     finishRecovery: (request, tenant) => inEpoch(tenant, request, (account) => finishRecovery(fleet, account, request)),
+    putList: (request, tenant) =>
+      forAccount(tenant, request.recordId, async (account) => ({ lists: await putList(fleet, account, request) })),
+    decideHold: (request, tenant) => forAccount(tenant, request.recordId, (account) => decideHold(fleet, account, request)),
     eraseRecord: (request, tenant) => forAccount(tenant, request.recordId, (account) => eraseRecord(fleet, account, request)),
   };
 }

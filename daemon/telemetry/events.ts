@@ -99,6 +99,19 @@ export class Events {
     this.#log.info('recovered', { rid: short(rid), attempt });
   }
 
+  /** The code was right, and the owner may still veto. */
+  held(rid: Uint8Array, attempt: number, by: number): void {
+    this.#records.inc({ event: 'held' });
+    this.#log.info('held', { rid: short(rid), attempt, by });
+  }
+
+  /** By its owner. */
+  decided(rid: Uint8Array, attempt: number, isVeto: boolean, by: number): void {
+    const event = isVeto ? 'vetoed' : 'approved';
+    this.#records.inc({ event });
+    this.#log.info(event, { rid: short(rid), attempt, by });
+  }
+
   erased(rid: Uint8Array, why: 'asked' | 'exhausted'): void {
     this.#records.inc({ event: 'erased' });
     this.#log.info('erased', { rid: short(rid), why });

@@ -50,6 +50,7 @@ export async function openToken(options: OpenTokenOptions): Promise<OpenToken> {
     offer: (request) => pool.call('offer', request),
     prepare: (request) => pool.call('prepare', request),
     evaluate: (request) => pool.call('evaluate', request),
+    verify: (request) => pool.call('verify', request),
     check: (generation) => pool.call('check', generation),
     release: (request) => pool.call('release', request),
     sign: (digest) => pool.call('sign', digest),

@@ -2,7 +2,7 @@ import { readBootRecord, writeBootRecord } from './boot-record.ts';
 import { checkDerivations } from './derive.ts';
 import type { ReplicaToken } from './keys/replica.ts';
 import type { TokenPort } from './port.ts';
-import { check, evaluate, offer, prepare, release } from './steps.ts';
+import { check, evaluate, offer, prepare, release, verify } from './steps.ts';
 import { mac, requireMacs, sign } from './verify.ts';
 
 /** The calls of the port, and the pool's own. */
@@ -20,6 +20,7 @@ export const operations: { readonly [Name in OperationName]: (token: ReplicaToke
   prepare,
   evaluate,
   check,
+  verify,
   release,
   sign,
   mac,

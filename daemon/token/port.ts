@@ -35,6 +35,19 @@ export interface StoredGeneration extends GenerationKey {
   readonly mac: Uint8Array;
 }
 
+/** Of whoever knows the code of an attempt. */
+export interface Proven {
+  readonly generation: StoredGeneration;
+  /** A, which the body has. */
+  readonly proofKey: CompressedPoint;
+  readonly attempt: number;
+  readonly point: CompressedPoint;
+  /** B */
+  readonly blindedBase: CompressedPoint;
+  /** ECDSA r‖s, 64 bytes. */
+  readonly proof: Uint8Array;
+}
+
 /**
  * All that the daemon asks of its token while serving: one call for one step of the protocol, and each is one visit to a worker thread.
  * Keys never pass it. Transcripts are made here, of the fleet, replica and epoch that the token was opened for. A stored generation is
@@ -87,18 +100,11 @@ export interface TokenPort {
   /** Throws MAC_REFUSED where this replica did not store just this, KEY_MISSING. */
   check(generation: StoredGeneration): Promise<void>;
 
-  /** Verifies MAC (MAC_REFUSED) and proof (PROOF_REFUSED), and only then multiplies the blinded base by the generation's release key. */
-  release(request: {
-    readonly generation: StoredGeneration;
-    /** A, which the body has. */
-    readonly proofKey: CompressedPoint;
-    readonly attempt: number;
-    readonly point: CompressedPoint;
-    /** B */
-    readonly blindedBase: CompressedPoint;
-    /** ECDSA r‖s, 64 bytes. */
-    readonly proof: Uint8Array;
-  }): Promise<{ released: XCoordinate; signature: Bytes }>;
+  /** Verifies MAC (MAC_REFUSED) and proof (PROOF_REFUSED), and nothing else. */
+  verify(request: Proven): Promise<void>;
+
+  /** Verifies both, and only then multiplies the blinded base by the generation's release key. */
+  release(request: Proven): Promise<{ released: XCoordinate; signature: Bytes }>;
 
   /** ECDSA P-256 by the receipt key over a 32-byte transcript: r‖s, 64 bytes (CKM_ECDSA). */
   sign(digest: Uint8Array): Promise<Bytes>;

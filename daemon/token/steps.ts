@@ -13,14 +13,14 @@ import {
 import type { XCoordinate } from '../../protocol/x-coordinate.ts';
 import { decompress } from './curve.ts';
 import { asOf, type ReplicaToken } from './keys/replica.ts';
-import type { StoredGeneration, TokenPort } from './port.ts';
+import type { Proven, StoredGeneration, TokenPort } from './port.ts';
 import { requireProof } from './proof.ts';
 import { multiply, type Seeded, tweaked } from './tweak.ts';
 import { mac, requireMac, sign } from './verify.ts';
 
 // What a step of the protocol asks of the token (port.ts), each in one visit.
 
-type Step = 'offer' | 'prepare' | 'evaluate' | 'release';
+type Step = 'offer' | 'prepare' | 'evaluate' | 'verify' | 'release';
 type Request<Name extends Step> = Parameters<TokenPort[Name]>[0];
 type Answer<Name extends Step> = Awaited<ReturnType<TokenPort[Name]>>;
 
@@ -57,16 +57,30 @@ export function evaluate(token: ReplicaToken, { generation, point, attempt, limi
 
 /** TokenPort.release: three doors in this order, MAC, proof, key. */
 export function release(token: ReplicaToken, request: Request<'release'>): Answer<'release'> {
-  const { generation, proofKey, attempt, point, blindedBase, proof } = request;
+  const { generation, attempt, point, blindedBase } = request;
   const { fleet, epoch, index } = token;
   const { rid, g, bodyHash } = generation;
-  const reading = requireStored(token, generation);
-  requireProof(reading, proofKey, proofTranscript({ fleet, epoch, rid, g }, attempt, point, blindedBase), proof);
+  const reading = requireProven(token, request);
   const released = multiply(reading, 'release', generation, blindedBase, 'the blinded base');
   const answer = releasedTranscript({ fleet, epoch, index, rid, g, attempt, point, blindedBase, released, bodyHash });
   return { released, signature: sign(token, answer.digest) };
 }
 
+/** TokenPort.verify */
+export function verify(token: ReplicaToken, request: Request<'verify'>): void {
+  requireProven(token, request);
+}
+
+/** The token with the keys of a stored generation, for whoever knows the code. Throws KEY_MISSING, MAC_REFUSED, PROOF_REFUSED. */
+function requireProven(token: ReplicaToken, { generation, proofKey, attempt, point, blindedBase, proof }: Proven): ReplicaToken {
+  const { fleet, epoch } = token;
+  const { rid, g } = generation;
+  const reading = requireStored(token, generation);
+  requireProof(reading, proofKey, proofTranscript({ fleet, epoch, rid, g }, attempt, point, blindedBase), proof);
+  return reading;
+}
+
+/** TokenPort.check */
 export function check(token: ReplicaToken, generation: StoredGeneration): void {
   requireStored(token, generation);
 }

@@ -43,7 +43,7 @@ function vault(): Vault {
 
 const share = (fields: Partial<SeedShare> = {}) =>
   create(SeedShareSchema, {
-    ...{ g: fill(1, 16), line: fill(1, 16), epoch: 1n, number: 1n, deal: fill(0, 8), share: fill(5, 33), enrolledAtMs: 1n },
+    ...{ g: fill(1, 16), line: fill(1, 16), epoch: 1n, number: 1n, deal: fill(0, 12), share: fill(5, 33), enrolledAtMs: 1n },
     ...{ mac: fill(0, 32), signature: fill(0, 64), guard: 1, ...fields },
   });
 
@@ -70,7 +70,7 @@ it('gives shares back to whom they are of, once the statement says that its guar
 it('gives none back once the new guard dealt anew, until that is lost, too', async () => {
   await keeping(2, { share: fill(2, 33) });
   incarnations = [1, 2, 1];
-  expect(await keeping(2, { share: fill(4, 33), deal: fill(1, 8) })).toBe('ACCEPTED');
+  expect(await keeping(2, { share: fill(4, 33), deal: fill(1, 12) })).toBe('ACCEPTED');
   expect(await back(2)).toEqual([]);
   incarnations = [1, 3, 1];
   expect(await back(2)).toEqual([4]);

@@ -12,14 +12,17 @@ import {
 import { HASH_LENGTH } from '../../protocol/body.ts';
 import { parseSeedShare, renderSeedShare } from '../ledger/seed-share.ts';
 import { expectSameEpoch } from './account.ts';
+import { adoptList } from './list.ts';
 import type { Vault } from './vault.ts';
 
-/** Keeps a share of the seed of replica `owner`, which is the one that asks. Throws STATEMENT_MISMATCH, MALFORMED, GENERATION_UNKNOWN. */
+/** Keeps a share of the seed of replica `owner`, which is the one that asks, and a list that is newer than what is here. Throws STATEMENT_MISMATCH, MALFORMED, GENERATION_UNKNOWN. */
 export async function keep(vault: Vault, owner: number, { epoch, share, ...request }: KeepRequest): Promise<KeepResponse> {
   expectSameEpoch(vault, epoch);
   if (owner === vault.self.index) throw new VaultError('MALFORMED', 'A replica keeps no share of its own seed.');
   const guard = guardOf(vault, owner); // not by its own word
-  await vault.guard.keep(exactly(HASH_LENGTH, request.rid, 'rid'), { ...parseSeedShare(share), owner, guard });
+  const rid = exactly(HASH_LENGTH, request.rid, 'rid');
+  await vault.guard.keep(rid, { ...parseSeedShare(share), owner, guard });
+  await adoptList(vault, rid, request.list);
   return create(KeepResponseSchema);
 }
 

@@ -4,8 +4,9 @@ import { VaultError } from '../../primitives/errors.ts';
 import { RecordState } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import type { PrepareRequest } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { type Body, type HashedBody, isLater } from '../../protocol/body.ts';
-import { replaceTranscript } from '../../protocol/transcripts.ts';
-import { binding, type Guarded, parseShown } from '../ledger/guarded.ts';
+import type { Transcript } from '../../protocol/transcript.ts';
+import { approveTranscript, replaceTranscript, vetoTranscript } from '../../protocol/transcripts.ts';
+import { binding, type Decided, type Guarded, parseShown } from '../ledger/guarded.ts';
 import { preparedByEnough } from './evidence.ts';
 import type { Vault } from './vault.ts';
 
@@ -37,9 +38,20 @@ function expectOwner(
   { body, bodyHash }: HashedBody,
   signature: Uint8Array,
 ): void {
-  const { digest } = replaceTranscript({ fleet, epoch, rid: body.rid, g: body.g }, replaced.body.g, bodyHash);
-  if (signature.length > 0 && verify(null, digest, ed25519(replaced.body.ownerKey), exactly(64, signature, 'owner_signature'))) return;
+  const transcript = replaceTranscript({ fleet, epoch, rid: body.rid, g: body.g }, replaced.body.g, bodyHash);
+  if (signature.length > 0 && isSignedByOwner(replaced.body.ownerKey, transcript, exactly(64, signature, 'owner_signature'))) return;
   throw new VaultError('OWNER_REFUSED', 'A live record is replaced only with its owner key: recover first, or have the frontend erase it.');
+}
+
+/** RFC 8032, over the hash of the transcript. */
+export const isSignedByOwner = (ownerKey: Uint8Array, { digest }: Transcript, signature: Uint8Array): boolean =>
+  signature.length === 64 && verify(null, digest, ed25519(ownerKey), signature);
+
+/** About an attempt that is held. */
+export function isSaidByOwner(fleet: string, { rid, g, ownerKey }: Body, decided: Decided): boolean {
+  const { attempt, pointHash, isVeto, signature, blindedBase } = decided;
+  const held = { fleet, rid, g, attempt, pointHash };
+  return isSignedByOwner(ownerKey, isVeto ? vetoTranscript(held) : approveTranscript(held, blindedBase), signature);
 }
 
 /** Generations are numbered, so that of two the later one can be told without etcd. Throws GENERATION_CONFLICT. */

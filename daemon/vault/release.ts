@@ -1,20 +1,25 @@
 import { create } from '@bufbuild/protobuf';
-import { exactly } from '../../primitives/bytes.ts';
+import type { Millis } from '../../primitives/brand.ts';
+import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
 import { type ReleaseRequest, type ReleaseResponse, ReleaseResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { G_LENGTH } from '../../protocol/body.ts';
+import { type Body, G_LENGTH, type HashedBody } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
 import { SIGNATURE_LENGTH } from '../../protocol/signature.ts';
-import { pointTranscript } from '../../protocol/transcripts.ts';
+import { heldTranscript, pointTranscript } from '../../protocol/transcripts.ts';
+import type { Decided } from '../ledger/guarded.ts';
 import { parseAccount } from './account.ts';
+import { isSaidByOwner } from './ownership.ts';
 import { parseCurvePoint } from './p256.ts';
 import { storedGeneration } from './stored-generation.ts';
 import type { Vault } from './vault.ts';
 
 /**
  * Multiplies the blinded base by this replica's release key, for whoever proves the code of a point that was counted here. A wrong proof
- * releases nothing and spends nothing: what signs it is made of 256 bits that only the code opens.
+ * releases nothing and spends nothing: what signs it is made of 256 bits that only the code opens. Where the record has a hold, a right proof begins it, and this
+ * replica keeps its answer back until it is over, by its own clock, or its owner says that it may go. `elsewhere`: what the owner said of attempts to other holders.
+ * Throws VETOED, PROOF_CONFLICT, NOT_ENOUGH_REPLICAS where too few others say.
  */
-export async function release(vault: Vault, request: ReleaseRequest): Promise<ReleaseResponse> {
+export async function release(vault: Vault, request: ReleaseRequest, elsewhere: Elsewhere): Promise<ReleaseResponse> {
   const { self, token, guard } = vault;
   const { rid } = parseAccount(vault, request.account);
   const g = exactly(G_LENGTH, request.g, 'g');
@@ -22,10 +27,46 @@ export async function release(vault: Vault, request: ReleaseRequest): Promise<Re
   const blindedBase = parseCurvePoint(request.blindedBase, 'blinded_base');
   const proof = exactly(SIGNATURE_LENGTH, request.proof, 'proof');
   const { attempt } = request;
-  const counted = await guard.counted(rid, g, pointTranscript(point).digest);
+  const pointHash = pointTranscript(point).digest;
+  const counted = await guard.counted(rid, g, pointHash);
 
   const generation = storedGeneration(counted);
   const proofKey = counted.body.proofKey as CompressedPoint; // prepare checked it
-  const answer = await token.release({ generation, proofKey, attempt, point, blindedBase, proof });
+  const proven = { generation, proofKey, attempt, point, blindedBase, proof };
+  if (counted.body.policy.holdMs > 0n) {
+    await token.verify(proven);
+    const until = await guard.prove(rid, g, pointHash, { attempt, blindedBase }, vault.clock.now());
+    if (until) return create(ReleaseResponseSchema, { held: await heldUntil(vault, counted, proven, until) });
+    if (until === 0) await letGo(vault, counted.body, pointHash, elsewhere);
+  }
+  const answer = await token.release(proven);
   return create(ReleaseResponseSchema, { release: { index: self.index, ...answer } });
+}
+
+/** Of t−1 others, so that t know of it: a veto that m−t+1 holders keep to is known to one of them. */
+export type Elsewhere = (body: Body) => Promise<readonly Decided[]>;
+
+/** A veto that another holder knows is one here, too. Throws VETOED. */
+async function letGo({ statement, guard }: Vault, body: Body, pointHash: Uint8Array, elsewhere: Elsewhere): Promise<void> {
+  const { rid, g } = body;
+  const said = await elsewhere(body);
+  const veto = said.find(
+    (each) => each.isVeto && constantTimeEqual(each.pointHash, pointHash) && isSaidByOwner(statement.fleet, body, each),
+  );
+  if (veto) await guard.decide(rid, g, pointHash, veto);
+  await guard.letGo(rid, g, pointHash);
+}
+
+type Proven = Pick<Parameters<Vault['token']['release']>[0], 'attempt' | 'point' | 'blindedBase'>;
+
+async function heldUntil({ statement, self, token }: Vault, { body, bodyHash }: HashedBody, proven: Proven, until: Millis) {
+  const { fleet, epoch } = statement;
+  const { index } = self;
+  const { rid, g } = body;
+  const { attempt, point, blindedBase } = proven;
+  const untilMs = BigInt(Math.ceil(until));
+  const signature = await token.sign(
+    heldTranscript({ fleet, epoch, index, rid, g, attempt, point, blindedBase, untilMs, bodyHash }).digest,
+  );
+  return { index, untilMs, signature };
 }

@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path';
 // Files of which a reader, and a crash, sees the old or the new one, whole.
 
 /** Where it was there before, it is replaced. */
-export function writeDurably(path: string, data: Uint8Array): void {
-  withTemporary(path, data, (temporary) => renameSync(temporary, path));
+export function writeDurably(path: string, data: Uint8Array, mode = READABLE): void {
+  withTemporary(path, data, mode, (temporary) => renameSync(temporary, path));
 }
 
 /**
@@ -14,7 +14,7 @@ export function writeDurably(path: string, data: Uint8Array): void {
  * number in a file's name is given out once.
  */
 export function createDurably(path: string, data: Uint8Array): boolean {
-  return withTemporary(path, data, (temporary) => {
+  return withTemporary(path, data, READABLE, (temporary) => {
     try {
       linkSync(temporary, path); // fails where rename would replace
       return true;
@@ -25,13 +25,15 @@ export function createDurably(path: string, data: Uint8Array): boolean {
   });
 }
 
+const READABLE = 0o644;
+
 export const isTemporary = (name: string): boolean => name.startsWith('.new-');
 
-function withTemporary<T>(path: string, data: Uint8Array, place: (temporary: string) => T): T {
+function withTemporary<T>(path: string, data: Uint8Array, mode: number, place: (temporary: string) => T): T {
   const directory = dirname(path);
   const temporary = join(directory, `.new-${randomUUID()}`);
   try {
-    writeFileSync(temporary, data, { flag: 'wx', mode: 0o644, flush: true });
+    writeFileSync(temporary, data, { flag: 'wx', mode, flush: true });
     return place(temporary);
   } finally {
     rmSync(temporary, { force: true });

@@ -17,12 +17,11 @@ export function sIs(value: Uint8Array): ClientFlaw {
   return { randomSecret: (length) => (drawn++ === 0 ? new SecretBytes(value as Bytes) : real.randomSecret(length)) };
 }
 
-/** τ is the first scalar that it draws, and b every other. */
+/** τ is the first scalar that it draws; b it makes of the blind's secret. */
 export function scalarIs(which: 'τ' | 'b', value: Uint8Array): ClientFlaw {
   let drawn = 0;
-  return {
-    randomScalar: () => ((drawn++ === 0) === (which === 'τ') ? new SecretBytes(Fn.toBytes(scalarOf(value))) : real.randomScalar()),
-  };
+  const flawed = () => new SecretBytes(Fn.toBytes(scalarOf(value)));
+  return which === 'b' ? { baseScalar: flawed } : { randomScalar: () => (drawn++ === 0 ? flawed() : real.randomScalar()) };
 }
 
 /** The first holder's share of s; the others are of the polynomial that goes through it. */

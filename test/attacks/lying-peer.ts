@@ -43,6 +43,9 @@ const inventing = (index: number): Answers => ({
   spent: async () => ({ spent: { index, signature: signature() } }),
   forget: async () => ({ erased: { index, signature: signature() } }),
   recall: async () => ({}),
+  keepList: async () => ({ listed: { index, signature: signature() } }),
+  decide: async () => ({ decided: { index, meeting: 1, signature: signature() } }),
+  holds: async () => ({ held: [] }),
   show: async ({ rid }) => ({ shown: { body: bodyFor(rid), prepared: [1, 2, 3].map((by) => ({ index: by, signature: signature() })) } }),
   keep: async () => ({}),
   giveBack: async () => ({ shares: [] }),
@@ -53,6 +56,7 @@ const nothing = async () => ({});
 export const silence: Answers = {
   ...{ offer: nothing, prepare: nothing, promote: nothing, vote: nothing, spent: nothing },
   ...{ evaluate: nothing, release: nothing, forget: nothing, recall: nothing, show: nothing, keep: nothing, giveBack: nothing },
+  ...{ decide: nothing, holds: nothing, keepList: nothing },
 };
 
 export const lies: readonly Lie[] = [

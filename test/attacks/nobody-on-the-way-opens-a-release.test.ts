@@ -12,11 +12,15 @@ import type { Body } from '../../protocol/body.ts';
 import { CODE, enrolInput, InstantClock, quickHash, RECORD } from '../harness/soft-client.ts';
 import { SoftFleet } from '../harness/soft-fleet.ts';
 import { byteStringsIn } from './evidence.ts';
-import { type ClientFlaw, real, withClient } from './flawed-client.ts';
+import { type ClientFlaw, withClient } from './flawed-client.ts';
 import { overheard } from './recorder.ts';
 import { keyUnder, tweak, under } from './token-use.ts';
 
-vi.mock('../../client/curve.ts', async (original) => (await import('./flawed-client.ts')).exchangeable(await original<object>()));
+const exchangeable = vi.hoisted(
+  () => async (original: () => Promise<object>) => (await import('./flawed-client.ts')).exchangeable(await original()),
+);
+vi.mock('../../client/curve.ts', exchangeable);
+vi.mock('../../client/derive.ts', exchangeable);
 
 // A share of R is hidden behind D_i = x(r·t_r·T), and T stands in the body. If a client had a holder compute that, the value would lie in
 // the daemon's memory and pass coordinator and frontend. It has B = b·T multiplied, and takes b away by itself.
@@ -24,11 +28,9 @@ vi.mock('../../client/curve.ts', async (original) => (await import('./flawed-cli
 const ONE = () => new SecretBytes(new Uint8Array(32).with(31, 1));
 const MINUS_ONE = () => new SecretBytes(Buffer.from('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632550', 'hex'));
 
-/** The first scalar that a client draws is τ, the second b; blinds of codes are drawn elsewhere. */
-function draws(...own: (() => SecretBytes)[]): ClientFlaw {
-  const next = own.values();
-  return { randomScalar: () => (next.next().value ?? real.randomScalar)() };
-}
+/** The only scalar that a client draws by this function is τ; b it makes of the blind's secret. */
+const tauIs = (tau: () => SecretBytes): ClientFlaw => ({ randomScalar: tau });
+const baseIs = (b: () => SecretBytes): ClientFlaw => ({ baseScalar: b });
 
 /** Everything that is seen outside the client in an enrolment and a recovery, but for what tokens compute within. */
 function listen() {
@@ -90,7 +92,7 @@ describe('what hides a share of R', () => {
     ['b = 1', ONE],
     ['b = −1', MINUS_ONE],
   ])('would be seen if a client had %s', async (_, b) => {
-    expect(await recover(draws(real.randomScalar, b))).toEqual([1, 2, 3]);
+    expect(await recover(baseIs(b))).toEqual([1, 2, 3]);
   });
 });
 
@@ -109,7 +111,7 @@ describe('a release base of ±G', () => {
     ['−G', MINUS_ONE, BASE.negate()],
   ])('is refused by client and vault, be it %s', async (_, tau, base) => {
     const { fleet, client } = listen();
-    await expect(withClient(draws(tau), () => client.enroll(enrolInput()))).rejects.toMatchObject({ code: 'MALFORMED' });
+    await expect(withClient(tauIs(tau), () => client.enroll(enrolInput()))).rejects.toMatchObject({ code: 'MALFORMED' });
     await client.enroll(enrolInput());
     const request = fleet.lastReceived('finishEnrollment', FinishEnrollmentRequestSchema);
     Object.assign(request.body as object, { releaseBase: base.toBytes() });

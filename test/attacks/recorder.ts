@@ -26,6 +26,8 @@ export function overheard(transport: VaultTransport, heard: (sent: Sent) => void
     finishEnrollment: call('finishEnrollment', (request) => transport.finishEnrollment(request)),
     beginRecovery: call('beginRecovery', (request) => transport.beginRecovery(request)),
     finishRecovery: call('finishRecovery', (request) => transport.finishRecovery(request)),
+    putList: call('putList', (request) => transport.putList(request)),
+    decideHold: call('decideHold', (request) => transport.decideHold(request)),
     eraseRecord: call('eraseRecord', (request) => transport.eraseRecord(request)),
   };
 }

@@ -137,5 +137,5 @@ const newGeneration = (): Generation => ({
 
 function newShare(owner: number, { body: { g, line, epoch, number } }: Generation): KeptShare {
   const sealed = { mac: bytes(32), signature: bytes(64), guard: 1 };
-  return { owner, g, line, epoch, number, deal: bytes(8), share: bytes(33), enrolledAtMs: enrolledAtMs(), ...sealed };
+  return { owner, g, line, epoch, number, deal: bytes(12), share: bytes(33), enrolledAtMs: enrolledAtMs(), ...sealed };
 }

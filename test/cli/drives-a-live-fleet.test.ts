@@ -85,6 +85,41 @@ test('keeps the receipts of a wrong code, and verifies them without asking anybo
   expect(await bkvctl(['receipt', 'verify', file('changed')])).toMatchObject({ code: exitCodes.UNTRUSTED });
 });
 
+test('holds a recovery, and has its owner veto it or approve it', async () => {
+  const enrolled = await bkvctl(['enroll', 'held', '--new-key', file('key-of-held'), '--hold', '24'], CODE);
+  expect(enrolled.code).toBe(exitCodes.OK);
+  const recover = (blinds: string, out: string) => bkvctl(['recover', 'held', '--out', file(out), '--blinds', file(blinds)], CODE);
+  const [phisher, owner] = ['blinds-1', 'blinds-2'];
+  const held = { code: exitCodes.TRY_AGAIN, document: { error: { code: 'HELD', notBefore: expect.any(Number) } } };
+  expect(await recover(phisher, 'none')).toMatchObject(held);
+  expect(await bkvctl(['describe', 'held'])).toMatchObject({ document: { attemptsUsed: 1, held: [{ attempt: 1, held: [1, 2, 3] }] } });
+  const key = ['--key', file('key-of-held')];
+  expect(await bkvctl(['veto', 'held', ...key])).toMatchObject({
+    code: exitCodes.OK,
+    document: { attempt: 1, replicas: [1, 2, 3], finality: 'final' },
+  });
+  expect(await recover(phisher, 'none')).toMatchObject({ code: exitCodes.REFUSED, document: { error: { code: 'VETOED' } } });
+
+  expect(await recover(owner, 'again')).toMatchObject(held);
+  expect(await bkvctl(['veto', 'held', ...key])).toMatchObject({ code: exitCodes.USAGE }); // which one?
+  expect(await bkvctl(['approve', 'held', ...key, '--attempt', '2'])).toMatchObject({ code: exitCodes.OK, document: { attempt: 2 } });
+  expect(await recover(owner, 'again')).toMatchObject({ code: exitCodes.OK, document: { attempt: 2 } }); // the same, of another process
+  expect(readFileSync(file('again'))).toEqual(readFileSync(file('key-of-held')));
+});
+
+test('keeps a list beside a record', async () => {
+  await bkvctl(['enroll', 'doors', '--new-key', file('key-of-doors')], CODE);
+  expect(await bkvctl(['list', 'show', 'doors'])).toMatchObject({ code: exitCodes.OK, document: { counter: 0 } });
+  writeFileSync(file('list'), 'a door');
+  const put = ['list', 'put', 'doors', '--key', file('key-of-doors'), '--content', file('list')];
+  for (const counter of [1, 2]) expect(await bkvctl(put)).toMatchObject({ code: exitCodes.OK, document: { counter } });
+  const shown = await bkvctl(['list', 'show', 'doors', '--out', file('list-again')]);
+  expect(shown).toMatchObject({ code: exitCodes.OK, document: { counter: 2, bytes: 6 } });
+  expect(readFileSync(file('list-again'), 'utf8')).toBe('a door');
+  const foreign = ['list', 'put', 'doors', '--key', file('key-of-held'), '--content', file('list')];
+  expect(await bkvctl(foreign)).toMatchObject({ code: exitCodes.REFUSED });
+});
+
 test('fleet status tells who serves, and fails below the threshold', async () => {
   const [, second, third] = fleet.replicas.map(({ process }) => process);
   expect(await bkvctl(['fleet', 'status'])).toMatchObject({

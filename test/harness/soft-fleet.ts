@@ -2,17 +2,19 @@ import { create, type DescMessage, fromBinary, type MessageShape, toBinary } fro
 import { ed25519 } from '@noble/curves/ed25519.js';
 import type { VaultTransport } from '../../client/transport.ts';
 import type { PinnedPolicy } from '../../client/trust-policy.ts';
+import { decide, endOf, letGo, prove, stateOf } from '../../daemon/ledger/hold.ts';
 import { encodePublished, type FittingBundle, parsePublished } from '../../fleet/verify/published-bundle.ts';
-import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
+import { constantTimeEqual, fromHex, toHex } from '../../primitives/bytes.ts';
 import { type ErrorCode, isVaultError, VaultError } from '../../primitives/errors.ts';
-import { type PublishedBundle, RecordState, type Ticket } from '../../proto/gen/backupvault/v1/record_pb.ts';
+import { type Hold, type PublishedBundle, RecordState, type Ticket } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import * as pb from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import { type HashedBody, parseBody } from '../../protocol/body.ts';
+import { type Body, type HashedBody, parseBody } from '../../protocol/body.ts';
 import { parseTicket } from '../../protocol/offer.ts';
+import { isSameList, listDigest, type OwnerList, parseOwnerList, renderOwnerList } from '../../protocol/owner-list.ts';
 import { ridFor } from '../../protocol/record-id.ts';
 import { encodeStatement, parseStatement, STATEMENT_TYPE, type Statement, type StatementDocument } from '../../protocol/statement.ts';
 import { earlierAfter, termsOf } from '../../protocol/terms.ts';
-import { pointTranscript, replaceTranscript } from '../../protocol/transcripts.ts';
+import { approveTranscript, pointTranscript, replaceTranscript, vetoTranscript } from '../../protocol/transcripts.ts';
 import { SoftReplica } from './soft-replica.ts';
 
 // The vault's side of the protocol, with keys in this process, for tests of the SDK: it has no counter of its own worth the name,
@@ -20,6 +22,9 @@ import { SoftReplica } from './soft-replica.ts';
 
 interface SoftRecord extends HashedBody {
   readonly points: string[];
+  /** By the hash of the point; the same at every replica. */
+  readonly holds: Map<string, Hold>;
+  list: OwnerList | undefined;
   erased: boolean;
 }
 
@@ -42,6 +47,8 @@ export class SoftFleet implements VaultTransport {
   /** What an operator published, if anything. */
   published: PublishedBundle | undefined;
   readonly policy: PinnedPolicy;
+  /** By the clock of every replica, in ms. */
+  now = 1_800_000_000_000;
   /** Indices of replicas that do not answer. */
   readonly silent = new Set<number>();
   /** Changes a reply on its way: a hostile coordinator, or a hostile replica that signs again. */
@@ -129,6 +136,8 @@ export class SoftFleet implements VaultTransport {
         holders: erased ? [] : this.#holdersOf(record).map(({ index }) => index),
         statement: isKnown ? new Uint8Array(0) : this.statement.bytes,
         ownerKey: erased ? new Uint8Array(0) : body.ownerKey,
+        held: erased ? [] : this.#heldOf(record),
+        lists: request.withLists && !erased ? this.#listedOf(record) : [],
         ...handedOut(bundle),
       });
     });
@@ -155,7 +164,7 @@ export class SoftFleet implements VaultTransport {
       const prepared = asked.filter((replica) => replica.holds(hashed.body.g));
       if (refusals[0] && prepared.length < this.statement.threshold) throw refusals[0];
       const enrolled = prepared.map((replica) => replica.enrolled(this.statement, hashed));
-      if (!repeated) this.#records.set(key, { ...hashed, points: [], erased: false });
+      if (!repeated) this.#records.set(key, { ...hashed, points: [], holds: new Map(), list: this.#listFor(hashed.body), erased: false });
       return create(pb.FinishEnrollmentResponseSchema, { enrolled });
     });
   }
@@ -191,7 +200,75 @@ export class SoftFleet implements VaultTransport {
       if (record.points.indexOf(h) + 1 !== request.attempt) throw new VaultError('ATTEMPT_UNKNOWN', 'not that attempt');
       const answering = this.#holdersOf(record).filter(({ index }) => !this.silent.has(index));
       const releases = answering.map((replica) => replica.release(this.statement, record, request));
-      return create(pb.FinishRecoveryResponseSchema, { releases });
+      const until = this.#heldUntil(record, h, request);
+      if (until === 0) return create(pb.FinishRecoveryResponseSchema, { releases });
+      const held = answering.map((replica) => replica.heldUntil(this.statement, record, request, until));
+      return create(pb.FinishRecoveryResponseSchema, { held });
+    });
+  }
+
+  #heldOf(record: SoftRecord): pb.HeldAttempt[] {
+    const length = Number(record.body.policy.holdMs);
+    return this.#holdersOf(record).flatMap(({ index }) =>
+      [...record.holds].map(([name, hold]) =>
+        create(pb.HeldAttemptSchema, {
+          ...{ index, attempt: hold.attempt, pointHash: fromHex(name, 'h'), state: stateOf(hold) },
+          untilMs: BigInt(endOf(hold, length)),
+          blindedBase: hold.blindedBase,
+        }),
+      ),
+    );
+  }
+
+  #heldUntil({ body, holds }: SoftRecord, h: string, { attempt, blindedBase }: pb.FinishRecoveryRequest): number {
+    if (body.policy.holdMs === 0n) return 0;
+    const { next, until } = prove(holds.get(h), { attempt, blindedBase }, Number(body.policy.holdMs), this.now);
+    if (next) holds.set(h, next);
+    const hold = holds.get(h);
+    if (until === 0 && hold) holds.set(h, letGo(hold) ?? hold);
+    return until ?? 0;
+  }
+
+  #listFor({ rid, ownerKey }: Body): OwnerList | undefined {
+    const before = this.#records.get(toHex(rid));
+    return before && !before.erased && constantTimeEqual(before.body.ownerKey, ownerKey) ? before.list : undefined;
+  }
+
+  #listedOf(record: SoftRecord, shown = true): pb.Listed[] {
+    const { body, list } = record;
+    const message = list && shown ? { list: renderOwnerList(list) } : {};
+    return this.#holdersOf(record).map((replica) => create(pb.ListedSchema, { ...replica.listed(this.statement, body, list), ...message }));
+  }
+
+  putList(request: pb.PutListRequest) {
+    return this.#serve('putList', pb.PutListRequestSchema, request, () => {
+      const record = this.#recordFor(request.recordId, request.g);
+      const list = parseOwnerList(request.list);
+      const { rid, ownerKey } = record.body;
+      const { digest } = listDigest(this.name, rid, list);
+      if (!ed25519.verify(list.signature, digest, ownerKey)) throw new VaultError('OWNER_REFUSED', 'not the owner');
+      const isSame = record.list !== undefined && isSameList(record.list, list);
+      if (!isSame && record.list && record.list.counter >= list.counter) throw new VaultError('LIST_OUTDATED', 'there is a newer one');
+      record.list = list;
+      return create(pb.PutListResponseSchema, { lists: this.#listedOf(record, false) });
+    });
+  }
+
+  decideHold(request: pb.DecideHoldRequest) {
+    return this.#serve('decideHold', pb.DecideHoldRequestSchema, request, () => {
+      const record = this.#recordFor(request.recordId, request.g);
+      const { rid, g, ownerKey } = record.body;
+      const { attempt, pointHash, veto: isVeto, signature, blindedBase } = request;
+      const held = { fleet: this.name, rid, g, attempt, pointHash };
+      const { digest } = isVeto ? vetoTranscript(held) : approveTranscript(held, blindedBase);
+      if (!ed25519.verify(signature, digest, ownerKey)) throw new VaultError('OWNER_REFUSED', 'not the owner');
+      const name = toHex(pointHash);
+      if (record.holds.get(name)?.released)
+        return create(pb.DecideHoldResponseSchema, { released: this.#holdersOf(record).map(({ index }) => index) });
+      const next = decide(record.holds.get(name), { attempt, isVeto, signature, blindedBase });
+      if (next) record.holds.set(name, next);
+      const decided = this.#holdersOf(record).map((replica) => replica.decided(this.statement, record.body, request));
+      return create(pb.DecideHoldResponseSchema, { decided });
     });
   }
 

@@ -5,23 +5,30 @@ import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { VaultError } from '../../primitives/errors.ts';
 import { SignedSchema, type Ticket, TicketSchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import {
+  type DecideHoldRequest,
+  DecisionSchema,
   EnrolledSchema,
   type Evaluation,
   EvaluationSchema,
   type FinishEnrollmentRequest,
   type FinishRecoveryRequest,
+  HeldSchema,
   type Offer,
   OfferSchema,
   type Release,
   ReleaseSchema,
 } from '../../proto/gen/backupvault/v1/vault_pb.ts';
-import type { HashedBody } from '../../protocol/body.ts';
+import type { Body, HashedBody } from '../../protocol/body.ts';
+import { listDigest, type OwnerList } from '../../protocol/owner-list.ts';
 import type { Statement, StatementDocument } from '../../protocol/statement.ts';
 import type { Transcript } from '../../protocol/transcript.ts';
 import {
+  decidedTranscript,
   enrolledTranscript,
   erasedTranscript,
   finishTranscript,
+  heldTranscript,
+  listedTranscript,
   type OfferFields,
   offerTranscript,
   proofTranscript,
@@ -204,6 +211,30 @@ export class SoftReplica {
     const { attempt, point, blindedBase } = request;
     const transcript = releasedTranscript({ fleet, epoch, index, rid, g, attempt, point, blindedBase, released, bodyHash });
     return create(ReleaseSchema, { index, released, signature: this.sign(transcript) });
+  }
+
+  /** That it keeps its answer back. */
+  heldUntil({ fleet, epoch }: Statement, { body, bodyHash }: HashedBody, request: FinishRecoveryRequest, until: number) {
+    const { index } = this;
+    const { rid, g } = body;
+    const { attempt, point, blindedBase } = request;
+    const untilMs = BigInt(until);
+    const transcript = heldTranscript({ fleet, epoch, index, rid, g, attempt, point, blindedBase, untilMs, bodyHash });
+    return create(HeldSchema, { index, untilMs, signature: this.sign(transcript) });
+  }
+
+  decided({ fleet, epoch }: Statement, { rid, g, shares, threshold }: Body, { veto, attempt, pointHash }: DecideHoldRequest) {
+    const { index } = this;
+    const meeting = shares.length - threshold + 1;
+    const transcript = decidedTranscript(veto, { fleet, epoch, index, rid, g, attempt, pointHash, meeting });
+    return create(DecisionSchema, { index, meeting, signature: this.sign(transcript) });
+  }
+
+  /** What lies beside the record. */
+  listed({ fleet, epoch }: Statement, { rid, g, ownerKey }: Body, list: OwnerList | undefined) {
+    const { index } = this;
+    const digest = list ? listDigest(fleet, rid, list).digest : new Uint8Array(0);
+    return { index, signature: this.sign(listedTranscript({ fleet, epoch, index, rid, g }, ownerKey, digest)) };
   }
 
   erased({ fleet, epoch }: Statement, rid: Uint8Array, g: Uint8Array) {

@@ -1,11 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
 import { randomBytes } from '@noble/hashes/utils.js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { memoryBlindStore } from '../../client/blinds.ts';
 import type { ErasureResult } from '../../client/erase.ts';
+import { utf8 } from '../../primitives/bytes.ts';
 import { packageRoot } from '../../primitives/package-root.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
+import { KeepListRequestSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { restoreSnapshot, saveSnapshot } from '../harness/etcd-snapshot.ts';
 import { placesOf } from './support/counted-fleet.ts';
 import { CODE } from './support/draft.ts';
@@ -22,7 +26,9 @@ let snapshot: string;
 
 const OTHER_CODE = 'another code altogether';
 const policy = { limit: 3, coolDownMs: 0 };
-const keys = Object.fromEntries(['attempts', 'changed', 'later', 'erased'].map((id) => [id, new SecretBytes(randomBytes(32))]));
+const keys = Object.fromEntries(['attempts', 'changed', 'later', 'erased', 'phished'].map((id) => [id, new SecretBytes(randomBytes(32))]));
+/** Of whoever phished a code: each proof of theirs is the same. */
+const phishers = memoryBlindStore();
 const keyOf = (id: string) => keys[id] as SecretBytes;
 
 const bkvctl = (...args: string[]): string => execFileSync(process.execPath, [join(packageRoot, 'dist/cli/main.js'), ...args]).toString();
@@ -68,6 +74,40 @@ const describe = async (recordId: string) => {
   }
 };
 
+/** What a phisher gets, who has the code and sends the same proof as ever. */
+async function phished(): Promise<string> {
+  const world = await World.open(placesOf(own.fleet));
+  try {
+    return await refusalOf(world.device(world.transport(), phishers).recover({ recordId: 'phished', code: CODE, renew: false }));
+  } finally {
+    world.close();
+  }
+}
+
+/** By another device of the owner. */
+async function vetoed(): Promise<string> {
+  const { vault, world } = await device();
+  try {
+    const { g, held } = await vault.describe('phished');
+    const [{ attempt, pointHash }] = held as [(typeof held)[number]];
+    return (await vault.veto({ recordId: 'phished', backupKey: keyOf('phished'), g, attempt, pointHash })).isFinal;
+  } finally {
+    world.close();
+  }
+}
+
+/** Who keeps the list that was put beside the record. */
+async function beside(recordId: string): Promise<number[]> {
+  const { vault, world } = await device();
+  const { g } = await vault.describe(recordId);
+  const request = create(KeepListRequestSchema, { rid: world.rid(recordId), g });
+  const has = async (index: number) => (await world.peer(index, world.replica(1).tls).calls.keepList(request)).listed?.list?.counter === 1n;
+  const found: number[] = [];
+  for (const index of [1, 2]) if (await has(index)) found.push(index);
+  world.close();
+  return found;
+}
+
 /** Replicas that serve it no more. */
 const gone = ({ erased, pending }: ErasureResult) => [...erased, ...pending].sort().join();
 
@@ -85,6 +125,7 @@ beforeAll(async () => {
       backupKey: keyOf(recordId),
       policy: recordId === 'attempts' ? { ...policy, limit: 4 } : policy,
     });
+  await vault.enroll({ recordId: 'phished', code: CODE, backupKey: keyOf('phished'), policy: { ...policy, holdMs: 3_600_000 } });
   saveSnapshot(own.fleet.etcd, snapshot);
   // What the snapshot does not know:
   expect(await refusalOf(vault.recover({ recordId: 'attempts', code: 'wrong code 1' }))).toBe('WRONG_CODE');
@@ -92,6 +133,9 @@ beforeAll(async () => {
   await vault.enroll({ recordId: 'changed', code: OTHER_CODE, backupKey: keyOf('changed'), policy });
   await vault.enroll({ recordId: 'later', code: CODE, backupKey: keyOf('later'), policy: { ...policy, limit: 4 } });
   await vault.erase('erased');
+  await vault.putList({ recordId: 'phished', backupKey: keyOf('phished'), content: utf8('a door'), counter: 1n });
+  expect(await phished()).toBe('HELD');
+  expect(await vetoed()).toBe('final');
   await stopAll();
   await restoreSnapshot(own.fleet.etcd, snapshot);
 });
@@ -105,6 +149,7 @@ test('a snapshot put back without telling the replicas buys no guess and revives
   expect((await describe('attempts')).attemptsUsed).toBe(3); // as the guards counted
   for (const recordId of ['changed', 'erased']) expect(await refusalOf(recover(recordId, CODE))).toBe('GENERATION_UNKNOWN'); // nobody has what etcd names
   expect(await refusalOf(recover('later', CODE))).toBe('RECORD_UNKNOWN');
+  expect(await phished()).toBe('VETOED');
   await stopAll();
 });
 
@@ -131,6 +176,7 @@ test('after the statement that says so, every record is what it was', async () =
   expect((await recover('changed', OTHER_CODE)).backupKey.expose()).toEqual(keyOf('changed').expose());
   expect((await recover('later', CODE)).backupKey.expose()).toEqual(keyOf('later').expose());
   expect((await describe('erased')).state).toBe('erased');
+  expect(await phished()).toBe('VETOED');
 });
 
 test('an account that nobody knew before enrols as ever, with every replica', async () => {
@@ -183,12 +229,14 @@ test('a lost guard is rebuilt from the others', async () => {
   bkvctl('fleet', 'restate', '--dir', own.fleet.directory, '--guard-lost', '2');
   bkvctl('guard', 'create', '--config', config);
   await Promise.all([1, 3].map((index) => own.fleet.replica(index).process.start()));
-  expect(rebuildGuard(2).rebuilt).toBe(4); // attempts, changed, later, new
+  expect(rebuildGuard(2).rebuilt).toBe(5); // attempts, changed, later, new, phished
   await lost.process.start();
 
   await own.fleet.replica(3).process.kill(); // now it is needed
   expect(await exhausted()).toBe('EXHAUSTED');
   expect((await recover('later', CODE)).backupKey.expose()).toEqual(keyOf('later').expose());
+  expect(await phished()).toBe('VETOED'); // so both say: 2 took it over
+  expect(await beside('phished')).toEqual([1, 2]);
 });
 
 test('a guard that is lost together with etcd is rebuilt in one go', async () => {
@@ -205,7 +253,7 @@ test('a guard that is lost together with etcd is rebuilt in one go', async () =>
   bkvctl('guard', 'create', '--config', config);
   await Promise.all([1, 3].map((index) => own.fleet.replica(index).process.start()));
   // The tombstone of "new" is of the incarnation before: no guard holds that record, so no sweep touches it.
-  expect(rebuildGuard(2)).toMatchObject({ rebuilt: 3, left: 1 });
+  expect(rebuildGuard(2)).toMatchObject({ rebuilt: 4, left: 1 });
 
   await own.fleet.replica(2).process.start();
   await own.fleet.replica(3).process.kill();
@@ -213,4 +261,5 @@ test('a guard that is lost together with etcd is rebuilt in one go', async () =>
   const recovered = await recover('later', CODE);
   expect(recovered.backupKey.expose()).toEqual(keyOf('later').expose());
   expect(recovered.attempt).toBe(4); // its third was counted by the guards of 1 and 2 alone
+  expect(await phished()).toBe('VETOED');
 });

@@ -242,7 +242,7 @@ describe('a replica that deals shares of its seeds', () => {
   const epoch = () => BigInt(world.statement.epoch);
   const shareOf = ({ body: { g, line, number, epoch: of } }: Draft, fields: Partial<SeedShare> = {}) =>
     create(SeedShareSchema, {
-      ...{ g, line, number, epoch: of, deal: new Uint8Array(8), share: new Uint8Array(33).fill(5), enrolledAtMs: 1n },
+      ...{ g, line, number, epoch: of, deal: new Uint8Array(12), share: new Uint8Array(33).fill(5), enrolledAtMs: 1n },
       ...{ mac: new Uint8Array(32), signature: new Uint8Array(64), guard: 1, ...fields },
     });
   const keep = ({ rid }: Draft, share = shareOf(draft), of = epoch(), calls = asSecond()) =>

@@ -44,6 +44,8 @@ export interface Draft extends HashedBody {
 
 export interface DraftOptions {
   readonly limit?: number;
+  /** None unless told. */
+  readonly holdMs?: number;
   /** The generation that this one replaces. */
   readonly replaces?: Draft;
   /** For one who names a generation as he likes. */
@@ -58,7 +60,7 @@ export interface DraftOptions {
 
 /** Begins an enrolment at the fleet and makes everything that finishing it takes. */
 export async function draftEnrolment(world: World, recordId: string, options: DraftOptions = {}): Promise<Draft> {
-  const { limit = 3, replaces, file = world.client, among = [1, 2, 3], g = randomBytes(16) } = options;
+  const { limit = 3, holdMs = 0, replaces, file = world.client, among = [1, 2, 3], g = randomBytes(16) } = options;
   const rid = world.rid(recordId, file);
   const s = new SecretBytes(randomBytes(32));
   const blinded = blind(input(world, rid, CODE));
@@ -81,7 +83,7 @@ export async function draftEnrolment(world: World, recordId: string, options: Dr
     previous,
     number: before + 1n,
     line: replaces?.body.line ?? g,
-    policy: { limit, coolDownMs: 0 },
+    policy: { limit, coolDownMs: 0, holdMs },
   });
   const tickets = offers.map(({ ticket }) => ticket);
   const drawn = { file, recordId, rid, g, s, blinded, backupKey, offers, tickets, ...hashed };

@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { Client as Channel, credentials } from '@grpc/grpc-js';
 import { inject } from 'vitest';
 import { everyAccount } from '../../../cli/every-account.ts';
+import { memoryBlindStore } from '../../../client/blinds.ts';
 import type { VaultTransport } from '../../../client/transport.ts';
 import type { TrustedStatement } from '../../../client/trust.ts';
 import { trustPinned } from '../../../client/trust-pinned.ts';
@@ -116,8 +117,8 @@ export class World {
     return everyAccount((account) => frontendTransport({ connection, signer, fleet, tenant, account }));
   }
 
-  /** A device of its own. It stretches codes quickly: that is not what is tested. */
-  device(transport: VaultTransport = this.transport()): VaultClient {
+  /** A device of its own. It stretches codes quickly: that is not what is tested. `blinds`: of a device that was there before. */
+  device(transport: VaultTransport = this.transport(), blinds = memoryBlindStore()): VaultClient {
     const { fleet, tenant, statement_hashes } = this.client;
     const statementHashes = statement_hashes.map((hash) => fromHex(hash, 'hash'));
     return new VaultClient({
@@ -127,6 +128,7 @@ export class World {
       tenant,
       argon2id: quickHash,
       clock: this.#clock,
+      blinds,
     });
   }
 
