@@ -7,7 +7,7 @@ import type { BeginRecoveryRequest, FinishEnrollmentRequest } from '../../proto/
 export class Account {
   readonly recordId: string;
   readonly rid: string;
-  readonly policy: { readonly limit: number; readonly coolDownMs: number };
+  readonly policy: { readonly limit: number; readonly coolDownMs: number; readonly holdMs: number };
   readonly backupKey = new SecretBytes(randomBytes(32));
   /** The generation, as it was heard last. */
   g: Uint8Array | undefined;

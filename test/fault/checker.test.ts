@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { check, type ViolationKind } from './checker.ts';
 import { randomPoint } from './device.ts';
-import type { Call, Evaluated, Final, HistoryEvent } from './history.ts';
+import type { Call, Decided, Entry, Evaluated, FaultEvent, Final, HistoryEvent } from './history.ts';
 import { hashOfPoint } from './point-hash.ts';
 import { xOf } from './records.ts';
 
@@ -146,5 +146,56 @@ describe('a violation is', () => {
     ])('%s', (_, events) => {
       expect(kinds(...events)).toEqual(['lost-generation']);
     });
+  });
+});
+
+describe('a recovery that is held', () => {
+  const HOLD = 10_000;
+  const held = [
+    enrolment(0, G1, '', { hold: HOLD }),
+    answer(10, P1, 1),
+    answer(20, P2, 2),
+    ...evaluated(P1),
+    ...evaluated(P2),
+    final(G1, [P1, P2]),
+  ];
+  const proof = (at: number): Call => call(at, { method: 'finishRecovery', g: G1, point: P1 });
+  const entry = (at: number, facts: Partial<Entry> = {}): Entry => ({
+    ...{ type: 'entry', at, until: at + 10, device: 'd', rid: RID, isRight: true, outcome: 'ok', isOurKey: true, point: P1, ...facts },
+  });
+  const decided = (at: number, word: Decided['word'], isFinal = true): Decided => ({
+    ...{ type: 'decided', at, until: at + 5, rid: RID, h: hashOfPoint(P1), word, isFinal },
+  });
+  const clock = (replica: number, at: number): FaultEvent => ({
+    ...{ type: 'fault', at, until: at + 100, kind: 'clock', what: `replica-${replica} by 7200 s`, alone: false },
+  });
+
+  it('gives the key when its time is over', () => {
+    expect(kinds(...held, proof(30), entry(30 + HOLD))).toEqual([]);
+  });
+
+  it('gives it at once after the owner’s word, and not before', () => {
+    expect(kinds(...held, proof(30), decided(40, 'approve'), entry(50))).toEqual([]);
+    expect(kinds(...held, proof(30), entry(50), decided(90, 'approve'))).toEqual(['released-early']);
+  });
+
+  it('is not given early by one clock that is wrong; of two nothing is said', () => {
+    expect(kinds(...held, proof(30), clock(1, 20), entry(50))).toEqual(['released-early']);
+    expect(kinds(...held, proof(30), clock(1, 20), clock(2, 40), entry(50))).toEqual([]);
+  });
+
+  it('gives nothing after a veto that is final, whenever', () => {
+    expect(kinds(...held, proof(30), decided(40, 'veto'), entry(30 + HOLD))).toEqual(['released-after-veto']);
+    expect(kinds(...held, proof(30), decided(40, 'veto', false), entry(30 + HOLD))).toEqual([]);
+    expect(kinds(...held, proof(30), entry(30 + HOLD), decided(30 + HOLD + 5, 'veto'))).toEqual([]);
+  });
+
+  it('is refused only where its owner said so', () => {
+    const refused = call(50, { method: 'finishRecovery', g: G1, point: P1, outcome: 'VETOED' });
+    expect(kinds(...held, proof(30), decided(40, 'veto'), refused)).toEqual([]);
+    expect(kinds(...held, proof(30), refused)).toEqual(['forbidden-error']);
+    expect(kinds(...held, call(50, { method: 'finishRecovery', g: G1, point: P1, outcome: 'PROOF_CONFLICT' }))).toEqual([
+      'forbidden-error',
+    ]);
   });
 });

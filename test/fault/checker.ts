@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../../primitives/errors.ts';
-import type { Call, Exited, HistoryEvent, Outcome } from './history.ts';
+import type { Call, Exited, FaultEvent, HistoryEvent, Outcome } from './history.ts';
 import { hashOfPoint } from './point-hash.ts';
 import { type Generation, type Record, readHistory, xOf } from './records.ts';
 
@@ -18,6 +18,8 @@ export type ViolationKind =
   | 'stored-and-denied' // it is there, though every answer was that its tickets are worth nothing: then the SDK begins again
   | 'extra-generation' // P5: the same bytes made a second one
   | 'old-code' // a generation that was replaced still answers
+  | 'released-early' // before the hold was over, and without the owner's word
+  | 'released-after-veto'
   | 'wrong-key'
   | 'right-code-refused'
   | 'wrong-code-accepted'
@@ -46,14 +48,15 @@ export function check(events: readonly HistoryEvent[]): Violation[] {
         text: `replica ${event.replica} used a tweak that nobody enrolled on a device’s point`,
       });
     else if (event.type === 'exited') violations.push(...checkExit(event));
-  for (const record of records.values()) violations.push(...checkRecord(record));
+  const clocks = events.filter((event) => event.type === 'fault' && event.kind === 'clock') as readonly FaultEvent[];
+  for (const record of records.values()) violations.push(...checkRecord(record), ...checkHolds(record, clocks));
   return violations;
 }
 
 /** A daemon ends only with a reason that it states, and never for one that an operator must mend. */
 function checkExit({ replica, why }: Exited): Violation[] {
   if (/bkvd: GUARD_MISMATCH/.test(why)) return [{ kind: 'guard-lost', text: `replica ${replica}: ${why}` }];
-  return /bkvd: [A-Z_]+: [^\n]*$/.test(why) ? [] : [{ kind: 'crashed', text: `replica ${replica}:\n${why}` }];
+  return /^bkvd: [A-Z_]+: /m.test(why) ? [] : [{ kind: 'crashed', text: `replica ${replica}:\n${why}` }];
 }
 
 function* checkRecord(record: Record): Generator<Violation> {
@@ -71,6 +74,31 @@ function* checkRecord(record: Record): Generator<Violation> {
   yield* checkLineage(record, say);
   yield* checkHealed(record, say);
 }
+
+/**
+ * Nothing is released before t holders’ clocks say so, and nothing once enough keep to a veto: whatever etcd says. One clock that is off moves one holder
+ * alone; where two were, nothing is said.
+ */
+function* checkHolds({ rid, entries, calls, decided, generations }: Record, clocks: readonly FaultEvent[]): Generator<Violation> {
+  for (const { outcome, point, at, until, device } of entries) {
+    if (outcome !== 'ok' || point === undefined) continue;
+    const h = hashOfPoint(point);
+    const said = decided.filter((each) => each.h === h);
+    const veto = said.find(({ word, isFinal, until: final }) => word === 'veto' && isFinal && final <= at);
+    if (veto) yield { kind: 'released-after-veto', rid, text: `${device} at ${at} got the key by ${short(point)}, vetoed at ${veto.at}` };
+    const proofs = calls.filter((call) => call.method === 'finishRecovery' && call.point === point);
+    const hold = generations.get(proofs[0]?.g ?? '')?.hold ?? 0;
+    const proved = Math.min(...proofs.map((call) => call.at));
+    if (until - proved >= hold - MEASURED || said.some(({ word, at: begun }) => word === 'approve' && begun <= until)) continue;
+    const off = new Set(
+      clocks.filter((clock) => clock.at <= until && clock.until >= proved - MEASURED).map(({ what }) => what.split(' ')[0]),
+    );
+    if (off.size < 2)
+      yield { kind: 'released-early', rid, text: `${device} got the key at ${until}, ${until - proved} ms after the proof, of ${hold}` };
+  }
+}
+
+const MEASURED = 1100; // clocks that are put right again are so within a second
 
 type Say = (kind: ViolationKind, text: string) => Violation;
 
@@ -114,6 +142,9 @@ function* checkCall(record: Record, call: Call, say: Say): Generator<Violation> 
   if (allowed.has(outcome)) return;
   if (record.isRolledBack && rollBackMayCause.has(outcome)) return;
   switch (outcome) {
+    case 'VETOED':
+      if (!record.decided.some(({ word, at: begun }) => word === 'veto' && begun <= until)) yield say('forbidden-error', told);
+      return;
     case 'EXHAUSTED': {
       const sent = record.calls.filter((c) => c.method === 'beginRecovery' && c.g === g && c.at <= until);
       const points = new Set(sent.map(({ point }) => point));

@@ -1,9 +1,10 @@
 import { createECDH } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
+import type { RecoverInput, RecoveryResult } from '../../client/recover.ts';
 import type { VaultTransport } from '../../client/transport.ts';
 import { VaultClient, type VaultClientOptions } from '../../client/vault-client.ts';
-import { constantTimeEqual } from '../../primitives/bytes.ts';
+import { constantTimeEqual, toHex } from '../../primitives/bytes.ts';
 import { type ErrorCode, isVaultError } from '../../primitives/errors.ts';
 import {
   type BeginRecoveryRequest,
@@ -12,7 +13,8 @@ import {
 } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { quickHash } from '../harness/soft-client.ts';
 import type { Account } from './account.ts';
-import type { History, Outcome } from './history.ts';
+import type { Decided, History, Outcome } from './history.ts';
+import { hashOfPoint } from './point-hash.ts';
 import type { Prng } from './prng.ts';
 
 export interface DeviceOptions extends Pick<VaultClientOptions, 'fleet' | 'tenant'> {
@@ -49,7 +51,9 @@ export class Device {
   #vault: VaultClient;
   #code = '';
   #account: Account | undefined;
-  #triedOn: Uint8Array | undefined;
+  #triedOn: BeginRecoveryRequest | undefined;
+  /** By the owner: what was sent for it gets nothing, so it is given up. */
+  #isVetoed = false;
   /** What the SDK sent to enrol in what the device does now: begun again once, it is two. */
   #enrolments: FinishEnrollmentRequest[] = [];
 
@@ -79,7 +83,7 @@ export class Device {
 
   /** For the recorder. */
   onGuess(request: BeginRecoveryRequest): void {
-    this.#triedOn = request.g;
+    this.#triedOn = request;
   }
 
   /** A wrong code: a point of no code at all. The vault cannot tell the difference. */
@@ -142,7 +146,7 @@ export class Device {
     let message: string | undefined;
     await this.#work(account, code, async () => {
       try {
-        const { backupKey, renewal } = await this.#vault.recover({ recordId: account.recordId, code, ...options });
+        const { backupKey, renewal } = await this.#recoverHeld(account, code, options);
         isOurKey = constantTimeEqual(backupKey.expose(), account.backupKey.expose());
         if (renewal.state === 'renewed') this.#enrolled(account, renewal.result.g);
       } catch (error) {
@@ -151,14 +155,57 @@ export class Device {
         throw error;
       }
     });
-    const triedOn = this.#triedOn as Uint8Array | undefined;
+    const tried = this.#triedOn as BeginRecoveryRequest | undefined;
     history.add({
       type: 'entry',
       ...{ at, until: history.now(), device: this.name, rid: account.rid, outcome },
-      isRight: triedOn && account.codeOf(triedOn) === code,
+      isRight: tried && account.codeOf(tried.g) === code,
+      ...(tried && { point: toHex(tried.point) }),
       ...(isOurKey === undefined ? {} : { isOurKey }),
       ...(message === undefined ? {} : { message }),
     });
+  }
+
+  /** Where it is held, the owner decides, on whichever device, or waits a little. */
+  async #recoverHeld(account: Account, code: string, options: Pick<RecoverInput, 'renew' | 'allowFewerHolders'>): Promise<RecoveryResult> {
+    const { random } = this.#options;
+    const anew = this.#isVetoed;
+    this.#isVetoed = false;
+    const recover = (input: Partial<RecoverInput> = {}) => this.#vault.recover({ recordId: account.recordId, code, ...options, ...input });
+    try {
+      return await recover({ anew });
+    } catch (error) {
+      if (isVaultError(error, 'VETOED')) this.#isVetoed = true;
+      if (!isVaultError(error, 'HELD')) throw error;
+      const next = random.weighted({ wait: 3, approve: 3, veto: 2, leave: 2 });
+      if (next === 'leave') throw error;
+      if (next === 'wait') await delay(Math.min(3000, Math.max(0, (error.details.notBefore ?? 0) - Date.now())));
+      else await this.#decide(account, next);
+      return await recover().catch((again: unknown) => {
+        if (isVaultError(again, 'VETOED')) this.#isVetoed = true;
+        throw again;
+      });
+    }
+  }
+
+  /** The owner’s word about the attempt that was sent last, as far as some replica tells of it. */
+  async #decide(account: Account, word: Decided['word']): Promise<void> {
+    const { history } = this.#options;
+    const { rid, recordId, backupKey } = account;
+    const tried = this.#triedOn as BeginRecoveryRequest | undefined;
+    const h = tried && hashOfPoint(toHex(tried.point));
+    const { g, held } = await this.#vault.describe(recordId);
+    const own = held.find(({ pointHash }) => toHex(pointHash) === h);
+    if (!own || h === undefined) return;
+    const at = history.now();
+    const note = (isFinal: boolean) => history.add({ type: 'decided', at, until: history.now(), rid, h, word, isFinal });
+    try {
+      const { isFinal } = await this.#vault[word]({ ...own, recordId, backupKey, g });
+      note(isFinal !== 'too few');
+    } catch (error) {
+      note(false);
+      throw error;
+    }
   }
 
   /** After everything healed: looks which generation it is, and enters its code. `renew`: and enrols anew, as is usual. */
@@ -169,7 +216,12 @@ export class Device {
       if (code === undefined) return { outcome: 'INTERNAL', message: 'the vault names a generation that nobody made' };
       this.#account = account;
       this.#code = code;
-      const { backupKey, renewal } = await this.#vault.recover({ recordId: account.recordId, code, renew });
+      const recover = () => this.#vault.recover({ recordId: account.recordId, code, renew });
+      const { backupKey, renewal } = await recover().catch(async (error: unknown) => {
+        if (!isVaultError(error, 'HELD')) throw error;
+        await this.#decide(account, 'approve');
+        return recover();
+      });
       if (renewal.state === 'renewed') this.#enrolled(account, renewal.result.g);
       else if (renew) return { outcome: 'INTERNAL', message: `it is not renewed: ${renewal.state}` };
       const isOurs = constantTimeEqual(backupKey.expose(), account.backupKey.expose());

@@ -1,7 +1,11 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { parse, stringify } from 'yaml';
 import { probeReplica } from '../../fleet/replica-probe.ts';
+import { packageRoot } from '../../primitives/package-root.ts';
 import { DevFleet, type Restating } from '../harness/dev-fleet.ts';
 import { START_DEADLINE } from '../harness/managed-process.ts';
 import { compileShim } from '../integration/support/token-uses.ts';
@@ -9,6 +13,8 @@ import { compileDiskShim } from './disk.ts';
 import type { Party } from './faults.ts';
 import { FaultyReplica, type Preloads, type Watcher } from './faulty-replica.ts';
 import { Link } from './link.ts';
+
+const run = promisify(execFile);
 
 export interface FaultFleetOptions extends Watcher {
   /** The compiled daemon; that in dist/ unless told. */
@@ -35,7 +41,11 @@ export class FaultFleet {
   }
 
   static async start({ progress, ...options }: FaultFleetOptions): Promise<FaultFleet> {
-    const dev = await DevFleet.start({ fleet: 'fault', settings: { log_level: 'warn', bounds: { limit_most: 50 } }, progress });
+    const dev = await DevFleet.start({
+      fleet: 'fault',
+      settings: { log_level: 'warn', sweep_interval_ms: 2000, bounds: { limit_most: 50 } },
+      progress,
+    });
     const fleet = new FaultFleet(dev, options);
     try {
       progress('putting links, shims and clocks in between');
@@ -55,20 +65,61 @@ export class FaultFleet {
     await this.#wire();
   }
 
+  /** A replica loses its guard while nothing is asked, and gets a new one of what the others remember. Returns of how many records. */
+  async loseGuard(index: number): Promise<number> {
+    await this.#dealt(index);
+    await Promise.all(this.replicas.map((replica) => replica.stop()));
+    const lost = this.dev.replicas.find(({ place }) => place.index === index);
+    if (!lost) throw new RangeError(`there is no replica ${index}`);
+    rmSync(lost.guardDirectory, { recursive: true });
+    await this.dev.state({ guardsLost: [index] });
+    this.#rewire();
+    const { config, directory } = lost.place;
+    const env = { ...process.env, SOFTHSM2_CONF: join(directory, 'softhsm2.conf') };
+    const bkvctl = async (command: string): Promise<string> => {
+      const args = [join(packageRoot, 'dist/cli/main.js'), '--json', 'guard', command, '--config', config];
+      return (await run(process.execPath, args, { env })).stdout; // its connections pass the links of this process
+    };
+    await bkvctl('create');
+    for (const replica of this.replicas) if (replica.index !== index) replica.supervise();
+    await this.serving(index);
+    const { rebuilt } = JSON.parse(await bkvctl('rebuild')) as { rebuilt: number };
+    this.replica(index).supervise();
+    await this.serving();
+    return rebuilt;
+  }
+
+  /** The others have what it takes to give the replica its seeds back. */
+  async #dealt(index: number): Promise<void> {
+    const port = this.dev.replicas.find(({ place }) => place.index === index)?.ports.metrics;
+    const deadline = performance.now() + START_DEADLINE;
+    for (;;) {
+      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+      if (/^bkv_seeds_undealt 0$/m.test(text)) return;
+      if (performance.now() > deadline)
+        throw new Error(`replica ${index} has seeds that are not dealt: ${/^bkv_seeds.*$/m.exec(text)?.[0]}`);
+      await delay(500);
+    }
+  }
+
   /** Puts links, shims and clocks between whatever has none yet, and starts every replica. Resolves when all of them serve. */
   async #wire(): Promise<void> {
     const { dev } = this;
     for (const [name, port] of connections(dev)) if (!this.#links.has(name)) this.#links.set(name, await Link.to(port));
     const { daemon, ...watcher } = this.#options;
     const preloads: Preloads = { diskShim: compileDiskShim(dev.directory), faketime: findFaketime() };
-    const module = compileShim(dev.directory);
-    for (const { place } of dev.replicas) rewire(place.config, place.index, module, this.#links);
+    this.#rewire();
     const before = new Map(this.replicas.map((replica) => [replica.index, replica]));
     this.replicas = dev.replicas.map(
       (replica) => before.get(replica.place.index) ?? new FaultyReplica(replica, dev.clientFile, preloads, watcher, daemon),
     );
     for (const replica of this.replicas) replica.supervise();
     await this.serving();
+  }
+
+  #rewire(): void {
+    const module = compileShim(this.dev.directory);
+    for (const { place } of this.dev.replicas) rewire(place.config, place.index, module, this.#links);
   }
 
   link(from: Party, to: Party): Link {
@@ -95,11 +146,11 @@ export class FaultFleet {
   }
 
   /** Throws with the log of the first replica that does not serve. */
-  async serving(): Promise<void> {
+  async serving(but?: number): Promise<void> {
     const deadline = performance.now() + START_DEADLINE;
     const { addresses, tls } = this.dev.client;
     for (const [i, address] of addresses.entries())
-      while ((await probeReplica(address, tls)).health !== 'SERVING') {
+      while (this.replicas[i]?.index !== but && (await probeReplica(address, tls)).health !== 'SERVING') {
         if (performance.now() > deadline) throw new Error(await notServing(this.replicas[i] as FaultyReplica));
         await delay(100);
       }

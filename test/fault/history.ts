@@ -21,14 +21,15 @@ export interface Call {
   readonly outcome: Outcome;
   /** Why it failed, for people. */
   readonly message?: string;
-  /** BeginRecovery: the point that was sent; of an answer, k of limit and the replicas whose receipts verify. */
+  /** BeginRecovery, FinishRecovery: the point that was sent; of an answer, k of limit and the replicas whose receipts verify. */
   readonly point?: string;
   readonly attempt?: number;
   readonly limit?: number;
   readonly receipts?: readonly number[];
   /** A receipt that does not verify. */
   readonly forged?: readonly number[];
-  /** FinishEnrollment: what is replaced, and in `point` the enrolled point; of an answer, who signed, and whether they were enough. */
+  /** FinishEnrollment: how long recoveries are held, in ms; what is replaced, and in `point` the enrolled point; of an answer, who signed, and whether they were enough. */
+  readonly hold?: number;
   readonly previous?: string;
   readonly enrolled?: readonly number[];
   readonly acknowledged?: boolean;
@@ -56,9 +57,32 @@ export interface Entry {
   /** Whether the code was that of the generation it was tried on; undefined if it was tried on none. */
   readonly isRight: boolean | undefined;
   readonly outcome: Outcome;
+  /** What was sent for it. */
+  readonly point?: string;
   /** Of a success: whether the key is the one that was enrolled. */
   readonly isOurKey?: boolean;
   readonly message?: string;
+}
+
+/** What a device of the owner said of an attempt that is held. */
+export interface Decided {
+  readonly type: 'decided';
+  readonly at: number;
+  readonly until: number;
+  readonly rid: string;
+  /** Hash of the point. */
+  readonly h: string;
+  readonly word: 'veto' | 'approve';
+  /** Enough replicas signed that they keep to it. */
+  readonly isFinal: boolean;
+}
+
+/** A guard was lost, and filled from the others. */
+export interface Rebuilt {
+  readonly type: 'rebuilt';
+  readonly at: number;
+  readonly replica: number;
+  readonly records: number;
 }
 
 export interface FaultEvent {
@@ -108,7 +132,7 @@ export interface Healed {
   readonly message?: string;
 }
 
-export type HistoryEvent = Call | Evaluated | Entry | FaultEvent | RolledBack | Exited | Final | Healed;
+export type HistoryEvent = Call | Evaluated | Entry | FaultEvent | RolledBack | Exited | Final | Healed | Decided | Rebuilt;
 
 /** Collects events, and writes each as a line of JSON as it comes. */
 export class History {

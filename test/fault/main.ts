@@ -42,7 +42,8 @@ const resized = (): Phase[] => [
   { ...planned(5, 1 / 3, 1), change: { joining: [4, 5] } },
   { ...planned(3, 1 / 3, 2), change: { leaving: [4, 5] } },
 ];
-const phases = values.resize ? resized() : [planned(3, 1)];
+const rebuilt = (): Phase[] => [planned(3, 1 / 2), { ...planned(3, 1 / 2, 1), guardLost: 2 }];
+const phases = values.resize ? resized() : rebuilt();
 const { violations, report } = await run({ seed, phases, attempts: LEAST_RATE * seconds, output, progress });
 console.log(report);
 console.log(`written to ${output}: make faults SEED=${seed}${values.resize ? ' RESIZE=1' : ''} plans the same faults again`);

@@ -9,6 +9,7 @@ import type {
   BeginRecoveryResponse,
   FinishEnrollmentRequest,
   FinishEnrollmentResponse,
+  FinishRecoveryRequest,
 } from '../../proto/gen/backupvault/v1/vault_pb.ts';
 import { parseBody } from '../../protocol/body.ts';
 import type { Statement } from '../../protocol/statement.ts';
@@ -91,7 +92,8 @@ interface AnyRequest {
 
 function factsOfRequest(method: Method, request: AnyRequest, { rid }: RecorderOptions): Facts & Pick<Call, 'rid'> {
   const record = { rid: request.recordId === undefined ? '' : rid(request.recordId), ...(request.g ? { g: toHex(request.g) } : {}) };
-  if (method === 'beginRecovery') return { ...record, point: toHex((request as BeginRecoveryRequest).point) };
+  if (method === 'beginRecovery' || method === 'finishRecovery')
+    return { ...record, point: toHex((request as BeginRecoveryRequest | FinishRecoveryRequest).point) };
   if (method !== 'finishEnrollment') return record;
   const { body, point } = request as FinishEnrollmentRequest;
   return {
@@ -99,6 +101,7 @@ function factsOfRequest(method: Method, request: AnyRequest, { rid }: RecorderOp
     g: toHex(body?.g ?? new Uint8Array(0)),
     previous: toHex(body?.previous ?? new Uint8Array(0)),
     limit: body?.policy?.limit ?? 0,
+    hold: Number(body?.policy?.holdMs ?? 0n),
     point: toHex(point),
   };
 }

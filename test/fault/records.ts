@@ -1,10 +1,12 @@
-import type { Call, Entry, Final, Healed, HistoryEvent } from './history.ts';
+import type { Call, Decided, Entry, Final, Healed, HistoryEvent } from './history.ts';
 
 /** One generation of a record, as the history shows it. */
 export interface Generation {
   readonly g: string;
   readonly previous: string;
   readonly limit: number;
+  /** ms */
+  readonly hold: number;
   /** When its enrolment was sent first. */
   sentAt: number;
   /** When enough replicas had signed for it; undefined where no device heard of that. */
@@ -23,6 +25,7 @@ export interface Record {
   readonly calls: Call[];
   readonly entries: Entry[];
   readonly healed: Healed[];
+  readonly decided: Decided[];
   final: Final | undefined;
   isRolledBack: boolean;
 }
@@ -38,7 +41,7 @@ export function readHistory(events: readonly HistoryEvent[]): {
   const recordOf = (rid: string): Record => {
     const known = records.get(rid);
     if (known) return known;
-    const fresh = { rid, generations: new Map(), calls: [], entries: [], healed: [], final: undefined, isRolledBack: false };
+    const fresh = { rid, generations: new Map(), calls: [], entries: [], healed: [], decided: [], final: undefined, isRolledBack: false };
     records.set(rid, fresh);
     return fresh;
   };
@@ -58,6 +61,9 @@ export function readHistory(events: readonly HistoryEvent[]): {
       case 'healed':
         recordOf(event.rid).healed.push(event);
         break;
+      case 'decided':
+        recordOf(event.rid).decided.push(event);
+        break;
       case 'final':
         recordOf(event.rid).final = event;
         break;
@@ -70,10 +76,10 @@ export function readHistory(events: readonly HistoryEvent[]): {
 }
 
 function noteEnrolment({ generations }: Record, call: Call, enrolled: Map<string, Generation>): void {
-  const { g = '', previous = '', limit = 0, at, until, point = '' } = call;
+  const { g = '', previous = '', limit = 0, hold = 0, at, until, point = '' } = call;
   const known = generations.get(g);
   const generation: Generation = known ?? {
-    ...{ g, previous, limit, sentAt: at, acknowledgedAt: undefined },
+    ...{ g, previous, limit, hold, sentAt: at, acknowledgedAt: undefined },
     ...{ sent: new Set(), receipts: [], evaluated: new Map() },
   };
   generations.set(g, generation);

@@ -55,6 +55,8 @@ export function countsOf(events: readonly HistoryEvent[]) {
     [ATTEMPTS]: points.size,
     'of them recoveries through the whole SDK': entries.filter(({ outcome, isRight }) => outcome === 'ok' && isRight).length,
     'of them wrong codes through the whole SDK': entries.filter(({ outcome }) => outcome === 'WRONG_CODE').length,
+    'of them held, and vetoed or approved': events.filter(({ type }) => type === 'decided').length,
+    'records of a guard that was rebuilt': events.reduce((sum, event) => sum + (event.type === 'rebuilt' ? event.records : 0), 0),
     'the same bytes sent again': calls.filter(({ method }) => method === 'beginRecovery').length - points.size,
     'generations enrolled': new Set(
       calls.flatMap(({ method, outcome, g }) => (method === 'finishEnrollment' && outcome === 'ok' ? [g] : [])),

@@ -28,6 +28,8 @@ export interface Phase {
   readonly plan: readonly Fault[];
   /** Before it, while nothing is asked of the fleet. */
   readonly change?: Restating;
+  /** The same: a replica whose guard is lost, and rebuilt from the others. */
+  readonly guardLost?: number;
 }
 
 export interface RunOptions {
@@ -115,6 +117,13 @@ export async function run(options: RunOptions): Promise<RunResult> {
         progress(`changing the fleet: ${JSON.stringify(phase.change)}`);
         if (phase.change.leaving) await moveOn(workload.accounts, healer());
         await fleet.restate(phase.change);
+      }
+      if (phase.guardLost) {
+        progress(`losing the guard of replica ${phase.guardLost}`);
+        const records = await fleet.loseGuard(phase.guardLost);
+        history.add({ type: 'rebuilt', at: history.now(), replica: phase.guardLost, records });
+      }
+      if (fleet.dev.statement !== statements[0]) {
         statements.unshift(fleet.dev.statement);
         for (const one of opened) one.renew();
       }

@@ -15,7 +15,9 @@ export interface WorkloadOptions {
 
 const actions = { guess: 100, again: 6, recover: 5, wrong: 3, enrol: 2, enrolAgain: 3, look: 2 } as const;
 
-/** Users and their devices: right codes, wrong codes, changes of code, and the same bytes again, several devices to an account. */
+const HOLDS: readonly number[] = [500, 2000, 3_600_000]; // the last one is over for nobody: it takes an approval
+
+/** Users and their devices: right codes, wrong codes, changes of code, and the same bytes again, several devices to an account; of some the recoveries are held. */
 export class Workload {
   readonly accounts: Account[] = [];
   readonly #options: WorkloadOptions;
@@ -51,7 +53,10 @@ export class Workload {
   async #open(device: Device, random: Prng): Promise<void> {
     const recordId = `account-${this.accounts.length + 1}`;
     const limit = random.pick(this.#options.limits);
-    const account = new Account(recordId, this.#options.rid(recordId), { limit, coolDownMs: random.chance(0.1) ? 60 : 0 });
+    const account = new Account(recordId, this.#options.rid(recordId), {
+      ...{ limit, coolDownMs: random.chance(0.1) ? 60 : 0 },
+      holdMs: random.chance(0.2) ? random.pick(HOLDS) : 0,
+    });
     this.accounts.push(account);
     this.#active.push(account);
     await device.enrol(account, newCode(random), false);
