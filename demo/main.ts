@@ -7,6 +7,7 @@ import { keepEverything } from '../test/harness/reaper.ts';
 import { enrolAndLose } from './chapters/enrol-and-lose.ts';
 import { waitForErasure } from './chapters/erasure.ts';
 import { guessToTheLimit } from './chapters/guess.ts';
+import { stopThePhisher } from './chapters/phished.ts';
 import { recoverAfterOneMistake, recoverWithoutOneEtcdMember, recoverWithoutOneReplica } from './chapters/recover.ts';
 import { Narrator, perform } from './narrator.ts';
 import { Story } from './story.ts';
@@ -23,6 +24,7 @@ async function tell(fleet: DevFleet, narrator: Narrator): Promise<void> {
   await recoverAfterOneMistake(story);
   await recoverWithoutOneReplica(story);
   await recoverWithoutOneEtcdMember(story);
+  await stopThePhisher(story);
   await guessToTheLimit(story);
   await waitForErasure(story, GRACE, SWEEP);
 }
@@ -44,10 +46,10 @@ The fleet is still running, in ${fleet.directory}. To talk to it:
 
   export BKV_CLIENT=${fleet.clientFile}
   ${bkvctl} fleet status
-  ${bkvctl} enroll bob --new-key bob.key --generate-code
-  ${bkvctl} describe bob
-  ${bkvctl} recover bob --out bob.recovered
-  cmp bob.key bob.recovered
+  ${bkvctl} enroll carol --new-key carol.key --generate-code
+  ${bkvctl} describe carol
+  ${bkvctl} recover carol --out carol.recovered
+  cmp carol.key carol.recovered
 
 To stop it and remove its files:
 
