@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { Decided } from '../client/decide-hold.ts';
-import type { HeldAttempt } from '../client/describe.ts';
-import { constantTimeEqual, toHex } from '../primitives/bytes.ts';
+import type { HeldAt } from '../client/locate.ts';
+import { toHex } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
 import { integer } from './arguments.ts';
 import { readKeyFile } from './key-file.ts';
@@ -30,50 +30,69 @@ const decideCommand = (output: Output, name: 'veto' | 'approve', description: st
 async function decide(recordId: string, { key, attempt }: Options, command: Command, output: Output, isVeto: boolean): Promise<void> {
   const backupKey = readKeyFile(key);
   output.step('asking for the record');
-  const [g, held, decided] = await withVault(command, async (vault) => {
-    const described = await vault.describe(recordId);
-    const meant = theOne(described.held, attempt, isVeto);
+  const decided = await withVault(command, async (vault) => {
+    const { held } = await vault.describe(recordId);
+    const meant = isVeto ? allOf(held, attempt) : [theOne(held, attempt)];
     output.step('telling the replicas');
-    const { pointHash, blindedBase } = meant;
-    const decision = { recordId, backupKey, g: described.g, attempt: meant.attempt, pointHash, blindedBase };
-    return [described.g, meant, await (isVeto ? vault.veto(decision) : vault.approve(decision))] as const;
+    const all: [HeldAt, Decided][] = [];
+    for (const each of meant) all.push([each, await vault[isVeto ? 'veto' : 'approve']({ recordId, backupKey, held: each })]);
+    return all;
   });
   backupKey.wipe();
-  const { by, released, isFinal } = decided;
-  const what = isVeto ? 'veto' : 'approval';
+  const told = decided.map(([{ g, attempt: number, fingerprint, fleet }, { by, released, isFinal }]) => ({
+    ...{ generation: toHex(g), attempt: number, fingerprint, fleet, replicas: by, released, finality: isFinal },
+  }));
   output.result(
-    { record: recordId, generation: toHex(g), attempt: held.attempt, decision: what, replicas: by, released, finality: isFinal },
-    inWords(held, decided, isVeto),
-    isVeto && isFinal === 'too few' ? notFinal(decided) : undefined,
+    { record: recordId, decision: isVeto ? 'veto' : 'approval', attempts: told },
+    decided.map(([held, word]) => inWords(held, word, isVeto)).join('\n'),
+    decided.map(([, word]) => tooFew(word, isVeto)).find((verdict) => verdict !== undefined),
   );
 }
 
-/** Throws MALFORMED where it is not clear which one is meant. A veto is for all who proved it. */
-function theOne(all: readonly HeldAttempt[], attempt: number | undefined, isVeto: boolean): HeldAttempt {
-  const open = all.filter(({ held, vetoed, approved }) => held.length + vetoed.length + approved.length > 0);
-  const meant = attempt === undefined ? open : open.filter((each) => each.attempt === attempt);
-  const [one, another] = meant;
-  if (one && !another) return one;
-  if (one && meant.every(({ pointHash }) => constantTimeEqual(pointHash, one.pointHash))) {
-    if (isVeto) return one;
-    throw new VaultError(
-      'PROOF_CONFLICT',
-      `Attempt ${one.attempt} was proved by two parties, and one of them is not you: veto it, and recover anew.`,
-    );
-  }
-  const which = open.map((each) => each.attempt).join(', ') || 'none';
-  throw new VaultError('MALFORMED', `Say which recovery is meant, by --attempt. Attempts that are held: ${which}.`);
+const isOpen = ({ held, vetoed, approved }: HeldAt): boolean => held.length + vetoed.length + approved.length > 0;
+
+const named = (all: readonly HeldAt[], attempt: number | undefined): HeldAt[] =>
+  all.filter((each) => isOpen(each) && (attempt === undefined || each.attempt === attempt));
+
+/** A veto too many costs an attempt, and one that is missing the backup key. Throws MALFORMED where nothing is held, or several are and none is named. */
+function allOf(all: readonly HeldAt[], attempt: number | undefined): HeldAt[] {
+  const meant = named(all, attempt);
+  if (meant.length === 0 || (attempt === undefined && meant.some((each) => each.attempt !== meant[0]?.attempt))) throw which(all);
+  return meant;
 }
 
-function inWords({ attempt }: HeldAttempt, { by, isFinal }: Decided, isVeto: boolean): string {
-  if (!isVeto) return `Attempt ${attempt} is approved by ${by.length} replicas: it need not wait there.`;
-  return `Attempt ${attempt} is vetoed. ${by.length} replicas signed that they give nothing for it: ${isFinal}. Whoever made it knows the code: choose another one.`;
+/** Throws MALFORMED, PROOF_CONFLICT. */
+function theOne(all: readonly HeldAt[], attempt: number | undefined): HeldAt {
+  const [one, another] = named(all, attempt);
+  if (!one || (another && attempt === undefined)) throw which(all);
+  if (!another) return one;
+  throw new VaultError(
+    'PROOF_CONFLICT',
+    `Attempt ${one.attempt} is told of two proofs, one of which is not yours: veto it, and recover with --anew.`,
+  );
 }
 
-const notFinal = ({ released }: Decided) =>
-  released.length > 0
+function which(all: readonly HeldAt[]): VaultError {
+  const attempts = all.filter(isOpen).map(({ attempt, fingerprint }) => `${attempt} (${fingerprint})`);
+  return new VaultError('MALFORMED', `Say which recovery is meant, by --attempt. Held: ${attempts.join(', ') || 'none'}.`);
+}
+
+function inWords({ attempt, fingerprint }: HeldAt, { by, released, isFinal }: Decided, isVeto: boolean): string {
+  const name = `Attempt ${attempt} (${fingerprint})`;
+  if (isVeto)
+    return `${name} is vetoed. ${by.length} replicas signed that they give nothing for it: ${isFinal}. Whoever made it knows the code: choose another one.`;
+  return by.length > 0
+    ? `${name} is approved by ${by.length} replicas: it need not wait there.`
+    : `${name} is approved by none${released.length > 0 ? ': it was released before' : ''}.`;
+}
+
+function tooFew({ released, isFinal }: Decided, isVeto: boolean): VaultError | undefined {
+  if (isFinal !== 'too few') return undefined;
+  if (!isVeto) return new VaultError('NOT_ENOUGH_REPLICAS', 'Too few replicas keep to the approval: run the same command again, or wait.');
+  return released.length > 0
     ? new VaultError(
         'VETOED',
-        'Some replicas had released it already: the backup key may be known. Make a new one, and encrypt the backup again.',
+        'Some replicas say that they may have released it: the backup key may be known. Make a new one, and encrypt the backup again.',
       )
     : new VaultError('NOT_ENOUGH_REPLICAS', 'Too few replicas keep to the veto as yet: run the same command again.');
+}

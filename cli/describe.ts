@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import type { Described, HeldAttempt } from '../client/describe.ts';
+import type { HeldAttempt } from '../client/describe.ts';
+import type { Description } from '../client/locate.ts';
 import { toHex } from '../primitives/bytes.ts';
 import { withVault } from './open-vault.ts';
 import { attempts, type Output } from './output.ts';
@@ -12,12 +13,12 @@ export const describeCommand = (output: Output): Command =>
       output.step('asking for the record');
       const described = await withVault(command, (vault) => vault.describe(recordId));
       const { state, g, attemptsUsed, attemptsLimit, notBefore, holders, threshold, replicas } = described;
-      const held = described.held.map(({ pointHash: _name, blindedBase: _base, ...each }) => each);
+      const held = described.held.map(({ pointHash: _name, blindedBase: _base, g: of, ...each }) => ({ ...each, generation: toHex(of) }));
       const count = { attemptsUsed, attemptsLimit, notBefore, holders, threshold, replicas, held };
       output.result({ record: recordId, state, generation: toHex(g), ...count }, inWords(recordId, described));
     });
 
-function inWords(recordId: string, record: Described): string {
+function inWords(recordId: string, record: Description): string {
   const { state, attemptsUsed, attemptsLimit, notBefore, holders, threshold, replicas } = record;
   if (state === 'erased') return `${recordId} was erased.`;
   const lines = [
@@ -30,7 +31,7 @@ function inWords(recordId: string, record: Described): string {
   return lines.join('\n');
 }
 
-function heldInWords({ attempt, until, held, vetoed, approved, released }: HeldAttempt): string {
+function heldInWords({ attempt, fingerprint, until, held, vetoed, approved, released }: HeldAttempt): string {
   const of = ([one, ...more]: readonly number[]) => `replica${more.length > 0 ? 's' : ''} ${[one, ...more].join(', ')}`;
   const says = [
     ...(held.length > 0 ? [`held by ${of(held)} until ${new Date(until).toISOString()}`] : []),
@@ -38,5 +39,8 @@ function heldInWords({ attempt, until, held, vetoed, approved, released }: HeldA
     ...(vetoed.length > 0 ? [`vetoed at ${of(vetoed)}`] : []),
     ...(released.length > 0 ? [`released by ${of(released)}`] : []),
   ];
-  return `Somebody gave the right code as attempt ${attempt}: ${says.join(', ')}. If it was not you, veto it.`;
+  const isProved = held.length + released.length > 0;
+  const who = isProved ? 'Somebody gave the right code as attempt' : 'Of attempt';
+  const what = held.length > 0 ? ' If it was not you, veto it. If it was, compare the fingerprint before you approve it.' : '';
+  return `${who} ${attempt} (${fingerprint}): ${says.join(', ')}.${what}`;
 }

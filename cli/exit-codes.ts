@@ -15,13 +15,14 @@ export const exitCodes = {
   RECORD_STATE: 10, // the record is not there, or not what the command thought: describe it, then decide
   FIT_WITH_RISKS: 11, // hsm probe: the token will do, if the risks that it names are acceptable
   NOT_FIT: 12, // hsm probe: the token will not do, and the output says why
+  HELD: 13, // the code is right: the same command with the same --blinds, and without --anew, at the time given
   CONSISTENT: 19, // evidence agrees with itself, and nothing from elsewhere says that it is right: give --anchors
   // 20 and above: which check failed (check-exit-codes.ts)
 } as const;
 
 type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-const { INTERNAL, USAGE, WRONG_CODE, GONE, TRY_AGAIN, UNAVAILABLE, UNTRUSTED, REFUSED, CONFIGURATION, RECORD_STATE } = exitCodes;
+const { INTERNAL, USAGE, WRONG_CODE, GONE, TRY_AGAIN, HELD, UNAVAILABLE, UNTRUSTED, REFUSED, CONFIGURATION, RECORD_STATE } = exitCodes;
 
 const byError = {
   MALFORMED: USAGE,
@@ -36,8 +37,7 @@ const byError = {
   OUTCOME_UNKNOWN: TRY_AGAIN,
   BUSY: TRY_AGAIN,
   COOLING_DOWN: TRY_AGAIN,
-  HELD: TRY_AGAIN,
-  PROOF_CONFLICT: TRY_AGAIN,
+  HELD: HELD,
   LIST_OUTDATED: TRY_AGAIN,
   TICKET_EXPIRED: TRY_AGAIN,
   GRANT_EXPIRED: TRY_AGAIN,
@@ -86,6 +86,7 @@ const byError = {
   GENERATION_UNKNOWN: RECORD_STATE,
   GENERATION_CONFLICT: RECORD_STATE,
   ATTEMPT_UNKNOWN: RECORD_STATE,
+  PROOF_CONFLICT: RECORD_STATE,
 
   INTERNAL: INTERNAL,
 } as const satisfies Record<ErrorCode, ExitCode>;

@@ -85,7 +85,10 @@ function sentences({ code, details }: VaultError): string[] {
     lines.push(`  ${replicasAnswered} replicas answered, ${replicasNeeded} are needed.`);
   // "Send the same bytes again" is beyond a program that ends: a recovery's blind is gone with it.
   if (code === 'HELD')
-    lines.push('  Run the same command again then; where it has no --blinds, that costs one more attempt and begins another hold.');
+    lines.push(
+      `  Its fingerprint, to compare on the device that approves it: ${details.fingerprint}.`,
+      '  Run it again then, with the same --blinds and without --anew: else it costs one more attempt, and begins another hold.',
+    );
   else if (isOpen(exitCodeOf(code))) lines.push('  Run the same command again; where it recovers, that may cost one more attempt.');
   return lines;
 }

@@ -1,10 +1,7 @@
 import { systemClock } from '../primitives/clock.ts';
-import { type ErrorCode, isVaultError } from '../primitives/errors.ts';
+import { isVaultError } from '../primitives/errors.ts';
 import { retry } from '../primitives/retry.ts';
 import { exitCodeOf, isOpen } from './exit-codes.ts';
-
-/** These say when. */
-const timed: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['COOLING_DOWN', 'HELD']);
 
 /**
  * Calls again while the outcome is open or the vault is not there, for about half a minute. The client library sends the same bytes
@@ -15,7 +12,7 @@ export const patiently = <T>(operation: () => Promise<T>): Promise<T> =>
     operation,
     {
       pauses: [1000, 2000, 4000, 8000],
-      again: (error) => isVaultError(error) && !timed.has(error.code) && isOpen(exitCodeOf(error.code)),
+      again: (error) => isVaultError(error) && error.code !== 'COOLING_DOWN' && isOpen(exitCodeOf(error.code)),
     },
     systemClock,
   );

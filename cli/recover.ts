@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { RecoveryResult } from '../client/recover.ts';
 import type { Renewal } from '../client/renewal.ts';
 import type { ReceiptListener, Step } from '../client/vault.ts';
+import type { VaultClient } from '../client/vault-client.ts';
 import { PUBLIC, writeNew } from '../fleet/produce/files.ts';
 import { isVaultError } from '../primitives/errors.ts';
 import { encodeReceipts, type Receipt } from '../protocol/receipt.ts';
@@ -49,15 +50,21 @@ async function recover(recordId: string, options: Options, command: Command, out
     ...(options.blinds === undefined ? {} : { blinds: blindFiles(options.blinds) }),
   };
   const recovered = await withNewKeyFile(options.out, async (write) => {
-    const input = {
+    let anew = options.anew ?? false;
+    const input = () => ({
       recordId,
       code,
       renew: options.renew,
-      anew: options.anew ?? false,
+      anew,
       allowFewerHolders: options.allowFewerHolders ?? false,
       progress: (step: Step) => output.step(steps[step]),
+    });
+    const once = (vault: VaultClient) => {
+      const given = input();
+      anew = false; // what is sent again costs nothing more
+      return vault.recover(given);
     };
-    const result = await withVault(command, (vault) => patiently(() => vault.recover(input)), device);
+    const result = await withVault(command, (vault) => patiently(() => once(vault)), device);
     write(result.backupKey.expose());
     result.backupKey.wipe();
     return result;

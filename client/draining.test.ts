@@ -60,6 +60,16 @@ test('what its owner keeps beside it moves along, with what is newer there', asy
   expect(new TextDecoder().decode(list?.content)).toBe('a door');
 });
 
+test('but not to a record of another backup key, whose owner never wrote it', async () => {
+  await deviceOf(old).enroll(input);
+  const { backupKey } = input;
+  await deviceOf(old).putList({ recordId: RECORD, backupKey, content: utf8('a door'), counter: 4n });
+  const other = new SecretBytes(new Uint8Array(32).fill(7));
+  const { drained } = await device().enroll({ ...input, backupKey: other, replaces: backupKey });
+  expect(drained).toMatchObject({ state: 'erased' });
+  expect((await deviceOf(fresh).list(RECORD, other)).list).toBeUndefined();
+});
+
 test('a record that the old fleet alone has is recovered there, enrolled at the new one, and erased at the old one', async () => {
   await deviceOf(old).enroll(input);
   const { backupKey, attempt, renewal } = await device().recover(recovery);

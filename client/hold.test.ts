@@ -1,9 +1,11 @@
 import { randomBytes } from '@noble/hashes/utils.js';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { VaultError } from '../primitives/errors.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
 import { CODE, clientOf, InstantClock, quickHash, RECORD } from '../test/harness/soft-client.ts';
 import { SoftFleet } from '../test/harness/soft-fleet.ts';
 import { type BlindStore, memoryBlindStore } from './blinds.ts';
+import type { VaultTransport } from './transport.ts';
 import { VaultClient } from './vault-client.ts';
 
 // A record with a hold: the right code is proved, and the backup key comes when the hold is over, or at once if its owner says so, or never.
@@ -14,6 +16,7 @@ let backupKey: SecretBytes;
 
 beforeEach(async () => {
   fleet = new SoftFleet();
+  fleet.now = new InstantClock().now();
   backupKey = new SecretBytes(randomBytes(32));
   await clientOf(fleet).enroll({ recordId: RECORD, code: CODE, backupKey, policy: { limit: 3, coolDownMs: 0, holdMs: HOLD } });
 });
@@ -28,10 +31,9 @@ function keeping(blinds: BlindStore): VaultClient {
 
 /** What `describe` tells of the one attempt that is held. */
 async function heldAttempt() {
-  const { g, held } = await clientOf(fleet).describe(RECORD);
+  const { held } = await clientOf(fleet).describe(RECORD);
   expect(held).toHaveLength(1);
-  const [{ attempt, pointHash, blindedBase }] = held as [(typeof held)[number]];
-  return { recordId: RECORD, backupKey, g, attempt, pointHash, blindedBase };
+  return { recordId: RECORD, backupKey, held: held[0] as (typeof held)[number] };
 }
 
 test('the right code is held, and says until when; the same code then opens the record, at no further attempt', async () => {
@@ -78,4 +80,89 @@ test('nobody decides without the backup key', async () => {
   const held = { ...(await heldAttempt()), backupKey: new SecretBytes(randomBytes(32)) };
   await expect(clientOf(fleet).veto(held)).rejects.toMatchObject({ code: 'OWNER_REFUSED' });
   await expect(clientOf(fleet).approve(held)).rejects.toMatchObject({ code: 'OWNER_REFUSED' });
+});
+
+describe('what nobody signed', () => {
+  const transport = (replies: Partial<VaultTransport>): VaultTransport =>
+    new Proxy(fleet, { get: (_, name: keyof VaultTransport) => replies[name] ?? fleet[name].bind(fleet) }) as unknown as VaultTransport;
+  const deviceOn = (relay: VaultTransport) => {
+    const { name, policy } = fleet;
+    const common = { clock: new InstantClock(), argon2id: quickHash, tenant: SoftFleet.tenant };
+    return new VaultClient({ ...common, transport: relay, policy, fleet: name });
+  };
+
+  test.each(['VETOED', 'PROOF_CONFLICT', 'ATTEMPT_UNKNOWN'] as const)(
+    '%s by one coordinator ends nothing: another is asked',
+    async (code) => {
+      const device = deviceOn(
+        transport({
+          finishRecovery: async (request) => {
+            if (request.turn === 0) throw new VaultError(code, 'so it says');
+            return fleet.finishRecovery(request);
+          },
+        }),
+      );
+      await expect(recover(device)).rejects.toMatchObject({ code: 'HELD' });
+      fleet.now += HOLD;
+      expect((await recover(device)).backupKey.expose()).toEqual(backupKey.expose());
+    },
+  );
+
+  test('a hold by another key is none, and a decision by another one counts for nobody', async () => {
+    await expect(recover()).rejects.toMatchObject({ code: 'HELD' });
+    const decision = await heldAttempt();
+    fleet.tamper.finishRecovery = ({ held }) => {
+      for (const each of held) each.signature = new Uint8Array(64).fill(1);
+    };
+    await expect(recover()).rejects.toMatchObject({ code: 'NOT_ENOUGH_REPLICAS' });
+    fleet.tamper.decideHold = ({ decided }) => {
+      for (const each of decided) if (each.index > 1) each.signature = new Uint8Array(64).fill(1);
+    };
+    expect(await clientOf(fleet).veto(decision)).toMatchObject({ by: [1], isFinal: 'too few' });
+  });
+
+  test('one holder’s word moves neither number nor time of what others tell, and hides nothing', async () => {
+    await expect(recover()).rejects.toMatchObject({ code: 'HELD' });
+    fleet.tamper.describeRecord = ({ held }) => {
+      const [first] = held as [(typeof held)[number]];
+      Object.assign(first, { attempt: 2, untilMs: BigInt(fleet.now + 1000 * HOLD) });
+      held.push({ ...first, attempt: 2 ** 32 - 1 }, { ...first, untilMs: 2n ** 63n }, { ...first, pointHash: new Uint8Array(3) });
+    };
+    const { held } = await clientOf(fleet).describe(RECORD);
+    expect(held).toHaveLength(1);
+    expect(held[0]).toMatchObject({ attempt: 1, until: fleet.now + HOLD, held: [1, 2, 3] });
+  });
+
+  test('a time that a liar among t signed is not told', async () => {
+    fleet.silent.add(3);
+    const far = BigInt(fleet.now + 1000 * HOLD);
+    const heldUntil = fleet.replica(1).heldUntil.bind(fleet.replica(1));
+    fleet.replica(1).heldUntil = (statement, hashed, request) => heldUntil(statement, hashed, request, Number(far));
+    await expect(recover()).rejects.toMatchObject({ code: 'HELD', details: { notBefore: fleet.now + HOLD } });
+  });
+});
+
+test('the device that recovers and those that are told of it show the same fingerprint', async () => {
+  const error = await recover().catch((thrown: unknown) => thrown);
+  const { held } = await heldAttempt();
+  expect(held.fingerprint).toMatch(/^[0-9a-f]{4} [0-9a-f]{4}$/);
+  expect((error as VaultError).details.fingerprint).toBe(held.fingerprint);
+});
+
+test('what is held in a fleet that is being replaced is told, and vetoed there', async () => {
+  const fresh = new SoftFleet({ epoch: 2 });
+  const policy = { kind: 'pinned', statementHashes: [fleet.statement.hash, fresh.statement.hash] } as const;
+  const common = { clock: new InstantClock(), argon2id: quickHash, tenant: SoftFleet.tenant, fleet: fleet.name, policy };
+  const device = () => new VaultClient({ ...common, transport: fresh, draining: { transport: fleet, epochLeast: 1 } });
+  const phisher = device();
+  await expect(recover(phisher)).rejects.toMatchObject({ code: 'HELD' });
+  const { held } = await device().describe(RECORD);
+  expect(held).toMatchObject([{ fleet: 'old', attempt: 1 }]);
+  const decision = { recordId: RECORD, backupKey, held: held[0] as (typeof held)[number] };
+  expect(await device().veto(decision)).toMatchObject({ by: [1, 2, 3], isFinal: 'final' });
+  fleet.now += HOLD;
+  await expect(recover(phisher)).rejects.toMatchObject({ code: 'VETOED' });
+  await expect(clientOf(fleet).veto({ ...decision, held: { ...decision.held, fleet: 'old' } })).rejects.toMatchObject({
+    code: 'RECORD_UNKNOWN',
+  });
 });

@@ -1,9 +1,13 @@
+import { create } from '@bufbuild/protobuf';
 import { randomBytes } from '@noble/hashes/utils.js';
 import { beforeEach, expect, test } from 'vitest';
 import { toHex, utf8 } from '../primitives/bytes.ts';
 import { SecretBytes } from '../primitives/secret-bytes.ts';
+import { ListedSchema } from '../proto/gen/backupvault/v1/vault_pb.ts';
+import { listDigest } from '../protocol/owner-list.ts';
 import { CODE, clientOf, enrolInput, RECORD, WRONG } from '../test/harness/soft-client.ts';
 import { SoftFleet } from '../test/harness/soft-fleet.ts';
+import { ownerKey } from './derive.ts';
 
 // What the owner keeps beside a record.
 
@@ -78,4 +82,30 @@ test('what is not signed by its owner, or by t holders, is believed by nobody', 
   };
   await expect(read()).rejects.toMatchObject({ code: 'NOT_ENOUGH_REPLICAS' });
   expect((await clientOf(fleet).recover({ recordId: RECORD, code: CODE, renew: false })).backupKey.expose()).toEqual(backupKey.expose());
+});
+
+test('a list that a lying holder shows, and no owner signed, is passed over', async () => {
+  await put('one door', 1n);
+  const { body } = fleet.bodyOf(RECORD);
+  const forged = { counter: 9n, content: utf8('a liar’s'), signature: new Uint8Array(64).fill(1) };
+  fleet.tamper.describeRecord = (reply) => {
+    const said = fleet.replica(1).listed(fleet.statement, body, forged);
+    reply.lists = reply.lists.map((each) => (each.index === 1 ? create(ListedSchema, { ...said, list: forged }) : each));
+  };
+  expect(await read()).toBe('1 one door');
+});
+
+test('of two of one counter, which two devices wrote at once, the reader is told', async () => {
+  await put('one door', 1n);
+  const { body } = fleet.bodyOf(RECORD);
+  const counter = 1n;
+  const content = utf8('another door');
+  const signature = ownerKey(backupKey, body.rid).sign(listDigest(fleet.name, body.rid, { counter, content }));
+  const other = { counter, content, signature };
+  fleet.tamper.describeRecord = (reply) => {
+    const said = fleet.replica(1).listed(fleet.statement, body, other);
+    reply.lists = reply.lists.map((each) => (each.index === 1 ? create(ListedSchema, { ...said, list: other }) : each));
+  };
+  const { list, rivals } = await clientOf(fleet).list(RECORD);
+  expect([list, ...rivals].map((each) => new TextDecoder().decode(each?.content))).toEqual(['one door', 'another door']);
 });

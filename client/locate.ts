@@ -1,6 +1,6 @@
 import { constantTimeEqual } from '../primitives/bytes.ts';
 import { VaultError } from '../primitives/errors.ts';
-import { type Described, describe, describeIfKnown } from './describe.ts';
+import { type Described, describe, describeIfKnown, type HeldAttempt } from './describe.ts';
 import { describeLeft } from './draining.ts';
 import type { Vault } from './vault.ts';
 
@@ -13,9 +13,16 @@ export type Side = 'old' | 'new';
  */
 export type Rival = 'none' | 'same-owner' | 'contested' | 'unknown';
 
-/** As Described has it: a coordinator's word. */
-export interface Description extends Described {
+/** An attempt that is held, and where. */
+export interface HeldAt extends HeldAttempt {
   readonly fleet: Side;
+}
+
+/** As Described has it: a coordinator's word. */
+export interface Description extends Omit<Described, 'held'> {
+  readonly fleet: Side;
+  /** In both fleets, while one replaces another. */
+  readonly held: readonly HeldAt[];
   readonly rival: Rival;
 }
 
@@ -49,11 +56,12 @@ export async function locate(vault: Vault, recordId: string, from?: Side): Promi
   throw new VaultError('RECORD_UNKNOWN', 'There is no such record; enrol first.');
 }
 
-const located = (vault: Vault, fleet: Side, described: Described, other: Other): Located => ({
-  vault,
-  current: { ...described, fleet, rival: rivalOf(described.ownerKey, other) },
-  other,
-});
+function located(vault: Vault, fleet: Side, described: Described, other: Other): Located {
+  const there = fleet === 'new' ? 'old' : 'new';
+  const elsewhere = other && other !== 'unknown' ? other.held : [];
+  const held = [...described.held.map((each) => ({ ...each, fleet })), ...elsewhere.map((each) => ({ ...each, fleet: there }) as const)];
+  return { vault, current: { ...described, fleet, held, rival: rivalOf(described.ownerKey, other) }, other };
+}
 
 /** What both fleets have. An old one that does not answer must not keep a record of the new one from its owner. */
 async function look(vault: Vault, recordId: string, from: Side | undefined): Promise<{ moved: Described | undefined; left: Other }> {

@@ -22,7 +22,8 @@ export interface RecoverInput {
   /**
    * Gives up what was sent before for this record, so that the code costs another attempt. Only where the user agrees to that, and only for a code that got no
    * answer from t coordinators, although enough replicas are there: fewer may say of any code that there is none. To call again without it costs nothing
-   * (docs/THREAT-MODEL.md, one replica's host).
+   * (docs/THREAT-MODEL.md, one replica's host). Or for one that its owner vetoed, or that was proved with another base (VETOED, PROOF_CONFLICT). Never again after HELD: it would begin
+   * another hold each time.
    */
   readonly anew?: boolean;
   /** Whether to enrol again at once after success, under the same code and policy. On by default. */

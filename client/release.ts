@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../primitives/brand.ts';
-import { isVaultError, VaultError } from '../primitives/errors.ts';
+import { type ErrorCode, isVaultError, VaultError } from '../primitives/errors.ts';
 import type { SecretBytes } from '../primitives/secret-bytes.ts';
 import {
   type FinishRecoveryRequest,
@@ -13,11 +13,12 @@ import { type Body, type HashedBody, shareOf } from '../protocol/body.ts';
 import { expectSigned } from '../protocol/signature.ts';
 import { replicaOf, type Statement } from '../protocol/statement.ts';
 import { termsOf } from '../protocol/terms.ts';
-import { heldTranscript, proofTranscript, releasedTranscript } from '../protocol/transcripts.ts';
+import { heldTranscript, pointTranscript, proofTranscript, releasedTranscript } from '../protocol/transcripts.ts';
 import type { OpenedAttempt } from './attempt.ts';
 import { expectEnough, verifyEach } from './claims.ts';
 import { type CurveX, curveXOf, divide, liftX, multiply, parseCurvePoint, parseCurveX } from './curve.ts';
 import { signWithProofKey } from './derive.ts';
+import { fingerprintOf } from './describe.ts';
 import { insistInTurn, isUntrusted, type Turns } from './insist.ts';
 import { openPayload, type Released } from './open-body.ts';
 import type { RecoveryRequest } from './receipts.ts';
@@ -50,15 +51,15 @@ export class ReleaseSession {
   async open({ transport, clock }: Pick<Vault, 'transport' | 'clock'>): Promise<SecretBytes> {
     const replicas = this.#request.statement.replicas.length;
     const send = (turn: number) => transport.finishRecovery(create(FinishRecoveryRequestSchema, { ...this.#message, turn }));
-    return insistInTurn(clock, { turns: this.#turns, replicas, send, read: (reply) => this.#openWith(reply), isUntrue });
+    return insistInTurn(clock, { turns: this.#turns, replicas, send, read: (reply) => this.#openWith(reply, clock.now()), isUntrue });
   }
 
-  async #openWith({ releases, held }: FinishRecoveryResponse): Promise<SecretBytes> {
+  async #openWith({ releases, held }: FinishRecoveryResponse, now: Millis): Promise<SecretBytes> {
     const { body, s } = this.#attempt;
     const { valid, refused } = await verifyEach(releases, (release) => this.#unblind(release));
     for (const released of valid) this.#released.set(released.index, released);
     const all = [...this.#released.values()];
-    if (all.length < body.threshold) await this.#expectNotHeld(held);
+    if (all.length < body.threshold) await this.#expectNotHeld(held, now);
     expectEnough({ valid: all, refused }, body.threshold, 'releases'); // its epoch's, as the receipts showed
     const backupKey = await openPayload(body, s, all);
     if (!backupKey) throw new VaultError('NOT_ENOUGH_REPLICAS', 'Too few of the holders that answered released truly.');
@@ -68,20 +69,25 @@ export class ReleaseSession {
   }
 
   /** Throws HELD where so many hold their answers back that t answer with them: not before the time at which so many will have released. */
-  async #expectNotHeld(held: readonly Held[]): Promise<void> {
+  async #expectNotHeld(held: readonly Held[], now: Millis): Promise<void> {
     const { threshold } = this.#attempt.body;
     const { valid } = await verifyEach(held, (each) => this.#verifyHeld(each));
     const ends = new Map(valid.filter(({ index }) => !this.#released.has(index)).map(({ index, until }) => [index, until]));
     const missing = threshold - this.#released.size;
-    const notBefore = [...ends.values()].sort((a, b) => a - b)[missing - 1];
-    if (notBefore !== undefined)
-      throw new VaultError(
-        'HELD',
-        'The code is right. The backup key is given when the hold of the record is over, unless its owner vetoes.',
-        {
-          details: { notBefore },
-        },
-      );
+    const end = [...ends.values()].sort((a, b) => a - b)[missing - 1];
+    if (end === undefined) return;
+    const { policy } = this.#attempt.body;
+    const details = {
+      notBefore: Math.min(end, now + Number(policy.holdMs)), // a liar among t may say any time
+      fingerprint: fingerprintOf(pointTranscript(this.#request.point).digest, this.#message.blindedBase),
+    };
+    throw new VaultError(
+      'HELD',
+      'The code is right. The backup key is given when the hold of the record is over, unless its owner vetoes.',
+      {
+        details,
+      },
+    );
   }
 
   /** Throws REPLY_UNTRUSTED. */
@@ -140,5 +146,10 @@ export function verifyRelease(release: Release, asked: AskedRelease): { readonly
   return { index, released };
 }
 
-/** What no honest vault says to this client, which has found s: A in the body shows it. */
-const isUntrue = (error: unknown): boolean => isUntrusted(error) || isVaultError(error, 'PROOF_REFUSED');
+/**
+ * What no honest vault says to this client, which has found s: A in the body shows it. Nor does a coordinator's bare word end an attempt that t signed for: that is said only once all
+ * say so.
+ */
+const isUntrue = (error: unknown): boolean => isUntrusted(error) || (isVaultError(error) && unsigned.has(error.code));
+
+const unsigned: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['PROOF_REFUSED', 'VETOED', 'PROOF_CONFLICT', 'ATTEMPT_UNKNOWN']);

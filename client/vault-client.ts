@@ -108,10 +108,10 @@ export class VaultClient {
    * What the owner keeps beside the record, for whoever is signed in: other doors to the same key, each locked by itself; and the record's owner key, which t holders signed.
    * Where the backup key is given, it must be that one's. Throws RECORD_UNKNOWN, NOT_ENOUGH_REPLICAS, OWNER_REFUSED.
    */
-  async list(recordId: string, backupKey?: SecretBytes): Promise<Beside> {
-    const parsed = parseRecordId(recordId);
-    const beside = await readBeside(this.#vault, parsed);
-    if (backupKey) expectOwnersKey(this.#vault, parsed, beside, backupKey);
+  async list(recordId: string, backupKey?: SecretBytes, from?: Side): Promise<Beside> {
+    const { vault } = await locate(this.#vault, parseRecordId(recordId), from);
+    const beside = await readBeside(vault, recordId);
+    if (backupKey) expectOwnersKey(vault, recordId, beside, backupKey);
     return beside;
   }
 
@@ -119,24 +119,25 @@ export class VaultClient {
    * Puts a list in the place of the one that was read, with the next counter. It stays where the code is changed, and goes with an erasure or another backup key. Returns who keeps it.
    * Throws LIST_OUTDATED, OWNER_REFUSED, MALFORMED, NOT_ENOUGH_REPLICAS.
    */
-  async putList(input: ListInput): Promise<readonly number[]> {
-    return writeList(this.#vault, { ...input, recordId: parseRecordId(input.recordId) });
+  async putList(input: ListInput, from?: Side): Promise<readonly number[]> {
+    const { vault } = await locate(this.#vault, parseRecordId(input.recordId), from);
+    return writeList(vault, input);
   }
 
   /**
    * The user's word about an attempt that is held, as `describe` told of it, with the backup key that this device has: it is not theirs. Then nobody gets the backup key by it, once
    * enough replicas keep to that (`isFinal`). An attempt that was released already cannot be called back: replace the code. Throws OWNER_REFUSED, GENERATION_UNKNOWN.
    */
-  veto(held: Omit<HoldDecision, 'isVeto' | 'blindedBase'>): Promise<Decided> {
-    return decideHold(this.#vault, { ...held, blindedBase: new Uint8Array(0), recordId: parseRecordId(held.recordId), isVeto: true });
+  veto(decision: HoldDecision): Promise<Decided> {
+    return decideHold(this.#vault, { ...decision, recordId: parseRecordId(decision.recordId) }, true);
   }
 
   /**
-   * The same: it is theirs, and need not wait. For the proof with this base alone; where `describe` has two of one point, one of them is somebody else's: veto it, and begin anew.
+   * The same: it is theirs, and need not wait. Have the user compare the fingerprint with that of the device that recovers, first: what is told is nobody's signed word. For the proof with this base alone; where `describe` has two of one point, one of them is somebody else's: veto it, and begin anew.
    * Throws VETOED and PROOF_CONFLICT, too.
    */
-  approve(held: Omit<HoldDecision, 'isVeto'>): Promise<Decided> {
-    return decideHold(this.#vault, { ...held, recordId: parseRecordId(held.recordId), isVeto: false });
+  approve(decision: HoldDecision): Promise<Decided> {
+    return decideHold(this.#vault, { ...decision, recordId: parseRecordId(decision.recordId) }, false);
   }
 
   /**

@@ -1,8 +1,10 @@
 import type { VaultTransport } from '../client/transport.ts';
 import type { Millis } from '../primitives/brand.ts';
 import { VaultError } from '../primitives/errors.ts';
+import type { BeginRecoveryRequest } from '../proto/gen/backupvault/v1/vault_pb.ts';
 import { parseBody } from '../protocol/body.ts';
 import type { GrantOperation } from '../protocol/grant.ts';
+import type { CompressedPoint } from '../protocol/point.ts';
 import { ridFor } from '../protocol/record-id.ts';
 import { beginEnrolmentTranscript, eraseTranscript, pointTranscript } from '../protocol/transcripts.ts';
 import type { GrantSigner } from './grant-signer.ts';
@@ -20,7 +22,7 @@ export interface FrontendTransportOptions {
   readonly notify?: Notify;
 }
 
-/** That somebody recovers the record. (rid, g, attempt) names it: who was told of that need not be told again. */
+/** That somebody recovers the record. (rid, g, kind, pointHash) names it: who was told of that need not be told again. */
 export interface RecoveryNotice {
   /** An attempt was counted, be its code right or wrong; or its code was right, and its answer is held until `until`. */
   readonly kind: 'attempt' | 'held';
@@ -28,8 +30,10 @@ export interface RecoveryNotice {
   /** 32 bytes. */
   readonly rid: Uint8Array;
   readonly g: Uint8Array;
-  /** k */
+  /** k, as the device says it. */
   readonly attempt: number;
+  /** 32 bytes: h. */
+  readonly pointHash: Uint8Array;
   /** By the clock of the last replica to release; 0 for 'attempt'. */
   readonly until: Millis;
 }
@@ -46,9 +50,15 @@ export type Notify = (notice: RecoveryNotice) => Promise<void>;
  * GRANT_REFUSED for a request that names another account.
  */
 export function frontendTransport({ connection, signer, fleet, tenant, account, notify }: FrontendTransportOptions): VaultTransport {
-  const tell = async (kind: RecoveryNotice['kind'], g: Uint8Array, attempt: number, until: Millis) => {
+  const tell = async (
+    kind: RecoveryNotice['kind'],
+    { g, point }: Pick<BeginRecoveryRequest, 'g' | 'point'>,
+    attempt: number,
+    until: Millis,
+  ) => {
+    const pointHash = pointTranscript(point as CompressedPoint).digest;
     try {
-      await notify?.({ kind, recordId: account, rid: ridFor(fleet, tenant, account), g, attempt, until });
+      await notify?.({ kind, recordId: account, rid: ridFor(fleet, tenant, account), g, attempt, pointHash, until });
     } catch (cause) {
       throw new VaultError('OUTCOME_UNKNOWN', 'The owner of the record could not be told of this; send exactly the same again.', { cause });
     }
@@ -90,7 +100,7 @@ export function frontendTransport({ connection, signer, fleet, tenant, account, 
       const { g, point } = request;
       const signed = await grant('begin-recovery', g, pointTranscript(point).digest);
       const reply = await connection.call((vault, options) => vault.beginRecovery({ ...request, grant: signed }, options), request.turn);
-      await tell('attempt', g, reply.attempt, 0);
+      await tell('attempt', request, reply.attempt, 0);
       return reply;
     },
 
@@ -99,7 +109,7 @@ export function frontendTransport({ connection, signer, fleet, tenant, account, 
       expectOwn(request);
       const reply = await connection.call((vault, options) => vault.finishRecovery(request, options), request.turn);
       const until = Math.max(0, ...reply.held.map(({ untilMs }) => Number(untilMs)));
-      if (reply.held.length > 0) await tell('held', request.g, request.attempt, until);
+      if (reply.held.length > 0) await tell('held', request, request.attempt, until);
       return reply;
     },
 

@@ -332,11 +332,11 @@ describe('a device’s request', () => {
     const signer = new GrantSigner({ pem: privateKey, kid: '1' });
     const transport = frontendTransport({ connection: connect(address), signer, fleet: 'f', tenant: 't', account: recordId, notify });
     const begin = () => transport.beginRecovery(create(pb.BeginRecoveryRequestSchema, { recordId, g, point }));
-    const finish = () => transport.finishRecovery(create(pb.FinishRecoveryRequestSchema, { recordId, g, attempt: 2 }));
+    const finish = () => transport.finishRecovery(create(pb.FinishRecoveryRequestSchema, { recordId, g, attempt: 2, point }));
     for (const send of [begin, finish]) await expect(send()).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     isDown = false;
     for (const send of [begin, begin, finish]) await send();
-    const named = { recordId, rid: ridFor('f', 't', recordId), g, attempt: 2 };
+    const named = { recordId, rid: ridFor('f', 't', recordId), g, attempt: 2, pointHash: pointTranscript(point).digest };
     const attempt = { ...named, kind: 'attempt', until: 0 };
     expect(told).toEqual([attempt, attempt, { ...named, kind: 'held', until: 5 }]);
   });

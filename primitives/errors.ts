@@ -77,6 +77,8 @@ export interface ErrorDetails {
   readonly attemptsLimit?: number;
   /** Milliseconds since the Unix epoch. */
   readonly notBefore?: number;
+  /** HELD: names the proof, as `describe` names it to the owner's other devices. */
+  readonly fingerprint?: string;
   readonly replicasAnswered?: number;
   readonly replicasNeeded?: number;
   /** Which check refused a fleet's statement, bundle or evidence: a code of fleet/verify/check-codes.ts. */

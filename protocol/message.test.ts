@@ -22,6 +22,13 @@ test('so does all that a guard remembers of a record', () => {
   const prepared = Array.from({ length: MAX_REPLICAS }, (_, i) => ({ index: i + 1, signature: new Uint8Array(64) }));
   const held = { body, subRecord: { index: 1, value: new Uint8Array(72), signature: new Uint8Array(64) }, prepared };
   const counted = Array.from({ length: MAX_ATTEMPTS }, (_, i) => create(CountedSchema, { attempt: i + 1, point, atMs: 1n << 50n }));
-  const response = create(RecallResponseSchema, { live: held, prepared: Array(8).fill(held), counted });
+  const decided = Array(MAX_ATTEMPTS).fill({
+    attempt: 1,
+    pointHash: new Uint8Array(32),
+    signature: new Uint8Array(64),
+    blindedBase: new Uint8Array(33),
+  });
+  const list = { counter: 1n << 62n, content: new Uint8Array(8192), signature: new Uint8Array(64) };
+  const response = create(RecallResponseSchema, { live: held, prepared: Array(8).fill(held), counted, decided, list });
   expect(toBinary(RecallResponseSchema, response).length).toBeLessThan(MAX_PEER_MESSAGE_LENGTH - 1024);
 });

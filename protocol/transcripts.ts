@@ -226,9 +226,9 @@ export const decidedTranscript = (veto: boolean, d: DecidedFields) =>
 export const listTranscript = (fleet: string, rid: Uint8Array, counter: bigint, content: Uint8Array) =>
   new Transcript('list', fleet, rid, counter, content);
 
-/** Signed by V_i of what lies beside the generation that it serves. `list`: the transcript before; empty for none. */
-export const listedTranscript = (v: ReplicaView, ownerKey: Uint8Array, list: Uint8Array) =>
-  new Transcript('listed', ...view(v), ownerKey, list);
+/** Signed by V_i of what lies beside the generation that it serves, which is of epoch `of`. `list`: the transcript before; empty for none. */
+export const listedTranscript = (v: ReplicaView, of: bigint, ownerKey: Uint8Array, list: Uint8Array) =>
+  new Transcript('listed', ...view(v), of, ownerKey, list);
 
 /** Signed by V_i once every attempt of the generation was counted in its guard, and the grace since then is over by its own clock. */
 export const spentTranscript = (v: ReplicaView) => new Transcript('spent', ...view(v));

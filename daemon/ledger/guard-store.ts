@@ -137,7 +137,8 @@ export class GuardStore {
   /** `isFull`: with them every attempt is counted. */
   async putCounted(ridBytes: Uint8Array, counted: ReadonlyMap<number, Counted>, isFull: boolean): Promise<void> {
     const rid = toHex(ridBytes);
-    await this.#store.write([...[...counted].map(([attempt, each]) => putCounted(rid, attempt, each)), ...(isFull ? [putFull(rid)] : [])]);
+    const isNews = isFull && (await this.#store.get(keys.full(rid))) === undefined; // it may have been said since, too
+    await this.#store.write([...[...counted].map(([attempt, each]) => putCounted(rid, attempt, each)), ...(isNews ? [putFull(rid)] : [])]);
   }
 
   /** A live generation, and what others remember of it, in a guard that knows nothing of the record. */

@@ -350,7 +350,10 @@ describe('a point that t others voted for, and that is counted here under anothe
   it('may be released, as what was never counted may not', async () => {
     const live = await makeLive(generation(1, { limit: 5 }));
     await guard.count(attempt(live, 2, 2), shown(1), 10);
-    for (const h of [1, 2]) expect((await guard.counted(rid, live.body.g, fill(h, 32))).body.g).toEqual(live.body.g);
+    for (const h of [1, 2]) {
+      const { generation: served, number } = await guard.counted(rid, live.body.g, fill(h, 32));
+      expect([served.body.g, number]).toEqual([live.body.g, h]);
+    }
     expect(await codeOf(guard.counted(rid, live.body.g, fill(3, 32)))).toBe('ATTEMPT_UNKNOWN');
     expect(await codeOf(guard.counted(rid, fill(2, 16), fill(2, 32)))).toBe('GENERATION_UNKNOWN');
   });

@@ -192,14 +192,19 @@ export class Guard {
     });
   }
 
-  /** The live generation, if this point is counted, whatever its number: the proof names that. Throws GENERATION_UNKNOWN, ATTEMPT_UNKNOWN. */
-  async counted(rid: Uint8Array, g: Uint8Array, pointHash: Uint8Array): Promise<Generation> {
+  /** The live generation, and the number under which this point is counted here: the proof may name another one. Throws GENERATION_UNKNOWN, ATTEMPT_UNKNOWN. */
+  async counted(
+    rid: Uint8Array,
+    g: Uint8Array,
+    pointHash: Uint8Array,
+  ): Promise<{ readonly generation: Generation; readonly number: number }> {
     const guarded = await this.read(rid);
     const { live } = guarded;
     if (!live || !constantTimeEqual(live.body.g, g)) throw unknownGeneration();
-    if (numberOf(guarded, { pointHash }) === undefined)
+    const number = numberOf(guarded, { pointHash });
+    if (number === undefined)
       throw new VaultError('ATTEMPT_UNKNOWN', 'This replica counted no attempt for that point; begin the recovery first.');
-    return live;
+    return { generation: live, number };
   }
 
   /**

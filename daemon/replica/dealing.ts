@@ -100,5 +100,6 @@ async function dealAmong(
   const { answers, failures } = await askAll(others, ask, { enough: others.length, grace: 0, clock: vault.clock });
   for (const share of shares) share.fill(0);
   const replaced = [...failures.values()].filter(({ code }) => code === 'GENERATION_UNKNOWN').length;
-  return answers.size === others.length || replaced >= meeting(terms);
+  const isConfirmed = [...answers.values()].filter(({ listMissing }) => !listMissing).length === others.length;
+  return isConfirmed || replaced >= meeting(terms);
 }

@@ -31,12 +31,12 @@ function askHolders(fleet: Fleet, body: Body, given?: ReturnType<typeof parseOwn
   const { statement, clock } = fleet.vault;
   const { fleet: name, epoch } = statement;
   const { rid, g, ownerKey } = body;
-  const message = create(KeepListRequestSchema, { rid, g, ...(given ? { list: given } : {}) });
+  const message = create(KeepListRequestSchema, { rid, g, epoch: BigInt(epoch), ...(given ? { list: given } : {}) });
   const ask = async ({ index, calls }: Participant) => {
     const listed = expectOwn(fleet, (await calls.keepList(message)).listed, index);
     const list = given ?? (listed.list && expectWellFormed(fleet, index, () => parseOwnerList(listed.list)));
     const digest = list ? listDigest(name, rid, list).digest : new Uint8Array(0);
-    const transcript = listedTranscript({ fleet: name, epoch, index, rid, g }, ownerKey, digest);
+    const transcript = listedTranscript({ fleet: name, epoch, index, rid, g }, body.epoch, ownerKey, digest);
     expectSigned(fleet, index, transcript, listed.signature, 'what lies beside the record');
     return listed;
   };

@@ -1,9 +1,12 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { beforeEach, expect, it } from 'vitest';
+import { ownerKey } from '../../client/derive.ts';
 import { systemClock } from '../../primitives/clock.ts';
+import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { type ShownGeneration, ShownGenerationSchema, type Signed } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import { RecallResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { preparedTranscript } from '../../protocol/transcripts.ts';
+import { listDigest } from '../../protocol/owner-list.ts';
+import { preparedTranscript, vetoTranscript } from '../../protocol/transcripts.ts';
 import { clientOf, enrolInput, RECORD } from '../../test/harness/soft-client.ts';
 import { SoftFleet } from '../../test/harness/soft-fleet.ts';
 import { GrantVerifier } from '../vault/grants.ts';
@@ -13,6 +16,7 @@ import { recallFrom } from './reconcile.ts';
 
 // Four replicas, of which three must answer, enrolled a record. Replica 3 left; those that are there tell what they remember.
 
+const backupKey = new SecretBytes(new Uint8Array(32).fill(6));
 let fleet: SoftFleet;
 let answers: Map<number, ShownGeneration | undefined>;
 
@@ -51,7 +55,7 @@ function recall(said?: (index: number) => MessageInitShape<typeof RecallResponse
 
 beforeEach(async () => {
   fleet = new SoftFleet({ replicas: 4 });
-  await clientOf(fleet).enroll(enrolInput());
+  await clientOf(fleet).enroll(enrolInput({ backupKey }));
   const signatures = { one: served(1, 3, 4), two: served(2, 1, 3, 4), four: served(4, 1, 3) };
   fleet.restate([1, 2, 4]);
   answers = new Map([
@@ -97,4 +101,32 @@ it('counts a copy that is only prepared where its holder signed it', async () =>
   const shown = answers.get(2) as ShownGeneration;
   const [, second] = await recall((index) => (index === 2 ? { prepared: [shown] } : {}));
   expect(second?.prepared.map(({ body }) => body.number)).toEqual([1n]);
+});
+
+it('believes of decisions and lists what its owner signed, and nothing else', async () => {
+  const { rid, g } = fleet.bodyOf(RECORD).body;
+  const owner = ownerKey(backupKey, rid);
+  const [pointHash, content] = [new Uint8Array(32).fill(4), new Uint8Array(3)];
+  const signature = owner.sign(vetoTranscript({ fleet: fleet.name, rid, g, attempt: 1, pointHash }));
+  const list = { counter: 1n, content, signature: owner.sign(listDigest(fleet.name, rid, { counter: 1n, content })) };
+  const decided = { attempt: 1, pointHash, veto: true, signature };
+  const live = (index: number) => answers.get(index) as ShownGeneration;
+  const forged = new Uint8Array(64).fill(1);
+  const said = await recall((index) =>
+    index === 1
+      ? { live: live(1), decided: [decided], list }
+      : {
+          live: live(index),
+          decided: [
+            { ...decided, signature: forged },
+            { ...decided, attempt: 2 },
+          ],
+          list: { ...list, counter: 2n },
+        },
+  );
+  expect(said.map((each) => [each.decided.length, each.list?.counter])).toEqual([
+    [1, 1n],
+    [0, undefined],
+    [0, undefined],
+  ]);
 });

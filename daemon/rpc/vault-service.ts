@@ -46,9 +46,8 @@ export function vaultService(fleet: Fleet): Handlers<typeof VaultService, string
       forAccount(tenant, request.recordId, async (account) => ({ enrolled: await finishEnrollment(fleet, account, request) })),
     beginRecovery: (request, tenant) => inEpoch(tenant, request, (account) => beginRecovery(fleet, account, request)),
     finishRecovery: (request, tenant) => inEpoch(tenant, request, (account) => finishRecovery(fleet, account, request)),
-    putList: (request, tenant) =>
-      forAccount(tenant, request.recordId, async (account) => ({ lists: await putList(fleet, account, request) })),
-    decideHold: (request, tenant) => forAccount(tenant, request.recordId, (account) => decideHold(fleet, account, request)),
+    putList: (request, tenant) => inEpoch(tenant, request, async (account) => ({ lists: await putList(fleet, account, request) })),
+    decideHold: (request, tenant) => inEpoch(tenant, request, (account) => decideHold(fleet, account, request)),
     eraseRecord: (request, tenant) => forAccount(tenant, request.recordId, (account) => eraseRecord(fleet, account, request)),
   };
 }

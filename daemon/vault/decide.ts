@@ -11,10 +11,11 @@ import {
   type HoldsResponse,
   HoldsResponseSchema,
 } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { G_LENGTH, HASH_LENGTH, MAX_ATTEMPTS } from '../../protocol/body.ts';
+import { G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
 import { decidedTranscript } from '../../protocol/transcripts.ts';
 import { unknownGeneration } from '../ledger/counting.ts';
 import { decisionIn, endOf, stateOf } from '../ledger/hold.ts';
+import { expectSameEpoch } from './account.ts';
 import { isSaidByOwner } from './ownership.ts';
 import { parseCurvePoint } from './p256.ts';
 import type { Vault } from './vault.ts';
@@ -25,13 +26,13 @@ import type { Vault } from './vault.ts';
  * PROOF_CONFLICT, MALFORMED.
  */
 export async function decide(vault: Vault, request: DecideRequest): Promise<DecideResponse> {
+  expectSameEpoch(vault, request.epoch);
   const { statement, self, guard, token } = vault;
   const { attempt, veto: isVeto, signature } = request;
   const blindedBase = isVeto ? exactly(0, request.blindedBase, 'blinded_base') : parseCurvePoint(request.blindedBase, 'blinded_base');
   const rid = exactly(HASH_LENGTH, request.rid, 'rid');
   const g = exactly(G_LENGTH, request.g, 'g');
   const pointHash = exactly(HASH_LENGTH, request.pointHash, 'point_hash');
-  if (attempt < 1 || attempt > MAX_ATTEMPTS) throw new VaultError('MALFORMED', `attempt must be 1 to ${MAX_ATTEMPTS}.`);
   const { live } = await guard.read(rid);
   if (!live || !constantTimeEqual(live.body.g, g)) throw unknownGeneration();
   const { fleet, epoch } = statement;

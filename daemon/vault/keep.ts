@@ -9,7 +9,7 @@ import {
   type KeepResponse,
   KeepResponseSchema,
 } from '../../proto/gen/backupvault/v1/replica_pb.ts';
-import { HASH_LENGTH } from '../../protocol/body.ts';
+import { G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
 import { parseSeedShare, renderSeedShare } from '../ledger/seed-share.ts';
 import { expectSameEpoch } from './account.ts';
 import { adoptList } from './list.ts';
@@ -22,8 +22,9 @@ export async function keep(vault: Vault, owner: number, { epoch, share, ...reque
   const guard = guardOf(vault, owner); // not by its own word
   const rid = exactly(HASH_LENGTH, request.rid, 'rid');
   await vault.guard.keep(rid, { ...parseSeedShare(share), owner, guard });
-  await adoptList(vault, rid, request.list);
-  return create(KeepResponseSchema);
+  return create(KeepResponseSchema, {
+    listMissing: !(await adoptList(vault, rid, exactly(G_LENGTH, share?.g ?? new Uint8Array(0), 'share.g'), request.list)),
+  });
 }
 
 /**

@@ -7,6 +7,7 @@ import { type Body, G_LENGTH, HASH_LENGTH } from '../../protocol/body.ts';
 import { listDigest, type OwnerList, parseOwnerList, renderOwnerList } from '../../protocol/owner-list.ts';
 import { listedTranscript } from '../../protocol/transcripts.ts';
 import { unknownGeneration } from '../ledger/counting.ts';
+import { expectSameEpoch } from './account.ts';
 import { isSignedByOwner } from './ownership.ts';
 import type { Vault } from './vault.ts';
 
@@ -15,6 +16,7 @@ import type { Vault } from './vault.ts';
  * asked. Throws GENERATION_UNKNOWN, OWNER_REFUSED, LIST_OUTDATED, MALFORMED.
  */
 export async function keepList(vault: Vault, request: KeepListRequest): Promise<KeepListResponse> {
+  expectSameEpoch(vault, request.epoch);
   const { statement, self, guard, token } = vault;
   const rid = exactly(HASH_LENGTH, request.rid, 'rid');
   const g = exactly(G_LENGTH, request.g, 'g');
@@ -26,7 +28,7 @@ export async function keepList(vault: Vault, request: KeepListRequest): Promise<
   const list = given ?? (await guard.list(rid));
   const { index } = self;
   const digest = list ? listDigest(fleet, rid, list).digest : new Uint8Array(0);
-  const signature = await token.sign(listedTranscript({ fleet, epoch, index, rid, g }, live.body.ownerKey, digest).digest);
+  const signature = await token.sign(listedTranscript({ fleet, epoch, index, rid, g }, live.body.epoch, live.body.ownerKey, digest).digest);
   const shown = list && !given ? { list: renderOwnerList(list) } : {};
   return create(KeepListResponseSchema, { listed: { index, signature, ...shown } });
 }
@@ -41,12 +43,22 @@ function parseOwnersList(fleet: string, body: Body, message: Message): OwnerList
 export const isOwnersList = (fleet: string, { rid, ownerKey }: Body, list: OwnerList): boolean =>
   isSignedByOwner(ownerKey, listDigest(fleet, rid, list), list.signature);
 
-/** What another replica that serves the record hands over with its share: whoever has none, or an older one, keeps it. */
-export async function adoptList({ statement, guard }: Vault, rid: Uint8Array, message: Message | undefined): Promise<void> {
-  const { live } = await guard.read(rid);
-  if (!message || !live) return;
+/**
+ * What another replica that serves generation g hands over with its share: whoever has none, or an older one, keeps it. False where g is prepared here, and not live yet: it is to be
+ * handed over again.
+ */
+export async function adoptList(
+  { statement, guard }: Vault,
+  rid: Uint8Array,
+  g: Uint8Array,
+  message: Message | undefined,
+): Promise<boolean> {
+  const { live, prepared } = await guard.read(rid);
+  if (!message) return true;
+  if (!live || !constantTimeEqual(live.body.g, g)) return !prepared.some(({ body }) => constantTimeEqual(body.g, g));
   const list = parseOwnerList(message);
   const known = await guard.list(rid);
-  if ((known && known.counter >= list.counter) || !isOwnersList(statement.fleet, live.body, list)) return;
-  await guard.putList(rid, live.body.g, list);
+  if ((known && known.counter >= list.counter) || !isOwnersList(statement.fleet, live.body, list)) return true;
+  await guard.putList(rid, g, list);
+  return true;
 }

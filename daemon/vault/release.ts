@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { Millis } from '../../primitives/brand.ts';
 import { constantTimeEqual, exactly } from '../../primitives/bytes.ts';
+import { VaultError } from '../../primitives/errors.ts';
 import { type ReleaseRequest, type ReleaseResponse, ReleaseResponseSchema } from '../../proto/gen/backupvault/v1/replica_pb.ts';
 import { type Body, G_LENGTH, type HashedBody } from '../../protocol/body.ts';
 import type { CompressedPoint } from '../../protocol/point.ts';
@@ -28,14 +29,16 @@ export async function release(vault: Vault, request: ReleaseRequest, elsewhere: 
   const proof = exactly(SIGNATURE_LENGTH, request.proof, 'proof');
   const { attempt } = request;
   const pointHash = pointTranscript(point).digest;
-  const counted = await guard.counted(rid, g, pointHash);
+  const { generation: counted, number } = await guard.counted(rid, g, pointHash);
+  const { limit } = counted.body.policy;
+  if (attempt < 1 || attempt > limit) throw new VaultError('MALFORMED', `attempt must be 1 to ${limit}.`);
 
   const generation = storedGeneration(counted);
   const proofKey = counted.body.proofKey as CompressedPoint; // prepare checked it
   const proven = { generation, proofKey, attempt, point, blindedBase, proof };
   if (counted.body.policy.holdMs > 0n) {
     await token.verify(proven);
-    const until = await guard.prove(rid, g, pointHash, { attempt, blindedBase }, vault.clock.now());
+    const until = await guard.prove(rid, g, pointHash, { attempt: number, blindedBase }, vault.clock.now()); // the owner is told the number that is counted
     if (until) return create(ReleaseResponseSchema, { held: await heldUntil(vault, counted, proven, until) });
     if (until === 0) await letGo(vault, counted.body, pointHash, elsewhere);
   }

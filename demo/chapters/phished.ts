@@ -1,4 +1,4 @@
-import type { HeldAttempt } from '../../client/describe.ts';
+import type { HeldAt } from '../../client/locate.ts';
 import { makeBackupKey } from '../../client/random-secret.ts';
 import type { VaultClient } from '../../client/vault-client.ts';
 import { constantTimeEqual } from '../../primitives/bytes.ts';
@@ -50,8 +50,7 @@ export async function stopThePhisher(story: Story): Promise<void> {
 
 /** As a device does that has the backup key, and asked what is held. */
 async function decide(vault: VaultClient, backupKey: SecretBytes, word: 'veto' | 'approve') {
-  const { g, held } = await vault.describe(PHISHED);
+  const { held } = await vault.describe(PHISHED);
   check(held.length === 1, 'one attempt is held');
-  const [{ attempt, pointHash, blindedBase }] = held as [HeldAttempt];
-  return vault[word]({ recordId: PHISHED, backupKey, g, attempt, pointHash, blindedBase });
+  return vault[word]({ recordId: PHISHED, backupKey, held: held[0] as HeldAt });
 }

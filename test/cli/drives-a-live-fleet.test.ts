@@ -90,19 +90,25 @@ test('holds a recovery, and has its owner veto it or approve it', async () => {
   expect(enrolled.code).toBe(exitCodes.OK);
   const recover = (blinds: string, out: string) => bkvctl(['recover', 'held', '--out', file(out), '--blinds', file(blinds)], CODE);
   const [phisher, owner] = ['blinds-1', 'blinds-2'];
-  const held = { code: exitCodes.TRY_AGAIN, document: { error: { code: 'HELD', notBefore: expect.any(Number) } } };
+  const held = {
+    code: exitCodes.HELD,
+    document: { error: { code: 'HELD', notBefore: expect.any(Number), fingerprint: expect.any(String) } },
+  };
   expect(await recover(phisher, 'none')).toMatchObject(held);
   expect(await bkvctl(['describe', 'held'])).toMatchObject({ document: { attemptsUsed: 1, held: [{ attempt: 1, held: [1, 2, 3] }] } });
   const key = ['--key', file('key-of-held')];
   expect(await bkvctl(['veto', 'held', ...key])).toMatchObject({
     code: exitCodes.OK,
-    document: { attempt: 1, replicas: [1, 2, 3], finality: 'final' },
+    document: { attempts: [{ attempt: 1, replicas: [1, 2, 3], finality: 'final' }] },
   });
   expect(await recover(phisher, 'none')).toMatchObject({ code: exitCodes.REFUSED, document: { error: { code: 'VETOED' } } });
 
   expect(await recover(owner, 'again')).toMatchObject(held);
   expect(await bkvctl(['veto', 'held', ...key])).toMatchObject({ code: exitCodes.USAGE }); // which one?
-  expect(await bkvctl(['approve', 'held', ...key, '--attempt', '2'])).toMatchObject({ code: exitCodes.OK, document: { attempt: 2 } });
+  expect(await bkvctl(['approve', 'held', ...key, '--attempt', '2'])).toMatchObject({
+    code: exitCodes.OK,
+    document: { attempts: [{ attempt: 2 }] },
+  });
   expect(await recover(owner, 'again')).toMatchObject({ code: exitCodes.OK, document: { attempt: 2 } }); // the same, of another process
   expect(readFileSync(file('again'))).toEqual(readFileSync(file('key-of-held')));
 });

@@ -194,13 +194,13 @@ export class Device {
     const { rid, recordId, backupKey } = account;
     const tried = this.#triedOn as BeginRecoveryRequest | undefined;
     const h = tried && hashOfPoint(toHex(tried.point));
-    const { g, held } = await this.#vault.describe(recordId);
+    const { held } = await this.#vault.describe(recordId);
     const own = held.find(({ pointHash }) => toHex(pointHash) === h);
     if (!own || h === undefined) return;
     const at = history.now();
     const note = (isFinal: boolean) => history.add({ type: 'decided', at, until: history.now(), rid, h, word, isFinal });
     try {
-      const { isFinal } = await this.#vault[word]({ ...own, recordId, backupKey, g });
+      const { isFinal } = await this.#vault[word]({ recordId, backupKey, held: own });
       note(isFinal !== 'too few');
     } catch (error) {
       note(false);

@@ -93,5 +93,5 @@ export const goldenArguments: { [Name in keyof typeof transcripts]: Parameters<(
   decidedTranscript: [true, { ...view, attempt: 3, pointHash: bytesFor('h'), meeting: 2 }],
   eraseTranscript: [view.rid, view.g],
   listTranscript: [name.fleet, name.rid, 3n, bytesFor('list', 60)],
-  listedTranscript: [view, bytesFor('owner key'), bytesFor('list')],
+  listedTranscript: [view, 3n, bytesFor('owner key'), bytesFor('list')],
 };

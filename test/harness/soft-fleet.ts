@@ -136,6 +136,7 @@ export class SoftFleet implements VaultTransport {
         holders: erased ? [] : this.#holdersOf(record).map(({ index }) => index),
         statement: isKnown ? new Uint8Array(0) : this.statement.bytes,
         ownerKey: erased ? new Uint8Array(0) : body.ownerKey,
+        epoch: erased ? 0n : body.epoch,
         held: erased ? [] : this.#heldOf(record),
         lists: request.withLists && !erased ? this.#listedOf(record) : [],
         ...handedOut(bundle),

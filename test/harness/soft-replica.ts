@@ -231,10 +231,10 @@ export class SoftReplica {
   }
 
   /** What lies beside the record. */
-  listed({ fleet, epoch }: Statement, { rid, g, ownerKey }: Body, list: OwnerList | undefined) {
+  listed({ fleet, epoch }: Statement, { epoch: of, rid, g, ownerKey }: Body, list: OwnerList | undefined) {
     const { index } = this;
     const digest = list ? listDigest(fleet, rid, list).digest : new Uint8Array(0);
-    return { index, signature: this.sign(listedTranscript({ fleet, epoch, index, rid, g }, ownerKey, digest)) };
+    return { index, signature: this.sign(listedTranscript({ fleet, epoch, index, rid, g }, of, ownerKey, digest)) };
   }
 
   erased({ fleet, epoch }: Statement, rid: Uint8Array, g: Uint8Array) {

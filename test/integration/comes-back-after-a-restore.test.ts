@@ -88,9 +88,8 @@ async function phished(): Promise<string> {
 async function vetoed(): Promise<string> {
   const { vault, world } = await device();
   try {
-    const { g, held } = await vault.describe('phished');
-    const [{ attempt, pointHash }] = held as [(typeof held)[number]];
-    return (await vault.veto({ recordId: 'phished', backupKey: keyOf('phished'), g, attempt, pointHash })).isFinal;
+    const { held } = await vault.describe('phished');
+    return (await vault.veto({ recordId: 'phished', backupKey: keyOf('phished'), held: held[0] as (typeof held)[number] })).isFinal;
   } finally {
     world.close();
   }
@@ -100,7 +99,7 @@ async function vetoed(): Promise<string> {
 async function beside(recordId: string): Promise<number[]> {
   const { vault, world } = await device();
   const { g } = await vault.describe(recordId);
-  const request = create(KeepListRequestSchema, { rid: world.rid(recordId), g });
+  const request = create(KeepListRequestSchema, { rid: world.rid(recordId), g, epoch: BigInt(world.statement.epoch) });
   const has = async (index: number) => (await world.peer(index, world.replica(1).tls).calls.keepList(request)).listed?.list?.counter === 1n;
   const found: number[] = [];
   for (const index of [1, 2]) if (await has(index)) found.push(index);

@@ -54,11 +54,10 @@ const riding = ({ attempt: k, point }: ReleaseRequest, draft: Draft): ReleaseReq
 
 /** As another device of the owner is told of it. */
 async function told({ recordId, backupKey }: Draft, k: number, base?: Uint8Array) {
-  const { g, held } = await own.world.device().describe(recordId);
+  const { held } = await own.world.device().describe(recordId);
   const of = held.find((each) => each.attempt === k && (!base || toHex(each.blindedBase) === toHex(base)));
   if (!of) throw new Error('nobody tells of it');
-  const { pointHash, blindedBase } = of;
-  return { told: of, decision: { recordId, backupKey, g, attempt: k, pointHash, blindedBase } };
+  return { told: of, decision: { recordId, backupKey, held: of } };
 }
 
 async function restart(...indices: number[]): Promise<void> {
@@ -107,7 +106,8 @@ test('a replica that was away takes a veto from the others before it releases', 
   await third.stop();
   const { g, recordId, backupKey } = draft;
   const pointHash = pointTranscript(proof.point as CompressedPoint).digest;
-  const vetoed = await own.world.device().veto({ recordId, backupKey, g, attempt: 1, pointHash });
+  const held = { fleet: 'new', g, attempt: 1, pointHash, blindedBase: proof.blindedBase } as const;
+  const vetoed = await own.world.device().veto({ recordId, backupKey, held });
   expect(vetoed).toMatchObject({ by: [1, 2], isFinal: 'final, if none of these lies' });
   await third.start();
   expect(await said(proof)).toEqual(['VETOED', 'VETOED', 'HELD']);

@@ -51,7 +51,7 @@ test('the newest is read where a replica was away when it was written, and that 
   expect(await eventually('1,2,3', async () => (await enroll()).holders.join())).toBe('1,2,3');
   const atThird = async () => {
     const { g } = await own.world.device().describe('late');
-    const { listed } = await own.world.peer(3).calls.keepList({ rid: draft.rid, g } as never);
+    const { listed } = await own.world.peer(3).calls.keepList({ rid: draft.rid, g, epoch: BigInt(own.world.statement.epoch) } as never);
     return listed?.list?.counter;
   };
   expect(await eventually(2n, atThird)).toBe(2n); // with a share of another replica's seed
