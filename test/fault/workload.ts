@@ -55,7 +55,7 @@ export class Workload {
     const limit = random.pick(this.#options.limits);
     const account = new Account(recordId, this.#options.rid(recordId), {
       ...{ limit, coolDownMs: random.chance(0.1) ? 60 : 0 },
-      holdMs: random.chance(0.2) ? random.pick(HOLDS) : 0,
+      holdMs: random.chance(0.4) ? random.pick(HOLDS) : 0,
     });
     this.accounts.push(account);
     this.#active.push(account);
