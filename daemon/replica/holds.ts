@@ -26,8 +26,8 @@ import type { Participant } from './participant.ts';
 import { parseDecided } from './reconcile.ts';
 import { generationOf } from './recover.ts';
 
-const DECIDE_GRACE: Millis = 500; // the more keep to it, the sooner it is final
-const HOLDS_GRACE: Millis = 150;
+const DECIDE_GRACE: Millis = 2000; // the more keep to it, the sooner it is final
+const HOLDS_GRACE: Millis = 500;
 
 /**
  * Passes the owner's word about an attempt on to every holder. Returns who signed that it keeps to that, and who had released: how many are enough, the client says.

@@ -134,7 +134,7 @@ beforeAll(async () => {
   await vault.erase('erased');
   await vault.putList({ recordId: 'phished', backupKey: keyOf('phished'), content: utf8('a door'), counter: 1n });
   expect(await phished()).toBe('HELD');
-  expect(await vetoed()).toBe('final');
+  expect(await eventually('final', vetoed)).toBe('final');
   await stopAll();
   await restoreSnapshot(own.fleet.etcd, snapshot);
 });
