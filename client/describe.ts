@@ -120,7 +120,7 @@ function grouped(all: readonly Told[], nameOf: (each: Told) => string): Map<stri
 const isProved = ({ blindedBase }: Told): boolean => blindedBase.length > 0;
 
 const isWellFormed = ({ pointHash, blindedBase, attempt, untilMs }: Told, limit: number): boolean =>
-  pointHash.length === HASH_LENGTH && [0, 33].includes(blindedBase.length) && attempt <= limit && untilMs <= MOST_TIME;
+  pointHash.length === HASH_LENGTH && [0, 33].includes(blindedBase.length) && attempt >= 1 && attempt <= limit && untilMs <= MOST_TIME;
 
 /** One liar among the holders moves neither the number, which most say, nor the time at which t will have released. */
 function heldOf(g: Uint8Array, of: readonly Told[], threshold: number): HeldAttempt {

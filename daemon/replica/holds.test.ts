@@ -50,6 +50,7 @@ test.each([
   ['a point’s name of another length', { pointHash: new Uint8Array(200_000) }],
   ['a base that is none', { blindedBase: new Uint8Array(33) }],
   ['a number beyond the limit', { attempt: 4 }],
+  ['a number before the first', { attempt: 0 }],
   ['a time that no clock shows', { untilMs: 2n ** 63n }],
   ['a state that is none', { state: 9 }],
 ])('%s is handed on to nobody, and hides nothing that others say', async (_, lie) => {

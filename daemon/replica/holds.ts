@@ -79,7 +79,7 @@ const MOST_TIME = 8_640_000_000_000_000n; // of a Date
 function parseHeld({ attempt, untilMs, state, ...told }: HeldAttempt, index: number, { policy }: Body): HeldAttempt {
   const pointHash = exactly(HASH_LENGTH, told.pointHash, 'held.point_hash');
   const blindedBase = told.blindedBase.length === 0 ? told.blindedBase : parseCurvePoint(told.blindedBase, 'held.blinded_base');
-  if (attempt > policy.limit || untilMs > MOST_TIME || !(state in HoldState))
+  if (attempt < 1 || attempt > policy.limit || untilMs > MOST_TIME || !(state in HoldState))
     throw new VaultError('MALFORMED', 'What is held makes no sense.');
   return create(HeldAttemptSchema, { index, attempt, pointHash, untilMs, state, blindedBase });
 }

@@ -35,6 +35,8 @@ export async function decide(vault: Vault, request: DecideRequest): Promise<Deci
   const pointHash = exactly(HASH_LENGTH, request.pointHash, 'point_hash');
   const { live } = await guard.read(rid);
   if (!live || !constantTimeEqual(live.body.g, g)) throw unknownGeneration();
+  const { limit } = live.body.policy;
+  if (attempt < 1 || attempt > limit) throw new VaultError('MALFORMED', `attempt must be 1 to ${limit}.`);
   const { fleet, epoch } = statement;
   if (!isSaidByOwner(fleet, live.body, { attempt, pointHash, isVeto, signature, blindedBase }))
     throw new VaultError('OWNER_REFUSED', 'Only the owner key of the record decides about an attempt that is held.');

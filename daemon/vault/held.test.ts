@@ -10,6 +10,7 @@ import type { VaultError } from '../../primitives/errors.ts';
 import { SecretBytes } from '../../primitives/secret-bytes.ts';
 import { BodySchema } from '../../proto/gen/backupvault/v1/record_pb.ts';
 import {
+  DecideRequestSchema,
   HoldsRequestSchema,
   KeepListRequestSchema,
   RecallRequestSchema,
@@ -24,7 +25,7 @@ import { SoftFleet } from '../../test/harness/soft-fleet.ts';
 import { Guard } from '../ledger/guard.ts';
 import { GuardStore } from '../ledger/guard-store.ts';
 import type { Decided } from '../ledger/guarded.ts';
-import { holds } from './decide.ts';
+import { decide, holds } from './decide.ts';
 import { adoptList, keepList } from './list.ts';
 import { recall } from './recall.ts';
 import { release } from './release.ts';
@@ -155,6 +156,16 @@ test('a veto that another one knows is one here', async () => {
   now += HOLD;
   expect(await codeOf(ask(1, [veto(vetoed())]))).toBe('VETOED');
   expect(await codeOf(ask())).toBe('VETOED');
+});
+
+test('a decision under a number that no attempt has is refused: what is told of it would be believed by nobody', async () => {
+  await counted();
+  const decideAs = (attempt: number) => {
+    const signature = owner.sign(vetoTranscript({ fleet: name, rid, g, attempt, pointHash }));
+    return decide(vault, create(DecideRequestSchema, { rid, g, attempt, pointHash, veto: true, signature, epoch: 1n }));
+  };
+  for (const attempt of [0, LIMIT + 1]) expect(await codeOf(decideAs(attempt))).toBe('MALFORMED');
+  expect((await decideAs(LIMIT)).decided).toMatchObject({ index: 1, meeting: 2 }); // whichever it is counted as
 });
 
 test('it is spent no sooner than a hold could be over that began with the last attempt', async () => {
